@@ -1,0 +1,17 @@
+# rafter_layer(NAME [DEPENDS LAYER...] [LINK TARGET...]): one static library from every source in src/NAME, linked with the layers it may see.
+# A new source file needs no edit here: the folder is searched again at each build.
+function(rafter_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
+  list(TRANSFORM ARG_DEPENDS PREPEND rafter_)
+  if(sources)
+    add_library(rafter_${name} STATIC ${sources})
+    target_include_directories(rafter_${name} PUBLIC "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(rafter_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LINK})
+    rafter_set_isa_flags("${sources}")
+  else()
+    add_library(rafter_${name} INTERFACE)
+    target_include_directories(rafter_${name} INTERFACE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(rafter_${name} INTERFACE ${ARG_DEPENDS} ${ARG_LINK})
+  endif()
+endfunction()

@@ -1,0 +1,40 @@
+// Chat templates: a list of messages becomes the prompt text that a model was trained on. Templates are Jinja, run by our own interpreter in
+// text/jinja/, sandboxed: untrusted input like the rest of a model file.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace rafter::text {
+
+struct ChatTemplateInput {
+    nlohmann::ordered_json messages = nlohmann::ordered_json::array();  // [{"role": "user", "content": "..."}]
+    nlohmann::ordered_json tools;                                       // array, or null when there are none
+    nlohmann::ordered_json variables = nlohmann::ordered_json::object();  // further variables by name: bos_token, enable_thinking, ...
+    bool add_generation_prompt = true;
+};
+
+// Immutable after parse; render may be called from several threads.
+class ChatTemplate {
+  public:
+    // Errors name line and column. `name` is what messages call the template.
+    [[nodiscard]] static Result<ChatTemplate> parse(std::string source, std::string_view name);
+    // Fails on what the template itself raises (raise_exception), on type errors, and on too many steps or too much output.
+    [[nodiscard]] Result<std::string> render(const ChatTemplateInput& input) const;
+    [[nodiscard]] const std::string& source() const;
+
+    ChatTemplate(ChatTemplate&&) noexcept;
+    ChatTemplate& operator=(ChatTemplate&&) noexcept;
+    ~ChatTemplate();
+
+  private:
+    struct State;
+    explicit ChatTemplate(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace rafter::text

@@ -1,4 +1,5 @@
-// RAFTER_CHECK(condition, "format", args...): aborts with file, line and message when our own code is wrong. Never for input: that is Result's.
+// RAFTER_CHECK(condition, "format", args...): aborts with file, line and message when our own code is wrong. Never for input: that is
+// Result's.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,9 +14,9 @@ namespace rafter {
 
 }  // namespace rafter
 
-#define RAFTER_CHECK(condition, ...)                                                                \
-    do {                                                                                            \
-        if (!(condition)) [[unlikely]] {                                                            \
+#define RAFTER_CHECK(condition, ...)                                                               \
+    do {                                                                                           \
+        if (!(condition)) [[unlikely]] {                                                           \
             ::rafter::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
-        }                                                                                           \
+        }                                                                                          \
     } while (false)

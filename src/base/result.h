@@ -99,16 +99,16 @@ class [[nodiscard]] Result<void> {
 #define RAFTER_CONCAT(a, b) RAFTER_CONCAT_INNER(a, b)
 
 // RAFTER_TRY(auto file, GgufFile::open(path));  declares file, or returns the error from the enclosing function.
-#define RAFTER_TRY(declaration, ...)                                          \
-    auto RAFTER_CONCAT(result_, __LINE__) = (__VA_ARGS__);                    \
-    if (!RAFTER_CONCAT(result_, __LINE__).has_value()) {                      \
-        return RAFTER_CONCAT(result_, __LINE__).error();                      \
-    }                                                                         \
+#define RAFTER_TRY(declaration, ...)                       \
+    auto RAFTER_CONCAT(result_, __LINE__) = (__VA_ARGS__); \
+    if (!RAFTER_CONCAT(result_, __LINE__).has_value()) {   \
+        return RAFTER_CONCAT(result_, __LINE__).error();   \
+    }                                                      \
     declaration = std::move(RAFTER_CONCAT(result_, __LINE__)).value() /* ; */
 
 // RAFTER_TRY_VOID(write_all(file));  returns the error of a Result<void>, or goes on.
-#define RAFTER_TRY_VOID(...)                                                             \
-    if (auto result_of_try = (__VA_ARGS__); !result_of_try.has_value()) {                \
-        return result_of_try.error();                                                    \
-    }                                                                                    \
+#define RAFTER_TRY_VOID(...)                                              \
+    if (auto result_of_try = (__VA_ARGS__); !result_of_try.has_value()) { \
+        return result_of_try.error();                                     \
+    }                                                                     \
     static_assert(true)

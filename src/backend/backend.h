@@ -1,0 +1,69 @@
+// The seam between the engine and what computes: a Backend is a device, a DeviceModel is a program with its weights, cache and workspace
+// there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/batch.h"
+#include "base/result.h"
+#include "files/gguf.h"
+#include "model/program.h"
+
+namespace rafter::backend {
+
+enum class KvType { kF32, kF16, kBF16 };
+
+[[nodiscard]] std::size_t element_bytes(KvType type);
+
+struct StepLimits {
+    std::uint32_t n_tokens = 512;  // a step's rows at most
+    std::uint32_t n_outputs = 64;  // rows with logits at most
+};
+
+struct KvCacheOptions {
+    KvType key_type = KvType::kF16;
+    KvType value_type = KvType::kF16;
+    std::uint32_t block_size = 16;        // positions a block; a power of two from 16 to 256
+    std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
+};
+
+struct LoadOptions {
+    StepLimits limits;
+    KvCacheOptions cache;
+    std::function<void(double fraction)> progress;  // called from the loading thread with 0..1; may be empty
+};
+
+struct MemoryUse {
+    std::size_t weights_bytes = 0;
+    std::size_t cache_bytes = 0;
+    std::size_t workspace_bytes = 0;
+};
+
+// forward() is called by one thread at a time. All sizes were fixed at load, so it cannot fail on a batch within the limits.
+class DeviceModel {
+  public:
+    virtual ~DeviceModel() = default;
+    [[nodiscard]] virtual StepOutput forward(const Batch& batch) = 0;
+    [[nodiscard]] virtual const model::Program& program() const = 0;  // its op i is what is executed, and timed, as op i
+    [[nodiscard]] virtual MemoryUse memory() const = 0;
+    virtual void set_timing(bool on) = 0;
+    [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+    [[nodiscard]] virtual std::string description() const = 0;  // "CPU, avx2, 2 threads"
+    // program: bound to file and rewritten for this backend. The file is only read during the call, and its pages are given back as they
+    // are used.
+    [[nodiscard]] virtual Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,
+                                                                    const LoadOptions& options) = 0;
+};
+
+}  // namespace rafter::backend

@@ -1,3 +1,4 @@
+// The end of a failed RAFTER_CHECK: one line on stderr, then abort.
 #include "base/check.h"
 
 #include <cstdio>

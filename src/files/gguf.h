@@ -1,5 +1,5 @@
-// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) by memory map, split files too. Everything in a file
-// is untrusted: open() checks all of it, so what a GgufFile hands out is inside the mapping and of the type that it says.
+// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) by memory map, split files too. Everything in a
+// file is untrusted: open() checks all of it, so what a GgufFile hands out is inside the mapping and of the type that it says.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Chat templates: a list of messages becomes the prompt text that a model was trained on. Templates are Jinja, run by our own interpreter in
-// text/jinja/, sandboxed: untrusted input like the rest of a model file.
+// Chat templates: a list of messages becomes the prompt text that a model was trained on. Templates are Jinja, run by our own interpreter
+// in text/jinja/, sandboxed: untrusted input like the rest of a model file.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 namespace rafter::text {
 
 struct ChatTemplateInput {
-    nlohmann::ordered_json messages = nlohmann::ordered_json::array();  // [{"role": "user", "content": "..."}]
-    nlohmann::ordered_json tools;                                       // array, or null when there are none
+    nlohmann::ordered_json messages = nlohmann::ordered_json::array();    // [{"role": "user", "content": "..."}]
+    nlohmann::ordered_json tools;                                         // array, or null when there are none
     nlohmann::ordered_json variables = nlohmann::ordered_json::object();  // further variables by name: bos_token, enable_thinking, ...
     bool add_generation_prompt = true;
 };

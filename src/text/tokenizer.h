@@ -1,5 +1,5 @@
-// Text to token ids and back. One interface over byte-level BPE, SentencePiece-style and rank-merged BPE vocabularies; which one a file holds,
-// and its pre-tokenizer, comes from the file's metadata (tokenizer.ggml.*).
+// Text to token ids and back. One interface over byte-level BPE, SentencePiece-style and rank-merged BPE vocabularies; which one a file
+// holds, and its pre-tokenizer, comes from the file's metadata (tokenizer.ggml.*).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Turns a stream of token bytes into a stream of whole characters: a code point that is split over tokens is held back until it is complete.
+// Turns a stream of token bytes into a stream of whole characters: a code point that is split over tokens is held back until it is
+// complete.
 #pragma once
 
 #include <string>

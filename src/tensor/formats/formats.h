@@ -19,8 +19,8 @@ struct FormatInfo {
     std::uint32_t block_elements;  // weights in a block: 1, 32 or 256
     std::uint32_t block_bytes;
 
-    // Decodes / encodes n elements, a multiple of block_elements, at `blocks` (no alignment needed). encode is a reference: right, not fast;
-    // null where only decoding makes sense.
+    // Decodes / encodes n elements, a multiple of block_elements, at `blocks` (no alignment needed). encode is a reference: right, not
+    // fast; null where only decoding makes sense.
     void (*decode)(const void* blocks, float* values, std::size_t n);
     void (*encode)(const float* values, void* blocks, std::size_t n);
 

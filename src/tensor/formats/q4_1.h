@@ -1,0 +1,45 @@
+// Q4_1: 32 weights of 4 bits above a minimum, d * q + m. 5 bits a weight.
+#pragma once
+
+#include "tensor/formats/blocks.h"
+
+namespace rafter::tensor {
+namespace {
+
+struct Q4_1 {
+    static constexpr DType kDType = DType::kQ4_1;
+    static constexpr const char* kName = "Q4_1";
+    static constexpr std::uint32_t kGgufType = 3;
+    static constexpr int kBlockElements = 32;
+    static constexpr int kSubBlock = 32;
+    static constexpr bool kHasMin = true;
+
+    struct Block {
+        std::uint16_t d;  // f16
+        std::uint16_t m;  // f16, added
+        std::uint8_t qs[16];
+    };
+    static_assert(sizeof(Block) == 20);
+
+    static void unpack(const Block& block, std::int8_t* q, float* scale, float* min) {
+        scale[0] = f16_to_f32(block.d);
+        min[0] = -f16_to_f32(block.m);
+        for (int e = 0; e < 32; ++e) q[e] = static_cast<std::int8_t>(nibble_of_32(block.qs, e));
+    }
+
+    static void decode(const Block& block, float* values) { decode_unpacked<Q4_1>(block, values); }
+
+    static void encode(const float* values, Block& block) {
+        const Range r = range(values, 32);
+        const float d = (r.max - r.min) / 15;
+        const float scale = inverse(d);
+        int q[32];
+        for (int e = 0; e < 32; ++e) q[e] = nearest((values[e] - r.min) * scale, 0, 15);
+        block.d = f32_to_f16(d);
+        block.m = f32_to_f16(r.min);
+        pack_nibbles_of_32(q, block.qs);
+    }
+};
+
+}  // namespace
+}  // namespace rafter::tensor

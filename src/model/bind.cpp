@@ -1,0 +1,64 @@
+// Binding: every weight of a program finds its tensor, in the shape and a type that the program can use.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "model/model_file.h"
+#include "tensor/formats/formats.h"
+
+namespace rafter::model {
+namespace {
+
+std::vector<std::uint64_t> shape_of(const Weight& w) {
+    switch (w.kind) {
+        case WeightKind::kMatrix:
+        case WeightKind::kEmbedding:
+            return {w.n_source_rows, w.n_cols};
+        case WeightKind::kExperts:
+            return {w.n_experts, w.n_source_rows, w.n_cols};
+        case WeightKind::kVectors:
+            return {w.n_experts, w.n_cols};
+        case WeightKind::kVector:
+            return {w.n_cols};
+    }
+    return {};
+}
+
+bool is_float(tensor::DType dtype) { return dtype == tensor::DType::kF32 || dtype == tensor::DType::kF16 || dtype == tensor::DType::kBF16; }
+
+// Trailing dimensions of 1 are written by some tools and left out by others.
+std::vector<std::uint64_t> without_outer_ones(std::vector<std::uint64_t> shape, std::size_t n_dims) {
+    while (shape.size() > n_dims && shape.front() == 1) shape.erase(shape.begin());
+    return shape;
+}
+
+}  // namespace
+
+Result<Program> bind(Program program, const files::GgufFile& file) {
+    for (Weight& w : program.weights) {
+        const files::NamedTensor* tensor = file.find_tensor(w.tensor);
+        const std::vector<std::uint64_t> expected = shape_of(w);
+        if (tensor == nullptr) return bad_input("{}: expected a tensor of [{}], found no such tensor", w.tensor, fmt::join(expected, ", "));
+        if (without_outer_ones(tensor->shape, expected.size()) != expected) {
+            return bad_input("{}: expected [{}], found [{}]", w.tensor, fmt::join(expected, ", "), fmt::join(tensor->shape, ", "));
+        }
+        const bool is_vector = w.kind == WeightKind::kVector || w.kind == WeightKind::kVectors;
+        if (tensor->dtype == tensor::DType::kI32 || (is_vector && !is_float(tensor->dtype))) {
+            return bad_input("{}: expected type {}, found {}", w.tensor, is_vector ? "F32, F16 or BF16" : "a number format for weights",
+                             tensor::format_of(tensor->dtype).name);
+        }
+        w.dtype = tensor->dtype;
+    }
+    return program;
+}
+
+std::span<const std::byte> bytes_of(const Weight& weight, const files::GgufFile& file) {
+    const files::NamedTensor* tensor = file.find_tensor(weight.tensor);
+    RAFTER_CHECK(tensor != nullptr && tensor->dtype == weight.dtype, "{}", weight.tensor);
+    if (weight.n_rows == weight.n_source_rows) return tensor->bytes;
+    const std::size_t row_bytes = tensor::format_of(weight.dtype).row_bytes(weight.n_cols);
+    return tensor->bytes.subspan(weight.first_row * row_bytes, weight.n_rows * row_bytes);
+}
+
+}  // namespace rafter::model

@@ -1,0 +1,296 @@
+// build(): the one program builder of all architectures. What a family adds or leaves out is a field of its config.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "model/program.h"
+
+namespace rafter::model {
+namespace {
+
+// Appends ops to a program; every method returns the value that its op makes.
+class Builder {
+  public:
+    explicit Builder(const ModelConfig& config) : c_(config) { program_.config = config; }
+
+    Program finish() && {
+        ValueId x = embed();
+        for (std::uint32_t layer = 0; layer < c_.n_layers; ++layer) {
+            layer_ = layer;
+            prefix_ = fmt::format("blk.{}.", layer);
+            x = attention_block(x);
+            x = c_.layers[layer].moe ? expert_block(x) : dense_block(x);
+        }
+        prefix_.clear();
+        head(x);
+        group_layers_by_window();
+        return std::move(program_);
+    }
+
+  private:
+    ValueId value(std::string_view name, RowKind rows, std::uint32_t width) {
+        program_.values.push_back({.name = prefix_ + std::string(name), .rows = rows, .width = width});
+        return static_cast<ValueId>(program_.values.size() - 1);
+    }
+    WeightId weight(Weight w) {
+        w.tensor = prefix_ + w.tensor;
+        program_.weights.push_back(std::move(w));
+        return static_cast<WeightId>(program_.weights.size() - 1);
+    }
+    WeightId vector(std::string_view tensor, std::uint32_t n) {
+        return weight({.tensor = std::string(tensor), .kind = WeightKind::kVector, .n_cols = n});
+    }
+    [[nodiscard]] RowKind rows_of(ValueId v) const { return program_.values[v].rows; }
+    [[nodiscard]] std::uint32_t width_of(ValueId v) const { return program_.values[v].width; }
+
+    void emit(OpKind kind, std::string_view name, std::vector<ValueId> inputs, std::vector<ValueId> outputs, std::vector<WeightId> weights,
+              OpOptions options) {
+        program_.ops.push_back({.kind = kind,
+                                .name = prefix_ + std::string(name),
+                                .inputs = std::move(inputs),
+                                .outputs = std::move(outputs),
+                                .weights = std::move(weights),
+                                .options = options,
+                                .parts = {}});
+    }
+
+    ValueId embed() {
+        const ValueId x = value("embedding", RowKind::kTokens, c_.d_model);
+        const WeightId table = weight({.tensor = "token_embd.weight",
+                                       .kind = WeightKind::kEmbedding,
+                                       .n_rows = c_.n_vocab,
+                                       .n_cols = c_.d_model,
+                                       .n_source_rows = c_.n_vocab});
+        emit(OpKind::kEmbed, "token_embd", {}, {x}, {table}, EmbedOptions{.scale = c_.embedding_scale});
+        return x;
+    }
+
+    ValueId norm(ValueId x, std::string_view name, std::uint32_t group) {
+        const ValueId y = value(name, rows_of(x), width_of(x));
+        emit(OpKind::kRmsNorm, name, {x}, {y}, {vector(fmt::format("{}.weight", name), group)},
+             NormOptions{.epsilon = c_.norm_epsilon, .group = group});
+        return y;
+    }
+
+    // Rows [first_row, first_row + n_rows) of the tensor `tensor`, which has n_source_rows.
+    struct Rows {
+        std::uint32_t n_rows, first_row, n_source_rows;
+    };
+    ValueId linear(ValueId x, std::string_view name, std::string_view tensor, Rows rows) {
+        const ValueId y = value(name, rows_of(x), rows.n_rows);
+        const WeightId w = weight({.tensor = fmt::format("{}.weight", tensor),
+                                   .kind = WeightKind::kMatrix,
+                                   .n_rows = rows.n_rows,
+                                   .n_cols = width_of(x),
+                                   .first_row = rows.first_row,
+                                   .n_source_rows = rows.n_source_rows});
+        emit(OpKind::kLinear, name, {x}, {y}, {w}, {});
+        return y;
+    }
+    ValueId linear(ValueId x, std::string_view name, std::uint32_t n_rows) { return linear(x, name, name, {n_rows, 0, n_rows}); }
+
+    ValueId add_bias(ValueId x, std::string_view name) {
+        const ValueId y = value(fmt::format("{}+bias", name), rows_of(x), width_of(x));
+        emit(OpKind::kAddBias, fmt::format("{}.bias", name), {x}, {y}, {vector(fmt::format("{}.bias", name), width_of(x))}, {});
+        return y;
+    }
+
+    ValueId rope(ValueId x, std::string_view name) {
+        const ValueId y = value(name, rows_of(x), width_of(x));
+        emit(OpKind::kRope, name, {x}, {y}, {}, RopeOptions{.table = c_.layers[layer_].rope_table, .head_dim = c_.head_dim});
+        return y;
+    }
+
+    ValueId add(ValueId a, ValueId b, std::string_view name) {
+        const ValueId y = value(name, rows_of(a), width_of(a));
+        emit(OpKind::kAdd, name, {a, b}, {y}, {}, {});
+        return y;
+    }
+
+    ValueId activate(ValueId gate, ValueId up) {
+        const ValueId y = value("ffn_act", rows_of(gate), width_of(gate));
+        emit(OpKind::kGatedActivation, "ffn_act", {gate, up}, {y}, {}, ActivationOptions{.activation = c_.activation});
+        return y;
+    }
+
+    ValueId attention_block(ValueId x) {
+        const std::uint32_t q_width = c_.n_heads * c_.head_dim;
+        const std::uint32_t kv_width = c_.n_kv_heads * c_.head_dim;
+        const ValueId input = norm(x, "attn_norm", c_.d_model);
+        ValueId q, k, v;
+        if (c_.tensors.fused_qkv) {
+            const std::uint32_t all = q_width + 2 * kv_width;
+            q = linear(input, "attn_q", "attn_qkv", {q_width, 0, all});
+            k = linear(input, "attn_k", "attn_qkv", {kv_width, q_width, all});
+            v = linear(input, "attn_v", "attn_qkv", {kv_width, q_width + kv_width, all});
+        } else {
+            q = linear(input, "attn_q", q_width);
+            k = linear(input, "attn_k", kv_width);
+            v = linear(input, "attn_v", kv_width);
+        }
+        if (c_.tensors.qkv_bias) {
+            q = add_bias(q, "attn_q");
+            k = add_bias(k, "attn_k");
+            v = add_bias(v, "attn_v");
+        }
+        if (c_.tensors.qk_norm) {
+            q = norm(q, "attn_q_norm", c_.head_dim);
+            k = norm(k, "attn_k_norm", c_.head_dim);
+        }
+        q = rope(q, "rope_q");
+        k = rope(k, "rope_k");
+        emit(OpKind::kKvAppend, "kv_append", {k, v}, {}, {}, CacheOptions{.layer = layer_});
+        ValueId y = value("attention", RowKind::kTokens, q_width);
+        std::vector<WeightId> sinks;
+        if (c_.tensors.sinks) sinks.push_back(vector("attn_sinks.weight", c_.n_heads));
+        emit(OpKind::kAttention, "attention", {q}, {y}, std::move(sinks),
+             AttentionOptions{.layer = layer_,
+                              .n_heads = c_.n_heads,
+                              .n_kv_heads = c_.n_kv_heads,
+                              .head_dim = c_.head_dim,
+                              .window = c_.layers[layer_].window,
+                              .scale = c_.attention_scale,
+                              .softcap = c_.attention_softcap});
+        y = linear(y, "attn_output", c_.d_model);
+        if (c_.tensors.output_bias) y = add_bias(y, "attn_output");
+        if (c_.tensors.post_norms) y = norm(y, "post_attention_norm", c_.d_model);
+        return add(x, y, "attn_residual");
+    }
+
+    ValueId dense_block(ValueId x) {
+        const ValueId input = norm(x, c_.tensors.ffn_norm, c_.d_model);
+        ValueId gate, up;
+        if (c_.tensors.fused_gate_up) {
+            gate = linear(input, "ffn_gate", "ffn_up", {c_.d_ff, 0, 2 * c_.d_ff});
+            up = linear(input, "ffn_up", "ffn_up", {c_.d_ff, c_.d_ff, 2 * c_.d_ff});
+        } else {
+            gate = linear(input, "ffn_gate", c_.d_ff);
+            up = linear(input, "ffn_up", c_.d_ff);
+        }
+        ValueId y = linear(activate(gate, up), "ffn_down", c_.d_model);
+        if (c_.tensors.post_norms) y = norm(y, "post_ffw_norm", c_.d_model);
+        return add(x, y, "ffn_residual");
+    }
+
+    ValueId expert_linear(ValueId x, ValueId routing, std::string_view name, std::uint32_t n_rows) {
+        const ValueId y = value(name, RowKind::kSlots, n_rows);
+        const WeightId w = weight({.tensor = fmt::format("{}.weight", name),
+                                   .kind = WeightKind::kExperts,
+                                   .n_experts = c_.moe.n_experts,
+                                   .n_rows = n_rows,
+                                   .n_cols = width_of(x),
+                                   .n_source_rows = n_rows});
+        emit(OpKind::kExpertLinear, name, {x, routing}, {y}, {w}, {});
+        return y;
+    }
+
+    ValueId add_expert_bias(ValueId x, ValueId routing, std::string_view name) {
+        if (!c_.tensors.expert_bias) return x;
+        const ValueId y = value(fmt::format("{}+bias", name), RowKind::kSlots, width_of(x));
+        const WeightId bias = weight(
+            {.tensor = fmt::format("{}.bias", name), .kind = WeightKind::kVectors, .n_experts = c_.moe.n_experts, .n_cols = width_of(x)});
+        emit(OpKind::kAddExpertBias, fmt::format("{}.bias", name), {x, routing}, {y}, {bias}, {});
+        return y;
+    }
+
+    ValueId expert_block(ValueId x) {
+        const ValueId input = norm(x, c_.tensors.ffn_norm, c_.d_model);
+        ValueId scores = linear(input, "ffn_gate_inp", c_.moe.n_experts);
+        if (c_.tensors.expert_bias) scores = add_bias(scores, "ffn_gate_inp");
+        const ValueId routing = value("routing", RowKind::kTokens, 2 * c_.moe.n_experts_used);
+        emit(OpKind::kRoute, "route", {scores}, {routing}, {},
+             RouteOptions{
+                 .n_experts_used = c_.moe.n_experts_used, .scoring = c_.moe.scoring, .normalize_weights = c_.moe.normalize_weights});
+        ValueId gate = expert_linear(input, routing, "ffn_gate_exps", c_.moe.d_ff_expert);
+        ValueId up = expert_linear(input, routing, "ffn_up_exps", c_.moe.d_ff_expert);
+        gate = add_expert_bias(gate, routing, "ffn_gate_exps");
+        up = add_expert_bias(up, routing, "ffn_up_exps");
+        ValueId down = expert_linear(activate(gate, up), routing, "ffn_down_exps", c_.d_model);
+        down = add_expert_bias(down, routing, "ffn_down_exps");
+        ValueId y = value("ffn_experts", RowKind::kTokens, c_.d_model);
+        emit(OpKind::kCombineExperts, "ffn_experts", {down, routing}, {y}, {}, {});
+        if (c_.tensors.post_norms) y = norm(y, "post_ffw_norm", c_.d_model);
+        return add(x, y, "ffn_residual");
+    }
+
+    void head(ValueId x) {
+        const ValueId chosen = value("outputs", RowKind::kOutputs, c_.d_model);
+        emit(OpKind::kSelectOutputs, "select_outputs", {x}, {chosen}, {}, {});
+        program_.hidden = norm(chosen, "output_norm", c_.d_model);
+        program_.logits = linear(program_.hidden, "output", c_.tied_embeddings ? "token_embd" : "output", {c_.n_vocab, 0, c_.n_vocab});
+        if (c_.logit_softcap == 0.0F) return;
+        const ValueId capped = value("output_softcap", RowKind::kOutputs, c_.n_vocab);
+        emit(OpKind::kSoftcap, "output_softcap", {program_.logits}, {capped}, {}, SoftcapOptions{.cap = c_.logit_softcap});
+        program_.logits = capped;
+    }
+
+    void group_layers_by_window() {
+        for (std::uint32_t layer = 0; layer < c_.n_layers; ++layer) {
+            CacheGroup* group = nullptr;
+            for (CacheGroup& g : program_.cache_groups) {
+                if (g.window == c_.layers[layer].window) group = &g;
+            }
+            if (group == nullptr) group = &program_.cache_groups.emplace_back(CacheGroup{.window = c_.layers[layer].window, .layers = {}});
+            group->layers.push_back(layer);
+        }
+    }
+
+    const ModelConfig& c_;
+    Program program_;
+    std::uint32_t layer_ = 0;
+    std::string prefix_;  // "blk.3.", or nothing outside the layers
+};
+
+}  // namespace
+
+Program build(const ModelConfig& config) {
+    RAFTER_CHECK(config.layers.size() == config.n_layers && !config.rope_tables.empty());
+    return Builder(config).finish();
+}
+
+const char* to_string(OpKind kind) {
+    switch (kind) {
+        case OpKind::kEmbed:
+            return "embed";
+        case OpKind::kRmsNorm:
+            return "rms_norm";
+        case OpKind::kLinear:
+            return "linear";
+        case OpKind::kAddBias:
+            return "add_bias";
+        case OpKind::kRope:
+            return "rope";
+        case OpKind::kKvAppend:
+            return "kv_append";
+        case OpKind::kAttention:
+            return "attention";
+        case OpKind::kAdd:
+            return "add";
+        case OpKind::kGatedActivation:
+            return "gated_activation";
+        case OpKind::kSelectOutputs:
+            return "select_outputs";
+        case OpKind::kSoftcap:
+            return "softcap";
+        case OpKind::kRoute:
+            return "route";
+        case OpKind::kExpertLinear:
+            return "expert_linear";
+        case OpKind::kAddExpertBias:
+            return "add_expert_bias";
+        case OpKind::kCombineExperts:
+            return "combine_experts";
+        case OpKind::kQuantize:
+            return "quantize";
+        case OpKind::kFusedRows:
+            return "fused_rows";
+    }
+    return "?";
+}
+
+bool is_row_local(OpKind kind) {
+    return kind != OpKind::kLinear && kind != OpKind::kExpertLinear && kind != OpKind::kAttention && kind != OpKind::kFusedRows;
+}
+
+}  // namespace rafter::model

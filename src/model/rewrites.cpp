@@ -1,0 +1,139 @@
+// The rewrites: each walks the list once.
+#include "model/rewrites.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace rafter::model {
+namespace {
+
+bool is_quantized(tensor::DType dtype) {
+    return dtype != tensor::DType::kF32 && dtype != tensor::DType::kF16 && dtype != tensor::DType::kBF16;
+}
+
+bool multiplies(OpKind kind) { return kind == OpKind::kLinear || kind == OpKind::kExpertLinear; }
+
+// The kind of rows an op works on: that of what it makes, or of what it stores.
+RowKind rows_of(const Program& program, const Op& op) {
+    return program.values[op.outputs.empty() ? op.inputs.front() : op.outputs.front()].rows;
+}
+
+// True when b reads what a reads, and what a makes is not among it.
+bool can_join(const Op& a, const Op& b) { return multiplies(a.kind) && a.kind == b.kind && a.inputs == b.inputs; }
+
+// The name of two ops done at once: "blk.3.attn_q" and "blk.3.attn_k" are "blk.3.attn_q+attn_k".
+std::string joined_name(const std::string& a, const std::string& b) {
+    const std::size_t layer_prefix = b.starts_with("blk.") ? b.find('.', 4) + 1 : 0;
+    return a + "+" + b.substr(layer_prefix);
+}
+
+Op fuse(std::vector<Op> parts) {
+    Op fused{
+        .kind = OpKind::kFusedRows, .name = parts.front().name, .inputs = {}, .outputs = {}, .weights = {}, .options = {}, .parts = {}};
+    std::set<ValueId> made;
+    for (const Op& part : parts) {
+        for (const ValueId v : part.inputs) {
+            const bool known = made.contains(v) || std::ranges::find(fused.inputs, v) != fused.inputs.end();
+            if (!known) fused.inputs.push_back(v);
+        }
+        made.insert(part.outputs.begin(), part.outputs.end());
+        fused.outputs.insert(fused.outputs.end(), part.outputs.begin(), part.outputs.end());
+        fused.weights.insert(fused.weights.end(), part.weights.begin(), part.weights.end());
+        if (&part != &parts.front()) fused.name = joined_name(fused.name, part.name);
+    }
+    fused.parts = std::move(parts);
+    return fused;
+}
+
+}  // namespace
+
+Program quantize_activations(Program program, ActivationMode mode) {
+    if (mode == ActivationMode::kF32) return program;
+    const Encoding encoding = mode == ActivationMode::kQ8 ? Encoding::kQ8 : Encoding::kQ16;
+
+    std::map<ValueId, ValueId> quantized;  // float value -> the same in blocks
+    for (Op& op : program.ops) {
+        if (!multiplies(op.kind) || !is_quantized(program.weights[op.weights.front()].dtype)) continue;
+        const ValueId x = op.inputs.front();
+        if (!quantized.contains(x)) {
+            Value blocks = program.values[x];
+            blocks.name += ".q";
+            blocks.encoding = encoding;
+            program.values.push_back(std::move(blocks));
+            quantized[x] = static_cast<ValueId>(program.values.size() - 1);
+        }
+        op.inputs.front() = quantized[x];
+    }
+
+    std::vector<Op> ops;
+    for (Op& op : program.ops) {
+        const std::vector<ValueId> made = op.outputs;
+        ops.push_back(std::move(op));
+        for (const ValueId v : made) {
+            if (const auto found = quantized.find(v); found != quantized.end()) {
+                ops.push_back({.kind = OpKind::kQuantize,
+                               .name = program.values[found->second].name,
+                               .inputs = {v},
+                               .outputs = {found->second},
+                               .weights = {},
+                               .options = {},
+                               .parts = {}});
+            }
+        }
+    }
+    program.ops = std::move(ops);
+    return program;
+}
+
+Program fuse_linears(Program program) {
+    std::vector<Op> ops;
+    for (Op& op : program.ops) {
+        if (ops.empty() || !can_join(ops.back(), op)) {
+            ops.push_back(std::move(op));
+            continue;
+        }
+        Op& joined = ops.back();
+        if (joined.parts.empty()) joined.parts = {joined};
+        joined.name = joined_name(joined.name, op.name);
+        joined.outputs.insert(joined.outputs.end(), op.outputs.begin(), op.outputs.end());
+        joined.weights.insert(joined.weights.end(), op.weights.begin(), op.weights.end());
+        joined.parts.push_back(std::move(op));
+    }
+    program.ops = std::move(ops);
+    return program;
+}
+
+Program fuse_rows(Program program) {
+    std::vector<Op> ops;
+    std::vector<Op> run;
+    const auto flush = [&] {
+        if (run.size() > 1) {
+            ops.push_back(fuse(std::exchange(run, {})));
+        } else if (run.size() == 1) {
+            ops.push_back(std::move(run.front()));
+            run.clear();
+        }
+    };
+    for (Op& op : program.ops) {
+        const bool joins = is_row_local(op.kind) && (run.empty() || rows_of(program, run.front()) == rows_of(program, op));
+        if (!joins) flush();
+        if (is_row_local(op.kind)) {
+            run.push_back(std::move(op));
+        } else {
+            ops.push_back(std::move(op));
+        }
+    }
+    flush();
+    program.ops = std::move(ops);
+    return program;
+}
+
+Program rewrite(Program program, const RewriteOptions& options) {
+    program = quantize_activations(std::move(program), options.activations);
+    if (!options.without.contains("linears")) program = fuse_linears(std::move(program));
+    if (!options.without.contains("rows")) program = fuse_rows(std::move(program));
+    return program;
+}
+
+}  // namespace rafter::model

@@ -1,0 +1,25 @@
+// Which instruction set the kernels use: detected once, overridable by name ("--isa avx2"). One row an instruction set.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace rafter::backend::cpu {
+
+enum class Isa {
+    kScalar,  // plain C++: the reference, and what runs anywhere
+    kAvx2,    // AVX2, FMA, F16C, BMI2
+    kAvx512,  // AVX-512 F, BW, VL, DQ, VNNI
+};
+
+[[nodiscard]] std::string_view to_string(Isa isa);  // "scalar", "avx2", "avx512"
+[[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
+
+// Whether both this CPU and its operating system (which must save the wide registers) can run it.
+[[nodiscard]] bool is_available(Isa isa);
+// All that can run here, the best one last; never empty.
+[[nodiscard]] std::vector<Isa> available_isas();
+[[nodiscard]] Isa best_isa();
+
+}  // namespace rafter::backend::cpu

@@ -11,13 +11,14 @@ class ThreadPool {
   public:
     struct Options {
         unsigned n_threads = 0;  // 0: as many as the cpuset and the cgroup quota allow (base/os_cpu.h)
-        bool pin = true;         // each thread to one CPU of the cpuset, where there is one for each
+        bool pin = true;         // each thread but the caller to one CPU of the cpuset, when there are just as many threads as CPUs
     };
     explicit ThreadPool(const Options& options);
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
 
+    // The caller included. Fewer than asked for where the system gives no more.
     [[nodiscard]] unsigned n_threads() const;
 
     // Runs work(thread) on every thread, the caller being thread 0, and returns when all are done. Not reentrant; one caller at a time.

@@ -1,0 +1,62 @@
+// The scheduler's calls behind os_cpu.h.
+#include "base/os_cpu.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <thread>
+
+#include "base/os_cgroup.h"
+
+namespace rafter {
+namespace {
+
+struct FreeCpuSet {
+    void operator()(cpu_set_t* set) const { CPU_FREE(set); }
+};
+
+}  // namespace
+
+std::vector<unsigned> allowed_cpus() {
+    std::vector<unsigned> cpus;
+    // The kernel refuses a mask shorter than its own with EINVAL.
+    for (int n_bits = CPU_SETSIZE; n_bits <= (1 << 20); n_bits *= 2) {
+        const std::unique_ptr<cpu_set_t, FreeCpuSet> set(CPU_ALLOC(n_bits));
+        const std::size_t size_bytes = CPU_ALLOC_SIZE(n_bits);
+        if (!set) break;
+        if (sched_getaffinity(0, size_bytes, set.get()) != 0) {
+            if (errno == EINVAL) continue;
+            break;
+        }
+        for (int cpu = 0; cpu < n_bits; ++cpu) {
+            if (CPU_ISSET_S(cpu, size_bytes, set.get())) cpus.push_back(static_cast<unsigned>(cpu));
+        }
+        break;
+    }
+    if (cpus.empty()) {
+        for (unsigned cpu = 0; cpu < std::max(1U, std::thread::hardware_concurrency()); ++cpu) cpus.push_back(cpu);
+    }
+    return cpus;
+}
+
+unsigned usable_cpus(std::size_t n_allowed, std::optional<double> quota_cpus) {
+    double n = static_cast<double>(n_allowed);
+    if (quota_cpus) n = std::min(n, *quota_cpus);
+    return static_cast<unsigned>(std::max(1.0, n));
+}
+
+unsigned usable_cpus() { return usable_cpus(allowed_cpus().size(), read_cgroup_limits().cpus); }
+
+bool pin_this_thread(unsigned cpu) {
+    const int n_bits = std::max(CPU_SETSIZE, static_cast<int>(cpu) + 1);
+    const std::unique_ptr<cpu_set_t, FreeCpuSet> set(CPU_ALLOC(n_bits));
+    if (!set) return false;
+    const std::size_t size_bytes = CPU_ALLOC_SIZE(n_bits);
+    CPU_ZERO_S(size_bytes, set.get());
+    CPU_SET_S(cpu, size_bytes, set.get());
+    return sched_setaffinity(0, size_bytes, set.get()) == 0;
+}
+
+}  // namespace rafter

@@ -1,0 +1,20 @@
+// Which CPUs this process may use, and how many threads that makes worth while.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+namespace rafter {
+
+// Numbers of the CPUs in this process's cpuset (sched_getaffinity), ascending; never empty.
+[[nodiscard]] std::vector<unsigned> allowed_cpus();
+
+// How many threads can run at once: the cpuset's CPUs, or fewer where a cgroup's quota gives less. Rounded down, because a thread beyond
+// the quota is stopped in mid-step and all others wait for it; at least 1.
+[[nodiscard]] unsigned usable_cpus();
+[[nodiscard]] unsigned usable_cpus(std::size_t n_allowed, std::optional<double> quota_cpus);
+
+// False where the operating system refuses: then the thread runs anywhere, as before.
+bool pin_this_thread(unsigned cpu);
+
+}  // namespace rafter

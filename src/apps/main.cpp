@@ -1,7 +1,90 @@
-// The rafter command line: finds the verb and runs it.
+// The rafter command line: reads the environment, finds the verb and runs it.
 #include <fmt/format.h>
 
-int main() {
-    fmt::print("rafter {}\n", RAFTER_VERSION);
-    return 0;
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "apps/cli.h"
+#include "apps/suggest.h"
+#include "base/os_process.h"
+
+namespace rafter::apps {
+namespace {
+
+std::optional<std::string> variable(const char* name) {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    return value;
+}
+
+Environment read_environment() {
+    Environment environment;
+    if (const auto cache = variable("XDG_CACHE_HOME")) {
+        environment.cache_folder = std::filesystem::path(*cache) / "rafter";
+    } else if (const auto home = variable("HOME")) {
+        environment.cache_folder = std::filesystem::path(*home) / ".cache" / "rafter";
+    }
+    if (const auto models = variable("RAFTER_MODELS_DIR")) environment.models_folder = *models;
+    environment.python = variable("RAFTER_PYTHON").value_or("python3");
+    environment.no_color = variable("NO_COLOR").has_value() || variable("TERM").value_or("dumb") == "dumb";
+    return environment;
+}
+
+// The command line's own words for what is wrong with it, and where to read more.
+int usage_error(const CLI::App& app, const CLI::ParseError& error, const std::string& first_word) {
+    std::string message = error.what();
+    const CLI::App* verb = &app;
+    for (const CLI::App* chosen : app.get_subcommands()) verb = chosen;
+    if (verb == &app && !first_word.empty() && first_word[0] != '-') {
+        std::vector<std::string> verbs;
+        for (const CLI::App* known : app.get_subcommands([](const CLI::App* a) { return !a->get_group().empty(); })) {
+            verbs.push_back(known->get_name());
+        }
+        message = fmt::format("no verb \"{}\"", first_word);
+        if (const auto close = closest(first_word, verbs)) message += fmt::format("; did you mean \"{}\"?", *close);
+        message += fmt::format(" (there are {})", fmt::join(verbs, ", "));
+    }
+    const std::string name = verb == &app ? "rafter" : "rafter " + verb->get_name();
+    fmt::print(stderr, "{}: {}\nTry: {} --help\n", name, message, name);
+    return kExitUsage;
+}
+
+int run_main(int argc, char** argv) {
+    ignore_broken_pipes();
+    Cli cli{.environment = read_environment(), .action = {}};
+    CLI::App app("Runs large language models (GGUF files) and says how far from the hardware's roof it ran.", "rafter");
+    app.set_version_flag("--version", "rafter " RAFTER_VERSION);
+    app.set_help_flag("-h,--help", "Print this help");
+    app.require_subcommand(1);
+    app.get_formatter()->column_width(34);
+    app.footer("Each verb has its own: rafter VERB --help");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& asked) {  // --help, --version
+        return app.exit(asked);
+    } catch (const CLI::ParseError& error) {
+        return usage_error(app, error, argc > 1 ? argv[1] : "");
+    }
+    return cli.action();
+}
+
+}  // namespace
+
+int report_error(std::string_view verb, const Error& error) {
+    fmt::print(stderr, "rafter {}: {}\n", verb, error.message);
+    return error.kind == ErrorKind::kUsage ? kExitUsage : kExitFailed;
+}
+
+}  // namespace rafter::apps
+
+int main(int argc, char** argv) {
+    try {
+        return rafter::apps::run_main(argc, argv);
+    } catch (const std::bad_alloc&) {
+        fmt::print(stderr, "rafter: out of memory\n");
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "rafter: {}\n", error.what());
+    }
+    return rafter::apps::kExitFailed;
 }

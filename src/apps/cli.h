@@ -1,0 +1,42 @@
+// What main and the verbs share: the environment, read once, and the action that the command line chose. One file a verb: add_VERB()
+// describes its options and, when the verb is given, leaves what to do in Cli::action, which returns the exit status.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace rafter::apps {
+
+// Exit statuses: bad input, what the machine refused; and wrong usage.
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitInterrupted = 130;  // as a shell reports a program that Ctrl-C ended
+
+struct Environment {
+    std::optional<std::filesystem::path> cache_folder;   // ${XDG_CACHE_HOME:-~/.cache}/rafter
+    std::optional<std::filesystem::path> models_folder;  // RAFTER_MODELS_DIR, looked into before the cache's models/
+    std::string python = "python3";                      // RAFTER_PYTHON: fetches models
+    bool no_color = false;                               // NO_COLOR, or a terminal without any
+};
+
+struct Cli {
+    Environment environment;
+    std::function<int()> action;
+};
+
+void add_run(CLI::App& app, Cli& cli);
+void add_eval(CLI::App& app, Cli& cli);
+void add_info(CLI::App& app, Cli& cli);
+void add_models(CLI::App& app, Cli& cli);
+void add_tokenize(CLI::App& app, Cli& cli);
+void add_template(CLI::App& app, Cli& cli);
+
+// Says "rafter VERB: message" on stderr and returns the exit status of this kind of error. A closed stdout is no error: 0 and no word.
+[[nodiscard]] int report_error(std::string_view verb, const Error& error);
+
+}  // namespace rafter::apps

@@ -1,0 +1,41 @@
+// What is asked of the engine: a prompt as tokens, how to choose the next ones, and when to stop. Plain data; server and command line fill
+// it in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace rafter::engine {
+
+using text::TokenId;
+
+// Applied to the logits in this order: logit bias, penalties, temperature, top-k, top-p, min-p; then one token is drawn of what is left.
+struct SamplingOptions {
+    std::vector<std::pair<TokenId, float>> logit_bias;  // added to these tokens' logits
+    double repeat_penalty = 1.0;     // logits of tokens seen in prompt or answer: divided by it when positive, multiplied when negative
+    double frequency_penalty = 0.0;  // subtracted for each time that a token is in the answer so far
+    double presence_penalty = 0.0;   // subtracted once when it is there at all
+    double temperature = 0.0;        // 0: always the likeliest token
+    std::uint32_t top_k = 0;         // only the k likeliest; 0: all
+    double top_p = 1.0;              // only the likeliest tokens that together have at least this probability
+    double min_p = 0.0;              // only tokens at least this fraction as likely as the likeliest
+    std::uint64_t seed = 0;          // same seed, same text
+};
+
+struct Request {
+    std::vector<TokenId> prompt;
+    SamplingOptions sampling;
+    std::uint32_t max_tokens = 128;           // 0: only score the prompt
+    std::vector<std::string> stop;            // an answer ends before the first of these texts
+    std::vector<TokenId> end_tokens;          // and with any of these tokens, whose text is not shown
+    std::optional<std::uint32_t> n_logprobs;  // report each token's log-probability, and those of the n likeliest
+    // Report the log-probability of each prompt token that comes after this position, given those before it.
+    std::optional<std::uint32_t> score_prompt_from;
+};
+
+}  // namespace rafter::engine

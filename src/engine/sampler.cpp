@@ -1,0 +1,166 @@
+// Probabilities are summed in float64 in a fixed order (token ids, or falling likelihood when some are cut off), so the same noise always
+// draws the same token.
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/noise.h"
+
+namespace rafter::engine {
+namespace {
+
+using Candidate = SamplerScratch::Candidate;
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+bool likelier(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.token < b.token; }
+bool less_likely(const Candidate& a, const Candidate& b) { return likelier(b, a); }  // as the heap wants it: its top is the likeliest
+
+// exp((logit - max) / temperature); 0 for -inf and NaN.
+struct Weight {
+    double max;
+    double temperature;
+    double operator()(float logit) const {
+        return logit > kMinusInfinity ? std::exp((static_cast<double>(logit) - max) / temperature) : 0.0;
+    }
+};
+
+std::optional<TokenId> draw_of_all(std::span<const float> logits, Weight weight, double noise) {
+    double total = 0.0;
+    for (const float logit : logits) total += weight(logit);
+    const double target = noise * total;
+    double sum = 0.0;
+    std::optional<TokenId> last;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const double w = weight(logits[i]);
+        if (w == 0.0) continue;
+        last = static_cast<TokenId>(i);
+        sum += w;
+        if (sum > target) break;
+    }
+    return last;
+}
+
+// The k likeliest, unordered, as a list of candidates.
+void keep_top_k(std::vector<Candidate>& candidates, std::size_t k) {
+    if (k >= candidates.size()) return;
+    std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(k), candidates.end(), likelier);
+    candidates.resize(k);
+}
+
+}  // namespace
+
+std::optional<TokenId> argmax(std::span<const float> logits) {
+    float best = kMinusInfinity;
+    std::optional<TokenId> token;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        if (logits[i] > best) {
+            best = logits[i];
+            token = static_cast<TokenId>(i);
+        }
+    }
+    return token;
+}
+
+std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise, SamplerScratch& scratch) {
+    const auto best = argmax(logits);
+    if (!best) return std::nullopt;
+    const float max = logits[static_cast<std::size_t>(*best)];
+    if (std::isinf(max)) return std::nullopt;
+    const Weight weight{max, options.temperature};
+    const bool cut_k = options.top_k > 0 && options.top_k < logits.size();
+    if (!cut_k && options.top_p >= 1.0 && options.min_p <= 0.0) return draw_of_all(logits, weight, noise);
+
+    std::vector<Candidate>& candidates = scratch.candidates;
+    candidates.clear();
+    double total = 0.0;  // of what top-k leaves
+    if (cut_k) {
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            if (logits[i] > kMinusInfinity) candidates.push_back({logits[i], static_cast<TokenId>(i)});
+        }
+        keep_top_k(candidates, options.top_k);
+        std::sort(candidates.begin(), candidates.end(), likelier);
+        for (const Candidate& c : candidates) total += weight(c.logit);
+    } else {
+        for (const float logit : logits) total += weight(logit);
+        // All tokens below this together weigh less than what top-p cuts off, so none of them is needed: a large vocabulary is not sorted.
+        const double needed = std::max(options.min_p, (1.0 - options.top_p) * total / static_cast<double>(logits.size()));
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            const double w = weight(logits[i]);
+            if (w > 0.0 && w >= needed) candidates.push_back({logits[i], static_cast<TokenId>(i)});
+        }
+    }
+
+    // From the likeliest down, until top-p has enough or min-p has no more. The heap sorts only as far as that.
+    std::make_heap(candidates.begin(), candidates.end(), less_likely);
+    const double wanted = options.top_p * total;
+    double kept = 0.0;
+    auto end = candidates.end();
+    while (end != candidates.begin()) {
+        const double w = weight(candidates.front().logit);
+        const bool first = end == candidates.end();
+        if (!first && (w < options.min_p || kept >= wanted)) break;
+        std::pop_heap(candidates.begin(), end, less_likely);
+        --end;
+        kept += w;
+    }
+    // The kept ones now stand at the end of the list, the likeliest last.
+    const double target = noise * kept;
+    double sum = 0.0;
+    TokenId token = *best;
+    for (auto it = candidates.rbegin(); it != std::make_reverse_iterator(end); ++it) {
+        token = it->token;
+        sum += weight(it->logit);
+        if (sum > target) break;
+    }
+    return token;
+}
+
+Sampler::Sampler(const SamplingOptions& options, std::span<const TokenId> prompt)
+    : options_(options), stages_(make_stages(options, prompt)) {}
+
+std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::uint32_t position, SamplerScratch& scratch) const {
+    if (!stages_.empty()) {
+        scratch.logits.assign(logits.begin(), logits.end());
+        for (const LogitsStage& stage : stages_) {
+            std::visit([&](const auto& s) { s.apply(scratch.logits); }, stage);
+        }
+        logits = scratch.logits;
+    }
+    if (options_.temperature > 0.0) return draw(logits, options_, uniform(options_.seed, position), scratch);
+    const auto best = argmax(logits);
+    return best && std::isfinite(logits[static_cast<std::size_t>(*best)]) ? best : std::nullopt;
+}
+
+void Sampler::accept(TokenId token) {
+    for (LogitsStage& stage : stages_) std::visit([&](auto& s) { s.accept(token); }, stage);
+}
+
+void Sampler::rollback(std::size_t n) {
+    for (LogitsStage& stage : stages_) std::visit([&](auto& s) { s.rollback(n); }, stage);
+}
+
+Result<void> validate(const SamplingOptions& options, std::size_t n_vocab) {
+    const auto within = [](const char* name, double value, double low, double high, const char* expected) -> Result<void> {
+        if (value >= low && value <= high) return {};
+        return bad_input("{}: expected {}, found {}", name, expected, value);
+    };
+    constexpr double kMax = 1e6;  // beyond any use, and its product with a logit still is a float
+    RAFTER_TRY_VOID(within("temperature", options.temperature, 0.0, kMax, "0 or more"));
+    RAFTER_TRY_VOID(within("top-p", options.top_p, 0.0, 1.0, "0 to 1"));
+    RAFTER_TRY_VOID(within("min-p", options.min_p, 0.0, 1.0, "0 to 1"));
+    RAFTER_TRY_VOID(within("repeat penalty", options.repeat_penalty, 1.0 / kMax, kMax, "a positive number"));
+    RAFTER_TRY_VOID(within("frequency penalty", options.frequency_penalty, -kMax, kMax, "a number"));
+    RAFTER_TRY_VOID(within("presence penalty", options.presence_penalty, -kMax, kMax, "a number"));
+    for (const auto& [token, bias] : options.logit_bias) {
+        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab) {
+            return bad_input("logit bias: expected a token from 0 to {}, found {}", n_vocab - 1, token);
+        }
+        RAFTER_TRY_VOID(within("logit bias", bias, -kMax, kMax, "a number"));
+    }
+    return {};
+}
+
+}  // namespace rafter::engine

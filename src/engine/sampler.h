@@ -1,0 +1,50 @@
+// Chooses a sequence's next token: a pure function of (logits, history, options, noise keyed by seed and position).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/logits_stages.h"
+#include "engine/request.h"
+
+namespace rafter::engine {
+
+// Working memory that samplers may share, one after the other.
+struct SamplerScratch {
+    struct Candidate {
+        float logit;
+        TokenId token;
+    };
+    std::vector<float> logits;  // [n_vocab]
+    std::vector<Candidate> candidates;
+};
+
+// One a sequence. Follows its history through accept() and rollback().
+class Sampler {
+  public:
+    // options must be valid (see validate()).
+    Sampler(const SamplingOptions& options, std::span<const TokenId> prompt);
+
+    // The token for this position (the number of tokens before it). None when no token can be chosen: all logits are -inf or NaN, or one
+    // is +inf. Time is linear in n_vocab.
+    [[nodiscard]] std::optional<TokenId> sample(std::span<const float> logits, std::uint32_t position, SamplerScratch& scratch) const;
+    void accept(TokenId token);
+    void rollback(std::size_t n);
+
+  private:
+    SamplingOptions options_;
+    std::vector<LogitsStage> stages_;
+};
+
+// Fails on numbers that make no sense, naming the option, what it may be and what it is.
+[[nodiscard]] Result<void> validate(const SamplingOptions& options, std::size_t n_vocab);
+
+// The likeliest token, the lowest id of equals; none when all are -inf or NaN.
+[[nodiscard]] std::optional<TokenId> argmax(std::span<const float> logits);
+// A token drawn as temperature, top-k, top-p and min-p say, `noise` in [0, 1) deciding. Temperature must be above 0.
+[[nodiscard]] std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise,
+                                          SamplerScratch& scratch);
+
+}  // namespace rafter::engine

@@ -1,0 +1,39 @@
+// What all three vec headers have in common, on top of their own operations. They include it; nobody else need.
+#pragma once
+
+#include <cstdint>
+
+namespace rafter::backend::cpu {
+namespace {
+
+RAFTER_VEC F32x16 zero() { return broadcast(0.0F); }
+RAFTER_VEC F32x16 abs(const F32x16& a) { return as_float(as_int(a) & broadcast_int(0x7fffffff)); }
+RAFTER_VEC F32x16 operator-(const F32x16& a) { return broadcast(-0.0F) - a; }
+
+// Partial loads and stores of 16-bit floats: 0 < n < 16.
+RAFTER_VEC F32x16 load_f16_partial(const std::uint16_t* p, int n) {
+    std::uint16_t whole[16] = {};
+    for (int i = 0; i < n; ++i) whole[i] = p[i];
+    return load_f16(whole);
+}
+RAFTER_VEC F32x16 load_bf16_partial(const std::uint16_t* p, int n) {
+    std::uint16_t whole[16] = {};
+    for (int i = 0; i < n; ++i) whole[i] = p[i];
+    return load_bf16(whole);
+}
+RAFTER_VEC void store_f16_partial(std::uint16_t* p, const F32x16& x, int n) {
+    std::uint16_t whole[16];
+    store_f16(whole, x);
+    for (int i = 0; i < n; ++i) p[i] = whole[i];
+}
+RAFTER_VEC void store_bf16_partial(std::uint16_t* p, const F32x16& x, int n) {
+    std::uint16_t whole[16];
+    store_bf16(whole, x);
+    for (int i = 0; i < n; ++i) p[i] = whole[i];
+}
+
+// Asks for the line at p; any address will do.
+RAFTER_VEC void prefetch(const void* p) { __builtin_prefetch(p); }
+
+}  // namespace
+}  // namespace rafter::backend::cpu

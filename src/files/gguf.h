@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -36,10 +36,10 @@ class Metadata {
     [[nodiscard]] Result<std::optional<double>> find_float(std::string_view key) const;  // an integer is taken too
     [[nodiscard]] Result<std::optional<bool>> find_bool(std::string_view key) const;
     [[nodiscard]] Result<std::optional<std::string_view>> find_string(std::string_view key) const;
-    // Arrays; null when the key is missing. Any integer type is converted where every element fits.
+    // Arrays; null when the key is missing. Any integer type is converted where every element fits; an empty array is one of any type.
     [[nodiscard]] Result<std::optional<std::vector<std::string_view>>> find_strings(std::string_view key) const;
     [[nodiscard]] Result<std::optional<std::vector<std::int64_t>>> find_ints(std::string_view key) const;
-    [[nodiscard]] Result<std::optional<std::vector<double>>> find_floats(std::string_view key) const;
+    [[nodiscard]] Result<std::optional<std::vector<double>>> find_floats(std::string_view key) const;  // integers are taken too
     [[nodiscard]] Result<std::optional<std::vector<bool>>> find_bools(std::string_view key) const;
 
     // In file order, for `rafter info`.
@@ -48,8 +48,10 @@ class Metadata {
     bool add(std::string key, MetadataValue value);
 
   private:
+    [[nodiscard]] const MetadataValue* find(std::string_view key) const;
+
     std::vector<std::pair<std::string, MetadataValue>> entries_;
-    std::unordered_map<std::string, std::size_t> index_;
+    std::map<std::string, std::size_t, std::less<>> index_;  // not a hash map: keys chosen to collide would make it quadratic
 };
 
 // A tensor in the file. `shape` is in row-major order, outermost first: a weight of n_out rows of n_in elements is [n_out, n_in]

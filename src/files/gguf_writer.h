@@ -9,10 +9,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "files/gguf_format.h"
 #include "tensor/dtype.h"
 
 namespace rafter::files {
 
+// Keys and tensor names must be new, shapes must fit their bytes: anything else is a bug in the caller. All is held in memory until
+// written.
 class GgufWriter {
   public:
     void add_uint32(std::string_view key, std::uint32_t value);
@@ -37,7 +40,7 @@ class GgufWriter {
   private:
     struct Entry {
         std::string key;
-        std::uint32_t type;
+        GgufType type;
         std::vector<std::byte> payload;
     };
     struct Tensor {
@@ -46,6 +49,8 @@ class GgufWriter {
         std::vector<std::uint64_t> shape;
         std::vector<std::byte> bytes;
     };
+    void add_entry(std::string_view key, GgufType type, std::vector<std::byte> payload);
+
     std::vector<Entry> entries_;
     std::vector<Tensor> tensors_;
 };

@@ -5,6 +5,7 @@ Slow and simple on purpose: it is what Rafter's engine is held against. It reads
 knows the same architectures.
 
     reference.py MODEL.gguf --prompt-ids 504,3575,282 --greedy 20      greedy continuation, a JSON object
+    reference.py MODEL.gguf --cases CASES.json --greedy 24              the same for each case's prompt_tokens: how tests/golden/ was made
     reference.py MODEL.gguf --prompt-ids 504,3575,282 --logits OUT.npy  logits of every position, [n_tokens, n_vocab]
     reference.py MODEL.gguf --kl RUN.json                               mean KL of `rafter run --json --logprobs N`'s answer
     reference.py MODEL.gguf --perplexity-ids IDS.txt --context 512      perplexity in windows, second halves scored
@@ -14,6 +15,7 @@ Needs: numpy, gguf (both from PyPI).
 import argparse
 import json
 import math
+import os
 import sys
 
 import gguf
@@ -288,15 +290,20 @@ class Model:
 
 # ---------------------------------------------------------------- what is measured with it
 
-def greedy(model, ids, n):
-    """The whole sequence is recomputed for each token: no cache that could be wrong."""
-    out, steps = list(ids), []
-    for _ in range(n):
-        lp = log_softmax(model.logits(out, len(out) - 1)[-1])
-        best = np.argsort(-lp, kind="stable")[:5]
-        steps.append({"id": int(best[0]), "logprob": float(lp[best[0]]), "top": [[int(i), float(lp[i])] for i in best]})
-        out.append(int(best[0]))
-    return {"prompt_tokens": list(ids), "tokens": out[len(ids):], "steps": steps}
+def greedy(model, ids, n, draft=()):
+    """Each step is the five best tokens with their log-probabilities. The whole sequence is computed anew for every guess: no cache that could
+    be wrong. `draft`, a guess at the answer, only saves time: a pass checks all of its tokens, and what follows a wrong one is thrown away."""
+    out, steps = [], []
+    while len(steps) < n:
+        guess = list(draft[len(out):n - 1]) if list(draft[:len(out)]) == out else []
+        lps = log_softmax(model.logits(list(ids) + out + guess, len(ids) + len(out) - 1))
+        for lp, guessed in zip(lps, guess + [None]):
+            best = np.argsort(-lp, kind="stable")[:5]
+            steps.append([[int(i), round(float(lp[i]), 6)] for i in best])
+            out.append(int(best[0]))
+            if out[-1] != guessed:
+                break
+    return {"prompt_tokens": list(ids), "tokens": out, "steps": steps}
 
 
 def kl_of_run(model, run):
@@ -337,10 +344,15 @@ def perplexity(model, ids, context, bos, progress):
     return {"perplexity": math.exp(total / count), "tokens_scored": count, "windows": n_windows}
 
 
+def draft_of(case):
+    return case.get("tokens") or [s["id"] for s in case.get("steps", [])]
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model")
     p.add_argument("--prompt-ids", help="token ids, parted by commas")
+    p.add_argument("--cases", metavar="CASES.json", help='{"cases": [{"prompt": TEXT, "prompt_tokens": [ID...]}...]}')
     p.add_argument("--greedy", type=int, metavar="N")
     p.add_argument("--logits", metavar="OUT.npy")
     p.add_argument("--kl", metavar="RUN.json")
@@ -359,6 +371,11 @@ def main():
             ids = ids[: a.windows * a.context]
         bos = model.w.meta("tokenizer.ggml.bos_token_id") if model.w.meta("tokenizer.ggml.add_bos_token", False) else None
         print(json.dumps(perplexity(model, ids, a.context, bos, sys.stderr.isatty())))
+    if a.cases:
+        with open(a.cases) as f:
+            cases = [{"prompt": c["prompt"], **greedy(model, c["prompt_tokens"], a.greedy, draft_of(c))} for c in json.load(f)["cases"]]
+        command = f"tools/reference.py {os.path.basename(a.model)} --cases THIS_FILE --greedy {a.greedy}"
+        print(json.dumps({"model": os.path.basename(a.model), "command": command, "cases": cases}, indent=1))
     if a.prompt_ids:
         ids = [int(i) for i in a.prompt_ids.split(",")]
         if a.logits:

@@ -1,0 +1,214 @@
+// The program builder, its rewrites and the workspace plan, on configs made by hand.
+#include "model/program.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "model/rewrites.h"
+#include "model/workspace.h"
+
+namespace rafter::model {
+namespace {
+
+ModelConfig small_config() {
+    ModelConfig c;
+    c.architecture = "llama";
+    c.n_layers = 3;
+    c.d_model = 64;
+    c.d_ff = 96;
+    c.n_heads = 4;
+    c.n_kv_heads = 2;
+    c.head_dim = 16;
+    c.n_vocab = 100;
+    c.n_context = 128;
+    c.attention_scale = 0.25F;
+    c.layers.assign(3, LayerConfig{});
+    c.rope_tables.push_back({.inverse_frequency = std::vector<float>(8, 1.0F)});
+    return c;
+}
+
+ModelConfig expert_config() {
+    ModelConfig c = small_config();
+    c.moe = {.n_experts = 4, .n_experts_used = 2, .d_ff_expert = 32};
+    for (LayerConfig& layer : c.layers) layer.moe = true;
+    c.tensors.expert_bias = true;
+    return c;
+}
+
+Program bound(Program program, tensor::DType dtype) {
+    for (Weight& w : program.weights) {
+        if (w.kind == WeightKind::kMatrix || w.kind == WeightKind::kExperts) w.dtype = dtype;
+    }
+    return program;
+}
+
+std::size_t count(const Program& program, OpKind kind) {
+    return static_cast<std::size_t>(std::ranges::count(program.ops, kind, &Op::kind));
+}
+
+// Every op reads only what an earlier op made, and nothing is made twice.
+void expect_in_order(const Program& program) {
+    std::set<ValueId> made;
+    for (const Op& op : program.ops) {
+        for (const ValueId v : op.inputs) EXPECT_TRUE(made.contains(v)) << op.name << " reads value " << v << " before it is made";
+        std::set<ValueId> inside = made;
+        for (const Op& part : op.parts) {
+            for (const ValueId v : part.inputs) EXPECT_TRUE(inside.contains(v)) << part.name;
+            inside.insert(part.outputs.begin(), part.outputs.end());
+        }
+        for (const ValueId v : op.outputs) EXPECT_TRUE(made.insert(v).second) << op.name << " makes value " << v << " again";
+    }
+    EXPECT_TRUE(made.contains(program.hidden));
+    EXPECT_TRUE(made.contains(program.logits));
+}
+
+TEST(Program, OfADenseModelHasTheOpsOfThePaperAndNoMore) {
+    const Program p = build(small_config());
+    expect_in_order(p);
+    EXPECT_EQ(count(p, OpKind::kLinear), 3U * 7 + 1);
+    EXPECT_EQ(count(p, OpKind::kRmsNorm), 3U * 2 + 1);
+    EXPECT_EQ(count(p, OpKind::kAttention), 3U);
+    EXPECT_EQ(count(p, OpKind::kRope), 6U);
+    EXPECT_EQ(count(p, OpKind::kAdd), 6U);
+    EXPECT_EQ(count(p, OpKind::kAddBias), 0U);
+    EXPECT_EQ(p.values[p.logits].width, 100U);
+    EXPECT_EQ(p.values[p.logits].rows, RowKind::kOutputs);
+}
+
+TEST(Program, OfFusedTensorsTakesItsWeightsFromTheirRows) {
+    ModelConfig c = small_config();
+    c.tensors.fused_qkv = true;
+    c.tensors.fused_gate_up = true;
+    const Program p = build(c);
+    std::vector<Weight> qkv;
+    std::ranges::copy_if(p.weights, std::back_inserter(qkv), [](const Weight& w) { return w.tensor == "blk.1.attn_qkv.weight"; });
+    ASSERT_EQ(qkv.size(), 3U);
+    EXPECT_EQ(qkv[0].first_row, 0U);
+    EXPECT_EQ(qkv[1].first_row, 64U);
+    EXPECT_EQ(qkv[2].first_row, 96U);
+    for (const Weight& w : qkv) EXPECT_EQ(w.n_source_rows, 128U);
+}
+
+TEST(Program, GroupsLayersOfOneWindow) {
+    ModelConfig c = small_config();
+    c.layers[0].window = c.layers[2].window = 8;
+    const Program p = build(c);
+    ASSERT_EQ(p.cache_groups.size(), 2U);
+    EXPECT_EQ(p.cache_groups[0].window, 8U);
+    EXPECT_EQ(p.cache_groups[0].layers, (std::vector<std::uint32_t>{0, 2}));
+    EXPECT_EQ(p.cache_groups[1].layers, (std::vector<std::uint32_t>{1}));
+}
+
+TEST(Rewrites, QuantizeEachInputOnceAndLeaveFloatMatricesAlone) {
+    const Program plain = build(small_config());
+    const Program floats = quantize_activations(bound(plain, tensor::DType::kF16), ActivationMode::kQ8);
+    EXPECT_EQ(count(floats, OpKind::kQuantize), 0U);
+    const Program quantized = quantize_activations(bound(plain, tensor::DType::kQ4_0), ActivationMode::kQ8);
+    expect_in_order(quantized);
+    EXPECT_EQ(count(quantized, OpKind::kQuantize), 3U * 4 + 1);  // QKV's, output's, gate and up's, down's; the head's
+    EXPECT_EQ(count(quantize_activations(bound(plain, tensor::DType::kQ4_0), ActivationMode::kF32), OpKind::kQuantize), 0U);
+}
+
+TEST(Rewrites, FuseNeighbouringLinearsWithOneInput) {
+    const Program p = fuse_linears(quantize_activations(bound(build(small_config()), tensor::DType::kQ4_0), ActivationMode::kQ8));
+    expect_in_order(p);
+    EXPECT_EQ(count(p, OpKind::kLinear), 3U * 4 + 1);
+    const auto qkv = std::ranges::find(p.ops, "blk.1.attn_q+attn_k+attn_v", &Op::name);
+    ASSERT_NE(qkv, p.ops.end());
+    EXPECT_EQ(qkv->weights.size(), 3U);
+    EXPECT_EQ(qkv->outputs.size(), 3U);
+    EXPECT_EQ(qkv->parts.size(), 3U);
+}
+
+TEST(Rewrites, FuseRowOpsIntoTenDispatchesALayer) {
+    const Program p = rewrite(bound(build(small_config()), tensor::DType::kQ4_0), {});
+    expect_in_order(p);
+    EXPECT_EQ(p.ops.size(), 3U * 10 + 3);
+    for (std::size_t i = 1; i < p.ops.size(); ++i) {
+        EXPECT_FALSE(p.ops[i].kind == OpKind::kFusedRows && p.ops[i - 1].kind == OpKind::kFusedRows &&
+                     p.values[p.ops[i].outputs.front()].rows == p.values[p.ops[i - 1].outputs.front()].rows)
+            << p.ops[i].name;
+    }
+}
+
+TEST(Rewrites, KeepEveryConstituent) {
+    const Program plain = quantize_activations(bound(build(expert_config()), tensor::DType::kQ4_0), ActivationMode::kQ8);
+    const Program fused = fuse_rows(fuse_linears(plain));
+    expect_in_order(fused);
+    std::vector<std::string> expected, found;
+    for (const Op& op : plain.ops) expected.push_back(op.name);
+    for (const Op& op : fused.ops) {
+        if (op.parts.empty()) found.push_back(op.name);
+        for (const Op& part : op.parts) found.push_back(part.name);
+    }
+    EXPECT_EQ(found, expected);
+}
+
+TEST(Rewrites, CanBeLeftOutOneByOne) {
+    const Program bound_program = bound(build(small_config()), tensor::DType::kQ4_0);
+    EXPECT_EQ(count(rewrite(bound_program, {.without = {"rows"}}), OpKind::kFusedRows), 0U);
+    EXPECT_EQ(count(rewrite(bound_program, {.without = {"linears"}}), OpKind::kLinear), 3U * 7 + 1);
+}
+
+TEST(Workspace, GivesNoTwoLiveValuesTheSameBytes) {
+    for (const ModelConfig& config : {small_config(), expert_config()}) {
+        for (const bool fused : {false, true}) {
+            Program p = bound(build(config), tensor::DType::kQ4_K);
+            p = quantize_activations(std::move(p), ActivationMode::kQ16);
+            if (fused) p = fuse_rows(fuse_linears(std::move(p)));
+            const RowLimits limits{.n_tokens = 5, .n_outputs = 2};
+            const WorkspacePlan plan = plan_workspace(p, limits);
+            // Walk the list as an executor would, remembering who wrote each byte last: a value must still own its bytes when it is read.
+            std::vector<ValueId> owner(plan.size_bytes, ~0U);
+            const auto bytes_of = [&](ValueId v) { return row_bytes(p.values[v]) * n_rows(p, p.values[v].rows, limits); };
+            const auto expect_owned = [&](ValueId v, const std::string& op) {
+                const auto first = owner.begin() + static_cast<std::ptrdiff_t>(plan.offset_bytes[v]);
+                EXPECT_TRUE(std::all_of(first, first + static_cast<std::ptrdiff_t>(bytes_of(v)), [v](ValueId o) { return o == v; }))
+                    << op << " reads value " << v << " after its bytes went to another";
+            };
+            const auto step = [&](const Op& op) {
+                for (const ValueId v : op.inputs) expect_owned(v, op.name);
+                for (const ValueId v : op.outputs) {
+                    EXPECT_EQ(plan.offset_bytes[v] % 64, 0U);
+                    std::fill_n(owner.begin() + static_cast<std::ptrdiff_t>(plan.offset_bytes[v]), bytes_of(v), v);
+                }
+                for (const ValueId v : op.inputs) expect_owned(v, op.name);  // the output overwrote no input
+            };
+            for (const Op& op : p.ops) {
+                if (op.kind == OpKind::kFusedRows) {
+                    for (const Op& part : op.parts) step(part);
+                } else {
+                    step(op);
+                }
+            }
+            expect_owned(p.hidden, "the caller");
+            expect_owned(p.logits, "the caller");
+        }
+    }
+}
+
+TEST(Workspace, ReusesBytesFromLayerToLayer) {
+    ModelConfig c = small_config();
+    const RowLimits limits{.n_tokens = 5, .n_outputs = 2};
+    const std::size_t three = plan_workspace(build(c), limits).size_bytes;
+    c.n_layers = 12;
+    c.layers.assign(12, LayerConfig{});
+    EXPECT_EQ(plan_workspace(build(c), limits).size_bytes, three);
+}
+
+TEST(Workspace, QuantizedRowsHaveTheirPartsInOrderAndAligned) {
+    const QuantizedRow q8 = quantized_row(Encoding::kQ8, 96);
+    EXPECT_EQ(q8.low, 0U);
+    EXPECT_EQ(q8.scale, 128U);
+    EXPECT_EQ(q8.sum, 192U);
+    EXPECT_EQ(q8.size_bytes, 256U);
+    const QuantizedRow q16 = quantized_row(Encoding::kQ16, 96);
+    EXPECT_EQ(q16.high, 0U);
+    EXPECT_EQ(q16.low, 128U);
+    EXPECT_EQ(q16.size_bytes, 384U);
+}
+
+}  // namespace
+}  // namespace rafter::model

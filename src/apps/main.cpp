@@ -59,6 +59,7 @@ int run_main(int argc, char** argv) {
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
     app.footer("Each verb has its own: rafter VERB --help");
+    add_tokenize(app, cli);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& asked) {  // --help, --version

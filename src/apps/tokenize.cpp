@@ -1,0 +1,114 @@
+// The tokenize verb; see the header.
+#include "apps/tokenize.h"
+
+#include <charconv>
+#include <iostream>
+#include <istream>
+#include <iterator>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/cli.h"
+#include "base/quote.h"
+#include "files/gguf.h"
+#include "text/tokenizer.h"
+
+namespace rafter::apps {
+namespace {
+
+using text::SpecialTokens;
+using text::TokenId;
+
+// The parts of a text between separators: one more than there are separators.
+std::vector<std::string_view> parts_of(std::string_view text, char separator) {
+    std::vector<std::string_view> parts;
+    for (;;) {
+        const std::size_t end = text.find(separator);
+        parts.push_back(text.substr(0, end));
+        if (end == std::string_view::npos) return parts;
+        text.remove_prefix(end + 1);
+    }
+}
+
+void write_ids(const text::Tokenizer& tokenizer, const TokenizeOptions& options, std::string_view text, std::ostream& out) {
+    const std::vector<TokenId> ids = tokenizer.encode(text, options.special ? SpecialTokens::kParse : SpecialTokens::kAsText);
+    std::string line;
+    if (options.bos) line = std::to_string(*tokenizer.special().bos);
+    for (const TokenId id : ids) {
+        if (!line.empty()) line += ' ';
+        line += std::to_string(id);
+    }
+    out << line << '\n';
+}
+
+Result<std::vector<TokenId>> parse_ids(std::string_view text, std::size_t n_tokens) {
+    constexpr std::string_view kSpaces = " \t\r\n\v\f";
+    std::vector<TokenId> ids;
+    for (std::size_t i = text.find_first_not_of(kSpaces); i < text.size(); i = text.find_first_not_of(kSpaces, i)) {
+        const std::string_view word = text.substr(i, text.find_first_of(kSpaces, i) - i);
+        TokenId id = 0;
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+        if (error != std::errc() || end != word.data() + word.size() || id < 0 || static_cast<std::size_t>(id) >= n_tokens) {
+            return bad_input("token {} of the input: expected an id below {}, found {}", ids.size() + 1, n_tokens, quote(word));
+        }
+        ids.push_back(id);
+        i += word.size();
+    }
+    return ids;
+}
+
+Result<void> write_text(const text::Tokenizer& tokenizer, const TokenizeOptions& options, std::string_view text, std::ostream& out) {
+    RAFTER_TRY(const std::vector<TokenId> ids, parse_ids(text, tokenizer.n_tokens()));
+    out << tokenizer.decode(ids, options.special ? SpecialTokens::kParse : SpecialTokens::kAsText);
+    return {};
+}
+
+}  // namespace
+
+Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std::ostream& out) {
+    RAFTER_TRY(const files::GgufFile file, files::GgufFile::open(options.model));
+    auto tokenizer = text::Tokenizer::load(file.metadata());
+    if (!tokenizer) return tokenizer.error().within(file.name());
+    if (options.bos && !(*tokenizer)->special().bos) return bad_input("{}: --bos: the model has no BOS token", file.name());
+
+    std::string input{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    if (!options.decode) {
+        for (const std::string_view text : options.null ? parts_of(input, '\0') : std::vector<std::string_view>{input}) {
+            write_ids(**tokenizer, options, text, out);
+        }
+    } else if (!options.null) {
+        RAFTER_TRY_VOID(write_text(**tokenizer, options, input, out));
+    } else {
+        if (input.ends_with('\n')) input.pop_back();
+        bool first = true;
+        for (const std::string_view line : parts_of(input, '\n')) {
+            if (!first) out << '\0';
+            first = false;
+            RAFTER_TRY_VOID(write_text(**tokenizer, options, line, out));
+        }
+    }
+    out.flush();
+    if (!out) return Error{"standard output: cannot write", ErrorKind::kIo};
+    return {};
+}
+
+void add_tokenize(CLI::App& app, Cli& cli) {
+    const auto options = std::make_shared<TokenizeOptions>();
+    CLI::App* verb = app.add_subcommand("tokenize", "Turn text on standard input into token ids, or ids into text");
+    verb->add_option("MODEL", options->model, "A GGUF file; a vocabulary-only one is enough")->required();
+    verb->add_flag("--special", options->special, "Parse special tokens in the text; with --decode: show them");
+    verb->add_flag("--bos", options->bos, "Start each text with the BOS token");
+    verb->add_flag("--null", options->null, "Texts are parted by NUL bytes; print a line of ids for each");
+    verb->add_flag("--decode", options->decode, "The other way: ids in, text out");
+    verb->callback([options, &cli] {
+        cli.action = [options] {
+            const Result<void> done = run_tokenize(*options, std::cin, std::cout);
+            return done ? 0 : report_error("tokenize", done.error());
+        };
+    });
+}
+
+}  // namespace rafter::apps

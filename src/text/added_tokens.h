@@ -1,0 +1,67 @@
+// The tokens that are found in text as they stand, before anything else: control tokens in what templates write, and user-defined ones.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer.h"
+#include "text/trie.h"
+#include "text/vocabulary.h"
+
+namespace rafter::text {
+
+// At each place the longest token that starts there is taken; then the search goes on behind it.
+class AddedTokens {
+  public:
+    // White space (as isspace has it) that a token swallows.
+    struct Strip {
+        bool left = false;
+        bool right = false;
+    };
+
+    AddedTokens() = default;
+    explicit AddedTokens(const Vocabulary& vocabulary);
+    // Only for tokens that were added.
+    void set_strip(TokenId id, Strip strip);
+
+    // Calls on_text(std::string_view) for each non-empty stretch of ordinary text and on_token(TokenId) for each token, in order.
+    template <typename OnText, typename OnToken>
+    void split(std::string_view text, SpecialTokens special, const OnText& on_text, const OnToken& on_token) const;
+
+  private:
+    struct Found {
+        TokenId id;
+        std::size_t end;
+    };
+    [[nodiscard]] bool may_start(unsigned char byte) const { return tokens_.starts_with(byte); }
+    [[nodiscard]] std::optional<Found> longest_at(std::string_view text, std::size_t begin, SpecialTokens special) const;
+
+    Trie tokens_;
+    std::vector<bool> only_if_parsed_;  // [n_tokens]: control tokens and the unknown token
+    std::vector<Strip> strips_;         // [n_tokens], or empty
+};
+
+inline bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+template <typename OnText, typename OnToken>
+void AddedTokens::split(std::string_view text, SpecialTokens special, const OnText& on_text, const OnToken& on_token) const {
+    std::size_t begin = 0;  // of the ordinary text not yet handed on
+    for (std::size_t i = 0; i < text.size();) {
+        const std::optional<Found> found = may_start(static_cast<unsigned char>(text[i])) ? longest_at(text, i, special) : std::nullopt;
+        if (!found) {
+            ++i;
+            continue;
+        }
+        const Strip strip = strips_.empty() ? Strip{} : strips_[static_cast<std::size_t>(found->id)];
+        std::size_t end = i;
+        while (strip.left && end > begin && is_ascii_space(text[end - 1])) --end;
+        if (end > begin) on_text(text.substr(begin, end - begin));
+        on_token(found->id);
+        i = found->end;
+        while (strip.right && i < text.size() && is_ascii_space(text[i])) ++i;
+        begin = i;
+    }
+    if (begin < text.size()) on_text(text.substr(begin));
+}
+
+}  // namespace rafter::text

@@ -1,0 +1,31 @@
+// Holds back what may yet become a character; everything else is passed on at once.
+#include "text/utf8_stream.h"
+
+#include "text/utf8.h"
+
+namespace rafter::text {
+
+std::string Utf8Stream::push(std::string_view bytes) {
+    const std::string text = held_ + std::string(bytes);
+    held_.clear();
+    std::string shown;
+    shown.reserve(text.size());
+    for (std::size_t i = 0; i < text.size();) {
+        const Utf8Char c = utf8_char_at(text, i);
+        if (c.kind == Utf8Kind::kCutOff) {
+            held_ = text.substr(i);
+            break;
+        }
+        shown += c.kind == Utf8Kind::kCharacter ? std::string_view(text).substr(i, c.size) : kReplacementCharacter;
+        i += c.size;
+    }
+    return shown;
+}
+
+std::string Utf8Stream::finish() {
+    const std::string shown(held_.empty() ? std::string_view() : kReplacementCharacter);
+    held_.clear();
+    return shown;
+}
+
+}  // namespace rafter::text

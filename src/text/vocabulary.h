@@ -1,0 +1,59 @@
+// The token list of a model file, checked: texts, types and scores by id, ids by text.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "files/gguf.h"
+#include "text/text_index.h"
+#include "text/tokenizer.h"
+
+namespace rafter::text {
+
+// As numbered in tokenizer.ggml.token_type.
+enum class TokenType : std::uint8_t {
+    kUndefined = 0,  // read as kNormal
+    kNormal = 1,
+    kUnknown = 2,
+    kControl = 3,      // never made from plain text
+    kUserDefined = 4,  // always found in text, before anything else
+    kUnused = 5,
+    kByte = 6,  // <0xHH>
+};
+
+class Vocabulary {
+  public:
+    // Fails on a missing or empty token list, a text that two tokens share, and on types or scores of another number than the tokens. An
+    // empty text is allowed (real files have some): such a token is never made from text and adds nothing to it.
+    [[nodiscard]] static Result<Vocabulary> load(const files::Metadata& metadata);
+
+    [[nodiscard]] std::size_t size() const { return types_.size(); }
+    [[nodiscard]] std::string_view text(TokenId id) const { return texts_[static_cast<std::size_t>(id)]; }
+    [[nodiscard]] TokenType type(TokenId id) const { return types_[static_cast<std::size_t>(id)]; }
+    void set_type(TokenId id, TokenType type) { types_[static_cast<std::size_t>(id)] = type; }
+    [[nodiscard]] bool has_scores() const { return !scores_.empty(); }
+    [[nodiscard]] float score(TokenId id) const { return scores_[static_cast<std::size_t>(id)]; }  // only if has_scores()
+    [[nodiscard]] std::optional<TokenId> find(std::string_view text) const { return index_.find(texts_, text); }
+    [[nodiscard]] const TextTable& texts() const { return texts_; }
+
+    // The token for one byte, <0xHH>.
+    [[nodiscard]] std::optional<TokenId> find_byte(unsigned char byte) const;
+
+  private:
+    TextTable texts_;
+    TextIndex index_;
+    std::vector<TokenType> types_;  // [size()]
+    std::vector<float> scores_;     // [size()], or empty
+};
+
+// The byte that a text of the form <0xHH> stands for.
+[[nodiscard]] std::optional<unsigned char> byte_of_token_text(std::string_view text);
+
+// The ids that end an answer, begin a text and so on, from the metadata and from well-known token texts. Turns those that end an answer
+// into control tokens, whatever the file says of them. `defaults` holds for what the file leaves open.
+[[nodiscard]] Result<SpecialIds> find_special_ids(const files::Metadata& metadata, Vocabulary& vocabulary, const SpecialIds& defaults);
+
+}  // namespace rafter::text

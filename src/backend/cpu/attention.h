@@ -1,0 +1,51 @@
+// Attention's kernels, one set an instruction set: queries of one KV head against one piece of 256 positions, and the merging of pieces.
+// A query's result is the same bits whatever it shares a call with: pieces are counted from position 0, each is a sum in order of position,
+// and they are merged in order. attention_step.h says which queries and pieces a step has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "backend/cpu/isa.h"
+#include "backend/cpu/kv_store.h"
+
+namespace rafter::backend::cpu {
+
+inline constexpr std::uint32_t kPiecePositions = 256;
+inline constexpr std::uint32_t kPieceTiles = kPiecePositions / kTilePositions;
+// Queries a call: they share each tile of keys and values while it is in the nearest cache.
+inline constexpr std::uint32_t kMaxQueries = 12;
+
+// The state of a query's softmax over some positions, as floats: the weighted sum of values [padded_to_16(head_dim)], then the largest
+// score, then the sum of weights (relative to that score); 0 where no position was seen.
+[[nodiscard]] static constexpr std::size_t state_floats(std::size_t head_dim) { return padded_to_16(head_dim) + 16; }
+
+struct AttentionPiece {
+    std::uint32_t head_dim = 0;
+    std::uint32_t n_queries = 0;  // 1 .. kMaxQueries
+    KvType key_type = KvType::kF16;
+    KvType value_type = KvType::kF16;
+    float scale = 1.0F;
+    float softcap = 0.0F;             // 0: none
+    const float* query[kMaxQueries];  // [head_dim] each
+    // What each query sees of the piece: positions [begin, end), counted from the piece's first; empty where it sees none.
+    std::uint32_t begin[kMaxQueries];
+    std::uint32_t end[kMaxQueries];
+    // Tiles that some query sees; the others are not read. Positions that no query sees may hold anything, NaN too.
+    const std::byte* keys[kPieceTiles];
+    const std::byte* values[kPieceTiles];
+};
+
+struct AttentionKernels {
+    // scores: [n_queries, 256], scratch. states: [n_queries, state_floats], written.
+    void (*attend)(const AttentionPiece& piece, float* scores, float* states);
+    // Adds a later piece's state to the total of those before it.
+    void (*merge)(const float* piece, std::size_t head_dim, float* total);
+    // y[head_dim] = the weighted mean of values. sink: a score that takes its weight and has no value; may be null.
+    void (*finish)(const float* total, const float* sink, std::size_t head_dim, float* y);
+};
+
+[[nodiscard]] const AttentionKernels& attention_kernels(Isa isa);
+
+}  // namespace rafter::backend::cpu

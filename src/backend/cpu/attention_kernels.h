@@ -1,0 +1,282 @@
+// Attention's kernels, written once for all instruction sets: included after a vec header and a kAccumulators (see vec_scalar.h).
+// Cost a piece, query and element of a head: 256 multiply-adds for scores and as many for values. A tile of keys or values is widened to
+// float once for up to kAccumulators queries.
+#pragma once
+
+#include "backend/cpu/attention.h"
+#include "backend/cpu/vec_math.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+constexpr float kMinusInfinity = -__builtin_inff();
+
+template <KvType kType>
+RAFTER_VEC F32x16 load_elements(const std::byte* tile, std::size_t first) {
+    if constexpr (kType == KvType::kF32) return load(reinterpret_cast<const float*>(tile) + first);
+    if constexpr (kType == KvType::kF16) return load_f16(reinterpret_cast<const std::uint16_t*>(tile) + first);
+    if constexpr (kType == KvType::kBF16) return load_bf16(reinterpret_cast<const std::uint16_t*>(tile) + first);
+}
+
+// How many tiles of keys, or chunks of values, a loop takes at once: enough sums to hide the latency of a multiply-add.
+constexpr int side_by_side(int n_queries) {
+    const int n = kAccumulators / n_queries;
+    return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+}
+
+// scores[q][t * 16 + lane] = scale * (query[q] . key of that position), summed in order of element.
+template <KvType kType, int kQueries, int kTiles>
+void score_tiles(const float* const* query, const std::byte* const* tiles, std::uint32_t head_dim, float scale, float* scores) {
+    F32x16 sum[kQueries][kTiles];
+    for (int q = 0; q < kQueries; ++q) {
+        for (int t = 0; t < kTiles; ++t) sum[q][t] = zero();
+    }
+    for (std::uint32_t d = 0; d < head_dim; ++d) {
+        for (int t = 0; t < kTiles; ++t) {
+            const F32x16 key = load_elements<kType>(tiles[t], std::size_t{d} * kTilePositions);
+            for (int q = 0; q < kQueries; ++q) sum[q][t] = fma(broadcast(query[q][d]), key, sum[q][t]);
+        }
+    }
+    for (int q = 0; q < kQueries; ++q) {
+        for (int t = 0; t < kTiles; ++t) store(scores + q * kPiecePositions + t * kTilePositions, sum[q][t] * broadcast(scale));
+    }
+}
+
+// All tiles [first, last) for kQueries queries.
+template <KvType kType, int kQueries>
+void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::uint32_t first, std::uint32_t last, float* scores) {
+    constexpr int kTiles = side_by_side(kQueries);
+    const float* const* query = piece.query + first_query;
+    float* row = scores + first_query * kPiecePositions;
+    std::uint32_t t = first;
+    for (; t + kTiles <= last; t += kTiles) {
+        score_tiles<kType, kQueries, kTiles>(query, piece.keys + t, piece.head_dim, piece.scale, row + t * kTilePositions);
+    }
+    for (; t < last; ++t) score_tiles<kType, kQueries, 1>(query, piece.keys + t, piece.head_dim, piece.scale, row + t * kTilePositions);
+}
+
+// Turns a query's scores into weights e^(score - max); lanes of its first and last tile that it does not see become 0.
+void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, float* max_score, float* sum_of_weights) {
+    const std::uint32_t begin = piece.begin[query];
+    const std::uint32_t end = piece.end[query];
+    const std::uint32_t first = begin / kTilePositions * kTilePositions;
+    const F32x16 minus_infinity = broadcast(kMinusInfinity);
+    float index[16];
+    for (int i = 0; i < 16; ++i) index[i] = static_cast<float>(i);
+    const F32x16 lane = load(index);
+
+    F32x16 largest = minus_infinity;
+    for (std::uint32_t p = first; p < end; p += kTilePositions) {
+        F32x16 s = load(scores + p);
+        if (piece.softcap != 0.0F) s = broadcast(piece.softcap) * tanh(s / broadcast(piece.softcap));
+        if (p < begin) s = select_less(lane, broadcast(static_cast<float>(begin - p)), minus_infinity, s);
+        if (p + kTilePositions > end) s = select_less(lane, broadcast(static_cast<float>(end - p)), s, minus_infinity);
+        store(scores + p, s);
+        largest = max(largest, s);
+    }
+    const float m = reduce_max(largest);
+    F32x16 sum = zero();
+    for (std::uint32_t p = first; p < end; p += kTilePositions) {
+        const F32x16 weight = exp(load(scores + p) - broadcast(m));
+        store(scores + p, weight);
+        sum = sum + weight;
+    }
+    *max_score = m;
+    *sum_of_weights = reduce_sum(sum);
+}
+
+// out[q][chunk lanes] += sum over positions [begin, end), in order, of weight * value.
+template <KvType kType, int kQueries, int kChunks>
+void add_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
+                float* const* out) {
+    F32x16 sum[kQueries][kChunks];
+    for (int q = 0; q < kQueries; ++q) {
+        for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out[q] + (chunk + c) * 16);
+    }
+    for (std::uint32_t p = begin; p < end;) {
+        const std::uint32_t tile = p / kTilePositions;
+        const std::uint32_t tile_end = (tile + 1) * kTilePositions < end ? (tile + 1) * kTilePositions : end;
+        const std::byte* const values = piece.values[tile];
+        for (; p < tile_end; ++p) {
+            const std::size_t at = chunk * 256 + std::size_t{p % kTilePositions} * 16;
+            for (int c = 0; c < kChunks; ++c) {
+                const F32x16 value = load_elements<kType>(values, at + c * 256);
+                for (int q = 0; q < kQueries; ++q) sum[q][c] = fma(broadcast(weights[q][p]), value, sum[q][c]);
+            }
+        }
+    }
+    for (int q = 0; q < kQueries; ++q) {
+        for (int c = 0; c < kChunks; ++c) store(out[q] + (chunk + c) * 16, sum[q][c]);
+    }
+}
+
+template <KvType kType, int kQueries>
+void add_values(const AttentionPiece& piece, const float* const* weights, std::uint32_t begin, std::uint32_t end, float* const* out) {
+    if (begin >= end) return;
+    constexpr int kChunks = side_by_side(kQueries);
+    const std::size_t n_chunks = (piece.head_dim + 15) / 16;
+    std::size_t chunk = 0;
+    for (; chunk + kChunks <= n_chunks; chunk += kChunks) {
+        add_chunks<kType, kQueries, kChunks>(piece, weights, chunk, begin, end, out);
+    }
+    for (; chunk < n_chunks; ++chunk) add_chunks<kType, kQueries, 1>(piece, weights, chunk, begin, end, out);
+}
+
+// kQueries queries from first_query on. Those see the same positions but for a few at the ends (causal order, windows): these are added for
+// each by itself, so that a position that a query does not see is not even multiplied by 0.
+template <KvType kType, int kQueries>
+void values_of(const AttentionPiece& piece, std::uint32_t first_query, const float* scores, float* states) {
+    const float* weights[kQueries];
+    float* out[kQueries];
+    std::uint32_t begin = 0;
+    std::uint32_t end = kPiecePositions;
+    for (int q = 0; q < kQueries; ++q) {
+        weights[q] = scores + (first_query + q) * kPiecePositions;
+        out[q] = states + (first_query + q) * state_floats(piece.head_dim);
+        begin = begin > piece.begin[first_query + q] ? begin : piece.begin[first_query + q];
+        end = end < piece.end[first_query + q] ? end : piece.end[first_query + q];
+    }
+    if (begin >= end) {
+        for (int q = 0; q < kQueries; ++q) {
+            add_values<kType, 1>(piece, weights + q, piece.begin[first_query + q], piece.end[first_query + q], out + q);
+        }
+        return;
+    }
+    for (int q = 0; q < kQueries; ++q) add_values<kType, 1>(piece, weights + q, piece.begin[first_query + q], begin, out + q);
+    add_values<kType, kQueries>(piece, weights, begin, end, out);
+    for (int q = 0; q < kQueries; ++q) add_values<kType, 1>(piece, weights + q, end, piece.end[first_query + q], out + q);
+}
+
+// Calls the kernel compiled for n queries, 1 .. 6.
+template <KvType kType>
+void score_group(std::uint32_t n, const AttentionPiece& piece, std::uint32_t q, std::uint32_t first, std::uint32_t last, float* scores) {
+    switch (n) {
+        case 1:
+            return score_range<kType, 1>(piece, q, first, last, scores);
+        case 2:
+            return score_range<kType, 2>(piece, q, first, last, scores);
+        case 3:
+            return score_range<kType, 3>(piece, q, first, last, scores);
+        case 4:
+            return score_range<kType, 4>(piece, q, first, last, scores);
+        case 5:
+            return score_range<kType, 5>(piece, q, first, last, scores);
+        default:
+            return score_range<kType, 6>(piece, q, first, last, scores);
+    }
+}
+template <KvType kType>
+void values_group(std::uint32_t n, const AttentionPiece& piece, std::uint32_t q, const float* scores, float* states) {
+    switch (n) {
+        case 1:
+            return values_of<kType, 1>(piece, q, scores, states);
+        case 2:
+            return values_of<kType, 2>(piece, q, scores, states);
+        case 3:
+            return values_of<kType, 3>(piece, q, scores, states);
+        case 4:
+            return values_of<kType, 4>(piece, q, scores, states);
+        case 5:
+            return values_of<kType, 5>(piece, q, scores, states);
+        default:
+            return values_of<kType, 6>(piece, q, scores, states);
+    }
+}
+
+void attend(const AttentionPiece& piece, float* scores, float* states) {
+    constexpr std::uint32_t kGroup = 6;
+    const std::uint32_t n = piece.n_queries;
+    const std::uint32_t n_groups = (n + kGroup - 1) / kGroup;
+    const std::size_t stride = state_floats(piece.head_dim);
+    std::uint32_t begin = kPiecePositions;
+    std::uint32_t end = 0;
+    for (std::uint32_t q = 0; q < n; ++q) {
+        if (piece.begin[q] >= piece.end[q]) continue;
+        begin = begin < piece.begin[q] ? begin : piece.begin[q];
+        end = end > piece.end[q] ? end : piece.end[q];
+    }
+    const std::uint32_t first_tile = begin / kTilePositions;
+    const std::uint32_t last_tile = (end + kTilePositions - 1) / kTilePositions;
+    for (std::uint32_t g = 0; g < n_groups; ++g) {
+        const std::uint32_t q = n * g / n_groups;
+        const std::uint32_t size = n * (g + 1) / n_groups - q;
+        switch (piece.key_type) {
+            case KvType::kF32:
+                score_group<KvType::kF32>(size, piece, q, first_tile, last_tile, scores);
+                break;
+            case KvType::kF16:
+                score_group<KvType::kF16>(size, piece, q, first_tile, last_tile, scores);
+                break;
+            case KvType::kBF16:
+                score_group<KvType::kBF16>(size, piece, q, first_tile, last_tile, scores);
+                break;
+        }
+    }
+    for (std::uint32_t q = 0; q < n; ++q) {
+        float* const state = states + q * stride;
+        float* const max_and_sum = state + stride - 16;
+        for (std::size_t i = 0; i + 16 < stride; i += 16) store(state + i, zero());
+        max_and_sum[0] = kMinusInfinity;
+        max_and_sum[1] = 0.0F;
+        if (piece.begin[q] < piece.end[q]) softmax(piece, q, scores + q * kPiecePositions, max_and_sum, max_and_sum + 1);
+    }
+    for (std::uint32_t g = 0; g < n_groups; ++g) {
+        const std::uint32_t q = n * g / n_groups;
+        const std::uint32_t size = n * (g + 1) / n_groups - q;
+        switch (piece.value_type) {
+            case KvType::kF32:
+                values_group<KvType::kF32>(size, piece, q, scores, states);
+                break;
+            case KvType::kF16:
+                values_group<KvType::kF16>(size, piece, q, scores, states);
+                break;
+            case KvType::kBF16:
+                values_group<KvType::kBF16>(size, piece, q, scores, states);
+                break;
+        }
+    }
+}
+
+// e^x of one number, by the same formula as everywhere.
+float exp_of(float x) {
+    float lanes[16];
+    store(lanes, exp(broadcast(x)));
+    return lanes[0];
+}
+
+void merge(const float* piece, std::size_t head_dim, float* total) {
+    const std::size_t stride = state_floats(head_dim);
+    const float* const piece_max_sum = piece + stride - 16;
+    float* const total_max_sum = total + stride - 16;
+    if (piece_max_sum[1] == 0.0F) return;
+    if (total_max_sum[1] == 0.0F) {
+        for (std::size_t i = 0; i < stride - 16; i += 16) store(total + i, load(piece + i));
+        total_max_sum[0] = piece_max_sum[0];
+        total_max_sum[1] = piece_max_sum[1];
+        return;
+    }
+    const float m = total_max_sum[0] > piece_max_sum[0] ? total_max_sum[0] : piece_max_sum[0];
+    const float old_factor = exp_of(total_max_sum[0] - m);
+    const float new_factor = exp_of(piece_max_sum[0] - m);
+    for (std::size_t i = 0; i < stride - 16; i += 16) {
+        store(total + i, fma(load(piece + i), broadcast(new_factor), load(total + i) * broadcast(old_factor)));
+    }
+    total_max_sum[0] = m;
+    total_max_sum[1] = total_max_sum[1] * old_factor + piece_max_sum[1] * new_factor;
+}
+
+void finish(const float* total, const float* sink, std::size_t head_dim, float* y) {
+    const float* const max_sum = total + state_floats(head_dim) - 16;
+    float factor = 1.0F / max_sum[1];
+    if (sink != nullptr) {
+        const float m = max_sum[0] > *sink ? max_sum[0] : *sink;
+        const float rescale = exp_of(max_sum[0] - m);
+        factor = rescale / (max_sum[1] * rescale + exp_of(*sink - m));
+    }
+    std::size_t i = 0;
+    for (; i + 16 <= head_dim; i += 16) store(y + i, load(total + i) * broadcast(factor));
+    if (i < head_dim) store_partial(y + i, load(total + i) * broadcast(factor), static_cast<int>(head_dim - i));
+}
+
+}  // namespace
+}  // namespace rafter::backend::cpu

@@ -2,11 +2,12 @@
 #include "files/gguf.h"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "base/os_file.h"
-#include "base/quote.h"
 #include "files/gguf_parser.h"
 
 namespace rafter::files {
@@ -21,6 +22,8 @@ struct Split {
     std::uint64_t no = 0;
     std::uint64_t count = 1;
     std::optional<std::uint64_t> n_tensors;  // of all parts
+
+    bool operator==(const Split&) const = default;
 };
 
 Result<Split> split_of(const Metadata& metadata) {
@@ -34,16 +37,56 @@ Result<Split> split_of(const Metadata& metadata) {
     return split;
 }
 
-std::string part_suffix(std::uint64_t no, std::uint64_t count) { return fmt::format("-{:05}-of-{:05}.gguf", no + 1, count); }
+std::string part_suffix(const Split& split) { return fmt::format("-{:05}-of-{:05}.gguf", split.no + 1, split.count); }
 
-Result<std::filesystem::path> part_path(const std::filesystem::path& given, const Split& split, std::uint64_t no) {
-    const std::string name = given.filename().string();
-    const std::string expected = part_suffix(split.no, split.count);
-    if (!name.ends_with(expected)) {
+std::string describe(const Split& split) {
+    return fmt::format("part {} of {} with {} tensors in all", split.no + 1, split.count, split.n_tensors.value_or(0));
+}
+
+struct MappedPart {
+    std::filesystem::path path;
+    MappedFile map;
+    GgufPart part;
+    Split split;
+};
+
+Result<MappedPart> open_part(const std::filesystem::path& path) {
+    RAFTER_TRY(MappedFile map, MappedFile::open(path));
+    auto part = parse_gguf_part(map.bytes());
+    if (!part) return part.error().within(path.string());
+    const auto split = split_of(part->metadata);
+    if (!split) return split.error().within(path.string());
+    return MappedPart{path, std::move(map), std::move(part).value(), *split};
+}
+
+// The part that `wanted` describes, found by the name of another.
+Result<MappedPart> open_sibling(const MappedPart& given, const Split& wanted) {
+    const std::string name = given.path.filename().string();
+    const std::string suffix = part_suffix(given.split);
+    if (!name.ends_with(suffix)) {
         return bad_input("{}: expected a name that ends in {}, as this is part {} of {}; the other parts cannot be found without it",
-                         given.string(), expected, split.no + 1, split.count);
+                         given.path.string(), suffix, given.split.no + 1, given.split.count);
     }
-    return given.parent_path() / (name.substr(0, name.size() - expected.size()) + part_suffix(no, split.count));
+    auto part = open_part(given.path.parent_path() / (name.substr(0, name.size() - suffix.size()) + part_suffix(wanted)));
+    if (!part) return part.error().within(fmt::format("{}: part {} of {}", given.path.string(), wanted.no + 1, wanted.count));
+    if (part->split != wanted) {
+        return bad_input("{}: expected {}, found {}", part->path.string(), describe(wanted), describe(part->split));
+    }
+    return part;
+}
+
+// The file at path and, if it is a part, its siblings, in order.
+Result<std::vector<MappedPart>> open_parts(const std::filesystem::path& path) {
+    RAFTER_TRY(MappedPart given, open_part(path));
+    std::vector<MappedPart> parts;
+    for (Split wanted{0, given.split.count, given.split.n_tensors}; wanted.no < wanted.count; ++wanted.no) {
+        if (wanted.no == given.split.no) continue;
+        RAFTER_TRY(MappedPart sibling, open_sibling(given, wanted));
+        parts.push_back(std::move(sibling));
+    }
+    const auto place = static_cast<std::ptrdiff_t>(given.split.no);
+    parts.insert(parts.begin() + place, std::move(given));
+    return parts;
 }
 
 }  // namespace
@@ -57,68 +100,39 @@ struct GgufFile::State {
     std::uint64_t size_bytes = 0;
 
     Result<void> index_tensors();
+    const MappedFile* map_of(std::span<const std::byte> bytes) const;
 };
 
 Result<void> GgufFile::State::index_tensors() {
     RAFTER_TRY_VOID(check_unique_names(tensors));
     by_name.resize(tensors.size());
-    for (std::size_t i = 0; i < by_name.size(); ++i) by_name[i] = static_cast<std::uint32_t>(i);
+    std::iota(by_name.begin(), by_name.end(), 0u);
     std::sort(by_name.begin(), by_name.end(), [this](auto a, auto b) { return tensors[a].name < tensors[b].name; });
     return {};
 }
 
-namespace {
-
-struct MappedPart {
-    MappedFile map;
-    GgufPart part;
-    Split split;
-};
-
-Result<MappedPart> open_part(const std::filesystem::path& path) {
-    RAFTER_TRY(MappedFile map, MappedFile::open(path));
-    auto part = parse_gguf_part(map.bytes());
-    if (!part) return part.error().within(path.string());
-    auto split = split_of(part->metadata);
-    if (!split) return split.error().within(path.string());
-    return MappedPart{std::move(map), std::move(part).value(), *split};
+const MappedFile* GgufFile::State::map_of(std::span<const std::byte> bytes) const {
+    for (const MappedFile& map : maps) {
+        const std::span<const std::byte> all = map.bytes();
+        if (bytes.data() >= all.data() && bytes.data() < all.data() + all.size()) return &map;
+    }
+    return nullptr;
 }
 
-}  // namespace
-
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
-    RAFTER_TRY(MappedPart given, open_part(path));
-    const Split split = given.split;
+    RAFTER_TRY(auto parts, open_parts(path));
     auto state = std::make_unique<State>();
-    for (std::uint64_t no = 0; no < split.count; ++no) {
-        std::filesystem::path here = path;
-        if (split.count > 1) {
-            RAFTER_TRY(here, part_path(path, split, no));
-        }
-        std::optional<MappedPart> next;
-        if (no == split.no) {
-            next = std::move(given);
-        } else {
-            auto opened = open_part(here);
-            if (!opened) return opened.error().within(fmt::format("{}: part {} of {}", path.string(), no + 1, split.count));
-            next = std::move(opened).value();
-        }
-        if (next->split.no != no || next->split.count != split.count || next->split.n_tensors != split.n_tensors) {
-            return bad_input("{}: expected part {} of {} with {} tensors in all, found part {} of {} with {}", here.string(), no + 1,
-                             split.count, split.n_tensors.value_or(0), next->split.no + 1, next->split.count,
-                             next->split.n_tensors.value_or(0));
-        }
-        if (no == 0) {
-            state->name = here.string();
-            state->metadata = std::move(next->part.metadata);
-        }
-        state->size_bytes += next->map.bytes().size();
-        std::move(next->part.tensors.begin(), next->part.tensors.end(), std::back_inserter(state->tensors));
-        state->maps.push_back(std::move(next->map));
+    state->name = parts.front().path.string();
+    state->metadata = std::move(parts.front().part.metadata);
+    for (MappedPart& part : parts) {
+        state->size_bytes += part.map.bytes().size();
+        std::move(part.part.tensors.begin(), part.part.tensors.end(), std::back_inserter(state->tensors));
+        state->maps.push_back(std::move(part.map));
     }
-    if (split.n_tensors.value_or(state->tensors.size()) != state->tensors.size()) {
-        return bad_input("{}: expected the {} tensors that {} says, found {} in {} parts", state->name, *split.n_tensors,
-                         kSplitTensorsCount, state->tensors.size(), split.count);
+    const std::uint64_t n_tensors = parts.front().split.n_tensors.value_or(state->tensors.size());
+    if (n_tensors != state->tensors.size()) {
+        return bad_input("{}: expected the {} tensors that {} says, found {} in {} parts", state->name, n_tensors, kSplitTensorsCount,
+                         state->tensors.size(), parts.size());
     }
     if (auto indexed = state->index_tensors(); !indexed) return indexed.error().within(state->name);
     return GgufFile(std::move(state));
@@ -157,11 +171,12 @@ const NamedTensor* GgufFile::find_tensor(std::string_view name) const {
     return found != state_->by_name.end() && tensors[*found].name == name ? &tensors[*found] : nullptr;
 }
 
+void GgufFile::will_need(std::span<const std::byte> bytes) const {
+    if (const MappedFile* map = state_->map_of(bytes)) map->will_need(bytes);
+}
+
 void GgufFile::release(std::span<const std::byte> bytes) const {
-    for (const MappedFile& map : state_->maps) {
-        const std::span<const std::byte> all = map.bytes();
-        if (bytes.data() >= all.data() && bytes.data() < all.data() + all.size()) map.release(bytes);
-    }
+    if (const MappedFile* map = state_->map_of(bytes)) map->release(bytes);
 }
 
 GgufFile::GgufFile(std::unique_ptr<State> state) : state_(std::move(state)) {}

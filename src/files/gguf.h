@@ -78,6 +78,8 @@ class GgufFile {
     [[nodiscard]] const NamedTensor* find_tensor(std::string_view name) const;  // null when missing
     [[nodiscard]] const std::string& name() const;                              // path of the first part, for messages
     [[nodiscard]] std::uint64_t size_bytes() const;                             // of all parts
+    // Tells the kernel to start reading these bytes of the mapping from the disk.
+    void will_need(std::span<const std::byte> bytes) const;
     // Tells the kernel that the pages of these bytes of the mapping will not be read again (after repacking).
     void release(std::span<const std::byte> bytes) const;
 

@@ -128,10 +128,8 @@ Result<MetadataValue> read_array(ByteReader& reader) {
     return bad_input("array element type at byte {}: expected 0 to 12, found {}", begin, type);
 }
 
-Result<MetadataValue> read_value(ByteReader& reader) {
-    const std::size_t begin = reader.offset();
-    RAFTER_TRY(const auto type, reader.read<std::uint32_t>("value type"));
-    switch (static_cast<GgufType>(type)) {
+Result<MetadataValue> read_value(ByteReader& reader, GgufType type) {
+    switch (type) {
         case GgufType::kUint8:
             return read_number<std::uint8_t, std::uint64_t>(reader);
         case GgufType::kInt8:
@@ -163,7 +161,7 @@ Result<MetadataValue> read_value(ByteReader& reader) {
         case GgufType::kFloat64:
             return read_number<double, double>(reader);
     }
-    return bad_input("value type at byte {}: expected 0 to 12, found {}", begin, type);
+    return bad_input("value type: expected 0 to 12, found {}", static_cast<std::uint32_t>(type));
 }
 
 struct Header {
@@ -189,13 +187,12 @@ Result<Header> read_header(ByteReader& reader) {
 Result<void> read_entry(ByteReader& reader, Metadata& metadata) {
     RAFTER_TRY(const auto key, reader.read_string(kMaxKeyBytes, "key"));
     RAFTER_TRY_VOID(check_name(key, "key"));
-    // Its type is looked at here, because widening to 64 bits would hide it.
-    const std::size_t begin = reader.offset();
-    auto value = read_value(reader);
+    RAFTER_TRY(const auto type, reader.read<std::uint32_t>("value type"));
+    // The one key that matters here, where its exact type is still known.
+    constexpr auto kUint32 = static_cast<std::uint32_t>(GgufType::kUint32);
+    if (key == kAlignmentKey && type != kUint32) return bad_input("{}: expected value type {} (uint32), found {}", key, kUint32, type);
+    auto value = read_value(reader, static_cast<GgufType>(type));
     if (!value) return value.error().within(quote(key));
-    if (key == kAlignmentKey && (!std::holds_alternative<std::uint64_t>(*value) || reader.offset() - begin != 8)) {
-        return bad_input("{}: expected a uint32, found another type", quote(key));
-    }
     if (!metadata.add(std::string(key), std::move(value).value()))
         return bad_input("{}: expected each key once, found it again", quote(key));
     return {};

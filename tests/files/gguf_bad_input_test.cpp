@@ -107,9 +107,9 @@ TEST(GgufBadInput, AKeyTwice) {
 
 TEST(GgufBadInput, UnknownValueTypes) {
     EXPECT_EQ(refusal(with_entry({"k", 13, raw<uint64_t>(0)})),
-              "x.gguf: metadata entry 1 of 1: \"k\": value type at byte 33: expected 0 to 12, found 13");
+              "x.gguf: metadata entry 1 of 1: \"k\": value type: expected 0 to 12, found 13");
     EXPECT_EQ(refusal(with_entry({"k", 0xffffffff, raw<uint64_t>(0)})),
-              "x.gguf: metadata entry 1 of 1: \"k\": value type at byte 33: expected 0 to 12, found 4294967295");
+              "x.gguf: metadata entry 1 of 1: \"k\": value type: expected 0 to 12, found 4294967295");
     EXPECT_EQ(refusal(with_entry({"k", 9, raw_array<uint64_t>(13, {1})})),
               "x.gguf: metadata entry 1 of 1: \"k\": array element type at byte 37: expected 0 to 12, found 13");
 }
@@ -168,11 +168,11 @@ TEST(GgufBadInput, AlignmentsThatAreNoPowerOfTwoOrOutOfRange) {
 }
 
 TEST(GgufBadInput, AlignmentsOfAnotherType) {
-    const std::string expected = "x.gguf: metadata entry 1 of 1: \"general.alignment\": expected a uint32, found another type";
-    EXPECT_EQ(refusal(with_entry({"general.alignment", 10, raw<uint64_t>(32)})), expected);
-    EXPECT_EQ(refusal(with_entry({"general.alignment", 5, raw<std::int32_t>(32)})), expected);
-    EXPECT_EQ(refusal(with_entry({"general.alignment", 8, raw_string("32")})), expected);
-    EXPECT_EQ(refusal(with_entry({"general.alignment", 9, raw_array<uint32_t>(4, {32})})), expected);
+    const std::string expected = "x.gguf: metadata entry 1 of 1: general.alignment: expected value type 4 (uint32), found ";
+    EXPECT_EQ(refusal(with_entry({"general.alignment", 10, raw<uint64_t>(32)})), expected + "10");
+    EXPECT_EQ(refusal(with_entry({"general.alignment", 5, raw<std::int32_t>(32)})), expected + "5");
+    EXPECT_EQ(refusal(with_entry({"general.alignment", 8, raw_string("32")})), expected + "8");
+    EXPECT_EQ(refusal(with_entry({"general.alignment", 9, raw_array<uint32_t>(4, {32})})), expected + "9");
 }
 
 TEST(GgufBadInput, AHugeAlignmentPutsTheDataPastTheEnd) {

@@ -89,8 +89,12 @@ TEST(Vec, NotANumberStaysOneInSixteenBits) {
             std::uint16_t halves[16];
             std::memcpy(halves, results.rows[row].lane, sizeof halves);
             for (const std::uint16_t half : halves) {
-                if (name == "store_f16") EXPECT_TRUE(std::isnan(tensor::f16_to_f32(half))) << to_string(isa);
-                if (name == "store_bf16") EXPECT_TRUE(std::isnan(tensor::bf16_to_f32(half))) << to_string(isa);
+                if (name == "store_f16") {
+                    EXPECT_TRUE(std::isnan(tensor::f16_to_f32(half))) << to_string(isa);
+                }
+                if (name == "store_bf16") {
+                    EXPECT_TRUE(std::isnan(tensor::bf16_to_f32(half))) << to_string(isa);
+                }
             }
         }
     }
@@ -118,9 +122,15 @@ TEST(Vec, ScalarDoesWhatTheNamesSay) {
                 if (name == "abs") expect(std::fabs(x.a[i]));
                 if (name == "round_nearest") expect(std::nearbyint(x.a[i]));
                 if (name == "select_less") expect(x.a[i] < x.b[i] ? x.c[i] : x.a[i]);
-                if (name == "to_int") EXPECT_EQ(static_cast<std::int32_t>(bits), std::lrint(x.small[i]));
-                if (name == "shift_right_signed") EXPECT_EQ(static_cast<std::int32_t>(bits), x.i[i] >> 5);
-                if (name == "load_i8") EXPECT_EQ(static_cast<std::int32_t>(bits), static_cast<std::int8_t>(x.bytes[i]));
+                if (name == "to_int") {
+                    EXPECT_EQ(static_cast<std::int32_t>(bits), std::lrint(x.small[i]));
+                }
+                if (name == "shift_right_signed") {
+                    EXPECT_EQ(static_cast<std::int32_t>(bits), x.i[i] >> 5);
+                }
+                if (name == "load_i8") {
+                    EXPECT_EQ(static_cast<std::int32_t>(bits), static_cast<std::int8_t>(x.bytes[i]));
+                }
             }
         }
         EXPECT_EQ(checked, 5 * 16);
@@ -136,7 +146,9 @@ TEST(Vec, SumsOverLanesInHalves) {
     for (const Isa isa : isas_under_test(backend::cpu::available_isas())) {
         const VecResults results = operations(isa, x);
         for (int row = 0; row < results.n_rows; ++row) {
-            if (std::string(results.rows[row].name) == "reduce_sum") EXPECT_EQ(std::bit_cast<float>(results.rows[row].lane[0]), 14.0F);
+            if (std::string(results.rows[row].name) == "reduce_sum") {
+                EXPECT_EQ(std::bit_cast<float>(results.rows[row].lane[0]), 14.0F);
+            }
         }
     }
 }

@@ -1,0 +1,28 @@
+// The kernels by instruction set: one row each.
+#include "backend/cpu/linear.h"
+
+#include "backend/cpu/linear_isa.h"
+#include "base/check.h"
+#include "tensor/formats/formats.h"
+
+namespace rafter::backend::cpu {
+
+const LinearKernels& linear_kernels(Isa isa) {
+    switch (isa) {
+        case Isa::kAvx2:
+            return kLinearAvx2;
+        case Isa::kAvx512:
+            return kLinearAvx512;
+        case Isa::kScalar:
+            break;
+    }
+    return kLinearScalar;
+}
+
+void linear_not_possible(const LinearTask& task) {
+    check_failed(__FILE__, __LINE__, "linear_kernels(isa).run",
+                 fmt::format("no kernel for weights of {} and inputs of encoding {}", tensor::format_of(task.weights.dtype).name,
+                             static_cast<int>(task.encoding)));
+}
+
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,152 @@
+// Float activations: times weights of F32, F16 and BF16, and (for --activations f32) times quantised weights, decoded to L1 as decode()
+// does. Sums run over 256 elements from zero and are then added up: more exact than one long chain, and the same for every tile.
+#pragma once
+
+#include "backend/cpu/linear_columns.h"
+#include "backend/cpu/unpack/panel_format.h"
+#include "tensor/formats/bf16.h"
+#include "tensor/formats/f16.h"
+#include "tensor/formats/f32.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+// How element k of a panel's 16 rows is loaded.
+struct LoadF32 {
+    static constexpr std::size_t kBytes = 4;
+    RAFTER_VEC static F32x16 at(const std::byte* p) { return load(reinterpret_cast<const float*>(p)); }
+};
+struct LoadF16 {
+    static constexpr std::size_t kBytes = 2;
+    RAFTER_VEC static F32x16 at(const std::byte* p) { return load_f16(reinterpret_cast<const std::uint16_t*>(p)); }
+};
+struct LoadBF16 {
+    static constexpr std::size_t kBytes = 2;
+    RAFTER_VEC static F32x16 at(const std::byte* p) { return load_bf16(reinterpret_cast<const std::uint16_t*>(p)); }
+};
+
+struct F32Scratch {
+    float weights[kChunk][16];
+    float acc[kBlockColumns][16];  // [panel of the tile][column]
+    UnpackedChunk chunk;
+};
+static_assert(sizeof(F32Scratch) <= kLinearScratchBytes);
+
+// Adds n elements of a chunk to the sums of kPanels panels (from each panel_bytes apart) and kColumns columns. Few columns take several
+// panels, so that their chains of additions hide each other's latency.
+template <typename Load, int kPanels, int kColumns>
+[[gnu::noinline]] void f32_tile(const std::byte* weights, std::size_t panel_bytes, int n, const float* const (&x)[kColumns],
+                                float (*sums)[16]) {
+    F32x16 acc[kPanels][kColumns];
+    for (int p = 0; p < kPanels; ++p) {
+        for (int c = 0; c < kColumns; ++c) acc[p][c] = zero();
+    }
+    for (int k = 0; k < n; ++k) {
+        unroll<kPanels>([&](auto panel) {
+            constexpr int p = decltype(panel)::value;
+            const F32x16 w = Load::at(weights + p * panel_bytes + static_cast<std::size_t>(k) * 16 * Load::kBytes);
+            for (int c = 0; c < kColumns; ++c) acc[p][c] = fma(w, broadcast(x[c][k]), acc[p][c]);
+        });
+    }
+    for (int p = 0; p < kPanels; ++p) {
+        for (int c = 0; c < kColumns; ++c) store(sums[p * kColumns + c], load(sums[p * kColumns + c]) + acc[p][c]);
+    }
+}
+
+RAFTER_VEC const float* f32_column(const LinearTask& task, std::uint32_t column) {
+    return reinterpret_cast<const float*>(input_row(task, column));
+}
+
+// kPanels panels from `panel` on, columns [begin, begin + n_columns), which must be one tile if kPanels > 1. prepare(k, n) gives the first
+// panel's weights k .. k + n - 1, as Load reads them.
+template <typename Load, int kPanels, int kMaxColumns, typename Prepare>
+RAFTER_VEC void f32_panels(const LinearTask& task, std::uint32_t panel, std::uint32_t begin, std::uint32_t n_columns,
+                           const Prepare& prepare) {
+    auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
+    const auto n_cols = static_cast<int>(task.weights.n_cols);
+    for (std::uint32_t i = 0; i < kPanels * n_columns; ++i) store(scratch.acc[i], zero());
+    for (int k = 0; k < n_cols; k += kChunk) {
+        const int n = n_cols - k < kChunk ? n_cols - k : kChunk;
+        const std::byte* weights = prepare(k, n);
+        for_each_tile(n_columns, [&](auto size, std::uint32_t first) {
+            constexpr int kColumns = decltype(size)::value;
+            if constexpr (kColumns <= kMaxColumns) {
+                const float* x[kColumns];
+                for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + k;
+                f32_tile<Load, kPanels, kColumns>(weights, task.weights.panel_bytes, n, x, scratch.acc + first);
+            }
+        });
+    }
+    for (std::uint32_t p = 0; p < kPanels; ++p) {
+        for (std::uint32_t c = 0; c < n_columns; ++c) write_column(task, begin + c, panel + p, load(scratch.acc[p * n_columns + c]));
+    }
+}
+
+// Weights of F32, F16, BF16.
+template <typename Load>
+void f32_linear(const LinearTask& task) {
+    const auto panel_weights = [&](std::uint32_t panel) {
+        const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
+        return [data](int k, int) { return data + static_cast<std::size_t>(k) * 16 * Load::kBytes; };
+    };
+    std::uint32_t panel = task.first_panel;
+    if (task.n_columns == 1) {
+        for (; panel + 4 <= task.last_panel; panel += 4) f32_panels<Load, 4, 1>(task, panel, 0, 1, panel_weights(panel));
+    }
+    if (task.n_columns == 2) {
+        for (; panel + 2 <= task.last_panel; panel += 2) f32_panels<Load, 2, 2>(task, panel, 0, 2, panel_weights(panel));
+    }
+    const std::uint32_t rest = panel;
+    for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
+        const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
+        for (panel = rest; panel < task.last_panel; ++panel) f32_panels<Load, 1, 4>(task, panel, begin, n_columns, panel_weights(panel));
+    }
+}
+
+// Element 4t + j of the chunk's step, as an integer.
+template <typename PanelFormat, int j>
+RAFTER_VEC I32x16 chunk_integer(const std::int8_t* bytes) {
+    std::int32_t words[16];
+    __builtin_memcpy(words, bytes, sizeof words);
+    const I32x16 w = load(words);
+    if constexpr (PanelFormat::kMaxWeight == 0) return shift_right_signed<24>(shift_left<24 - 8 * j>(w));
+    return (shift_right<8 * j>(w) & broadcast_int(255)) - broadcast_int(PanelFormat::kOffset);
+}
+
+// Decodes n elements, rounding the product before the minimum is taken off, as decode() does.
+template <typename PanelFormat>
+void decode_chunk(const UnpackedChunk& chunk, int n, float (*weights)[16]) {
+    using Format = typename PanelFormat::Format;
+    for (int e = 0; e < n; e += 4) {
+        const std::int8_t* bytes = chunk.bytes[e / kStep][e % kStep / 4];
+        const F32x16 scale = load(chunk.scale[e / Format::kSubBlock]);
+        unroll<4>([&](auto element) {
+            constexpr int j = decltype(element)::value;
+            F32x16 value = scale * to_float(chunk_integer<PanelFormat, j>(bytes));
+            if constexpr (Format::kHasMin) value = value - load(chunk.min[e / Format::kSubBlock]);
+            store(weights[e + j], value);
+        });
+    }
+}
+
+template <typename Format>
+void f32_linear_quantized(const LinearTask& task) {
+    using PanelFormat = typename PanelFormatOf<Format>::Type;
+    auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
+    for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
+        const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
+        for (std::uint32_t panel = task.first_panel; panel < task.last_panel; ++panel) {
+            const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
+            f32_panels<LoadF32, 1, 4>(task, panel, begin, n_columns, [&](int k, int n) {
+                unpack_chunk<PanelFormat>(
+                    data + static_cast<std::size_t>(k) / Format::kBlockElements * kPanelRows * sizeof(typename Format::Block), n,
+                    scratch.chunk);
+                decode_chunk<PanelFormat>(scratch.chunk, n, scratch.weights);
+                return reinterpret_cast<const std::byte*>(scratch.weights);
+            });
+        }
+    }
+}
+
+}  // namespace
+}  // namespace rafter::backend::cpu

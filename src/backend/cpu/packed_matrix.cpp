@@ -1,0 +1,115 @@
+// Interleaving rows into panels, and getting rows back.
+#include "backend/cpu/packed_matrix.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/packed_layout.h"
+#include "base/check.h"
+#include "tensor/formats/formats.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+template <std::size_t kUnit>
+void scatter_units(const std::byte* in, std::size_t count, std::byte* out) {
+    for (std::size_t i = 0; i < count; ++i) std::memcpy(out + kPanelRows * i * kUnit, in + i * kUnit, kUnit);
+}
+
+// Puts one row's block in its place among the 16.
+void pack_block(PackedFields fields, std::size_t block_bytes, const std::byte* block, std::size_t row, std::byte* group) {
+    if (fields.n == 0) {
+        std::memcpy(group + row * block_bytes, block, block_bytes);
+        return;
+    }
+    for (const PackedField& field : fields) {
+        std::byte* out = group + row * field.unit;
+        if (field.fifth_bits) {
+            std::uint32_t word = 0;
+            std::memcpy(&word, block, sizeof word);
+            word = pack_fifth_bits(word);
+            std::memcpy(out, &word, sizeof word);
+        } else if (field.unit == 4) {
+            scatter_units<4>(block, field.count, out);
+        } else if (field.unit == 2) {
+            scatter_units<2>(block, field.count, out);
+        } else {
+            scatter_units<1>(block, field.count, out);
+        }
+        block += std::size_t{field.unit} * field.count;
+        group += kPanelRows * std::size_t{field.unit} * field.count;
+    }
+}
+
+void check_fields(const tensor::FormatInfo& format, PackedFields fields) {
+    std::size_t bytes = 0;
+    for (const PackedField& field : fields) bytes += std::size_t{field.unit} * field.count;
+    RAFTER_CHECK(fields.n == 0 || bytes == format.block_bytes, "{}: fields of {} bytes, block of {}", format.name, bytes,
+                 format.block_bytes);
+}
+
+}  // namespace
+
+PackedMatrix packed_matrix(tensor::DType dtype, std::uint32_t n_rows, std::uint32_t n_cols, const std::byte* data) {
+    const tensor::FormatInfo& format = tensor::format_of(dtype);
+    RAFTER_CHECK(n_rows > 0 && n_cols > 0 && n_cols % format.block_elements == 0, "{} [{}, {}]", format.name, n_rows, n_cols);
+    return {.dtype = dtype,
+            .n_rows = n_rows,
+            .n_cols = n_cols,
+            .n_panels = (n_rows + kPanelRows - 1) / kPanelRows,
+            .panel_bytes = kPanelRows * format.row_bytes(n_cols),
+            .data = data};
+}
+
+std::size_t packed_bytes(tensor::DType dtype, std::uint32_t n_rows, std::uint32_t n_cols) {
+    const PackedMatrix matrix = packed_matrix(dtype, n_rows, n_cols, nullptr);
+    return matrix.n_panels * matrix.panel_bytes;
+}
+
+void pack_panels(const PackedMatrix& matrix, const std::byte* rows, std::uint32_t first, std::uint32_t last, std::byte* data) {
+    const tensor::FormatInfo& format = tensor::format_of(matrix.dtype);
+    const PackedFields fields = described_fields(matrix.dtype);
+    check_fields(format, fields);
+    const std::size_t row_bytes = format.row_bytes(matrix.n_cols);
+    const std::size_t block_bytes = format.block_bytes;
+    for (std::uint32_t panel = first; panel < last; ++panel) {
+        const std::uint32_t first_row = panel * kPanelRows;
+        const std::uint32_t n = std::min(kPanelRows, matrix.n_rows - first_row);
+        std::byte* group = data + panel * matrix.panel_bytes;
+        if (n < kPanelRows) std::memset(group, 0, matrix.panel_bytes);
+        // Block by block, not row by row: the 16 interleaved blocks stay in L1 while the rows fill them.
+        for (std::size_t offset = 0; offset < row_bytes; offset += block_bytes, group += kPanelRows * block_bytes) {
+            for (std::uint32_t r = 0; r < n; ++r) pack_block(fields, block_bytes, rows + (first_row + r) * row_bytes + offset, r, group);
+        }
+    }
+}
+
+void unpack_row(const PackedMatrix& matrix, std::uint32_t row, std::byte* blocks) {
+    const tensor::FormatInfo& format = tensor::format_of(matrix.dtype);
+    const PackedFields fields = described_fields(matrix.dtype);
+    const std::byte* group = matrix.data + row / kPanelRows * matrix.panel_bytes;
+    const std::byte* end = group + matrix.panel_bytes;
+    for (; group < end; group += kPanelRows * format.block_bytes, blocks += format.block_bytes) {
+        unpack_block(fields, format.block_bytes, group, row % kPanelRows, blocks);
+    }
+}
+
+void decode_row(const PackedMatrix& matrix, std::uint32_t row, float* values) {
+    const tensor::FormatInfo& format = tensor::format_of(matrix.dtype);
+    const PackedFields fields = described_fields(matrix.dtype);
+    const std::byte* group = matrix.data + row / kPanelRows * matrix.panel_bytes;
+    std::byte blocks[1024];
+    const std::size_t most = sizeof blocks / format.block_bytes;
+    std::size_t n_left = matrix.n_cols / format.block_elements;
+    while (n_left > 0) {
+        const std::size_t n = std::min(n_left, most);
+        for (std::size_t b = 0; b < n; ++b, group += kPanelRows * format.block_bytes) {
+            unpack_block(fields, format.block_bytes, group, row % kPanelRows, blocks + b * format.block_bytes);
+        }
+        format.decode(blocks, values, n * format.block_elements);
+        values += n * format.block_elements;
+        n_left -= n;
+    }
+}
+
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,200 @@
+// Vector code for the formats with blocks of 256: Q2_K to Q6_K and IQ4_XS. See panel_format.h.
+#pragma once
+
+#include "backend/cpu/unpack/formats_of_32.h"
+#include "tensor/formats/iq4_xs.h"
+#include "tensor/formats/q2_k.h"
+#include "tensor/formats/q3_k.h"
+#include "tensor/formats/q4_k.h"
+#include "tensor/formats/q5_k.h"
+#include "tensor/formats/q6_k.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+// Byte `index` of an array of bytes that begins at byte `offset` of the block, of 16 rows.
+RAFTER_VEC I32x16 u8_field(const std::byte* group, int offset, int index) { return load_u8(field(group, offset + index)); }
+RAFTER_VEC F32x16 scaled(F32x16 d, I32x16 integer) { return d * to_float(integer); }
+
+struct OrderOf32 {
+    static constexpr int group(int i) { return i; }
+};
+
+// ---- Q4_K, Q5_K: low halves of 32 bytes are one step, high halves the next.
+
+// Sub-blocks 0..3 have six whole bits in bytes s and s + 4; the others four in byte s + 4 and two at the top of bytes s - 4 and s.
+RAFTER_VEC void packed_scales(const std::byte* group, int offset, F32x16 d, F32x16 dmin, F32x16* scale, F32x16* min) {
+    const I32x16 six = broadcast_int(63);
+    const I32x16 four = broadcast_int(15);
+    const I32x16 top = broadcast_int(0x30);
+    for (int s = 0; s < 4; ++s) {
+        const I32x16 a = u8_field(group, offset, s);
+        const I32x16 b = u8_field(group, offset, s + 4);
+        const I32x16 c = u8_field(group, offset, s + 8);
+        scale[s] = scaled(d, a & six);
+        min[s] = scaled(dmin, b & six);
+        scale[s + 4] = scaled(d, (c & four) | (shift_right<2>(a) & top));
+        min[s + 4] = scaled(dmin, shift_right<4>(c) | (shift_right<2>(b) & top));
+    }
+}
+
+template <int kPayload, int kStepOfBlock>
+struct NibblesOf64 : OrderOf32 {
+    const std::byte* block;
+    explicit NibblesOf64(const std::byte* group) : block(group) {}
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        return shift<kStepOfBlock % 2 * 4>(load_bytes(field(block, kPayload + 32 * (kStepOfBlock / 2)) + 64 * t)) & broadcast_bytes(15);
+    }
+};
+
+struct PanelQ4_K : VectorPanelFormat<tensor::Q4_K, 15, 0> {
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
+        packed_scales(group, 4, f16_field(group, 0), f16_field(group, 2), scale, min);
+    }
+    template <int kStepOfBlock>
+    using Weights = NibblesOf64<16, kStepOfBlock>;
+};
+
+struct PanelQ5_K : VectorPanelFormat<tensor::Q5_K, 31, 0> {
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
+        packed_scales(group, 4, f16_field(group, 0), f16_field(group, 2), scale, min);
+    }
+    template <int kStepOfBlock>
+    struct Weights : OrderOf32 {
+        const std::byte* block;
+        explicit Weights(const std::byte* group) : block(group) {}
+        template <int t>
+        [[nodiscard]] RAFTER_VEC Bytes get() const {
+            const Bytes fifth = shift<kStepOfBlock - 4>(load_bytes(field(block, 16) + 64 * t)) & broadcast_bytes(16);
+            return NibblesOf64<48, kStepOfBlock>(block).template get<t>() | fifth;
+        }
+    };
+};
+
+// ---- Q2_K, Q3_K: 32 bytes hold four steps, two bits each.
+
+template <int kPayload, int kStepOfBlock>
+struct PairsOf128 : OrderOf32 {
+    const std::byte* block;
+    explicit PairsOf128(const std::byte* group) : block(group) {}
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        return shift<kStepOfBlock % 4 * 2>(load_bytes(field(block, kPayload + 32 * (kStepOfBlock / 4)) + 64 * t)) & broadcast_bytes(3);
+    }
+};
+
+struct PanelQ2_K : VectorPanelFormat<tensor::Q2_K, 3, 0> {
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
+        const F32x16 d = f16_field(group, 80);
+        const F32x16 dmin = f16_field(group, 82);
+        for (int s = 0; s < 16; ++s) {
+            const I32x16 both = u8_field(group, 0, s);
+            scale[s] = scaled(d, both & broadcast_int(15));
+            min[s] = scaled(dmin, shift_right<4>(both));
+        }
+    }
+    template <int kStepOfBlock>
+    using Weights = PairsOf128<16, kStepOfBlock>;
+};
+
+struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
+    // Four low bits of scale s in byte s % 8, two high ones in byte 8 + s % 4.
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
+        const F32x16 d = f16_field(group, 108);
+        const I32x16 four = broadcast_int(15);
+        const I32x16 top = broadcast_int(0x30);
+        const I32x16 zero_at = broadcast_int(32);
+        for (int s = 0; s < 4; ++s) {
+            const I32x16 a = u8_field(group, 96, s);
+            const I32x16 b = u8_field(group, 96, s + 4);
+            const I32x16 high = u8_field(group, 96, s + 8);
+            scale[s] = scaled(d, ((a & four) | (shift_left<4>(high) & top)) - zero_at);
+            scale[s + 4] = scaled(d, ((b & four) | (shift_left<2>(high) & top)) - zero_at);
+            scale[s + 8] = scaled(d, (shift_right<4>(a) | (high & top)) - zero_at);
+            scale[s + 12] = scaled(d, (shift_right<4>(b) | (shift_right<2>(high) & top)) - zero_at);
+        }
+    }
+    template <int kStepOfBlock>
+    struct Weights : OrderOf32 {
+        const std::byte* block;
+        explicit Weights(const std::byte* group) : block(group) {}
+        template <int t>
+        [[nodiscard]] RAFTER_VEC Bytes get() const {
+            const Bytes third = shift<kStepOfBlock - 2>(load_bytes(field(block, 0) + 64 * t)) & broadcast_bytes(4);
+            return PairsOf128<32, kStepOfBlock>(block).template get<t>() | third;
+        }
+    };
+};
+
+// ---- Q6_K: of each 128, the low halves of 64 bytes are steps 0 and 1, the high ones 2 and 3; two more bits as in Q2_K.
+
+struct PanelQ6_K : VectorPanelFormat<tensor::Q6_K, 63, 32> {
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
+        const F32x16 d = f16_field(group, 208);
+        for (int s = 0; s < 16; ++s) scale[s] = scaled(d, load_i8(field(group, 192 + s)));
+    }
+    template <int kStepOfBlock>
+    struct Weights : OrderOf32 {
+        const std::byte* block;
+        explicit Weights(const std::byte* group) : block(group) {}
+        template <int t>
+        [[nodiscard]] RAFTER_VEC Bytes get() const {
+            constexpr int n = kStepOfBlock / 4;
+            constexpr int q = kStepOfBlock % 4;
+            const Bytes low = shift<q / 2 * 4>(load_bytes(field(block, 64 * n + 32 * (q % 2)) + 64 * t)) & broadcast_bytes(15);
+            const Bytes high = shift<2 * q - 4>(load_bytes(field(block, 128 + 32 * n) + 64 * t)) & broadcast_bytes(0x30);
+            return low | high;
+        }
+    };
+};
+
+// ---- IQ4_XS: eight blocks of IQ4_NL with six-bit scales.
+
+struct PanelIQ4_XS : VectorPanelFormat<tensor::IQ4_XS, 0, 0> {
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
+        const F32x16 d = f16_field(group, 0);
+        const I32x16 four = broadcast_int(15);
+        const I32x16 top = broadcast_int(0x30);
+        const I32x16 zero_at = broadcast_int(32);
+        for (int half = 0; half < 2; ++half) {
+            const I32x16 high = u8_field(group, 2, half);
+            const I32x16 a = u8_field(group, 4, 2 * half);
+            const I32x16 b = u8_field(group, 4, 2 * half + 1);
+            scale[4 * half] = scaled(d, ((a & four) | (shift_left<4>(high) & top)) - zero_at);
+            scale[4 * half + 1] = scaled(d, (shift_right<4>(a) | (shift_left<2>(high) & top)) - zero_at);
+            scale[4 * half + 2] = scaled(d, ((b & four) | (high & top)) - zero_at);
+            scale[4 * half + 3] = scaled(d, (shift_right<4>(b) | (shift_right<2>(high) & top)) - zero_at);
+        }
+    }
+    template <int kStepOfBlock>
+    using Weights = TableOf32<TableIQ4_NL, 8 + 16 * kStepOfBlock>;
+};
+
+template <>
+struct PanelFormatOf<tensor::Q2_K> {
+    using Type = PanelQ2_K;
+};
+template <>
+struct PanelFormatOf<tensor::Q3_K> {
+    using Type = PanelQ3_K;
+};
+template <>
+struct PanelFormatOf<tensor::Q4_K> {
+    using Type = PanelQ4_K;
+};
+template <>
+struct PanelFormatOf<tensor::Q5_K> {
+    using Type = PanelQ5_K;
+};
+template <>
+struct PanelFormatOf<tensor::Q6_K> {
+    using Type = PanelQ6_K;
+};
+template <>
+struct PanelFormatOf<tensor::IQ4_XS> {
+    using Type = PanelIQ4_XS;
+};
+
+}  // namespace
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,166 @@
+// Vector code for the formats with blocks of 32: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4. See panel_format.h.
+#pragma once
+
+#include "backend/cpu/unpack/panel_format.h"
+#include "tensor/formats/iq4_nl.h"
+#include "tensor/formats/mxfp4.h"
+#include "tensor/formats/q4_0.h"
+#include "tensor/formats/q4_1.h"
+#include "tensor/formats/q5_0.h"
+#include "tensor/formats/q5_1.h"
+#include "tensor/formats/q8_0.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+// A field at byte `offset` of the block begins at 16 times that in 16 interleaved ones.
+RAFTER_VEC const std::byte* field(const std::byte* group, int offset) { return group + 16 * offset; }
+RAFTER_VEC F32x16 f16_field(const std::byte* group, int offset) {
+    return load_f16(reinterpret_cast<const std::uint16_t*>(field(group, offset)));
+}
+
+// Nibbles at kPayload: dword i has elements 4i.. in its low halves and 16 + 4i.. in its high ones, so each is loaded once for two groups.
+template <int kPayload>
+struct NibblesOf32 {
+    const std::byte* block;
+    static constexpr int group(int i) { return i / 2 + i % 2 * 4; }
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        return shift < t < 4 ? 0 : 4 > (load_bytes(field(block, kPayload) + 64 * (t % 4))) & broadcast_bytes(15);
+    }
+};
+
+// With the fifth bits of group t in bit t of each byte of the dword at kFifth.
+template <int kFifth, int kPayload>
+struct FiveBitsOf32 {
+    const std::byte* block;
+    static constexpr int group(int i) { return NibblesOf32<kPayload>::group(i); }
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        const Bytes fifth = shift<t - 4>(load_bytes(field(block, kFifth))) & broadcast_bytes(16);
+        return NibblesOf32<kPayload>{block}.template get<t>() | fifth;
+    }
+};
+
+template <int kPayload>
+struct BytesOf32 {
+    const std::byte* block;
+    static constexpr int group(int i) { return i; }
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        return load_bytes(field(block, kPayload) + 64 * t);
+    }
+};
+
+// Nibbles that are indices into a table of 16. Table::kTable holds it.
+template <typename Table, int kPayload>
+struct TableOf32 {
+    const std::byte* block;
+    static constexpr int group(int i) { return NibblesOf32<kPayload>::group(i); }
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        return look_up(Table::kTable, NibblesOf32<kPayload>{block}.template get<t>());
+    }
+};
+
+template <typename AnyFormat, int kMax, int kZero>
+struct VectorPanelFormat {
+    using Format = AnyFormat;
+    static constexpr int kMaxWeight = kMax;
+    static constexpr int kOffset = kZero;
+    static constexpr bool kIsGeneric = false;
+};
+
+template <typename Format, int kMax, int kZero>
+struct ScaledPanel : VectorPanelFormat<Format, kMax, kZero> {
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
+        scale[0] = f16_field(group, 0);
+        if constexpr (Format::kHasMin) min[0] = -f16_field(group, 2);
+    }
+};
+
+struct PanelQ4_0 : ScaledPanel<tensor::Q4_0, 15, 8> {
+    template <int kStepOfBlock>
+    using Weights = NibblesOf32<2>;
+};
+struct PanelQ4_1 : ScaledPanel<tensor::Q4_1, 15, 0> {
+    template <int kStepOfBlock>
+    using Weights = NibblesOf32<4>;
+};
+struct PanelQ5_0 : ScaledPanel<tensor::Q5_0, 31, 16> {
+    template <int kStepOfBlock>
+    using Weights = FiveBitsOf32<2, 6>;
+};
+struct PanelQ5_1 : ScaledPanel<tensor::Q5_1, 31, 0> {
+    template <int kStepOfBlock>
+    using Weights = FiveBitsOf32<4, 8>;
+};
+struct PanelQ8_0 : ScaledPanel<tensor::Q8_0, 0, 0> {
+    template <int kStepOfBlock>
+    using Weights = BytesOf32<2>;
+};
+
+struct TableIQ4_NL {
+    static constexpr const std::int8_t* kTable = tensor::IQ4_NL::kValues;
+};
+struct PanelIQ4_NL : ScaledPanel<tensor::IQ4_NL, 0, 0> {
+    template <int kStepOfBlock>
+    using Weights = TableOf32<TableIQ4_NL, 2>;
+};
+
+// The values lie within -12..12: raised by 12 they are small unsigned bytes, which AVX2 multiplies faster than signed ones.
+constexpr int kRaiseMXFP4 = 12;
+struct RaisedMXFP4 {
+    std::int8_t values[16];
+};
+constexpr RaisedMXFP4 raised_mxfp4() {
+    RaisedMXFP4 raised{};
+    for (int i = 0; i < 16; ++i) raised.values[i] = static_cast<std::int8_t>(tensor::MXFP4::kValues[i] + kRaiseMXFP4);
+    return raised;
+}
+constexpr RaisedMXFP4 kRaisedMXFP4 = raised_mxfp4();
+struct TableMXFP4 {
+    static constexpr const std::int8_t* kTable = kRaisedMXFP4.values;
+};
+struct PanelMXFP4 : VectorPanelFormat<tensor::MXFP4, 2 * kRaiseMXFP4, kRaiseMXFP4> {
+    // 2^(e - 128): the exponent's bits, or a subnormal's for e = 0 and 1, where they are larger.
+    RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
+        const I32x16 e = load_u8(group);
+        const I32x16 one = broadcast_int(1);
+        scale[0] = as_float(max(shift_left<23>(e - one), shift_left<21>(e + one)));
+    }
+    template <int kStepOfBlock>
+    using Weights = TableOf32<TableMXFP4, 1>;
+};
+
+template <>
+struct PanelFormatOf<tensor::Q4_0> {
+    using Type = PanelQ4_0;
+};
+template <>
+struct PanelFormatOf<tensor::Q4_1> {
+    using Type = PanelQ4_1;
+};
+template <>
+struct PanelFormatOf<tensor::Q5_0> {
+    using Type = PanelQ5_0;
+};
+template <>
+struct PanelFormatOf<tensor::Q5_1> {
+    using Type = PanelQ5_1;
+};
+template <>
+struct PanelFormatOf<tensor::Q8_0> {
+    using Type = PanelQ8_0;
+};
+template <>
+struct PanelFormatOf<tensor::IQ4_NL> {
+    using Type = PanelIQ4_NL;
+};
+template <>
+struct PanelFormatOf<tensor::MXFP4> {
+    using Type = PanelMXFP4;
+};
+
+}  // namespace
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,104 @@
+// How the integer kernels read a panel in one format. A PanelFormat has
+//     Format                  the format itself, from tensor/formats/
+//     kMaxWeight, kOffset     weights come as unsigned bytes up to kMaxWeight and mean byte - kOffset; kMaxWeight 0: as signed bytes
+//     scales(group, scale, min)      one F32x16 for each sub-block of 16 interleaved blocks; min only if Format::kHasMin
+//     Weights<kStep>          of 32 elements of a block: get<t>() gives elements 4t .. 4t + 3 of 16 rows, group(i) a good order to ask in
+// Those with vector code specialise PanelFormatOf (formats_of_32.h, formats_of_256.h). All others, and all of them in scalar, are read
+// through the format's own unpack(): slow, but a new format works at once, and it is the reference for the others.
+#pragma once
+
+#include "backend/cpu/packed_layout.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+constexpr int kStep = 32;    // elements of a block of quantised activations
+constexpr int kChunk = 256;  // elements of a panel that are unpacked at a time
+constexpr int kChunkSteps = kChunk / kStep;
+
+// A panel's chunk in L1: 8.2 KiB at most. Bytes, scales and mins as the kernels load them.
+struct UnpackedChunk {
+    std::int8_t bytes[kChunkSteps][8][64];
+    float scale[kChunk / 16][16];  // a row a sub-block
+    float min[kChunk / 16][16];
+};
+
+template <typename PanelFormat>
+constexpr int sub_blocks_of_step() {
+    static_assert(PanelFormat::Format::kSubBlock == 16 || PanelFormat::Format::kSubBlock == 32);
+    return kStep / PanelFormat::Format::kSubBlock;
+}
+
+template <typename AnyFormat>
+struct GenericPanelFormat {
+    using Format = AnyFormat;
+    static constexpr int kMaxWeight = 0;
+    static constexpr int kOffset = 0;
+    static constexpr bool kIsGeneric = true;
+
+    // One group of 16 blocks, from step `step` of the chunk on.
+    static void unpack(const std::byte* group, int step, UnpackedChunk& chunk) {
+        constexpr int kSubBlocks = Format::kBlockElements / Format::kSubBlock;
+        const PackedFields fields = described_fields(Format::kDType);
+        const int first = step * (kStep / Format::kSubBlock);
+        for (int r = 0; r < static_cast<int>(kPanelRows); ++r) {
+            typename Format::Block block;
+            std::int8_t q[Format::kBlockElements];
+            float scale[kSubBlocks];
+            float min[kSubBlocks];
+            unpack_block(fields, sizeof block, group, static_cast<std::size_t>(r), &block);
+            Format::unpack(block, q, scale, min);
+            for (int s = 0; s < kSubBlocks; ++s) {
+                chunk.scale[first + s][r] = scale[s];
+                if constexpr (Format::kHasMin) chunk.min[first + s][r] = min[s];
+            }
+            for (int e = 0; e < Format::kBlockElements; ++e) chunk.bytes[step + e / kStep][e % kStep / 4][4 * r + e % 4] = q[e];
+        }
+    }
+};
+
+template <typename Format>
+struct PanelFormatOf {
+    using Type = GenericPanelFormat<Format>;
+};
+
+// The weights of one step of a chunk.
+struct ChunkWeights {
+    const std::int8_t (*bytes)[64];
+    static constexpr int group(int i) { return i; }
+    template <int t>
+    [[nodiscard]] RAFTER_VEC Bytes get() const {
+        return load_bytes(bytes[t]);
+    }
+};
+
+// Unpacks n_elements (at most kChunk) of a panel, from `group` on.
+template <typename PanelFormat>
+void unpack_chunk(const std::byte* group, int n_elements, UnpackedChunk& chunk) {
+    using Format = typename PanelFormat::Format;
+    constexpr int kElements = Format::kBlockElements;
+    for (int e = 0; e < n_elements; e += kElements, group += kPanelRows * sizeof(typename Format::Block)) {
+        if constexpr (PanelFormat::kIsGeneric) {
+            PanelFormat::unpack(group, e / kStep, chunk);
+        } else {
+            constexpr int kSubBlocks = kElements / Format::kSubBlock;
+            F32x16 scale[kSubBlocks];
+            F32x16 min[kSubBlocks];
+            PanelFormat::scales(group, scale, min);
+            for (int s = 0; s < kSubBlocks; ++s) {
+                store(chunk.scale[e / Format::kSubBlock + s], scale[s]);
+                if constexpr (Format::kHasMin) store(chunk.min[e / Format::kSubBlock + s], min[s]);
+            }
+            unroll<kElements / kStep>([&](auto step) {
+                const typename PanelFormat::template Weights<decltype(step)::value> weights{group};
+                unroll<8>([&](auto i) {
+                    constexpr int t = decltype(weights)::group(decltype(i)::value);
+                    store_bytes(chunk.bytes[e / kStep + decltype(step)::value][t], weights.template get<t>());
+                });
+            });
+        }
+    }
+}
+
+}  // namespace
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,45 @@
+// Weights as the integer kernels see them, in plain C++: the reference for vec_bytes_avx2.h and vec_bytes_avx512.h.
+//
+// A Bytes holds four consecutive elements of each of a panel's 16 rows: byte 4r + j is element j of row r.
+#pragma once
+
+#include "backend/cpu/unroll.h"
+#include "backend/cpu/vec_scalar.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+struct Bytes {
+    std::int8_t byte[64];
+};
+
+RAFTER_VEC Bytes load_bytes(const void* p) {
+    Bytes bytes;
+    __builtin_memcpy(bytes.byte, p, sizeof bytes.byte);
+    return bytes;
+}
+
+// What a signed weight has been raised by when dot() returns; the caller takes it off again with the inputs' sum.
+constexpr int kSignedBias = 0;
+
+// A call, not a copy in every kernel: these are many, and scalar need not be fast.
+[[maybe_unused, gnu::noinline]] void add_products(const Bytes& weights, int mask, const std::int8_t* x, I32x16& sum) {
+    for (int b = 0; b < 64; ++b) sum.lane[b / 4] += (weights.byte[b] & mask) * x[b % 4];
+}
+
+// sum[s] = sum of weight * x[s] over elements [4 * kFirst, 4 * (kFirst + kGroups)) of a step of 32, for each row, exactly.
+//   weights.get<t>() is the Bytes of elements 4t .. 4t + 3; weights.group(i) the order in which they are best asked for.
+//   kMaxWeight: weights are unsigned bytes up to it; 0: they are signed.
+//   Inputs are in [-127, 127].
+template <int kMaxWeight, int kFirst, int kGroups, int kStreams, typename Weights>
+RAFTER_VEC void dot(const Weights& weights, const std::int8_t* const (&x)[kStreams], I32x16 (&sum)[kStreams]) {
+    for (int s = 0; s < kStreams; ++s) sum[s] = broadcast_int(0);
+    unroll<kGroups>([&](auto i) {
+        constexpr int t = Weights::group(kFirst + decltype(i)::value);
+        const Bytes w = weights.template get<t>();
+        for (int s = 0; s < kStreams; ++s) add_products(w, kMaxWeight > 0 ? 255 : -1, x[s] + 4 * t, sum[s]);
+    });
+}
+
+}  // namespace
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,181 @@
+// Loading, and the frame of a step: what one thread prepares, the walk over the ops, and the output.
+#include "backend/cpu/cpu_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+namespace rafter::backend::cpu {
+
+CpuModel::CpuModel(ThreadPool& pool, Isa isa)
+    : pool_(pool), isa_(isa), rows_(row_kernels(isa)), linear_(linear_kernels(isa)), attention_(attention_kernels(isa)) {}
+
+Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, const files::GgufFile& file, const LoadOptions& options,
+                                                    ThreadPool& pool, Isa isa) {
+    std::unique_ptr<CpuModel> loaded(new CpuModel(pool, isa));
+    if (auto done = loaded->set_up(std::move(program), file, options); !done) return done.error().within(file.name());
+    return std::unique_ptr<DeviceModel>(std::move(loaded));
+}
+
+Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options) {
+    program_ = std::move(program);
+    limits_ = options.limits;
+    RAFTER_TRY_VOID(check_memory(options));
+    RAFTER_TRY(cache_, KvStore::create(program_, options.cache));
+    RAFTER_TRY(attention_scratch_, AttentionScratch::create(program_.config, cache_.max_positions(), pool_.n_threads()));
+
+    const model::WorkspacePlan plan = model::plan_workspace(program_, {.n_tokens = limits_.n_tokens, .n_outputs = limits_.n_outputs});
+    const std::size_t values_bytes = (plan.size_bytes + 63) / 64 * 64;
+    RAFTER_TRY(workspace_, PageBuffer::allocate(values_bytes + pool_.n_threads() * kLinearScratchBytes, "workspace"));
+    for (model::ValueId id = 0; id < program_.values.size(); ++id) {
+        places_.push_back({workspace_.data() + plan.offset_bytes[id], model::row_bytes(program_.values[id])});
+    }
+    threads_.resize(pool_.n_threads());
+    for (std::size_t t = 0; t < threads_.size(); ++t) {
+        threads_[t].linear_scratch = workspace_.data() + values_bytes + t * kLinearScratchBytes;
+    }
+    RAFTER_TRY(weights_, CpuWeights::load(program_, file, pool_, options.progress));
+    prepare_ops();
+    return {};
+}
+
+// All that will be taken, held against what there is, before any of it is.
+Result<void> CpuModel::check_memory(const LoadOptions& options) const {
+    const std::size_t weights = CpuWeights::needed_bytes(program_);
+    std::size_t cache = 0;
+    const std::size_t n_groups = std::min(options.cache.n_blocks.size(), program_.cache_groups.size());
+    for (std::size_t g = 0; g < n_groups; ++g) cache += options.cache.n_blocks[g] * kv_block_bytes(program_, options.cache, g);
+    const std::size_t workspace =
+        model::plan_workspace(program_, {.n_tokens = limits_.n_tokens, .n_outputs = limits_.n_outputs}).size_bytes;
+    const MemoryState memory = read_memory_state();
+    if (memory.available_bytes == 0 || weights + cache + workspace <= memory.available_bytes) return {};
+    return Error{fmt::format("expected {} of free memory (weights {}, KV cache {}, workspace {}), found {} of {}",
+                             format_bytes(weights + cache + workspace), format_bytes(weights), format_bytes(cache), format_bytes(workspace),
+                             format_bytes(memory.available_bytes), format_bytes(memory.total_bytes)),
+                 ErrorKind::kOutOfMemory};
+}
+
+void CpuModel::prepare_ops() {
+    const unsigned n_threads = pool_.n_threads();
+    prepared_.resize(program_.ops.size());
+    op_seconds_.assign(program_.ops.size(), 0.0);
+    plans_.resize(program_.cache_groups.size());
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+        const model::Op& op = program_.ops[i];
+        PreparedOp& prepared = prepared_[i];
+        if (op.kind == model::OpKind::kLinear) {
+            std::vector<PackedMatrix> matrices;
+            for (const model::WeightId id : op.weights) matrices.push_back(weights_.matrix(id));
+            for (unsigned t = 0; t < n_threads; ++t) prepared.shares.push_back(share_of(matrices, t, n_threads));
+        } else if (op.kind == model::OpKind::kExpertLinear) {
+            std::vector<PackedMatrix> matrices;
+            for (const model::WeightId id : op.weights) matrices.push_back(weights_.expert(id, 0));
+            for (unsigned t = 0; t < n_threads; ++t) prepared.shares.push_back(share_of(matrices, t, n_threads));
+        } else if (op.kind == model::OpKind::kAttention) {
+            prepared.attention = std::make_unique<AttentionProgress>();
+            prepared.group = cache_.layer(std::get<model::AttentionOptions>(op.options).layer).group;
+        }
+    }
+    for (const model::RopeTable& table : program_.config.rope_tables) {
+        rope_.emplace_back(limits_.n_tokens * 2 * table.inverse_frequency.size());
+    }
+    sequence_of_row_.resize(limits_.n_tokens);
+}
+
+MemoryUse CpuModel::memory() const {
+    return {.weights_bytes = weights_.size_bytes(),
+            .cache_bytes = cache_.size_bytes(),
+            .workspace_bytes = workspace_.size_bytes() + attention_scratch_.size_bytes()};
+}
+
+void CpuModel::prepare_step(const Batch& batch) {
+    RAFTER_CHECK(batch.tokens.size() <= limits_.n_tokens && batch.output_rows.size() <= limits_.n_outputs,
+                 "a step of {} tokens and {} outputs, limits {} and {}", batch.tokens.size(), batch.output_rows.size(), limits_.n_tokens,
+                 limits_.n_outputs);
+    RAFTER_CHECK(batch.positions.size() == batch.tokens.size());
+    batch_ = &batch;
+    std::size_t n_rows = 0;
+    for (std::uint32_t s = 0; s < batch.sequences.size(); ++s) {
+        const BatchSequence& sequence = batch.sequences[s];
+        const std::uint32_t end = sequence.step.n_past + sequence.step.n_new;
+        RAFTER_CHECK(sequence.first_row + sequence.step.n_new <= batch.tokens.size());
+        RAFTER_CHECK(sequence.block_tables.size() == program_.cache_groups.size());
+        for (const auto& table : sequence.block_tables) {
+            RAFTER_CHECK(table.size() * cache_.block_size() >= end, "{} blocks of {} for {} positions", table.size(), cache_.block_size(),
+                         end);
+        }
+        for (std::uint32_t i = 0; i < sequence.step.n_new; ++i) sequence_of_row_[sequence.first_row + i] = s;
+        n_rows += sequence.step.n_new;
+    }
+    RAFTER_CHECK(n_rows == batch.tokens.size(), "{} rows in sequences, {} tokens", n_rows, batch.tokens.size());
+
+    std::vector<bool> planned(plans_.size(), false);
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+        if (program_.ops[i].kind != model::OpKind::kAttention) continue;
+        AttentionPlan& plan = plans_[prepared_[i].group];
+        if (!planned[prepared_[i].group]) {
+            plan = plan_attention(batch, std::get<model::AttentionOptions>(program_.ops[i].options), pool_.n_threads(),
+                                  attention_scratch_.partial_capacity());
+            planned[prepared_[i].group] = true;
+        }
+        prepared_[i].attention->reset(plan);
+    }
+    for (ThreadState& thread : threads_) thread.experts.valid = false;
+}
+
+StepOutput CpuModel::forward(const Batch& batch) {
+    prepare_step(batch);
+    if (!batch.tokens.empty()) pool_.run([this](unsigned thread) { walk(thread); });
+    batch_ = nullptr;
+    const auto n_outputs = batch.output_rows.size();
+    const std::uint32_t n_vocab = value(program_.logits).width;
+    const auto rows_of = [&](model::ValueId id) -> std::span<const float> {
+        // Rows are padded to whole cache lines; the caller gets them without.
+        const ValuePlace& place = places_[id];
+        const std::size_t width = value(id).width;
+        if (place.stride_floats() != width) {
+            for (std::size_t r = 1; r < n_outputs; ++r) std::memmove(place.floats(0) + r * width, place.floats(r), width * sizeof(float));
+        }
+        return {place.floats(0), n_outputs * width};
+    };
+    return {.logits = rows_of(program_.logits), .hidden = rows_of(program_.hidden), .n_vocab = n_vocab};
+}
+
+// The angles are computed in double: at position 100,000 a float's would be off by 0.004.
+void CpuModel::turn_angles(unsigned thread) {
+    const std::size_t n = batch_->tokens.size();
+    for (std::size_t t = 0; t < rope_.size(); ++t) {
+        const model::RopeTable& table = program_.config.rope_tables[t];
+        const std::size_t half = table.inverse_frequency.size();
+        for (std::size_t row = n * thread / pool_.n_threads(); row < n * (thread + 1) / pool_.n_threads(); ++row) {
+            float* const cosine = rope_[t].data() + row * 2 * half;
+            const auto position = static_cast<double>(batch_->positions[row]);
+            for (std::size_t i = 0; i < half; ++i) {
+                const double angle = position * static_cast<double>(table.inverse_frequency[i]);
+                cosine[i] = static_cast<float>(std::cos(angle) * static_cast<double>(table.magnitude));
+                cosine[half + i] = static_cast<float>(std::sin(angle) * static_cast<double>(table.magnitude));
+            }
+        }
+    }
+}
+
+void CpuModel::walk(unsigned thread) {
+    const bool timed = timing_ && thread == 0;
+    std::int64_t before_ns = timed ? monotonic_ns() : 0;
+    turn_angles(thread);  // first read by a later op than the first
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+        run_op(program_.ops[i], prepared_[i], thread);
+        if (i + 1 < program_.ops.size()) pool_.barrier();
+        if (timed) {
+            const std::int64_t now_ns = monotonic_ns();
+            op_seconds_[i] = static_cast<double>(now_ns - before_ns) * 1e-9;
+            before_ns = now_ns;
+        }
+    }
+}
+
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,117 @@
+// A program on the CPU: its weights, cache and workspace, and the walk over its ops that a step is. One parallel region a step; every
+// thread walks the whole list and does its share of each op, with a barrier between ops.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/attention_step.h"
+#include "backend/cpu/cpu_weights.h"
+#include "backend/cpu/kv_store.h"
+#include "backend/cpu/linear.h"
+#include "backend/cpu/rows.h"
+#include "base/thread_pool.h"
+#include "model/workspace.h"
+
+namespace rafter::backend::cpu {
+
+// A value in the workspace.
+struct ValuePlace {
+    std::byte* data = nullptr;
+    std::size_t stride_bytes = 0;  // a multiple of 64
+
+    [[nodiscard]] std::byte* row(std::size_t r) const { return data + r * stride_bytes; }
+    [[nodiscard]] float* floats(std::size_t r) const { return reinterpret_cast<float*>(row(r)); }
+    [[nodiscard]] std::size_t stride_floats() const { return stride_bytes / sizeof(float); }
+};
+
+// The slots (token, rank) of a step, grouped by the expert that they chose: made anew by each thread from the same routing.
+struct ExpertGroups {
+    model::ValueId routing = 0;
+    bool valid = false;
+    std::vector<std::uint32_t> first;   // [n_experts + 1]: expert e has slots[first[e]] .. slots[first[e + 1]]
+    std::vector<std::uint32_t> slots;   // ascending within an expert
+    std::vector<std::uint32_t> tokens;  // slot / n_experts_used
+};
+
+class CpuModel final : public DeviceModel {
+  public:
+    [[nodiscard]] static Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,
+                                                                   const LoadOptions& options, ThreadPool& pool, Isa isa);
+
+    [[nodiscard]] StepOutput forward(const Batch& batch) override;
+    [[nodiscard]] const model::Program& program() const override { return program_; }
+    [[nodiscard]] MemoryUse memory() const override;
+    void set_timing(bool on) override { timing_ = on; }
+    [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
+
+  private:
+    // What an op needs that does not change from step to step.
+    struct PreparedOp {
+        std::vector<std::vector<PanelRange>> shares;  // [n_threads][n_weights], of ops with matrices
+        std::unique_ptr<AttentionProgress> attention;
+        std::uint32_t group = 0;  // of an attention op: its cache group, and so its plan
+    };
+    struct ThreadState {
+        ExpertGroups experts;
+        std::byte* linear_scratch = nullptr;  // [kLinearScratchBytes]
+    };
+
+    CpuModel(ThreadPool& pool, Isa isa);
+    [[nodiscard]] Result<void> set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options);
+    [[nodiscard]] Result<void> check_memory(const LoadOptions& options) const;
+    void prepare_ops();
+    void prepare_step(const Batch& batch);
+
+    // One thread's part of a step, of an op, and of one row of a row-local op.
+    void walk(unsigned thread);
+    void run_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
+    void run_rows(const model::Op& op, unsigned thread);
+    void run_row(const model::Op& op, std::size_t row);
+    void run_linear(const model::Op& op, const PreparedOp& prepared, unsigned thread);
+    void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
+    void run_attention_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
+
+    void embed(const model::Op& op, std::size_t row);
+    void rope(const model::Op& op, std::size_t row);
+    void append_to_cache(const model::Op& op, std::size_t row);
+    void add_expert_bias(const model::Op& op, std::size_t row);
+    void turn_angles(unsigned thread);
+
+    [[nodiscard]] std::size_t rows_in_step(model::RowKind kind) const;
+    [[nodiscard]] const model::Value& value(model::ValueId id) const { return program_.values[id]; }
+    [[nodiscard]] std::uint32_t expert_of(model::ValueId routing, std::size_t slot) const;
+    const ExpertGroups& group_slots(model::ValueId routing, std::uint32_t n_experts, ExpertGroups& groups) const;
+
+    ThreadPool& pool_;
+    Isa isa_;
+    const RowKernels& rows_;
+    const LinearKernels& linear_;
+    const AttentionKernels& attention_;
+
+    model::Program program_;
+    StepLimits limits_;
+    CpuWeights weights_;
+    KvStore cache_;
+    AttentionScratch attention_scratch_;
+    PageBuffer workspace_;  // values, then linear scratch a thread
+    std::vector<ValuePlace> places_;
+    std::vector<PreparedOp> prepared_;
+    std::vector<ThreadState> threads_;
+
+    // Cosines and sines of the step's positions, shared by all layers: [n_rope_tables][n_tokens, n_dims].
+    std::vector<std::vector<float>> rope_;
+
+    // The step at hand.
+    const Batch* batch_ = nullptr;
+    std::vector<std::uint32_t> sequence_of_row_;  // [n_tokens]
+    std::vector<AttentionPlan> plans_;            // [n_cache_groups]
+    std::vector<double> op_seconds_;
+    bool timing_ = false;
+};
+
+}  // namespace rafter::backend::cpu

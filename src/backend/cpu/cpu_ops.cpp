@@ -1,0 +1,230 @@
+// The ops of a program, one thread's share of each. Which thread does what never changes a result.
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/cpu_model.h"
+#include "backend/cpu/route.h"
+#include "base/check.h"
+
+namespace rafter::backend::cpu {
+
+using model::Op;
+using model::OpKind;
+
+std::size_t CpuModel::rows_in_step(model::RowKind kind) const {
+    switch (kind) {
+        case model::RowKind::kTokens:
+            return batch_->tokens.size();
+        case model::RowKind::kOutputs:
+            return batch_->output_rows.size();
+        case model::RowKind::kSlots:
+            return batch_->tokens.size() * program_.config.moe.n_experts_used;
+    }
+    return 0;
+}
+
+void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
+    switch (op.kind) {
+        case OpKind::kLinear:
+            return run_linear(op, prepared, thread);
+        case OpKind::kExpertLinear:
+            return run_experts(op, prepared, thread);
+        case OpKind::kAttention:
+            return run_attention_op(op, prepared, thread);
+        default:
+            return run_rows(op, thread);
+    }
+}
+
+// ---- matrices
+
+void CpuModel::run_linear(const Op& op, const PreparedOp& prepared, unsigned thread) {
+    const model::ValueId x = op.inputs.front();
+    LinearTask task;
+    task.encoding = value(x).encoding;
+    task.input = places_[x].data;
+    task.input_stride_bytes = places_[x].stride_bytes;
+    task.n_columns = static_cast<std::uint32_t>(rows_in_step(value(x).rows));
+    task.scratch = threads_[thread].linear_scratch;
+    if (task.n_columns == 0) return;
+    for (std::size_t i = 0; i < op.weights.size(); ++i) {
+        const PanelRange range = prepared.shares[thread][i];
+        if (range.first == range.last) continue;
+        task.weights = weights_.matrix(op.weights[i]);
+        task.output = places_[op.outputs[i]].floats(0);
+        task.output_stride = places_[op.outputs[i]].stride_floats();
+        task.first_panel = range.first;
+        task.last_panel = range.last;
+        linear_.run(task);
+    }
+}
+
+std::uint32_t CpuModel::expert_of(model::ValueId routing, std::size_t slot) const {
+    const std::size_t k = program_.config.moe.n_experts_used;
+    return static_cast<std::uint32_t>(places_[routing].floats(slot / k)[slot % k]);
+}
+
+// Counting sort, stable: an expert's slots stay in order.
+const ExpertGroups& CpuModel::group_slots(model::ValueId routing, std::uint32_t n_experts, ExpertGroups& groups) const {
+    if (groups.valid && groups.routing == routing) return groups;
+    const std::size_t n_slots = rows_in_step(model::RowKind::kSlots);
+    groups.routing = routing;
+    groups.valid = true;
+    groups.first.assign(n_experts + 1, 0);
+    groups.slots.resize(n_slots);
+    groups.tokens.resize(n_slots);
+    for (std::size_t slot = 0; slot < n_slots; ++slot) ++groups.first[expert_of(routing, slot) + 1];
+    for (std::uint32_t e = 0; e < n_experts; ++e) groups.first[e + 1] += groups.first[e];
+    for (std::size_t slot = n_slots; slot-- > 0;) {
+        // Filled from behind, so that first[e + 1] ends as the beginning of e.
+        const std::uint32_t at = --groups.first[expert_of(routing, slot) + 1];
+        groups.slots[at] = static_cast<std::uint32_t>(slot);
+        groups.tokens[at] = static_cast<std::uint32_t>(slot / program_.config.moe.n_experts_used);
+    }
+    std::rotate(groups.first.begin(), groups.first.begin() + 1, groups.first.end());
+    groups.first.back() = static_cast<std::uint32_t>(n_slots);
+    return groups;
+}
+
+// Every thread has its share of each expert's rows; experts that no token chose are not read.
+void CpuModel::run_experts(const Op& op, const PreparedOp& prepared, unsigned thread) {
+    const model::ValueId x = op.inputs[0];
+    const std::uint32_t n_experts = program_.weights[op.weights.front()].n_experts;
+    const ExpertGroups& groups = group_slots(op.inputs[1], n_experts, threads_[thread].experts);
+    LinearTask task;
+    task.encoding = value(x).encoding;
+    task.input = places_[x].data;
+    task.input_stride_bytes = places_[x].stride_bytes;
+    task.scratch = threads_[thread].linear_scratch;
+    const std::uint32_t* const input_rows = value(x).rows == model::RowKind::kSlots ? groups.slots.data() : groups.tokens.data();
+    for (std::uint32_t e = 0; e < n_experts; ++e) {
+        task.n_columns = groups.first[e + 1] - groups.first[e];
+        if (task.n_columns == 0) continue;
+        task.input_rows = input_rows + groups.first[e];
+        task.output_rows = groups.slots.data() + groups.first[e];
+        for (std::size_t i = 0; i < op.weights.size(); ++i) {
+            const PanelRange range = prepared.shares[thread][i];
+            if (range.first == range.last) continue;
+            task.weights = weights_.expert(op.weights[i], e);
+            task.output = places_[op.outputs[i]].floats(0);
+            task.output_stride = places_[op.outputs[i]].stride_floats();
+            task.first_panel = range.first;
+            task.last_panel = range.last;
+            linear_.run(task);
+        }
+    }
+}
+
+// ---- attention
+
+void CpuModel::run_attention_op(const Op& op, PreparedOp& prepared, unsigned thread) {
+    const auto& options = std::get<model::AttentionOptions>(op.options);
+    const ValuePlace& q = places_[op.inputs[0]];
+    const ValuePlace& y = places_[op.outputs[0]];
+    const AttentionCall call{.batch = *batch_,
+                             .options = options,
+                             .layer = cache_.layer(options.layer),
+                             .kernels = attention_,
+                             .q = q.floats(0),
+                             .q_stride = q.stride_floats(),
+                             .y = y.floats(0),
+                             .y_stride = y.stride_floats(),
+                             .sinks = op.weights.empty() ? nullptr : weights_.vector(op.weights.front())};
+    run_attention(call, plans_[prepared.group], attention_scratch_, thread, *prepared.attention);
+}
+
+// ---- rows
+
+void CpuModel::run_rows(const Op& op, unsigned thread) {
+    const Op& first = op.kind == OpKind::kFusedRows ? op.parts.front() : op;
+    const std::size_t n = rows_in_step(value(first.outputs.empty() ? first.inputs.front() : first.outputs.front()).rows);
+    const std::size_t end = n * (thread + 1) / pool_.n_threads();
+    for (std::size_t row = n * thread / pool_.n_threads(); row < end; ++row) {
+        if (op.kind != OpKind::kFusedRows) {
+            run_row(op, row);
+            continue;
+        }
+        for (const Op& part : op.parts) run_row(part, row);
+    }
+}
+
+void CpuModel::run_row(const Op& op, std::size_t row) {
+    const auto in = [&](std::size_t i) { return places_[op.inputs[i]].floats(row); };
+    const auto out = [&] { return places_[op.outputs[0]].floats(row); };
+    const auto width = [&] { return std::size_t{value(op.outputs[0]).width}; };
+    switch (op.kind) {
+        case OpKind::kEmbed:
+            return embed(op, row);
+        case OpKind::kRmsNorm: {
+            const auto& options = std::get<model::NormOptions>(op.options);
+            return rows_.rms_norm(in(0), weights_.vector(op.weights[0]), width(), options.group, options.epsilon, out());
+        }
+        case OpKind::kAddBias:
+            return rows_.add(in(0), weights_.vector(op.weights[0]), width(), out());
+        case OpKind::kRope:
+            return rope(op, row);
+        case OpKind::kKvAppend:
+            return append_to_cache(op, row);
+        case OpKind::kAdd:
+            return rows_.add(in(0), in(1), width(), out());
+        case OpKind::kGatedActivation:
+            return rows_.gate(std::get<model::ActivationOptions>(op.options).activation, in(0), in(1), width(), out());
+        case OpKind::kSelectOutputs:
+            std::memcpy(out(), places_[op.inputs[0]].floats(batch_->output_rows[row]), width() * sizeof(float));
+            return;
+        case OpKind::kSoftcap:
+            return rows_.softcap(in(0), std::get<model::SoftcapOptions>(op.options).cap, width(), out());
+        case OpKind::kRoute:
+            return route(in(0), value(op.inputs[0]).width, std::get<model::RouteOptions>(op.options), out());
+        case OpKind::kAddExpertBias:
+            return add_expert_bias(op, row);
+        case OpKind::kCombineExperts: {
+            const std::size_t k = program_.config.moe.n_experts_used;
+            const ValuePlace& x = places_[op.inputs[0]];
+            return rows_.combine(x.floats(row * k), x.stride_floats(), places_[op.inputs[1]].floats(row) + k, k, width(), out());
+        }
+        case OpKind::kQuantize:
+            return linear_.quantize(in(0), width(), value(op.outputs[0]).encoding, places_[op.outputs[0]].row(row));
+        default:
+            RAFTER_CHECK(false, "{} is not an op on rows", model::to_string(op.kind));
+    }
+}
+
+void CpuModel::embed(const Op& op, std::size_t row) {
+    const PackedMatrix& table = weights_.matrix(op.weights[0]);
+    const auto token = static_cast<std::uint32_t>(batch_->tokens[row]);
+    RAFTER_CHECK(token < table.n_rows, "token {} of {}", batch_->tokens[row], table.n_rows);
+    float* const y = places_[op.outputs[0]].floats(row);
+    decode_row(table, token, y);
+    const float scale = std::get<model::EmbedOptions>(op.options).scale;
+    if (scale != 1.0F) rows_.scale(y, scale, table.n_cols, y);
+}
+
+void CpuModel::rope(const Op& op, std::size_t row) {
+    const auto& options = std::get<model::RopeOptions>(op.options);
+    const model::RopeTable& table = program_.config.rope_tables[options.table];
+    const std::size_t n_dims = 2 * table.inverse_frequency.size();
+    rows_.rope(table.pairing, places_[op.inputs[0]].floats(row), rope_[options.table].data() + row * n_dims, n_dims, options.head_dim,
+               value(op.inputs[0]).width / options.head_dim, places_[op.outputs[0]].floats(row));
+}
+
+void CpuModel::append_to_cache(const Op& op, std::size_t row) {
+    const KvLayer& layer = cache_.layer(std::get<model::CacheOptions>(op.options).layer);
+    const auto& table = batch_->sequences[sequence_of_row_[row]].block_tables[layer.group];
+    const std::size_t position = batch_->positions[row];
+    const std::size_t head_dim = program_.config.head_dim;
+    for (std::uint32_t h = 0; h < program_.config.n_kv_heads; ++h) {
+        const std::size_t tile = position / kTilePositions;
+        const std::size_t lane = position % kTilePositions;
+        rows_.store_key(places_[op.inputs[0]].floats(row) + h * head_dim, head_dim, layer.key_type, lane, layer.key_tile(table, h, tile));
+        rows_.store_value(places_[op.inputs[1]].floats(row) + h * head_dim, head_dim, layer.value_type, lane,
+                          layer.value_tile(table, h, tile));
+    }
+}
+
+void CpuModel::add_expert_bias(const Op& op, std::size_t row) {
+    const float* const bias = weights_.vector(op.weights[0], expert_of(op.inputs[1], row));
+    rows_.add(places_[op.inputs[0]].floats(row), bias, value(op.outputs[0]).width, places_[op.outputs[0]].floats(row));
+}
+
+}  // namespace rafter::backend::cpu

@@ -1,0 +1,68 @@
+// A program's weights in memory, as kernels read them: matrices packed once into huge pages, vectors as floats. A tensor that several
+// weights name (an embedding that is also the head) is there once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "backend/cpu/packed_matrix.h"
+#include "base/os_memory.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "files/gguf.h"
+#include "model/program.h"
+
+namespace rafter::backend::cpu {
+
+struct PanelRange {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+};
+
+// The share of thread `thread` in the panels of matrices that are read together, one range a matrix: equal in bytes. The same for packing
+// and for reading, so that a thread's panels are in memory near it.
+[[nodiscard]] std::vector<PanelRange> share_of(const std::vector<PackedMatrix>& matrices, unsigned thread, unsigned n_threads);
+
+class CpuWeights {
+  public:
+    // What load() will take.
+    [[nodiscard]] static std::size_t needed_bytes(const model::Program& program);
+    // The pool's threads pack; source pages are given back on the way.
+    [[nodiscard]] static Result<CpuWeights> load(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
+                                                 const std::function<void(double)>& progress);
+
+    // Of a kMatrix or kEmbedding.
+    [[nodiscard]] const PackedMatrix& matrix(model::WeightId weight) const { return places_[weight].matrix; }
+    // One expert's, of a kExperts.
+    [[nodiscard]] PackedMatrix expert(model::WeightId weight, std::uint32_t expert) const {
+        PackedMatrix m = places_[weight].matrix;
+        m.data += expert * places_[weight].expert_bytes;
+        return m;
+    }
+    // [n_cols] of a kVector; of expert `row` of a kVectors.
+    [[nodiscard]] const float* vector(model::WeightId weight, std::uint32_t row = 0) const {
+        return places_[weight].vector + row * places_[weight].vector_stride;
+    }
+    [[nodiscard]] std::size_t size_bytes() const { return memory_.size_bytes(); }
+
+  private:
+    struct Place {
+        PackedMatrix matrix;           // of the first expert
+        std::size_t expert_bytes = 0;  // from an expert to the next
+        float* vector = nullptr;
+        std::size_t vector_stride = 0;  // floats
+        std::byte* data = nullptr;
+        bool first_use = false;  // of its tensor: later weights of the same rows share the place
+    };
+    struct Layout;
+
+    void pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool, const std::function<void(double)>& progress);
+    void pack_share(const model::Weight& weight, const Place& place, const files::GgufFile& file, PanelRange range) const;
+
+    PageBuffer memory_;
+    std::vector<Place> places_;  // [n_weights]
+};
+
+}  // namespace rafter::backend::cpu

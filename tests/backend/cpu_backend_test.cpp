@@ -1,0 +1,317 @@
+// Whole programs on the CPU: tiny models of every architecture against a float64 interpreter, and against themselves with ==, however a
+// prompt is cut, whoever else is in the step, on any number of threads, with any blocks, fused or not.
+#include "backend/cpu/cpu_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "model/model_file.h"
+#include "model/rewrites.h"
+#include "tests/isa_under_test.h"
+#include "tests/support/naive_model.h"
+#include "tests/support/tiny_model.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+using Logits = std::vector<std::vector<float>>;  // [n_tokens][n_vocab]
+
+struct Variant {
+    std::string model = "llama";
+    tensor::DType matrices = tensor::DType::kF32;
+    Isa isa = best_isa();
+    unsigned n_threads = 2;
+    model::RewriteOptions rewrites = {.activations = model::ActivationMode::kF32, .without = {}};
+    KvType kv_type = KvType::kF16;
+    std::uint32_t block_size = 16;
+    std::uint32_t seed = 1;  // of the blocks' order
+};
+
+// A loaded tiny model with a KV cache of its own and sequences that grow step by step.
+class Engine {
+  public:
+    explicit Engine(const Variant& setup) : setup_(setup), bytes_(model::tiny_gguf({.name = setup.model, .matrices = setup.matrices})) {
+        auto file = files::GgufFile::parse(bytes_, setup.model);
+        EXPECT_TRUE(file);
+        auto config = model::read_config(*file, {});
+        EXPECT_TRUE(config);
+        auto bound = model::bind(model::build(*config), *file);
+        EXPECT_TRUE(bound);
+        canonical_ = *bound;
+        pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{.n_threads = setup.n_threads, .pin = false});
+        backend_ = make_cpu_backend(*pool_, setup.isa);
+        LoadOptions options{.limits = {.n_tokens = 128, .n_outputs = 128}, .cache = {}, .progress = {}};
+        options.cache.key_type = options.cache.value_type = setup.kv_type;
+        options.cache.block_size = setup.block_size;
+        options.cache.n_blocks.assign(canonical_.cache_groups.size(), n_blocks());
+        auto loaded = backend_->load(model::rewrite(canonical_, setup.rewrites), *file, options);
+        EXPECT_TRUE(loaded) << loaded.error().message;
+        model_ = std::move(*loaded);
+        naive_ = std::make_unique<NaiveModel>(canonical_, *file, setup.kv_type, setup.kv_type);
+        for (std::size_t g = 0; g < canonical_.cache_groups.size(); ++g) {
+            free_blocks_.emplace_back(n_blocks());
+            std::iota(free_blocks_.back().begin(), free_blocks_.back().end(), 0);
+            std::shuffle(free_blocks_.back().begin(), free_blocks_.back().end(), std::mt19937(setup.seed + static_cast<unsigned>(g)));
+        }
+    }
+
+    struct Part {
+        std::uint32_t sequence;
+        std::vector<std::int32_t> tokens;
+    };
+    // Appends the tokens to their sequences; logits of every one of them.
+    void step(const std::vector<Part>& parts) {
+        Batch batch;
+        for (const Part& part : parts) {
+            Sequence& s = sequences_[part.sequence];
+            const auto n_new = static_cast<std::uint32_t>(part.tokens.size());
+            s.tables.resize(free_blocks_.size());
+            for (std::size_t g = 0; g < free_blocks_.size(); ++g) {
+                while (s.tables[g].size() * setup_.block_size < s.n_past + n_new) {
+                    s.tables[g].push_back(free_blocks_[g].back());
+                    free_blocks_[g].pop_back();
+                }
+            }
+            batch.sequences.push_back({.step = {.n_new = n_new, .n_past = s.n_past, .n_outputs = n_new},
+                                       .first_row = static_cast<std::uint32_t>(batch.tokens.size()),
+                                       .block_tables = s.tables});
+            for (const std::int32_t token : part.tokens) {
+                batch.output_rows.push_back(static_cast<std::uint32_t>(batch.tokens.size()));
+                batch.tokens.push_back(token);
+                batch.positions.push_back(s.n_past++);
+            }
+        }
+        const StepOutput out = model_->forward(batch);
+        EXPECT_EQ(out.logits.size(), batch.tokens.size() * out.n_vocab);
+        std::size_t row = 0;
+        for (const Part& part : parts) {
+            for (std::size_t i = 0; i < part.tokens.size(); ++i, ++row) {
+                const auto logits = out.logits_of(row);
+                sequences_[part.sequence].logits.emplace_back(logits.begin(), logits.end());
+            }
+        }
+    }
+    const Logits& logits(std::uint32_t sequence = 0) { return sequences_[sequence].logits; }
+    const NaiveModel& naive() const { return *naive_; }
+    DeviceModel& model() { return *model_; }
+
+  private:
+    struct Sequence {
+        std::uint32_t n_past = 0;
+        std::vector<std::vector<BlockId>> tables;
+        Logits logits;
+    };
+    [[nodiscard]] std::uint32_t n_blocks() const { return 4 * 128 / setup_.block_size + 4; }
+
+    Variant setup_;
+    std::vector<std::byte> bytes_;
+    model::Program canonical_;
+    std::unique_ptr<ThreadPool> pool_;
+    std::unique_ptr<Backend> backend_;
+    std::unique_ptr<DeviceModel> model_;
+    std::unique_ptr<NaiveModel> naive_;
+    std::vector<std::vector<BlockId>> free_blocks_;
+    std::map<std::uint32_t, Sequence> sequences_;
+};
+
+std::vector<std::int32_t> prompt(std::size_t n, std::uint32_t seed = 0) {
+    std::mt19937 random(seed);
+    std::vector<std::int32_t> tokens(n);
+    for (std::int32_t& t : tokens) t = static_cast<std::int32_t>(random() % 250);
+    return tokens;
+}
+
+Logits logits_in_pieces(const Variant& setup, const std::vector<std::int32_t>& tokens, std::size_t size) {
+    Engine engine(setup);
+    for (std::size_t at = 0; at < tokens.size(); at += size) {
+        const std::size_t n = std::min(size, tokens.size() - at);
+        engine.step({{0, {tokens.begin() + static_cast<std::ptrdiff_t>(at), tokens.begin() + static_cast<std::ptrdiff_t>(at + n)}}});
+    }
+    return engine.logits();
+}
+Logits logits_at_once(const Variant& setup, const std::vector<std::int32_t>& tokens) {
+    return logits_in_pieces(setup, tokens, tokens.size());
+}
+
+bool same_bits(const Logits& a, const Logits& b) {
+    return a.size() == b.size() && std::ranges::equal(a, b, [](const auto& x, const auto& y) {
+               return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+           });
+}
+
+// Of a token's logits: the root of the mean square of the differences, over that of the logits. The median over the tokens, because a
+// rounding can tip the choice of an expert, after which that token's logits are others.
+double relative_error(const Logits& found, const std::vector<std::vector<double>>& expected) {
+    EXPECT_EQ(found.size(), expected.size());
+    std::vector<double> errors;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        double differences = 0;
+        double magnitudes = 0;
+        for (std::size_t j = 0; j < expected[i].size(); ++j) {
+            differences += std::pow(static_cast<double>(found[i][j]) - expected[i][j], 2);
+            magnitudes += std::pow(expected[i][j], 2);
+        }
+        errors.push_back(std::sqrt(differences / magnitudes));
+    }
+    std::ranges::sort(errors);
+    return std::isfinite(errors.back()) ? errors[errors.size() / 2] : errors.back();
+}
+
+class EachModel : public testing::TestWithParam<std::string> {};
+
+TEST_P(EachModel, IsThatOfFloat64WithFloatActivations) {
+    const auto tokens = prompt(40);
+    for (const Isa isa : tests::isas_under_test(available_isas())) {
+        for (const KvType kv_type : {KvType::kF32, KvType::kF16}) {
+            Engine engine({.model = GetParam(), .isa = isa, .kv_type = kv_type});
+            engine.step({{0, tokens}});
+            const double error = relative_error(engine.logits(), engine.naive().logits(tokens));
+            EXPECT_LT(error, kv_type == KvType::kF32 ? 2e-6 : 1e-4) << to_string(isa);
+        }
+    }
+}
+
+TEST_P(EachModel, IsThatOfFloat64WithQuantisedWeights) {
+    const auto tokens = prompt(20);
+    const std::pair<model::ActivationMode, double> modes[] = {
+        {model::ActivationMode::kF32, 2e-6}, {model::ActivationMode::kQ16, 3e-4}, {model::ActivationMode::kQ8, 4e-2}};
+    for (const tensor::DType dtype : {tensor::DType::kQ4_0, tensor::DType::kQ8_0, tensor::DType::kQ4_K, tensor::DType::kBF16}) {
+        for (const auto& [mode, bound] : modes) {
+            Engine engine(
+                {.model = GetParam(), .matrices = dtype, .rewrites = {.activations = mode, .without = {}}, .kv_type = KvType::kF32});
+            engine.step({{0, tokens}});
+            const double error = relative_error(engine.logits(), engine.naive().logits(tokens));
+            EXPECT_LT(error, bound) << static_cast<int>(dtype);
+        }
+    }
+}
+
+TEST_P(EachModel, GivesTheSameBitsInEverySetting) {
+    const auto tokens = prompt(70);
+    const auto others = prompt(90, 5);
+    for (const auto mode : {model::ActivationMode::kQ8, model::ActivationMode::kF32}) {
+        const Variant base{.model = GetParam(), .matrices = tensor::DType::kQ4_0, .rewrites = {.activations = mode, .without = {}}};
+        const Logits expected = logits_at_once(base, tokens);
+        for (const std::size_t size : {1U, 7U, 64U}) EXPECT_TRUE(same_bits(logits_in_pieces(base, tokens, size), expected)) << size;
+        for (const unsigned n_threads : {1U, 3U, 8U}) {
+            Variant setup = base;
+            setup.n_threads = n_threads;
+            EXPECT_TRUE(same_bits(logits_at_once(setup, tokens), expected)) << n_threads << " threads";
+        }
+        for (const std::uint32_t block_size : {32U, 256U}) {
+            Variant setup = base;
+            setup.block_size = block_size;
+            setup.seed = block_size;
+            EXPECT_TRUE(same_bits(logits_in_pieces(setup, tokens, 30), expected)) << "blocks of " << block_size;
+        }
+        for (const std::set<std::string>& without : {std::set<std::string>{"rows"}, {"linears"}, {"linears", "rows"}}) {
+            Variant setup = base;
+            setup.rewrites.without = without;
+            EXPECT_TRUE(same_bits(logits_in_pieces(setup, tokens, 40), expected)) << "without " << *without.begin();
+        }
+        for (const Isa isa : tests::isas_under_test(available_isas())) {
+            Variant setup = base;
+            setup.isa = isa;
+            EXPECT_TRUE(same_bits(logits_at_once(setup, tokens), expected)) << to_string(isa);
+        }
+        Engine engine(base);
+        const auto part = [](const std::vector<std::int32_t>& from, std::ptrdiff_t begin, std::ptrdiff_t end) {
+            return std::vector<std::int32_t>(from.begin() + begin, from.begin() + end);
+        };
+        engine.step({{1, part(others, 0, 50)}});
+        engine.step({{1, part(others, 50, 51)}, {0, part(tokens, 0, 33)}});
+        engine.step({{0, part(tokens, 33, 34)}, {2, part(others, 0, 1)}, {1, part(others, 51, 90)}});
+        engine.step({{2, part(others, 1, 90)}, {0, part(tokens, 34, 70)}});
+        EXPECT_TRUE(same_bits(engine.logits(0), expected)) << "in company";
+        EXPECT_TRUE(same_bits(engine.logits(1), engine.logits(2))) << "two sequences of the same tokens";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, EachModel, testing::ValuesIn(model::tiny_models()), [](const auto& instance) {
+    std::string name = instance.param;
+    std::ranges::replace(name, '-', '_');
+    return name;
+});
+
+TEST(CpuBackend, SaysWhatItIs) {
+    ThreadPool one({.n_threads = 1});
+    EXPECT_EQ(make_cpu_backend(one, Isa::kScalar)->description(), "CPU, scalar, 1 thread");
+}
+
+TEST(CpuBackend, GivesNoLogitsWhereNoneAreAskedAndThoseOfTheRowsThatAre) {
+    const auto tokens = prompt(9);
+    const Logits expected = logits_at_once({}, tokens);
+    Engine engine({});
+    Batch batch;
+    batch.sequences = {{.step = {.n_new = 9, .n_past = 0, .n_outputs = 0}, .first_row = 0, .block_tables = {{0}}}};
+    batch.tokens = tokens;
+    batch.positions.resize(9);
+    std::iota(batch.positions.begin(), batch.positions.end(), 0);
+    EXPECT_TRUE(engine.model().forward(batch).logits.empty());
+    batch.output_rows = {3, 8};
+    const StepOutput out = engine.model().forward(batch);
+    ASSERT_EQ(out.logits.size(), 2 * out.n_vocab);
+    EXPECT_TRUE(std::ranges::equal(out.logits_of(0), expected[3]));
+    EXPECT_TRUE(std::ranges::equal(out.logits_of(1), expected[8]));
+    EXPECT_EQ(out.hidden.size(), 2 * engine.model().program().config.d_model);
+    EXPECT_TRUE(engine.model().forward(Batch{}).logits.empty());
+}
+
+TEST(CpuBackend, TimesEveryOpOfAStep) {
+    Engine engine({});
+    engine.model().set_timing(true);
+    engine.step({{0, prompt(20)}});
+    const auto seconds = engine.model().op_seconds();
+    ASSERT_EQ(seconds.size(), engine.model().program().ops.size());
+    for (const double s : seconds) EXPECT_GT(s, 0);
+    EXPECT_LT(std::accumulate(seconds.begin(), seconds.end(), 0.0), 10);
+}
+
+TEST(CpuBackend, HoldsATiedEmbeddingOnce) {
+    const auto weights_of = [](const std::string& name) { return Engine({.model = name}).model().memory().weights_bytes; };
+    // qwen2-yarn is qwen2 with its head tied: one table of n_vocab * d_model floats less.
+    const auto& config = Engine({.model = "qwen2"}).model().program().config;
+    EXPECT_EQ(weights_of("qwen2") - weights_of("qwen2-yarn"), std::size_t{(config.n_vocab + 15) / 16 * 16} * config.d_model * 4);
+}
+
+TEST(CpuBackend, RefusesWhatTheMachineCannotHold) {
+    const auto bytes = model::tiny_gguf({.name = "llama"});
+    auto file = files::GgufFile::parse(bytes, "tiny.gguf");
+    ASSERT_TRUE(file);
+    auto config = model::read_config(*file, {});
+    auto program = model::bind(model::build(*config), *file);
+    ASSERT_TRUE(program);
+    ThreadPool pool({.n_threads = 1});
+    LoadOptions options;
+    options.cache.n_blocks = {0xffffffffU};
+    const auto loaded = make_cpu_backend(pool, best_isa())->load(*program, *file, options);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().kind, ErrorKind::kOutOfMemory);
+    EXPECT_TRUE(loaded.error().message.starts_with("tiny.gguf: expected ")) << loaded.error().message;
+}
+
+TEST(CpuBackend, ReportsProgressUpToTheEnd) {
+    const auto bytes = model::tiny_gguf({.name = "gpt-oss"});
+    auto file = files::GgufFile::parse(bytes, "tiny.gguf");
+    ASSERT_TRUE(file);
+    auto config = model::read_config(*file, {});
+    auto program = model::bind(model::build(*config), *file);
+    ASSERT_TRUE(program);
+    ThreadPool pool({.n_threads = 2});
+    std::vector<double> seen;
+    LoadOptions options{.limits = {.n_tokens = 8, .n_outputs = 8}, .cache = {}, .progress = [&](double f) { seen.push_back(f); }};
+    options.cache.n_blocks.assign(program->cache_groups.size(), 1);
+    ASSERT_TRUE(make_cpu_backend(pool, best_isa())->load(*program, *file, options));
+    ASSERT_FALSE(seen.empty());
+    EXPECT_TRUE(std::ranges::is_sorted(seen));
+    EXPECT_DOUBLE_EQ(seen.back(), 1.0);
+}
+
+}  // namespace
+}  // namespace rafter::backend::cpu

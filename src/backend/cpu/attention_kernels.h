@@ -97,8 +97,8 @@ void add_chunks(const AttentionPiece& piece, const float* const* weights, std::s
         const std::uint32_t tile = p / kTilePositions;
         const std::uint32_t tile_end = (tile + 1) * kTilePositions < end ? (tile + 1) * kTilePositions : end;
         const std::byte* const values = piece.values[tile];
-        for (; p < tile_end; ++p) {
-            const std::size_t at = chunk * 256 + std::size_t{p % kTilePositions} * 16;
+        std::size_t at = chunk * 256 + std::size_t{p % kTilePositions} * 16;
+        for (; p < tile_end; ++p, at += 16) {
             for (int c = 0; c < kChunks; ++c) {
                 const F32x16 value = load_elements<kType>(values, at + c * 256);
                 for (int q = 0; q < kQueries; ++q) sum[q][c] = fma(broadcast(weights[q][p]), value, sum[q][c]);

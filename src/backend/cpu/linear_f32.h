@@ -84,7 +84,7 @@ RAFTER_VEC void f32_panels(const LinearTask& task, std::uint32_t panel, std::uin
 
 // Weights of F32, F16, BF16.
 template <typename Load>
-void f32_linear(const LinearTask& task) {
+[[gnu::noinline]] void f32_linear(const LinearTask& task) {
     const auto panel_weights = [&](std::uint32_t panel) {
         const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
         return [data](int k, int) { return data + static_cast<std::size_t>(k) * 16 * Load::kBytes; };
@@ -115,7 +115,7 @@ RAFTER_VEC I32x16 chunk_integer(const std::int8_t* bytes) {
 
 // Decodes n elements, rounding the product before the minimum is taken off, as decode() does.
 template <typename PanelFormat>
-void decode_chunk(const UnpackedChunk& chunk, int n, float (*weights)[16]) {
+[[gnu::noinline]] void decode_chunk(const UnpackedChunk& chunk, int n, float (*weights)[16]) {
     using Format = typename PanelFormat::Format;
     for (int e = 0; e < n; e += 4) {
         const std::int8_t* bytes = chunk.bytes[e / kStep][e % kStep / 4];
@@ -130,7 +130,7 @@ void decode_chunk(const UnpackedChunk& chunk, int n, float (*weights)[16]) {
 }
 
 template <typename Format>
-void f32_linear_quantized(const LinearTask& task) {
+[[gnu::noinline]] void f32_linear_quantized(const LinearTask& task) {
     using PanelFormat = typename PanelFormatOf<Format>::Type;
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
     for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {

@@ -69,7 +69,7 @@ RAFTER_VEC void accumulate_step(const Weights& weights, const F32x16* scale, con
 constexpr std::size_t kPrefetchBytes = 2048;  // ahead of the weights in use: where memory latency times a core's bandwidth ends
 
 template <typename PanelFormat, int kPlanes, int kColumns>
-void int8_direct(const LinearTask& task, const model::QuantizedRow& at) {
+[[gnu::noinline]] void int8_direct(const LinearTask& task, const model::QuantizedRow& at) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
     constexpr int kSteps = Format::kBlockElements / kStep;
@@ -128,7 +128,7 @@ template <typename Traits, int kPlanes, int kColumns>
 }
 
 template <typename PanelFormat, int kPlanes>
-void int8_chunked(const LinearTask& task, const model::QuantizedRow& at) {
+[[gnu::noinline]] void int8_chunked(const LinearTask& task, const model::QuantizedRow& at) {
     using Format = typename PanelFormat::Format;
     auto& scratch = *reinterpret_cast<Int8Scratch*>(task.scratch);
     const auto n_cols = static_cast<int>(task.weights.n_cols);

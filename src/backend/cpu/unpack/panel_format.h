@@ -72,9 +72,9 @@ struct ChunkWeights {
     }
 };
 
-// Unpacks n_elements (at most kChunk) of a panel, from `group` on.
+// Unpacks n_elements (at most kChunk) of a panel, from `group` on. Not inlined: one copy a format, or compiling takes minutes.
 template <typename PanelFormat>
-void unpack_chunk(const std::byte* group, int n_elements, UnpackedChunk& chunk) {
+[[gnu::noinline]] void unpack_chunk(const std::byte* group, int n_elements, UnpackedChunk& chunk) {
     using Format = typename PanelFormat::Format;
     constexpr int kElements = Format::kBlockElements;
     for (int e = 0; e < n_elements; e += kElements, group += kPanelRows * sizeof(typename Format::Block)) {

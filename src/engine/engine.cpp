@@ -1,0 +1,91 @@
+// One step of the engine, in order: inbox, schedule, forward, sample, commit.
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace rafter::engine {
+
+Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, const SchedulerOptions& options)
+    : tokenizer_(tokenizer), options_(options), n_vocab_(model.program().config.n_vocab), scheduler_(options), runner_(model) {}
+
+Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
+    if (request.prompt.empty()) return bad_input("the prompt is empty: expected at least one token");
+    for (const TokenId token : request.prompt) {
+        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab_) {
+            return bad_input("the prompt holds token {}: expected 0 to {}", token, n_vocab_ - 1);
+        }
+    }
+    // An answer needs room for one token at least.
+    const std::size_t n_most = options_.context - (request.max_tokens > 0 ? 1 : 0);
+    if (request.prompt.size() > n_most) {
+        return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", n_most, options_.context,
+                         request.prompt.size());
+    }
+    if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
+        return bad_input("scoring starts at position {}: the prompt has {}", *request.score_prompt_from, request.prompt.size());
+    }
+    RAFTER_TRY_VOID(validate(request.sampling, n_vocab_));
+    auto stream = std::make_shared<TokenStream>();
+    inbox_.put(std::make_unique<Sequence>(std::move(request), stream, tokenizer_));
+    return stream;
+}
+
+bool Engine::step() {
+    const auto start = std::chrono::steady_clock::now();
+    const auto seconds_since = [](auto from) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count(); };
+    inbox_.drain_into(scheduler_);
+    const Plan plan = scheduler_.schedule();
+    report_ = {};
+    if (plan.empty()) return scheduler_.has_work();
+    const auto forward_start = std::chrono::steady_clock::now();
+    const backend::StepOutput out = runner_.forward(plan);
+    report_.forward_seconds = seconds_since(forward_start);
+    std::vector<Accepted> accepted = sample(plan, out);
+    scheduler_.commit(plan, accepted);
+    report_.shape = runner_.batch().shape();
+    report_.step_seconds = seconds_since(start);
+    return true;
+}
+
+std::vector<Accepted> Engine::sample(const Plan& plan, const backend::StepOutput& out) {
+    std::vector<Accepted> accepted(plan.size());
+    std::size_t output = 0;  // of the step
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+        const Sequence& sequence = *plan[i].sequence;
+        const std::uint32_t first_output = std::max(sequence.n_computed, sequence.outputs_from());  // its position
+        for (std::uint32_t j = 0; j < plan[i].n_outputs; ++j, ++output) {
+            const std::span<const float> logits = out.logits_of(output);
+            const std::uint32_t position = first_output + j + 1;  // of the token that these logits choose or score
+            if (position < sequence.tokens.size()) {
+                if (sequence.request.score_prompt_from) {
+                    accepted[i].prompt_scores.push_back(
+                        logprobs_of(logits, sequence.tokens[position], sequence.request.n_logprobs.value_or(0)));
+                }
+                continue;
+            }
+            const auto token = sequence.sampler.sample(logits, position, scratch_);
+            if (!token) {
+                accepted[i].error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
+                continue;
+            }
+            accepted[i].token = GeneratedToken{.id = *token};
+            if (const auto n = sequence.request.n_logprobs) accepted[i].token->logprobs = logprobs_of(logits, *token, *n);
+        }
+    }
+    return accepted;
+}
+
+void Engine::Inbox::put(std::unique_ptr<Sequence> sequence) {
+    const std::lock_guard lock(mutex_);
+    arrived_.push_back(std::move(sequence));
+}
+
+void Engine::Inbox::drain_into(Scheduler& scheduler) {
+    const std::lock_guard lock(mutex_);
+    for (auto& sequence : arrived_) scheduler.add(std::move(sequence));
+    arrived_.clear();
+}
+
+}  // namespace rafter::engine

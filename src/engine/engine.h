@@ -1,0 +1,66 @@
+// The engine: requests in, token streams out. step() is the life of a token: which tokens of which sequences, the model on them, the next
+// token of each, and out to the streams.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "backend/backend.h"
+#include "engine/request.h"
+#include "engine/runner.h"
+#include "engine/scheduler.h"
+#include "engine/token_stream.h"
+#include "model/step_shape.h"
+
+namespace rafter::engine {
+
+// What the last step did.
+struct StepReport {
+    model::StepShape shape;
+    double forward_seconds = 0.0;  // in the model
+    double step_seconds = 0.0;     // all of it: scheduling, sampling and streams too
+};
+
+// submit() may be called from any thread; step() and the rest from one thread, the engine's.
+class Engine {
+  public:
+    // model and tokenizer outlive this; options are what the model was loaded with.
+    Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, const SchedulerOptions& options);
+
+    // Fails on a request that can never run: an empty prompt, one beyond the context, unknown tokens, senseless options.
+    [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
+    // False when there was nothing to do.
+    bool step();
+
+    [[nodiscard]] const StepReport& last_step() const { return report_; }
+    [[nodiscard]] const SchedulerOptions& options() const { return options_; }
+    [[nodiscard]] const Scheduler& scheduler() const { return scheduler_; }
+    // Drops what finished sequences left in the cache.
+    void forget_finished() { scheduler_.forget_finished(); }
+
+  private:
+    // Requests on their way from submit() to the engine's thread.
+    class Inbox {
+      public:
+        void put(std::unique_ptr<Sequence> sequence);
+        void drain_into(Scheduler& scheduler);
+
+      private:
+        std::mutex mutex_;
+        std::vector<std::unique_ptr<Sequence>> arrived_;
+    };
+
+    [[nodiscard]] std::vector<Accepted> sample(const Plan& plan, const backend::StepOutput& out);
+
+    const text::Tokenizer& tokenizer_;
+    SchedulerOptions options_;
+    std::size_t n_vocab_;
+    Inbox inbox_;
+    Scheduler scheduler_;
+    Runner runner_;
+    SamplerScratch scratch_;
+    StepReport report_;
+};
+
+}  // namespace rafter::engine

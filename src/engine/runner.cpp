@@ -1,0 +1,34 @@
+// A sequence's rows are its next n_new tokens.
+#include "engine/runner.h"
+
+namespace rafter::engine {
+
+backend::StepOutput Runner::forward(const Plan& plan) {
+    batch_.tokens.clear();
+    batch_.positions.clear();
+    batch_.output_rows.clear();
+    batch_.sequences.resize(plan.size());
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+        const Sequence& sequence = *plan[i].sequence;
+        const std::uint32_t first = sequence.n_computed;
+        const std::uint32_t n_new = plan[i].n_new;
+        const auto first_row = static_cast<std::uint32_t>(batch_.tokens.size());
+        backend::BatchSequence& rows = batch_.sequences[i];
+        rows.step = {.n_new = n_new, .n_past = first, .n_outputs = plan[i].n_outputs};
+        rows.first_row = first_row;
+        const auto tables = sequence.blocks->tables();
+        rows.block_tables.resize(tables.size());
+        for (std::size_t group = 0; group < tables.size(); ++group) {
+            rows.block_tables[group].assign(tables[group].blocks().begin(), tables[group].blocks().end());
+        }
+        for (std::uint32_t j = 0; j < n_new; ++j) {
+            const std::uint32_t position = first + j;
+            batch_.tokens.push_back(sequence.tokens[position]);
+            batch_.positions.push_back(position);
+            if (position >= sequence.outputs_from() && position < sequence.outputs_until()) batch_.output_rows.push_back(first_row + j);
+        }
+    }
+    return model_.forward(batch_);
+}
+
+}  // namespace rafter::engine

@@ -1,0 +1,70 @@
+// Tokens become text here and nowhere else: token bytes, then whole characters, then what no stop string claims.
+#include "engine/sequence.h"
+
+#include <algorithm>
+
+namespace rafter::engine {
+namespace {
+
+// Answers are valid UTF-8, so a stop string that is not could only match, and cut, within a character.
+std::vector<std::string> as_characters(const std::vector<std::string>& texts) {
+    std::vector<std::string> result;
+    for (const std::string& text : texts) {
+        text::Utf8Stream characters;
+        std::string valid = characters.push(text);
+        valid += characters.finish();
+        result.push_back(std::move(valid));
+    }
+    return result;
+}
+
+}  // namespace
+
+AnswerText::AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops)
+    : tokenizer_(tokenizer), stops_(as_characters(stops)) {}
+
+StopMatcher::Pushed AnswerText::push(TokenId token) {
+    auto pushed = stops_.push(characters_.push(tokenizer_.piece(token, text::SpecialTokens::kAsText)));
+    stopped_ = pushed.stopped;
+    return pushed;
+}
+
+std::string AnswerText::finish() {
+    if (stopped_) return {};
+    auto last = stops_.push(characters_.finish());
+    return last.stopped ? last.text : last.text + stops_.finish();
+}
+
+Sequence::Sequence(Request wanted, std::shared_ptr<TokenStream> to, const text::Tokenizer& tokenizer)
+    : request(std::move(wanted)),
+      stream(std::move(to)),
+      sampler(request.sampling, request.prompt),
+      text(tokenizer, request.stop),
+      tokens(request.prompt),
+      n_prompt(static_cast<std::uint32_t>(tokens.size())) {}
+
+std::uint32_t Sequence::n_outputs(std::uint32_t n_new) const {
+    const std::uint32_t from = std::max(n_computed, outputs_from());
+    const std::uint32_t until = std::min(n_computed + n_new, outputs_until());
+    return until > from ? until - from : 0;
+}
+
+void Sequence::mark_started() {
+    if (!started_) started_ = Clock::now();
+}
+
+void Sequence::mark_token() {
+    last_token_ = Clock::now();
+    if (!first_token_) first_token_ = last_token_;
+}
+
+RequestTimes Sequence::times() const {
+    const auto seconds = [](auto from, auto to) { return std::chrono::duration<double>(to - from).count(); };
+    RequestTimes times{.n_prompt = n_prompt, .n_reused = n_reused, .n_generated = n_generated()};
+    if (!started_) return times;
+    times.prefill_seconds = seconds(*started_, first_token_.value_or(Clock::now()));
+    if (first_token_) times.decode_seconds = seconds(*first_token_, *last_token_);
+    return times;
+}
+
+}  // namespace rafter::engine

@@ -1,0 +1,69 @@
+// One request under way: its tokens so far, how many of them are in the KV cache, and what its next step needs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/sampler.h"
+#include "engine/stop_matcher.h"
+#include "engine/token_stream.h"
+#include "kv/block_table.h"
+#include "text/tokenizer.h"
+#include "text/utf8_stream.h"
+
+namespace rafter::engine {
+
+// The tokens of an answer as text that can be shown: whole characters, and nothing of a stop string.
+class AnswerText {
+  public:
+    // tokenizer outlives this.
+    AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops);
+    [[nodiscard]] StopMatcher::Pushed push(TokenId token);
+    // The answer is over: what was held back, unless that was a stop string.
+    [[nodiscard]] std::string finish();
+
+  private:
+    const text::Tokenizer& tokenizer_;
+    text::Utf8Stream characters_;
+    StopMatcher stops_;
+    bool stopped_ = false;
+};
+
+class Sequence {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    // The request must be valid (Engine::submit checks). tokenizer outlives this.
+    Sequence(Request request, std::shared_ptr<TokenStream> stream, const text::Tokenizer& tokenizer);
+
+    Request request;
+    std::shared_ptr<TokenStream> stream;
+    Sampler sampler;
+    AnswerText text;
+    std::vector<TokenId> tokens;               // prompt, then answer
+    std::uint32_t n_prompt;                    // of them
+    std::uint32_t n_computed = 0;              // of them, whose keys and values are in the cache
+    std::uint32_t n_reused = 0;                // of those, that an earlier request left there
+    std::optional<kv::SequenceBlocks> blocks;  // from admission to the end
+    bool ended = false;
+
+    [[nodiscard]] std::uint32_t n_generated() const { return static_cast<std::uint32_t>(tokens.size()) - n_prompt; }
+    [[nodiscard]] std::uint32_t n_pending() const { return static_cast<std::uint32_t>(tokens.size()) - n_computed; }
+    // Positions from..until - 1 need logits: those whose next token is scored, and from the prompt's last token on those that choose one.
+    [[nodiscard]] std::uint32_t outputs_from() const { return request.score_prompt_from.value_or(n_prompt - 1); }
+    [[nodiscard]] std::uint32_t outputs_until() const { return request.max_tokens > 0 ? ~0U : n_prompt - 1; }
+    // Of the next n_new tokens.
+    [[nodiscard]] std::uint32_t n_outputs(std::uint32_t n_new) const;
+
+    void mark_started();
+    void mark_token();
+    [[nodiscard]] RequestTimes times() const;
+
+  private:
+    std::optional<Clock::time_point> started_, first_token_, last_token_;
+};
+
+}  // namespace rafter::engine

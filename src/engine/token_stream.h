@@ -1,0 +1,75 @@
+// What comes out of a request, from the engine's thread to whoever asked. A slow reader finds everything since its last look in one piece,
+// so the engine never waits for one.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/logprobs.h"
+
+namespace rafter::engine {
+
+enum class FinishReason {
+    kStop,       // an end token or a stop string
+    kLength,     // max_tokens, or the context is full
+    kCancelled,  // by the reader
+    kError,
+};
+[[nodiscard]] const char* to_string(FinishReason reason);  // "stop", "length", "cancelled", "error"
+
+struct RequestTimes {
+    std::uint32_t n_prompt = 0;
+    std::uint32_t n_reused = 0;     // prompt tokens whose keys and values were in the cache already
+    std::uint32_t n_generated = 0;  // the end token included
+    double prefill_seconds = 0.0;   // from the first step to the first token
+    double decode_seconds = 0.0;    // from the first token to the last
+};
+
+struct Finish {
+    FinishReason reason = FinishReason::kStop;
+    bool context_full = false;  // why the length was reached
+    std::optional<Error> error;
+    RequestTimes times;
+};
+
+struct GeneratedToken {
+    TokenId id = 0;
+    std::optional<TokenLogprobs> logprobs;
+};
+
+struct StreamUpdate {
+    std::vector<GeneratedToken> tokens;
+    std::string text;  // whole characters; lags behind the tokens where a character or a stop string may be going on
+    std::vector<TokenLogprobs> prompt_scores;  // in order of position, as score_prompt_from asks
+    std::optional<Finish> finish;              // the last update has it
+};
+
+// Both sides hold a shared_ptr; each function may be called from any thread.
+class TokenStream {
+  public:
+    // Everything since the last call, perhaps nothing; does not wait.
+    [[nodiscard]] StreamUpdate take();
+    // The same, but waits until there is something. Only for readers in another thread than the engine's.
+    [[nodiscard]] StreamUpdate wait();
+    // Asks the engine to end the request before its next step.
+    void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+    // The engine's side.
+    void publish(StreamUpdate&& update);
+    [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+  private:
+    [[nodiscard]] bool has_news() const;
+    std::mutex mutex_;
+    std::condition_variable published_;
+    StreamUpdate pending_;
+    std::atomic<bool> cancelled_ = false;
+};
+
+}  // namespace rafter::engine

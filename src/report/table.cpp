@@ -1,0 +1,88 @@
+// Widths are counted in characters, so that styled and accented cells line up.
+#include "report/table.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace rafter::report {
+namespace {
+
+std::string padded(const std::string& cell, std::size_t width, Align align) {
+    const std::string blanks(width - std::min(width, display_width(cell)), ' ');
+    return align == Align::kLeft ? cell + blanks : blanks + cell;
+}
+
+// Blanks at the end of a line are nobody's.
+void end_line(std::string& text) {
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
+}
+
+}  // namespace
+
+std::size_t display_width(std::string_view text) {
+    std::size_t width = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\x1b') {  // to the letter that ends the sequence
+            while (i < text.size() && text[i] != 'm') ++i;
+            continue;
+        }
+        const bool continues_character = (static_cast<unsigned char>(text[i]) & 0xC0U) == 0x80U;
+        if (!continues_character) ++width;
+    }
+    return width;
+}
+
+void Table::add(std::vector<std::string> cells) {
+    RAFTER_CHECK(cells.size() == columns_.size(), "{} cells for {} columns", cells.size(), columns_.size());
+    rows_.push_back({std::move(cells), false});
+}
+
+void Table::add_total(std::vector<std::string> cells) {
+    add(std::move(cells));
+    rows_.back().total = true;
+}
+
+std::string Table::render(const Style& style, std::string_view indent) const {
+    std::vector<std::size_t> widths;
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+        std::size_t width = display_width(columns_[c].title);
+        for (const Row& row : rows_) width = std::max(width, display_width(row.cells[c]));
+        widths.push_back(width);
+    }
+    std::string rule;
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+        if (c > 0) rule += "  ";
+        for (std::size_t i = 0; i < widths[c]; ++i) rule += "─";
+    }
+    const auto rule_line = [&] { return std::string(indent) + style.dim(rule) + "\n"; };
+
+    std::string text(indent);
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+        if (c > 0) text += "  ";
+        text += padded(style.bold(columns_[c].title), widths[c], columns_[c].align);
+    }
+    end_line(text);
+    text += rule_line();
+    for (const Row& row : rows_) {
+        if (row.total) text += rule_line();
+        text += indent;
+        for (std::size_t c = 0; c < columns_.size(); ++c) {
+            if (c > 0) text += "  ";
+            text += padded(row.cells[c], widths[c], columns_[c].align);
+        }
+        end_line(text);
+    }
+    return text;
+}
+
+std::string Facts::render(const Style& style) const {
+    std::size_t width = 0;
+    for (const auto& [name, value] : rows_) width = std::max(width, display_width(name));
+    std::string text;
+    for (const auto& [name, value] : rows_) text += padded(style.dim(name), width, Align::kLeft) + "  " + value + "\n";
+    return text;
+}
+
+}  // namespace rafter::report

@@ -1,0 +1,48 @@
+// Text tables: columns aligned, numbers to the right, a line under the header.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/style.h"
+
+namespace rafter::report {
+
+enum class Align { kLeft, kRight };
+
+struct Column {
+    std::string title;
+    Align align = Align::kLeft;
+};
+
+class Table {
+  public:
+    explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+    // As many cells as there are columns. Cells may be styled.
+    void add(std::vector<std::string> cells);
+    // A row under a line of its own: totals.
+    void add_total(std::vector<std::string> cells);
+    // Lines end with a line end; `indent` stands before each.
+    [[nodiscard]] std::string render(const Style& style, std::string_view indent = "") const;
+
+  private:
+    struct Row {
+        std::vector<std::string> cells;
+        bool total;
+    };
+    std::vector<Column> columns_;
+    std::vector<Row> rows_;
+};
+
+// "name   value" lines with the names dim and the values in one column.
+class Facts {
+  public:
+    void add(std::string name, std::string value) { rows_.emplace_back(std::move(name), std::move(value)); }
+    [[nodiscard]] std::string render(const Style& style) const;
+
+  private:
+    std::vector<std::pair<std::string, std::string>> rows_;
+};
+
+}  // namespace rafter::report

@@ -1,0 +1,99 @@
+// What people read: units, tables, styles.
+#include <gtest/gtest.h>
+
+#include "report/progress.h"
+#include "report/table.h"
+#include "report/units.h"
+
+namespace rafter::report {
+namespace {
+
+TEST(Units, KeepThreeDigitsThatCount) {
+    EXPECT_EQ(bytes(0), "0 B");
+    EXPECT_EQ(bytes(999), "999 B");
+    EXPECT_EQ(bytes(999.6), "1.00 kB");
+    EXPECT_EQ(bytes(98'362'432), "98.4 MB");
+    EXPECT_EQ(bytes(253'113'024), "253 MB");
+    EXPECT_EQ(bytes(999'600'000), "1.00 GB");
+    EXPECT_EQ(bytes(1.5e18), "1500 PB");
+    EXPECT_EQ(bytes_per_second(12.345e9), "12.3 GB/s");
+    EXPECT_EQ(count(134'515'008), "135 M");
+    EXPECT_EQ(rate(9.996), "10.0");
+    EXPECT_EQ(rate(0), "0.00");
+    EXPECT_EQ(rate(74.26), "74.3");
+    EXPECT_EQ(rate(123.4), "123");
+    EXPECT_EQ(rate(1234.5), "1,235");
+}
+
+TEST(Units, GroupThousands) {
+    EXPECT_EQ(grouped(0), "0");
+    EXPECT_EQ(grouped(999), "999");
+    EXPECT_EQ(grouped(1000), "1,000");
+    EXPECT_EQ(grouped(1234567), "1,234,567");
+}
+
+TEST(Units, ChooseTheUnitOfTime) {
+    EXPECT_EQ(seconds(12e-6), "12 µs");
+    EXPECT_EQ(seconds(0.0849), "85 ms");
+    EXPECT_EQ(seconds(0.9996), "1.00 s");
+    EXPECT_EQ(seconds(59.4), "59.4 s");
+    EXPECT_EQ(seconds(200), "3 min 20 s");
+    EXPECT_EQ(seconds(7260), "2 h 1 min");
+}
+
+TEST(Table, AlignsByCharactersAndLeavesNoBlanksAtLineEnds) {
+    Table table({{"type"}, {"size", Align::kRight}, {"note"}});
+    table.add({"Q4_K", "9", "é"});
+    table.add({"é", "1,234", ""});
+    table.add_total({"all", "1,243", ""});
+    EXPECT_EQ(table.render({}, " "),
+              " type   size  note\n"
+              " ────  ─────  ────\n"
+              " Q4_K      9  é\n"
+              " é     1,234\n"
+              " ────  ─────  ────\n"
+              " all   1,243\n");
+}
+
+TEST(Table, StylesDoNotMoveColumns) {
+    Table plain({{"a"}, {"b"}});
+    plain.add({"x", "y"});
+    const Style color{.color = true};
+    Table styled({{"a"}, {"b"}});
+    styled.add({color.accent("x"), "y"});
+    EXPECT_EQ(display_width(styled.render(color)), display_width(plain.render({})));
+    EXPECT_NE(styled.render(color), plain.render({}));
+    EXPECT_EQ(Style{}.bold("x"), "x");
+}
+
+TEST(Facts, LineUpTheirValues) {
+    Facts facts;
+    facts.add("parameters", "135 M");
+    facts.add("file", "98 MB");
+    EXPECT_EQ(facts.render({}), "parameters  135 M\nfile        98 MB\n");
+}
+
+std::string drawn(unsigned width, bool interactive) {
+    char* text = nullptr;
+    std::size_t size = 0;
+    std::FILE* stream = open_memstream(&text, &size);
+    {
+        Progress progress({.stream = stream, .interactive = interactive, .width = width, .style = {}}, "Loading");
+        progress.update(0.5, "note");
+        progress.update(0.6);  // too soon to draw again
+    }
+    std::fclose(stream);
+    std::string result(text, size);
+    std::free(text);  // NOLINT: open_memstream allocates so
+    return result;
+}
+
+TEST(Progress, FillsTheLineAndGoesAway) {
+    EXPECT_EQ(drawn(30, true), "\r\x1b[2KLoading ━━━━━─────  50%  note\r\x1b[2K");
+    EXPECT_EQ(drawn(5, true), "\r\x1b[2KLoading   50%  note\r\x1b[2K");
+}
+
+TEST(Progress, IsSilentInAPipe) { EXPECT_EQ(drawn(80, false), ""); }
+
+}  // namespace
+}  // namespace rafter::report

@@ -2,8 +2,10 @@
 // in text/jinja/, sandboxed: untrusted input like the rest of a model file.
 #pragma once
 
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,7 @@ struct ChatTemplateInput {
     nlohmann::ordered_json tools;                                         // array, or null when there are none
     nlohmann::ordered_json variables = nlohmann::ordered_json::object();  // further variables by name: bos_token, enable_thinking, ...
     bool add_generation_prompt = true;
+    std::optional<std::tm> now;  // local time, for templates that write the date; the clock's when absent
 };
 
 // Immutable after parse; render may be called from several threads.

@@ -1,0 +1,358 @@
+// Equality, hashing and lookup of values, as Python does them, and the end of their objects.
+#include "text/jinja/objects.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "base/check.h"
+#include "text/jinja/loop.h"
+#include "text/jinja/unicode.h"
+
+namespace rafter::text::jinja {
+
+namespace {
+
+// A linear search over so few keys is faster than hashing.
+constexpr std::size_t kIndexedFrom = 9;
+
+bool equal_items(const std::vector<Value>& left, const std::vector<Value>& right) {
+    if (left.size() != right.size()) return false;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+        if (!equal(left[i], right[i])) return false;
+    }
+    return true;
+}
+
+bool equal_dicts(const DictObject& left, const DictObject& right) {
+    if (left.entries.size() != right.entries.size()) return false;
+    for (const auto& [key, value] : left.entries) {
+        const Value* other = right.find(key);
+        if (other == nullptr || !equal(value, *other)) return false;
+    }
+    return true;
+}
+
+// Views of keys and of items are sets to Python; views of values are equal only to themselves.
+bool equal_views(const DictViewObject& left, const DictViewObject& right) {
+    if (&left == &right) return true;
+    if (left.part != right.part || left.part == DictViewObject::Part::kValues) return false;
+    const auto& a = left.dict.as<DictObject>();
+    const auto& b = right.dict.as<DictObject>();
+    if (left.part == DictViewObject::Part::kItems) return equal_dicts(a, b);
+    if (a.entries.size() != b.entries.size()) return false;
+    for (const auto& entry : a.entries) {
+        if (b.find(entry.first) == nullptr) return false;
+    }
+    return true;
+}
+
+bool equal_ranges(const RangeObject& left, const RangeObject& right) {
+    if (left.length != right.length) return false;
+    if (left.length == 0) return true;
+    return left.start == right.start && (left.length == 1 || left.step == right.step);
+}
+
+bool equal_numbers(const Value& left, const Value& right) {
+    if (left.is_integral() && right.is_integral()) return left.as_int() == right.as_int();
+    if (left.is(Type::kFloat) && right.is(Type::kFloat)) return left.as_real() == right.as_real();
+    const double real = left.is(Type::kFloat) ? left.as_real() : right.as_real();
+    const Int integer = left.is(Type::kFloat) ? right.as_int() : left.as_int();
+    // An integer is equal to a float only if the float is that very integer.
+    return std::abs(real) < 0x1p126 && std::trunc(real) == real && static_cast<Int>(real) == integer;
+}
+
+std::size_t mix(std::size_t seed, std::size_t value) { return seed ^ (value + 0x9e3779b97f4a7c15ULL + (seed << 6) + (seed >> 2)); }
+
+}  // namespace
+
+void destroy(Object* object) {
+    object->heap->release(object->size_bytes);
+    switch (object->type) {
+        case Type::kInt:
+            delete static_cast<IntObject*>(object);
+            return;
+        case Type::kString:
+            delete static_cast<StringObject*>(object);
+            return;
+        case Type::kList:
+        case Type::kTuple:
+            delete static_cast<SequenceObject*>(object);
+            return;
+        case Type::kDict:
+            delete static_cast<DictObject*>(object);
+            return;
+        case Type::kDictView:
+            delete static_cast<DictViewObject*>(object);
+            return;
+        case Type::kRange:
+            delete static_cast<RangeObject*>(object);
+            return;
+        case Type::kIterator:
+            delete static_cast<IteratorObject*>(object);
+            return;
+        case Type::kUndefined:
+            delete static_cast<UndefinedObject*>(object);
+            return;
+        case Type::kFunction:
+            delete static_cast<FunctionObject*>(object);
+            return;
+        case Type::kMethod:
+            delete static_cast<MethodObject*>(object);
+            return;
+        case Type::kLoop:
+            delete static_cast<LoopObject*>(object);
+            return;
+        case Type::kCycler:
+            delete static_cast<CyclerObject*>(object);
+            return;
+        case Type::kJoiner:
+            delete static_cast<JoinerObject*>(object);
+            return;
+        case Type::kSlice:
+            delete static_cast<SliceObject*>(object);
+            return;
+        default:
+            RAFTER_CHECK(false, "type {} is not counted by references", static_cast<int>(object->type));
+    }
+}
+
+Int Value::as_int() const {
+    if (type_ == Type::kBool) return payload_.boolean ? 1 : 0;
+    return held_ == Held::kInline ? Int{payload_.integer} : as<IntObject>().value;
+}
+
+double Value::as_real() const { return type_ == Type::kFloat ? payload_.real : static_cast<double>(as_int()); }
+
+bool Value::same(const Value& other) const {
+    if (type_ != other.type_) return false;
+    if (type_ == Type::kInt || type_ == Type::kFloat || type_ == Type::kBool) return equal_numbers(*this, other);
+    // All undefined values look alike to ==, and none is another.
+    return type_ == Type::kNone || payload_.object == other.payload_.object;
+}
+
+bool equal(const Value& left, const Value& right) {
+    if (left.is_number() && right.is_number()) return equal_numbers(left, right);
+    if (left.type() != right.type()) return false;
+    switch (left.type()) {
+        case Type::kMissing:
+        case Type::kUndefined:
+        case Type::kNone:
+            return true;
+        case Type::kString:
+            return text_of(left) == text_of(right);
+        case Type::kList:
+        case Type::kTuple:
+            return left.object() == right.object() || equal_items(items_of(left), items_of(right));
+        case Type::kDict:
+            return left.object() == right.object() || equal_dicts(left.as<DictObject>(), right.as<DictObject>());
+        case Type::kDictView:
+            return equal_views(left.as<DictViewObject>(), right.as<DictViewObject>());
+        case Type::kRange:
+            return equal_ranges(left.as<RangeObject>(), right.as<RangeObject>());
+        case Type::kFunction:
+            return left.as<FunctionObject>().call == right.as<FunctionObject>().call;
+        case Type::kMethod:
+            return left.as<MethodObject>().call == right.as<MethodObject>().call &&
+                   left.as<MethodObject>().self.same(right.as<MethodObject>().self);
+        default:
+            return left.object() == right.object();
+    }
+}
+
+bool is_hashable(const Value& value) {
+    switch (value.type()) {
+        case Type::kList:
+        case Type::kDict:
+        case Type::kDictView:
+        case Type::kSlice:
+            return false;
+        case Type::kTuple:
+            for (const Value& item : items_of(value)) {
+                if (!is_hashable(item)) return false;
+            }
+            return true;
+        default:
+            return true;
+    }
+}
+
+std::size_t hash(const Value& value) {
+    switch (value.type()) {
+        case Type::kBool:
+        case Type::kInt:
+            return std::hash<std::int64_t>{}(static_cast<std::int64_t>(value.as_int()));
+        case Type::kFloat: {
+            // Equal numbers have equal hashes, whatever their types.
+            const double real = value.as_real();
+            if (std::trunc(real) == real && std::abs(real) < 0x1p62) return std::hash<std::int64_t>{}(static_cast<std::int64_t>(real));
+            return std::hash<double>{}(real);
+        }
+        case Type::kString:
+            return std::hash<std::string_view>{}(text_of(value));
+        case Type::kTuple: {
+            std::size_t result = items_of(value).size();
+            for (const Value& item : items_of(value)) result = mix(result, hash(item));
+            return result;
+        }
+        default:
+            return static_cast<std::size_t>(value.type());
+    }
+}
+
+const Value* DictObject::find(const Value& key) const {
+    if (key.is(Type::kString)) return find(text_of(key));
+    if (!is_hashable(key)) return nullptr;
+    if (index.empty()) {
+        for (const auto& [other, value] : entries) {
+            if (equal(other, key)) return &value;
+        }
+        return nullptr;
+    }
+    const auto [begin, end] = index.equal_range(hash(key));
+    for (auto it = begin; it != end; ++it) {
+        if (equal(entries[it->second].first, key)) return &entries[it->second].second;
+    }
+    return nullptr;
+}
+
+const Value* DictObject::find(std::string_view key) const {
+    const auto matches = [&](const Value& other) { return other.is(Type::kString) && text_of(other) == key; };
+    if (index.empty()) {
+        for (const auto& [other, value] : entries) {
+            if (matches(other)) return &value;
+        }
+        return nullptr;
+    }
+    const auto [begin, end] = index.equal_range(std::hash<std::string_view>{}(key));
+    for (auto it = begin; it != end; ++it) {
+        if (matches(entries[it->second].first)) return &entries[it->second].second;
+    }
+    return nullptr;
+}
+
+void DictObject::set(const Value& key, Value value) {
+    depth = std::max(depth, 1 + std::max(depth_of(key), depth_of(value)));
+    weight = add_weights(weight, add_weights(weight_of(key), weight_of(value)));
+    if (const Value* there = find(key)) {
+        *const_cast<Value*>(there) = std::move(value);
+        return;
+    }
+    entries.emplace_back(key, std::move(value));
+    if (!index.empty()) {
+        index.emplace(hash(key), entries.size() - 1);
+    } else if (entries.size() >= kIndexedFrom) {
+        build_index();
+    }
+}
+
+void DictObject::build_index() {
+    index.reserve(entries.size() * 2);
+    for (std::size_t i = 0; i < entries.size(); ++i) index.emplace(hash(entries[i].first), i);
+}
+
+const Value* NamespaceObject::find(std::string_view name) const {
+    for (const auto& [other, value] : attributes) {
+        if (other == name) return &value;
+    }
+    return nullptr;
+}
+
+std::string UndefinedObject::message() const {
+    if (!hint.empty()) return hint;
+    if (owner_type.empty()) return fmt::format("{} is undefined", name);
+    return is_element ? fmt::format("{} has no element {}", owner_type, name) : fmt::format("'{}' has no attribute {}", owner_type, name);
+}
+
+std::size_t n_code_points(const Value& string) {
+    const auto& object = string.as<StringObject>();
+    if (!object.n_code_points) object.n_code_points = count_code_points(object.text);
+    return *object.n_code_points;
+}
+
+std::uint32_t depth_of(const Value& value) {
+    switch (value.type()) {
+        case Type::kList:
+        case Type::kTuple:
+            return value.as<SequenceObject>().depth;
+        case Type::kDict:
+            return value.as<DictObject>().depth;
+        case Type::kDictView:
+            return value.as<DictViewObject>().dict.as<DictObject>().depth + 1;
+        case Type::kIterator:
+            return value.as<IteratorObject>().depth;
+        case Type::kMethod:
+            return depth_of(value.as<MethodObject>().self) + 1;
+        default:
+            return 0;
+    }
+}
+
+std::uint64_t weight_of(const Value& value) {
+    switch (value.type()) {
+        case Type::kString:
+            return 1 + text_of(value).size() / kBytesPerStep;
+        case Type::kList:
+        case Type::kTuple:
+            return value.as<SequenceObject>().weight;
+        case Type::kDict:
+            return value.as<DictObject>().weight;
+        case Type::kDictView:
+            return value.as<DictViewObject>().dict.as<DictObject>().weight;
+        default:
+            return 1;
+    }
+}
+
+std::string_view type_name(const Value& value) {
+    switch (value.type()) {
+        case Type::kMissing:
+        case Type::kUndefined:
+            return "Undefined";
+        case Type::kNone:
+            return "NoneType";
+        case Type::kBool:
+            return "bool";
+        case Type::kInt:
+            return "int";
+        case Type::kFloat:
+            return "float";
+        case Type::kString:
+            return is_markup(value) ? "Markup" : "str";
+        case Type::kList:
+            return "list";
+        case Type::kTuple:
+            return "tuple";
+        case Type::kDict:
+            return "dict";
+        case Type::kDictView: {
+            const auto part = value.as<DictViewObject>().part;
+            if (part == DictViewObject::Part::kKeys) return "dict_keys";
+            return part == DictViewObject::Part::kValues ? "dict_values" : "dict_items";
+        }
+        case Type::kRange:
+            return "range";
+        case Type::kIterator:
+            return value.as<IteratorObject>().type_name;
+        case Type::kNamespace:
+            return "Namespace";
+        case Type::kLoop:
+            return "LoopContext";
+        case Type::kMacro:
+            return "Macro";
+        case Type::kFunction:
+            return "function";
+        case Type::kMethod:
+            return "builtin_function_or_method";
+        case Type::kCycler:
+            return "Cycler";
+        case Type::kJoiner:
+            return "Joiner";
+        case Type::kSlice:
+            return "slice";
+    }
+    return "object";
+}
+
+}  // namespace rafter::text::jinja

@@ -59,7 +59,12 @@ int run_main(int argc, char** argv) {
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
     app.footer("Each verb has its own: rafter VERB --help");
+    add_run(app, cli);
+    add_eval(app, cli);
+    add_info(app, cli);
+    add_models(app, cli);
     add_tokenize(app, cli);
+    add_template(app, cli);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& asked) {  // --help, --version

@@ -31,18 +31,6 @@ bool is_model_file(const fs::path& path) {
     return !is_part || name.compare(of - 5, 5, "00001") == 0;
 }
 
-// Sorted by path. Unreadable folders count as empty.
-std::vector<fs::path> model_files(const fs::path& folder) {
-    std::vector<fs::path> files;
-    std::error_code error;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-        std::error_code ignored;
-        if (is_model_file(it->path()) && fs::is_regular_file(it->path(), ignored)) files.push_back(it->path());
-    }
-    std::ranges::sort(files);
-    return files;
-}
-
 // models--org--name/snapshots/REVISION: the revision that refs/main names, else the snapshot changed last.
 std::optional<fs::path> latest_snapshot(const fs::path& folder) {
     std::error_code error;
@@ -85,6 +73,17 @@ std::optional<fs::path> named_file(std::string_view name, std::span<const fs::pa
 }
 
 }  // namespace
+
+std::vector<fs::path> model_files(const fs::path& folder) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        std::error_code ignored;
+        if (is_model_file(it->path()) && fs::is_regular_file(it->path(), ignored)) files.push_back(it->path());
+    }
+    std::ranges::sort(files);
+    return files;
+}
 
 std::span<const KnownModel> known_models() {
     static const std::vector<KnownModel> kModels{

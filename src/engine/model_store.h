@@ -25,6 +25,9 @@ struct KnownModel {
 [[nodiscard]] std::span<const KnownModel> known_models();
 [[nodiscard]] const KnownModel* find_known_model(std::string_view name);  // in any case; null when unknown
 
+// The models in a folder, sorted: .gguf files, the first part of each split one, no vision towers. An unreadable folder has none.
+[[nodiscard]] std::vector<std::filesystem::path> model_files(const std::filesystem::path& folder);
+
 // folders: where named models lie, the first one first. A name is a known model's, or a file's there with or without ".gguf", in any case.
 // A folder (Hugging Face's cache of a repository, one of its snapshots, or any other) must hold exactly one model. Errors say what was
 // looked for, and what is there instead.

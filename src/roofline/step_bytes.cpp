@@ -17,31 +17,24 @@ using model::Weight;
 using model::WeightKind;
 
 // Vectors are held as float, whatever the file has.
-double bytes_of_one(const Weight& weight) {
-    if (weight.kind == WeightKind::kVector || weight.kind == WeightKind::kVectors) return 4.0 * weight.n_cols;
-    return static_cast<double>(tensor::format_of(weight.dtype).row_bytes(weight.n_cols)) * weight.n_rows;
-}
+bool is_vector(const Weight& weight) { return weight.kind == WeightKind::kVector || weight.kind == WeightKind::kVectors; }
+tensor::DType held_type(const Weight& weight) { return is_vector(weight) ? tensor::DType::kF32 : weight.dtype; }
 
-double weight_bytes(const model::Program& program, const Op& op, const StepShape& shape) {
-    const double n_tokens = shape.n_tokens();
-    double bytes = 0.0;
-    for (const model::WeightId id : op.weights) {
-        const Weight& weight = program.weights[id];
-        switch (weight.kind) {
-            case WeightKind::kEmbedding:
-                bytes += n_tokens * static_cast<double>(tensor::format_of(weight.dtype).row_bytes(weight.n_cols));
-                break;
-            case WeightKind::kExperts:
-            case WeightKind::kVectors:
-                bytes += bytes_of_one(weight) * expected_experts(weight.n_experts, program.config.moe.n_experts_used, n_tokens);
-                break;
-            case WeightKind::kMatrix:
-            case WeightKind::kVector:
-                bytes += bytes_of_one(weight);
-                break;
-        }
+// What a step of n_tokens reads of it.
+double bytes_read(const Weight& weight, const model::MoeConfig& moe, double n_tokens) {
+    const auto row =
+        static_cast<double>(is_vector(weight) ? sizeof(float) * weight.n_cols : tensor::format_of(weight.dtype).row_bytes(weight.n_cols));
+    switch (weight.kind) {
+        case WeightKind::kEmbedding:
+            return row * n_tokens;
+        case WeightKind::kExperts:
+        case WeightKind::kVectors:
+            return row * weight.n_rows * expected_experts(weight.n_experts, moe.n_experts_used, n_tokens);
+        case WeightKind::kMatrix:
+        case WeightKind::kVector:
+            return row * weight.n_rows;
     }
-    return bytes;
+    return 0.0;
 }
 
 bool has_rows(const model::Program& program, const Op& op, const StepShape& shape) {
@@ -74,7 +67,7 @@ StepBytes step_bytes(const model::Program& program, const Op& op, const StepShap
         return bytes;
     }
     if (!has_rows(program, op, shape)) return bytes;
-    bytes.weights = weight_bytes(program, op, shape);
+    for (const model::WeightId id : op.weights) bytes.weights += bytes_read(program.weights[id], program.config.moe, shape.n_tokens());
     if (op.kind == OpKind::kKvAppend) bytes.kv_written = shape.n_tokens() * position_bytes(program.config, kv);
     if (op.kind == OpKind::kAttention) {
         const auto& attention = std::get<model::AttentionOptions>(op.options);
@@ -91,6 +84,18 @@ StepBytes step_bytes(const model::Program& program, const Op& op, const StepShap
 StepBytes step_bytes(const model::Program& program, const StepShape& shape, KvElementBytes kv) {
     StepBytes bytes;
     for (const Op& op : program.ops) bytes += step_bytes(program, op, shape, kv);
+    return bytes;
+}
+
+std::map<tensor::DType, double> weight_bytes_by_type(const model::Program& program, const StepShape& shape) {
+    std::map<tensor::DType, double> bytes;
+    for (const Op& op : program.ops) {
+        if (!has_rows(program, op, shape)) continue;
+        for (const model::WeightId id : op.weights) {
+            const Weight& weight = program.weights[id];
+            bytes[held_type(weight)] += bytes_read(weight, program.config.moe, shape.n_tokens());
+        }
+    }
     return bytes;
 }
 

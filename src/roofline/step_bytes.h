@@ -2,6 +2,8 @@
 // a summary divides them by the time to say how close to the memory roof a step ran.
 #pragma once
 
+#include <map>
+
 #include "model/program.h"
 #include "model/step_shape.h"
 
@@ -27,6 +29,9 @@ struct StepBytes {
 // that some new token sees. Of an embedding table the rows of the step's tokens count. The program must be bound.
 [[nodiscard]] StepBytes step_bytes(const model::Program& program, const model::Op& op, const model::StepShape& shape, KvElementBytes kv);
 [[nodiscard]] StepBytes step_bytes(const model::Program& program, const model::StepShape& shape, KvElementBytes kv);
+
+// The same weights by the type they are held in. Adds up to step_bytes().weights.
+[[nodiscard]] std::map<tensor::DType, double> weight_bytes_by_type(const model::Program& program, const model::StepShape& shape);
 
 // What one more position takes in the cache, in all layers.
 [[nodiscard]] double kv_bytes_per_token(const model::ModelConfig& config, KvElementBytes kv);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "files/gguf.h"
 
 namespace rafter::text {
 
@@ -26,9 +27,13 @@ class ChatTemplate {
   public:
     // Errors name line and column. `name` is what messages call the template.
     [[nodiscard]] static Result<ChatTemplate> parse(std::string source, std::string_view name);
+    // The model's own template, or a default one (default_templates.h) when it carries none. Knows the texts of the model's special tokens:
+    // bos_token and its kin need not be given as variables. A template that the file keeps for tools is used when tools are given.
+    [[nodiscard]] static Result<ChatTemplate> load(const files::Metadata& metadata);
     // Fails on what the template itself raises (raise_exception), on type errors, and on too many steps or too much output.
     [[nodiscard]] Result<std::string> render(const ChatTemplateInput& input) const;
     [[nodiscard]] const std::string& source() const;
+    [[nodiscard]] const std::string& name() const;  // "chat template", "default chat template chatml", or what parse() was given
 
     ChatTemplate(ChatTemplate&&) noexcept;
     ChatTemplate& operator=(ChatTemplate&&) noexcept;

@@ -325,7 +325,8 @@ class BraceFormatter {
             std::size_t end = 0;
             for (int open = 1; open > 0; ++end) {
                 if (end >= format.size())
-                    return bad_input("{}", format.empty() ? "Single '{' encountered in format string" : "expected '}' before end of string");
+                    return bad_input("{}",
+                                     format.empty() ? "Single '{' encountered in format string" : "expected '}' before end of string");
                 if (format[end] == '{') ++open;
                 if (format[end] == '}') --open;
             }

@@ -1,9 +1,11 @@
-// Equality, hashing and lookup of values, as Python does them, and the end of their objects.
+// Equality, order and lookup of values, as Python does them, and the end of their objects.
 #include "text/jinja/objects.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string_view>
 
 #include "base/check.h"
@@ -14,7 +16,7 @@ namespace rafter::text::jinja {
 
 namespace {
 
-// A linear search over so few keys is faster than hashing.
+// A linear search over so few keys is faster than a tree.
 constexpr std::size_t kIndexedFrom = 9;
 
 bool equal_items(const std::vector<Value>& left, const std::vector<Value>& right) {
@@ -63,7 +65,25 @@ bool equal_numbers(const Value& left, const Value& right) {
     return std::abs(real) < 0x1p126 && std::trunc(real) == real && static_cast<Int>(real) == integer;
 }
 
-std::size_t mix(std::size_t seed, std::size_t value) { return seed ^ (value + 0x9e3779b97f4a7c15ULL + (seed << 6) + (seed >> 2)); }
+// Kinds of keys, each with an order of its own.
+int rank(const Value& key) {
+    if (key.is_number()) return 0;
+    if (key.is(Type::kString)) return 1;
+    if (key.is(Type::kTuple)) return 2;
+    return 3 + static_cast<int>(key.type());
+}
+
+bool number_before(const Value& left, const Value& right) {
+    const bool left_nan = left.is(Type::kFloat) && std::isnan(left.as_real());
+    const bool right_nan = right.is(Type::kFloat) && std::isnan(right.as_real());
+    if (left_nan || right_nan) return !left_nan;
+    return less_numbers(left, right);
+}
+
+template <typename T>
+bool address_before(const T* left, const T* right) {
+    return std::less<>()(left, right);
+}
 
 }  // namespace
 
@@ -178,56 +198,70 @@ bool is_hashable(const Value& value) {
     }
 }
 
-std::size_t hash(const Value& value) {
-    switch (value.type()) {
+bool less_numbers(const Value& left, const Value& right) {
+    if (left.is_integral() && right.is_integral()) return left.as_int() < right.as_int();
+    if (left.is(Type::kFloat) && right.is(Type::kFloat)) return left.as_real() < right.as_real();
+    const bool real_left = left.is(Type::kFloat);
+    const double real = real_left ? left.as_real() : right.as_real();
+    const Int integer = real_left ? right.as_int() : left.as_int();
+    if (std::isnan(real)) return false;
+    if (std::abs(real) >= 0x1p126) return real_left == (real < 0);
+    const Int floor = static_cast<Int>(std::floor(real));
+    if (real_left) return floor < integer;
+    return integer < floor || (integer == floor && std::floor(real) != real);
+}
+
+bool KeyOrder::operator()(const Value& left, const Value& right) const {
+    const int left_rank = rank(left);
+    const int right_rank = rank(right);
+    if (left_rank != right_rank) return left_rank < right_rank;
+    switch (left.type()) {
         case Type::kBool:
         case Type::kInt:
-            return std::hash<std::int64_t>{}(static_cast<std::int64_t>(value.as_int()));
-        case Type::kFloat: {
-            // Equal numbers have equal hashes, whatever their types.
-            const double real = value.as_real();
-            if (std::trunc(real) == real && std::abs(real) < 0x1p62) return std::hash<std::int64_t>{}(static_cast<std::int64_t>(real));
-            return std::hash<double>{}(real);
-        }
+        case Type::kFloat:
+            return number_before(left, right);
         case Type::kString:
-            return std::hash<std::string_view>{}(text_of(value));
-        case Type::kTuple: {
-            std::size_t result = items_of(value).size();
-            for (const Value& item : items_of(value)) result = mix(result, hash(item));
-            return result;
-        }
+            return text_of(left) < text_of(right);
+        case Type::kTuple:
+            return std::lexicographical_compare(items_of(left).begin(), items_of(left).end(), items_of(right).begin(),
+                                                items_of(right).end(), KeyOrder());
+        case Type::kNone:
+        case Type::kUndefined:
+        case Type::kMissing:
+            return false;
         default:
-            return static_cast<std::size_t>(value.type());
+            return !equal(left, right) && address_before(left.object(), right.object());
     }
+}
+
+bool KeyOrder::operator()(const Value& left, std::string_view right) const {
+    return left.is(Type::kString) ? text_of(left) < right : rank(left) < 1;
+}
+
+bool KeyOrder::operator()(std::string_view left, const Value& right) const {
+    return right.is(Type::kString) ? left < text_of(right) : rank(right) > 1;
 }
 
 const Value* DictObject::find(const Value& key) const {
     if (key.is(Type::kString)) return find(text_of(key));
     if (!is_hashable(key)) return nullptr;
-    if (index.empty()) {
-        for (const auto& [other, value] : entries) {
-            if (equal(other, key)) return &value;
-        }
-        return nullptr;
+    if (!index.empty()) {
+        const auto found = index.find(key);
+        return found == index.end() ? nullptr : &entries[found->second].second;
     }
-    const auto [begin, end] = index.equal_range(hash(key));
-    for (auto it = begin; it != end; ++it) {
-        if (equal(entries[it->second].first, key)) return &entries[it->second].second;
+    for (const auto& [other, value] : entries) {
+        if (equal(other, key)) return &value;
     }
     return nullptr;
 }
 
 const Value* DictObject::find(std::string_view key) const {
-    const auto matches = [&](const Value& other) { return other.is(Type::kString) && text_of(other) == key; };
-    if (index.empty()) {
-        for (const auto& [other, value] : entries) {
-            if (matches(other)) return &value;
-        }
-        return nullptr;
+    if (!index.empty()) {
+        const auto found = index.find(key);
+        return found == index.end() ? nullptr : &entries[found->second].second;
     }
-    const auto [begin, end] = index.equal_range(std::hash<std::string_view>{}(key));
-    for (auto it = begin; it != end; ++it) {
-        if (matches(entries[it->second].first)) return &entries[it->second].second;
+    for (const auto& [other, value] : entries) {
+        if (other.is(Type::kString) && text_of(other) == key) return &value;
     }
     return nullptr;
 }
@@ -241,15 +275,10 @@ void DictObject::set(const Value& key, Value value) {
     }
     entries.emplace_back(key, std::move(value));
     if (!index.empty()) {
-        index.emplace(hash(key), entries.size() - 1);
+        index.emplace(key, entries.size() - 1);
     } else if (entries.size() >= kIndexedFrom) {
-        build_index();
+        for (std::size_t i = 0; i < entries.size(); ++i) index.emplace(entries[i].first, i);
     }
-}
-
-void DictObject::build_index() {
-    index.reserve(entries.size() * 2);
-    for (std::size_t i = 0; i < entries.size(); ++i) index.emplace(hash(entries[i].first), i);
 }
 
 const Value* NamespaceObject::find(std::string_view name) const {

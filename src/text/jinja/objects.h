@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -40,10 +40,19 @@ struct SequenceObject : Object {  // list and tuple
     bool is_group = false;     // a pair made by groupby, with the names .grouper and .list
 };
 
+// A total order over hashable values in which equal ones are equivalent. A string stands for the value that holds it.
+struct KeyOrder {
+    using is_transparent = void;
+    [[nodiscard]] bool operator()(const Value& left, const Value& right) const;
+    [[nodiscard]] bool operator()(const Value& left, std::string_view right) const;
+    [[nodiscard]] bool operator()(std::string_view left, const Value& right) const;
+};
+
 // Keeps the order of insertion. Keys are hashable values: see is_hashable().
 struct DictObject : Object {
     std::vector<std::pair<Value, Value>> entries;
-    std::unordered_multimap<std::size_t, std::size_t> index;  // hash -> position; empty while the dict is small
+    // Position of each key; empty while the dict is small. Not a hash table: keys chosen to collide would make it quadratic.
+    std::map<Value, std::size_t, KeyOrder> index;
     std::uint32_t depth = 1;
     std::uint64_t weight = 1;
 
@@ -51,9 +60,6 @@ struct DictObject : Object {
     [[nodiscard]] const Value* find(std::string_view key) const;
     // For who builds the dict; a key that is there already keeps its place and first spelling. The key must be hashable.
     void set(const Value& key, Value value);
-
-  private:
-    void build_index();
 };
 
 struct DictViewObject : Object {
@@ -122,8 +128,9 @@ struct SliceObject : Object {
 
 // Python's == of any two values. Dicts and lists compare deeply, in no more steps than the lesser weight of the two: callers spend those.
 [[nodiscard]] bool equal(const Value& left, const Value& right);
+// < of two numbers, exact even where a double cannot hold the integer.
+[[nodiscard]] bool less_numbers(const Value& left, const Value& right);
 [[nodiscard]] bool is_hashable(const Value& value);
-[[nodiscard]] std::size_t hash(const Value& value);
 
 [[nodiscard]] inline std::string_view text_of(const Value& string) { return string.as<StringObject>().text; }
 [[nodiscard]] inline bool is_markup(const Value& value) { return value.is(Type::kString) && value.as<StringObject>().markup; }

@@ -176,20 +176,6 @@ Result<bool> less_items(Runtime& runtime, const std::vector<Value>& left, const 
     return left.size() < right.size();
 }
 
-// Exact even where a double cannot hold the integer.
-bool less_numbers(const Value& left, const Value& right) {
-    if (left.is_integral() && right.is_integral()) return left.as_int() < right.as_int();
-    if (left.is(Type::kFloat) && right.is(Type::kFloat)) return left.as_real() < right.as_real();
-    const bool real_left = left.is(Type::kFloat);
-    const double real = real_left ? left.as_real() : right.as_real();
-    const Int integer = real_left ? right.as_int() : left.as_int();
-    if (std::isnan(real)) return false;
-    if (std::abs(real) >= 0x1p126) return real_left == (real < 0);
-    const Int floor = static_cast<Int>(std::floor(real));
-    if (real_left) return floor < integer;
-    return integer < floor || (integer == floor && std::floor(real) != real);
-}
-
 Result<bool> at_most(Runtime& runtime, const Value& left, const Value& right) {
     if (left.is_number() && right.is_number()) return less_numbers(left, right) || equal(left, right);
     RAFTER_TRY(const bool greater, less(runtime, right, left));

@@ -92,8 +92,8 @@ Result<Value> Runtime::group(Value grouper, Value items) {
 
 Result<Value> Runtime::dict(DictObject dict) {
     if (dict.depth > limits_.max_value_depth) return too_deep(limits_.max_value_depth);
-    // An index entry is a node of its own: about 40 bytes.
-    const std::size_t size_bytes = dict.entries.capacity() * 2 * sizeof(Value) + dict.index.size() * 40;
+    // An index entry is a node of its own: about 64 bytes.
+    const std::size_t size_bytes = dict.entries.capacity() * 2 * sizeof(Value) + dict.index.size() * 64;
     n_steps_ += size_bytes / kBytesPerStep;
     return make(Type::kDict, std::move(dict), size_bytes);
 }

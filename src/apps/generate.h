@@ -1,0 +1,48 @@
+// One answer from the engine, followed to its end: the text as it comes, then what it took.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "apps/session.h"
+#include "base/os_terminal.h"
+
+namespace rafter::apps {
+
+// Sums over the steps of one answer. Time in the engine only: a slow reader of the text costs nothing here.
+struct GenerationCost {
+    std::uint32_t n_prompt = 0;
+    std::uint32_t n_reused = 0;  // of them, found in the cache
+    std::uint32_t n_generated = 0;
+    double prefill_seconds = 0.0;  // until the first token was chosen
+    std::uint32_t n_decoded = 0;   // tokens after the first
+    double decode_seconds = 0.0;
+    double decode_bytes = 0.0;  // weights and KV cache read in that time
+
+    [[nodiscard]] double prefill_tokens_per_second() const { return prefill_seconds > 0 ? (n_prompt - n_reused) / prefill_seconds : 0.0; }
+    [[nodiscard]] double decode_tokens_per_second() const { return decode_seconds > 0 ? n_decoded / decode_seconds : 0.0; }
+    [[nodiscard]] double bytes_per_token() const { return n_decoded > 0 ? decode_bytes / n_decoded : 0.0; }
+    [[nodiscard]] double bytes_per_second() const { return decode_seconds > 0 ? decode_bytes / decode_seconds : 0.0; }
+    GenerationCost& operator+=(const GenerationCost& other);
+};
+
+struct Generation {
+    std::vector<engine::GeneratedToken> tokens;
+    std::string text;
+    engine::Finish finish;
+    GenerationCost cost;
+};
+
+// on_text gets the pieces of text as they come; when it fails, so does this, and the engine is free again. Ctrl-C cancels. The engine must
+// have nothing else to do.
+[[nodiscard]] Result<Generation> generate(Session& session, engine::Request request,
+                                          const std::function<Result<void>(std::string_view)>& on_text, InterruptFlag& interrupt);
+
+// This machine's read bandwidth with this session's threads and a working set like its model's, in bytes a second; measured at most once an
+// hour and kept in the cache folder. None when it cannot be measured.
+[[nodiscard]] std::optional<double> machine_bandwidth(const Environment& environment, Session& session, double bytes_per_token);
+
+// "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured"
+[[nodiscard]] std::string summary_line(const GenerationCost& cost, std::optional<double> bandwidth);
+
+}  // namespace rafter::apps

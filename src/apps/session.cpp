@@ -1,0 +1,94 @@
+// Names on the command line become the types of the layers below.
+#include "apps/session.h"
+
+#include "apps/output.h"
+#include "base/clock.h"
+#include "engine/model_store.h"
+#include "report/progress.h"
+
+namespace rafter::apps {
+namespace {
+
+const std::map<std::string, model::ActivationMode> kActivations{
+    {"q8", model::ActivationMode::kQ8}, {"q16", model::ActivationMode::kQ16}, {"f32", model::ActivationMode::kF32}};
+const std::map<std::string, backend::KvType> kKvTypes{
+    {"f16", backend::KvType::kF16}, {"bf16", backend::KvType::kBF16}, {"f32", backend::KvType::kF32}};
+const std::map<std::string, backend::cpu::Isa> kIsas{
+    {"scalar", backend::cpu::Isa::kScalar}, {"avx2", backend::cpu::Isa::kAvx2}, {"avx512", backend::cpu::Isa::kAvx512}};
+
+template <typename T>
+CLI::Validator one_of(const std::map<std::string, T>& names) {
+    std::vector<std::string> list;
+    for (const auto& [name, value] : names) list.push_back(name);
+    return CLI::IsMember(list);
+}
+
+double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
+
+}  // namespace
+
+void add_session_options(CLI::App& verb, SessionOptions& options) {
+    verb.add_option("MODEL", options.model, "A GGUF file, a Hugging Face cache folder, or a name that `rafter models` lists")->required();
+    const auto group = "Machine";
+    verb.add_option("--threads", options.n_threads, "Compute threads (default: all CPUs that this process may use)")
+        ->check(CLI::Range(1U, 4096U))
+        ->type_name("N")
+        ->group(group);
+    verb.add_option("--isa", options.isa, "Instruction set of the kernels (default: the machine's best)")
+        ->check(one_of(kIsas))
+        ->type_name("NAME")
+        ->group(group);
+    verb.add_option(
+            "--activations", options.activations,
+            "How activations enter quantised matrices: q8 (8 bits, fastest), q16 (more exact, as fast where memory is the limit), f32")
+        ->check(one_of(kActivations))
+        ->type_name("NAME")
+        ->capture_default_str()
+        ->group(group);
+    verb.add_option("--kv-type", options.kv_type, "Number type of the KV cache")
+        ->check(one_of(kKvTypes))
+        ->type_name("NAME")
+        ->capture_default_str()
+        ->group(group);
+}
+
+std::vector<std::filesystem::path> models_folders(const Environment& environment) {
+    std::vector<std::filesystem::path> folders;
+    if (environment.models_folder) folders.push_back(*environment.models_folder);
+    if (environment.cache_folder) folders.push_back(*environment.cache_folder / "models");
+    return folders;
+}
+
+Result<std::filesystem::path> find_model(const Environment& environment, const std::string& model) {
+    return engine::find_model(model, models_folders(environment));
+}
+
+Result<std::unique_ptr<Session>> Session::open(const Environment& environment, const SessionOptions& options) {
+    const std::int64_t start_ns = monotonic_ns();
+    RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.model));
+    RAFTER_TRY(engine::OpenedModel opened, engine::open_model(path));
+    engine::RuntimeOptions runtime_options{.n_threads = options.n_threads, .isa = std::nullopt};
+    if (!options.isa.empty()) runtime_options.isa = kIsas.at(options.isa);
+    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create(runtime_options));
+    std::unique_ptr<Session> session(new Session(environment, options, std::move(runtime), std::move(opened)));
+    session->load_seconds_ = seconds_since(start_ns);
+    return session;
+}
+
+Result<void> Session::load(Needs needs) {
+    const std::int64_t start_ns = monotonic_ns();
+    report::Progress bar(stderr_terminal(environment_), "Loading " + opened_.config.name);
+    engine::LoadModelOptions load;
+    load.context = options_.context;
+    load.context_needed = needs.context;
+    load.n_outputs = needs.n_outputs;
+    load.activations = kActivations.at(options_.activations);
+    load.kv_type = kKvTypes.at(options_.kv_type);
+    load.progress = [&](double fraction) { bar.update(fraction); };
+    RAFTER_TRY(loaded_, engine::load_model(runtime_, opened_, load));
+    engine_.emplace(*loaded_.device, *opened_.tokenizer, loaded_.limits);
+    load_seconds_ += seconds_since(start_ns);
+    return {};
+}
+
+}  // namespace rafter::apps

@@ -1,0 +1,63 @@
+// A model made ready by command-line options: what `run` and `eval` have in common.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/cli.h"
+#include "engine/engine.h"
+#include "engine/loaded_model.h"
+#include "engine/runtime.h"
+
+namespace rafter::apps {
+
+struct SessionOptions {
+    std::string model;
+    std::optional<std::uint32_t> context;
+    unsigned n_threads = 0;
+    std::string isa;  // "": the best one
+    std::string activations = "q8";
+    std::string kv_type = "f16";
+};
+
+// MODEL, --threads, --isa, --activations, --kv-type. (--context says something else in each verb.)
+void add_session_options(CLI::App& verb, SessionOptions& options);
+
+// Folders in which models have names: RAFTER_MODELS_DIR and the cache's models/.
+[[nodiscard]] std::vector<std::filesystem::path> models_folders(const Environment& environment);
+// MODEL as it stands on a command line, as a path.
+[[nodiscard]] Result<std::filesystem::path> find_model(const Environment& environment, const std::string& model);
+
+// The runtime and the opened file; load() then brings the weights in, with a progress bar, and makes the engine.
+class Session {
+  public:
+    [[nodiscard]] static Result<std::unique_ptr<Session>> open(const Environment& environment, const SessionOptions& options);
+    struct Needs {
+        std::uint64_t context = 0;    // tokens, where the options say nothing
+        std::uint32_t n_outputs = 1;  // rows with logits a step
+    };
+    [[nodiscard]] Result<void> load(Needs needs);
+
+    [[nodiscard]] const engine::OpenedModel& opened() const { return opened_; }
+    [[nodiscard]] const engine::LoadedModel& loaded() const { return loaded_; }
+    [[nodiscard]] engine::Engine& engine() { return *engine_; }
+    [[nodiscard]] engine::Runtime& runtime() { return runtime_; }
+    [[nodiscard]] double load_seconds() const { return load_seconds_; }
+
+  private:
+    Session(const Environment& environment, const SessionOptions& options, engine::Runtime runtime, engine::OpenedModel opened)
+        : environment_(environment), options_(options), runtime_(std::move(runtime)), opened_(std::move(opened)) {}
+
+    Environment environment_;
+    SessionOptions options_;
+    engine::Runtime runtime_;
+    engine::OpenedModel opened_;
+    engine::LoadedModel loaded_;
+    std::optional<engine::Engine> engine_;
+    double load_seconds_ = 0.0;
+};
+
+}  // namespace rafter::apps

@@ -1,0 +1,112 @@
+// The template verb; see the header.
+#include "apps/template.h"
+
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "apps/cli.h"
+#include "base/quote.h"
+#include "files/gguf.h"
+#include "text/chat_template.h"
+
+namespace rafter::apps {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Result<std::string> read_all(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (!file.is_open() || file.bad()) {
+        return Error{fmt::format("{}: cannot read: {}", path.string(), std::generic_category().message(errno)), ErrorKind::kIo};
+    }
+    return text;
+}
+
+Result<Json> parse_json(const std::string& text, std::string_view where) {
+    try {
+        return Json::parse(text);
+    } catch (const Json::exception& error) {
+        return bad_input("{}: expected JSON: {}", where, error.what());
+    }
+}
+
+Result<Json> read_json(const std::filesystem::path& path, std::istream& in) {
+    if (path == "-") return parse_json({std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()}, "standard input");
+    RAFTER_TRY(const std::string text, read_all(path));
+    return parse_json(text, path.string());
+}
+
+Result<void> add_variables(const std::vector<std::string>& given, Json& variables) {
+    for (const std::string& variable : given) {
+        const std::size_t equals = variable.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            return Error{fmt::format("--var: expected NAME=JSON, found {}", quote(variable)), ErrorKind::kUsage};
+        }
+        const std::string name = variable.substr(0, equals);
+        auto value = parse_json(variable.substr(equals + 1), "--var " + name);
+        if (!value) return Error{value.error().message + "; a text needs its quotes", ErrorKind::kUsage};
+        variables[name] = *std::move(value);
+    }
+    return {};
+}
+
+bool is_gguf(const std::filesystem::path& path) {
+    std::array<char, 4> magic{};
+    return std::ifstream(path, std::ios::binary).read(magic.data(), magic.size()) && std::memcmp(magic.data(), "GGUF", magic.size()) == 0;
+}
+
+Result<text::ChatTemplate> load_template(const std::filesystem::path& path) {
+    if (is_gguf(path)) {
+        RAFTER_TRY(const files::GgufFile file, files::GgufFile::open(path));
+        auto loaded = text::ChatTemplate::load(file.metadata());
+        if (!loaded) return loaded.error().within(path.string());
+        return loaded;
+    }
+    RAFTER_TRY(std::string source, read_all(path));
+    return text::ChatTemplate::parse(std::move(source), path.string());
+}
+
+}  // namespace
+
+Result<void> run_template(const TemplateOptions& options, std::istream& in, std::ostream& out) {
+    text::ChatTemplateInput input;
+    RAFTER_TRY_VOID(add_variables(options.variables, input.variables));
+    RAFTER_TRY(const text::ChatTemplate chat_template, load_template(options.source));
+    RAFTER_TRY(input.messages, read_json(options.messages, in));
+    if (options.tools) {
+        RAFTER_TRY(input.tools, read_json(*options.tools, in));
+    }
+    input.add_generation_prompt = options.generation_prompt;
+    RAFTER_TRY(const std::string prompt, chat_template.render(input));
+    out << prompt;
+    out.flush();
+    if (!out) return Error{"standard output: cannot write", ErrorKind::kIo};
+    return {};
+}
+
+void add_template(CLI::App& app, Cli& cli) {
+    const auto options = std::make_shared<TemplateOptions>();
+    CLI::App* verb = app.add_subcommand("template", "Turn a list of messages into the prompt that a model expects");
+    verb->add_option("MODEL", options->source, "A GGUF file, or a file with a template's text (FILE.jinja)")->required();
+    verb->add_option("--messages", options->messages, "A JSON file with the messages; - reads standard input")
+        ->required()
+        ->type_name("FILE.json");
+    verb->add_option("--tools", options->tools, "A JSON file with the tools' descriptions")->type_name("FILE.json");
+    verb->add_flag("!--no-generation-prompt", options->generation_prompt, "Leave out the opening of the model's answer");
+    verb->add_option("--var", options->variables, "A further variable of the template")->type_name("NAME=JSON")->allow_extra_args(false);
+    verb->callback([options, &cli] {
+        cli.action = [options] {
+            const Result<void> done = run_template(*options, std::cin, std::cout);
+            return done ? 0 : report_error("template", done.error());
+        };
+    });
+}
+
+}  // namespace rafter::apps

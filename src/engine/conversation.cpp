@@ -1,0 +1,83 @@
+// Tokenising the whole history again could cut an answer into other tokens than the model wrote; so only what the template adds after the
+// last answer is tokenised, unless it rewrote what came before (some take old reasoning out).
+#include "engine/conversation.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "text/utf8_stream.h"
+
+namespace rafter::engine {
+namespace {
+
+std::string valid_utf8(std::string_view text) {
+    text::Utf8Stream characters;
+    std::string valid = characters.push(text);
+    valid += characters.finish();
+    return valid;
+}
+
+}  // namespace
+
+Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages) {
+    RAFTER_CHECK(opened.chat_template.has_value(), "{} has no chat template", opened.file.name());
+    const text::Tokenizer& tokenizer = *opened.tokenizer;
+    const auto text_of = [&](std::optional<TokenId> token) {
+        return token ? valid_utf8(tokenizer.piece(*token, text::SpecialTokens::kParse)) : std::string();
+    };
+    text::ChatTemplateInput input;
+    input.messages = messages;
+    input.variables["bos_token"] = text_of(tokenizer.special().bos);
+    input.variables["eos_token"] = text_of(tokenizer.special().eos);
+    return opened.chat_template->render(input);
+}
+
+Conversation::Conversation(const OpenedModel& opened, std::string system) : opened_(opened) { set_system(std::move(system)); }
+
+void Conversation::set_system(std::string system) {
+    system_ = valid_utf8(system);
+    reset();
+}
+
+void Conversation::reset() {
+    messages_ = nlohmann::ordered_json::array();
+    if (!system_.empty()) messages_.push_back({{"role", "system"}, {"content", system_}});
+    asked_ = {};
+    answered_ = {};
+}
+
+Result<std::vector<TokenId>> Conversation::ask(std::string_view text) {
+    messages_.push_back({{"role", "user"}, {"content", valid_utf8(text)}});
+    auto rendered = render_chat(opened_, messages_);
+    if (!rendered) {
+        retract();
+        return rendered.error();
+    }
+    const bool goes_on = !answered_.text.empty() && rendered->starts_with(answered_.text);
+    Known asked;
+    if (goes_on) asked.tokens = answered_.tokens;
+    const std::string_view added = std::string_view(*rendered).substr(goes_on ? answered_.text.size() : 0);
+    const auto tokens = opened_.tokenizer->encode(added, text::SpecialTokens::kParse);
+    asked.tokens.insert(asked.tokens.end(), tokens.begin(), tokens.end());
+    asked.text = *std::move(rendered);
+    asked_ = std::move(asked);
+    return asked_.tokens;
+}
+
+void Conversation::answered(const std::vector<TokenId>& tokens, std::string_view text) {
+    messages_.push_back({{"role", "assistant"}, {"content", std::string(text)}});
+    answered_ = asked_;
+    answered_.text += text;
+    // The template writes the end of the turn itself.
+    const auto& ends = opened_.tokenizer->special().end_of_generation;
+    for (const TokenId token : tokens) {
+        if (std::find(ends.begin(), ends.end(), token) == ends.end()) answered_.tokens.push_back(token);
+    }
+}
+
+void Conversation::retract() {
+    RAFTER_CHECK(!messages_.empty() && messages_.back()["role"] == "user", "no question to take back");
+    messages_.erase(messages_.size() - 1);
+}
+
+}  // namespace rafter::engine

@@ -1,0 +1,48 @@
+// A chat as the model sees it: messages become prompts through the chat template, and each prompt begins with the very tokens of the turns
+// before, so that their keys and values are found in the cache.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/loaded_model.h"
+
+namespace rafter::engine {
+
+class Conversation {
+  public:
+    // opened outlives this and must have a chat template. system: "" for none.
+    Conversation(const OpenedModel& opened, std::string system);
+
+    // Adds what the user says and gives the prompt for the answer. Invalid UTF-8 becomes U+FFFD. When this fails, nothing was added.
+    [[nodiscard]] Result<std::vector<TokenId>> ask(std::string_view text);
+    // The answer to it: all its tokens, an end token included, and the text that they show.
+    void answered(const std::vector<TokenId>& tokens, std::string_view text);
+    // Takes the last question back, as if it had not been asked.
+    void retract();
+
+    // Forgets all but the system message.
+    void reset();
+    void set_system(std::string system);  // and resets
+
+    [[nodiscard]] std::size_t n_messages() const { return messages_.size(); }
+
+  private:
+    // What the template wrote up to some point, and its tokens.
+    struct Known {
+        std::string text;
+        std::vector<TokenId> tokens;
+    };
+    const OpenedModel& opened_;
+    nlohmann::ordered_json messages_;
+    std::string system_;
+    Known asked_;     // up to and including the last question
+    Known answered_;  // up to and including the last answer
+};
+
+// The prompt of these messages as text. bos_token and eos_token are given to the template, so it writes BOS itself where the model wants
+// it.
+[[nodiscard]] Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages);
+
+}  // namespace rafter::engine

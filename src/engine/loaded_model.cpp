@@ -1,0 +1,97 @@
+// Opening reads metadata only; loading builds the program for the chosen context, binds it, rewrites it, and hands it to the backend.
+#include "engine/loaded_model.h"
+
+#include <algorithm>
+
+#include "base/os_memory.h"
+#include "engine/known_templates.h"
+#include "model/model_file.h"
+
+namespace rafter::engine {
+namespace {
+
+constexpr std::uint32_t kDefaultContext = 4096;
+constexpr std::uint32_t kBlockSize = 16;
+constexpr std::uint32_t kStepTokens = 512;
+
+Result<std::optional<text::ChatTemplate>> template_of(const files::GgufFile& file, const text::Tokenizer& tokenizer, bool& is_own) {
+    RAFTER_TRY(const auto own, file.metadata().find_string("tokenizer.chat_template"));
+    is_own = own.has_value() && !own->empty();
+    const std::optional<std::string_view> source = is_own ? own : known_template(tokenizer);
+    if (!source) return std::optional<text::ChatTemplate>();
+    RAFTER_TRY(auto parsed, text::ChatTemplate::parse(std::string(*source), "tokenizer.chat_template"));
+    return std::optional(std::move(parsed));
+}
+
+Result<OpenedModel> open_parts(files::GgufFile file) {
+    RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
+    RAFTER_TRY(auto config, model::read_config(file, {}));
+    bool is_own = false;
+    RAFTER_TRY(auto chat_template, template_of(file, *tokenizer, is_own));
+    return OpenedModel{.file = std::move(file),
+                       .tokenizer = std::move(tokenizer),
+                       .config = std::move(config),
+                       .chat_template = std::move(chat_template),
+                       .has_own_template = is_own};
+}
+
+}  // namespace
+
+Result<OpenedModel> open_model(const std::filesystem::path& path) {
+    RAFTER_TRY(auto file, files::GgufFile::open(path));
+    const std::string name = file.name();
+    auto opened = open_parts(std::move(file));
+    if (!opened) return opened.error().within(name);
+    if (opened->tokenizer->n_tokens() > opened->config.n_vocab) {
+        return bad_input("{}: expected a tokenizer of at most the model's {} tokens, found {}", name, opened->config.n_vocab,
+                         opened->tokenizer->n_tokens());
+    }
+    return opened;
+}
+
+Result<std::uint32_t> choose_context(const model::ModelConfig& config, const LoadModelOptions& options) {
+    const std::uint32_t most = config.n_context;
+    if (!options.context) {
+        return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::max<std::uint64_t>(kDefaultContext, options.context_needed)));
+    }
+    if (*options.context == 0) return bad_input("context: expected at least 1 token, found 0");
+    if (*options.context > most)
+        return bad_input("context: expected at most {}, which the model was trained for, found {}", most, *options.context);
+    return *options.context;
+}
+
+Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
+    RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
+    RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
+    auto bound = model::bind(model::build(config), opened.file);
+    if (!bound) return bound.error().within(opened.file.name());
+    model::Program program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = {}});
+
+    LoadedModel loaded;
+    const double element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));
+    loaded.kv_element_bytes = {.key = element_bytes, .value = element_bytes};
+    const std::uint32_t blocks_each = context / kBlockSize + (context % kBlockSize != 0);
+    const std::uint64_t n_blocks = std::uint64_t{blocks_each} * options.n_sequences;
+    const double cache_bytes = roofline::kv_bytes_per_token(config, loaded.kv_element_bytes) * static_cast<double>(n_blocks) * kBlockSize;
+    const auto available = static_cast<double>(read_memory_state().available_bytes);
+    if (n_blocks > UINT32_MAX || cache_bytes > available) {
+        return Error{
+            fmt::format("a KV cache for {} tokens takes {}, and {} of memory is available: take a smaller context", context,
+                        format_bytes(static_cast<std::uint64_t>(cache_bytes)), format_bytes(static_cast<std::uint64_t>(available))),
+            ErrorKind::kOutOfMemory};
+    }
+    loaded.limits = {.limits = {.n_tokens = std::min(kStepTokens, context * options.n_sequences), .n_outputs = options.n_outputs},
+                     .context = context,
+                     .block_size = kBlockSize,
+                     .n_blocks = std::vector<std::uint32_t>(program.cache_groups.size(), static_cast<std::uint32_t>(n_blocks))};
+    const backend::LoadOptions load{
+        .limits = loaded.limits.limits,
+        .cache = {.key_type = options.kv_type, .value_type = options.kv_type, .block_size = kBlockSize, .n_blocks = loaded.limits.n_blocks},
+        .progress = options.progress};
+    auto device = runtime.backend().load(std::move(program), opened.file, load);
+    if (!device) return device.error().within(opened.file.name());
+    loaded.device = *std::move(device);
+    return loaded;
+}
+
+}  // namespace rafter::engine

@@ -1,0 +1,52 @@
+// A model from its file to something that an Engine can run. Two stages: an opened model knows its words (tokenizer, template, config) and
+// has read no weights, so that a prompt can be counted first; a loaded one has weights and a KV cache of the size that the prompt needs.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "backend/backend.h"
+#include "engine/runtime.h"
+#include "engine/scheduler.h"
+#include "files/gguf.h"
+#include "model/config.h"
+#include "model/rewrites.h"
+#include "roofline/step_bytes.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace rafter::engine {
+
+struct OpenedModel {
+    files::GgufFile file;
+    std::unique_ptr<text::Tokenizer> tokenizer;
+    model::ModelConfig config;                        // for the context that it was trained for
+    std::optional<text::ChatTemplate> chat_template;  // the file's, or its family's known one
+    bool has_own_template = false;                    // the file's
+};
+[[nodiscard]] Result<OpenedModel> open_model(const std::filesystem::path& path);
+
+struct LoadModelOptions {
+    std::optional<std::uint32_t> context;  // tokens a sequence may have; none: as many as needed, 4096 at least where the model has them
+    std::uint64_t context_needed = 0;
+    std::uint32_t n_sequences = 1;  // that the KV cache has room for at full context
+    std::uint32_t n_outputs = 1;    // rows with logits a step
+    model::ActivationMode activations = model::ActivationMode::kQ8;
+    backend::KvType kv_type = backend::KvType::kF16;
+    std::function<void(double fraction)> progress;
+};
+
+struct LoadedModel {
+    std::unique_ptr<backend::DeviceModel> device;
+    SchedulerOptions limits;  // for the Engine
+    roofline::KvElementBytes kv_element_bytes;
+};
+// Fails on a context beyond the model's, and when memory does not suffice.
+[[nodiscard]] Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options);
+
+// The context that load_model would take.
+[[nodiscard]] Result<std::uint32_t> choose_context(const model::ModelConfig& config, const LoadModelOptions& options);
+
+}  // namespace rafter::engine

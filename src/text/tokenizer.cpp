@@ -10,6 +10,7 @@
 #include "text/byte_bpe.h"
 #include "text/pre_tokenizer_families.h"
 #include "text/space_mark_bpe.h"
+#include "text/unigram.h"
 #include "text/utf8.h"
 #include "text/vocabulary.h"
 
@@ -46,7 +47,7 @@ Result<std::string> piece_of(const Vocabulary& vocabulary, TokenId id, Spelling 
 // The vocabulary of a file and what encodes with it.
 class FileTokenizer final : public Tokenizer {
   public:
-    using Encoder = std::variant<ByteBpeEncoder, SpaceMarkEncoder>;
+    using Encoder = std::variant<ByteBpeEncoder, SpaceMarkEncoder, UnigramEncoder>;
     struct Parts {
         Vocabulary vocabulary;
         SpecialIds special;
@@ -122,10 +123,13 @@ std::vector<TokenId> FileTokenizer::encode(std::string_view text, SpecialTokens 
     if (const auto* bytes = std::get_if<ByteBpeEncoder>(&parts_.encoder)) {
         ByteBpeEncoder::Scratch scratch(text.size());
         run([&](std::string_view stretch, std::string_view /*prefix*/) { bytes->encode(stretch, scratch, out); });
-    } else {
-        const auto& marked = std::get<SpaceMarkEncoder>(parts_.encoder);
+    } else if (const auto* marked = std::get_if<SpaceMarkEncoder>(&parts_.encoder)) {
         SpaceMarkEncoder::Scratch scratch(text.size());
-        run([&](std::string_view stretch, std::string_view prefix) { marked.encode(parts_.vocabulary, prefix, stretch, scratch, out); });
+        run([&](std::string_view stretch, std::string_view prefix) { marked->encode(parts_.vocabulary, prefix, stretch, scratch, out); });
+    } else {
+        const auto& unigram = std::get<UnigramEncoder>(parts_.encoder);
+        UnigramEncoder::Scratch scratch(text.size());
+        run([&](std::string_view stretch, std::string_view prefix) { unigram.encode(parts_.vocabulary, prefix, stretch, scratch, out); });
     }
     return out;
 }
@@ -191,16 +195,25 @@ Result<std::unique_ptr<Tokenizer>> load_sentence_piece(const files::Metadata& me
         metadata);
 }
 
+Result<std::unique_ptr<Tokenizer>> load_unigram(const files::Metadata& metadata, Vocabulary vocabulary) {
+    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.eos = 1, .unknown = 2, .add_eos = true}));
+    RAFTER_TRY(const std::optional<bool> prefix, metadata.find_bool("tokenizer.ggml.add_space_prefix"));
+    RAFTER_TRY(UnigramEncoder encoder, UnigramEncoder::make(metadata, vocabulary, special.unknown));
+    return FileTokenizer::make(
+        {std::move(vocabulary), std::move(special), std::move(encoder), Spelling::kSpaceMark, prefix.value_or(false), "Unigram"}, metadata);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const files::Metadata& metadata) {
     RAFTER_TRY(const std::string_view model, metadata.get_string(kModelKey));
     RAFTER_TRY(const std::optional<std::string_view> pre, metadata.find_string(kPreKey));
-    if (model != "gpt2" && model != "gemma4" && model != "llama") {
-        return bad_input("{}: expected gpt2, gemma4 or llama, found {}", kModelKey, quote(model));
+    if (model != "gpt2" && model != "gemma4" && model != "llama" && model != "t5") {
+        return bad_input("{}: expected gpt2, gemma4, llama or t5, found {}", kModelKey, quote(model));
     }
     RAFTER_TRY(Vocabulary vocabulary, Vocabulary::load(metadata));
     if (model == "llama") return load_sentence_piece(metadata, std::move(vocabulary));
+    if (model == "t5") return load_unigram(metadata, std::move(vocabulary));
     return load_bpe(metadata, std::move(vocabulary), model == "gemma4" ? "gemma4" : pre.value_or(""));
 }
 

@@ -1,10 +1,12 @@
 // The tokenize verb; see the header.
 #include "apps/tokenize.h"
 
+#include <array>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <iostream>
 #include <istream>
-#include <iterator>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -21,6 +23,14 @@ namespace {
 
 using text::SpecialTokens;
 using text::TokenId;
+
+std::string read_all(std::istream& in) {
+    std::string all;
+    std::array<char, 1 << 16> block;
+    while (const std::streamsize n_bytes = in.rdbuf()->sgetn(block.data(), block.size()))
+        all.append(block.data(), static_cast<std::size_t>(n_bytes));
+    return all;
+}
 
 // The parts of a text between separators: one more than there are separators.
 std::vector<std::string_view> parts_of(std::string_view text, char separator) {
@@ -74,10 +84,11 @@ Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std:
     if (!tokenizer) return tokenizer.error().within(file.name());
     if (options.bos && !(*tokenizer)->special().bos) return bad_input("{}: --bos: the model has no BOS token", file.name());
 
-    std::string input{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    std::string input = read_all(in);
     if (!options.decode) {
         for (const std::string_view text : options.null ? parts_of(input, '\0') : std::vector<std::string_view>{input}) {
             write_ids(**tokenizer, options, text, out);
+            if (!out) break;
         }
     } else if (!options.null) {
         RAFTER_TRY_VOID(write_text(**tokenizer, options, input, out));
@@ -91,7 +102,8 @@ Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std:
         }
     }
     out.flush();
-    if (!out) return Error{"standard output: cannot write", ErrorKind::kIo};
+    // A reader that has gone, as `head` does, is no error.
+    if (!out && errno != EPIPE) return Error{fmt::format("standard output: {}", std::strerror(errno)), ErrorKind::kIo};
     return {};
 }
 

@@ -50,3 +50,10 @@ def mixtures(seed, count):
                 text += draw.choice(assigned)
         texts.append(text)
     return texts
+
+
+def long_runs(seed, count):
+    """Runs of blanks, letters, digits and marks up to 2000 long, several a text."""
+    draw = random.Random(seed)
+    units = [" ", " ", "\n", "\t", "a", "Z", "7", ".", "\u3000", "\r\n", " \n", "\u0301", "世"]
+    return ["".join(draw.choice(units) * draw.choice([1, 2, 3, 100, 511, 512, 513, 2000]) for _ in range(draw.randint(1, 6))) for _ in range(count)]

@@ -42,6 +42,7 @@ TinyVocabulary TinyVocabulary::of_bytes(const std::vector<std::string>& merges) 
         made.add(merged, 1);
     }
     made.merges = merges;
+    if (merges.empty()) made.more["tokenizer.ggml.merges"] = files::MetadataArray(std::vector<std::string_view>());
     return made;
 }
 

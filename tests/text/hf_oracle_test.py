@@ -44,7 +44,7 @@ def main():
     golden = json.loads((ROOT / "tests" / "golden" / "text" / "byte_bpe.json").read_text())
     tokens, merges = golden["tokens"], golden["merges"]
     model = models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=[tuple(merge.split(" ")) for merge in merges])
-    texts = nasty_texts.mixtures(21, N_TEXTS)
+    texts = nasty_texts.mixtures(21, N_TEXTS) + nasty_texts.long_runs(22, 80)
     n_wrong = 0
     for name, make in hf_pre_tokenizers.FAMILIES.items():
         model.ignore_merges = name in ("llama-bpe", "tekken", "minicpm5")

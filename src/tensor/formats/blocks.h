@@ -1,7 +1,8 @@
 // What the quantised formats share. Each is integers with a scale, and perhaps a minimum, for every kSubBlock of them:
 //     value[e] = scale[e / kSubBlock] * q[e] - min[e / kSubBlock]
-// A format says so with unpack(), which gives q (int8), scale and min of one block; the rest can be generic.
-// Linkage is internal throughout: see tensor/half.h.
+// A format says so with unpack(), which gives q (int8), scale and, where kHasMin, min of one block; the rest can be generic. The plain
+// types (blocks of one element) have decode() and encode() only. encode() expects finite values that an f16 scale can reach. Linkage is
+// internal throughout: see tensor/half.h.
 #pragma once
 
 #include <cstddef>

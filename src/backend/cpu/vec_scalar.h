@@ -113,11 +113,14 @@ RAFTER_VEC I32x16 load_u8(const void* p) {
 RAFTER_VEC void store_i8(std::int8_t* p, const I32x16& x) {
     for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int8_t>(x.lane[i]);
 }
+// Sums wrap around, as the machine's do.
 RAFTER_VEC I32x16 operator+(const I32x16& a, const I32x16& b) {
-    return each_lane<I32x16>([&](int i) { return a.lane[i] + b.lane[i]; });
+    return each_lane<I32x16>(
+        [&](int i) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(a.lane[i]) + static_cast<std::uint32_t>(b.lane[i])); });
 }
 RAFTER_VEC I32x16 operator-(const I32x16& a, const I32x16& b) {
-    return each_lane<I32x16>([&](int i) { return a.lane[i] - b.lane[i]; });
+    return each_lane<I32x16>(
+        [&](int i) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(a.lane[i]) - static_cast<std::uint32_t>(b.lane[i])); });
 }
 RAFTER_VEC I32x16 operator&(const I32x16& a, const I32x16& b) {
     return each_lane<I32x16>([&](int i) { return a.lane[i] & b.lane[i]; });
@@ -191,9 +194,9 @@ RAFTER_VEC float reduce_max(F32x16 a) {
     return a.lane[0];
 }
 RAFTER_VEC std::int32_t reduce_sum(const I32x16& a) {
-    std::int32_t sum = 0;
-    for (int i = 0; i < kLanes; ++i) sum += a.lane[i];
-    return sum;
+    std::uint32_t sum = 0;
+    for (int i = 0; i < kLanes; ++i) sum += static_cast<std::uint32_t>(a.lane[i]);
+    return static_cast<std::int32_t>(sum);
 }
 RAFTER_VEC std::int32_t reduce_max(const I32x16& a) {
     std::int32_t found = a.lane[0];

@@ -228,7 +228,7 @@ void add_run(CLI::App& app, Cli& cli) {
         ->type_name("N");
     verb->add_flag("--json", options->json, "Print one JSON object: tokens, text, finish reason, timings");
     verb->add_option("--logprobs", options->n_logprobs, "With --json: log-probabilities of each token and of the N likeliest")
-        ->check(CLI::Range(0U, 1000U))
+        ->check(CLI::NonNegativeNumber)
         ->type_name("N");
     add_sampling_options(*verb, *options);
     verb->footer(

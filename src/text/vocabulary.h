@@ -24,6 +24,12 @@ enum class TokenType : std::uint8_t {
     kByte = 6,  // <0xHH>
 };
 
+// Whether ordinary text may become such a token. Control and unknown tokens are what text must not be able to spell; bytes have their own
+// way.
+[[nodiscard]] inline bool may_come_from_text(TokenType type) {
+    return type == TokenType::kNormal || type == TokenType::kUserDefined || type == TokenType::kUnused;
+}
+
 class Vocabulary {
   public:
     // Fails on a missing or empty token list, a text that two tokens share, and on types or scores of another number than the tokens. An
@@ -37,7 +43,11 @@ class Vocabulary {
     [[nodiscard]] bool has_scores() const { return !scores_.empty(); }
     [[nodiscard]] float score(TokenId id) const { return scores_[static_cast<std::size_t>(id)]; }  // only if has_scores()
     [[nodiscard]] std::optional<TokenId> find(std::string_view text) const { return index_.find(texts_, text); }
-    [[nodiscard]] const TextTable& texts() const { return texts_; }
+    // Only of tokens that ordinary text may become.
+    [[nodiscard]] std::optional<TokenId> find_ordinary(std::string_view text) const {
+        const std::optional<TokenId> id = find(text);
+        return id && may_come_from_text(type(*id)) ? id : std::nullopt;
+    }
 
     // The token for one byte, <0xHH>.
     [[nodiscard]] std::optional<TokenId> find_byte(unsigned char byte) const;

@@ -58,7 +58,7 @@ TEST(SymbolMerger, TakesTheBestLeftmostPairUntilNoneIsLeft) {
         SymbolMerger merger;
         for (const std::size_t length : {0U, 1U, 2U, 5U, 31U, 32U, 33U, 34U, 100U, 400U}) {
             std::vector<TokenId> word;
-            merger.clear();
+            merger.start(length);
             for (std::size_t i = 0; i < length; ++i) {
                 word.push_back(static_cast<TokenId>(random() % 4));
                 merger.push(word.back(), 1);

@@ -119,6 +119,24 @@ TEST(Tokenizer, ControlTokensNeverComeFromMergingText) {
     EXPECT_EQ(tokenizer->encode("</s>", kParse), (Ids{2}));
 }
 
+TEST(Tokenizer, NorFromBytesOrMergesOfBytes) {
+    TinyVocabulary vocabulary = TinyVocabulary::of_bytes({"a b", "c d"});
+    vocabulary.types[256] = 3;
+    vocabulary.types['e'] = 3;
+    EXPECT_EQ(vocabulary.load()->encode("abcd", kAsText), (Ids{'a', 'b', 257}));
+    EXPECT_EQ(vocabulary.load()->encode("abe", kParse), (Ids{256, 'e'}));
+    EXPECT_EQ(vocabulary.load()->encode("aeb", kAsText), (Ids{'a', 'b'}));
+}
+
+TEST(Tokenizer, MergesByRankWhereAFileHasNoScores) {
+    TinyVocabulary vocabulary = TinyVocabulary::of_pieces({"a", "b", "c", "ab", "bc"});
+    vocabulary.more["tokenizer.ggml.add_space_prefix"] = false;
+    EXPECT_EQ(vocabulary.load()->encode("abc", kAsText), (Ids{262, 261}));
+    vocabulary.scores.clear();
+    vocabulary.merges = {"b c", "a b"};
+    EXPECT_EQ(vocabulary.load()->encode("abc", kAsText), (Ids{259, 263}));
+}
+
 TEST(Tokenizer, MergesByRankOverMarkedSpaces) {
     TinyVocabulary vocabulary = TinyVocabulary::of_pieces({"\xE2\x96\x81", "a", "b",
                                                            "\xE2\x96\x81"

@@ -276,7 +276,7 @@ TEST(CpuBackend, TimesEveryOpOfAStep) {
 TEST(CpuBackend, HoldsATiedEmbeddingOnce) {
     const auto weights_of = [](const std::string& name) { return Engine({.model = name}).model().memory().weights_bytes; };
     // qwen2-yarn is qwen2 with its head tied: one table of n_vocab * d_model floats less.
-    const auto& config = Engine({.model = "qwen2"}).model().program().config;
+    const model::ModelConfig config = Engine({.model = "qwen2"}).model().program().config;
     EXPECT_EQ(weights_of("qwen2") - weights_of("qwen2-yarn"), std::size_t{(config.n_vocab + 15) / 16 * 16} * config.d_model * 4);
 }
 

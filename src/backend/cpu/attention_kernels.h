@@ -24,9 +24,12 @@ constexpr int side_by_side(int n_queries) {
     return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
 }
 
-// scores[q][t * 16 + lane] = scale * (query[q] . key of that position), summed in order of element.
+// scores[q][t * 16 + lane] = scale * (query[q] . key of that position), summed in order of element. Meanwhile it asks for the memory at
+// `soon`, two addresses a tile: tiles lie scattered in 2 KiB or so, too short for the CPU to foresee. (64 bytes an element is the most.)
 template <KvType kType, int kQueries, int kTiles>
-void score_tiles(const float* const* query, const std::byte* const* tiles, std::uint32_t head_dim, float scale, float* scores) {
+void score_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
+                 std::uint32_t head_dim, float scale, float* scores) {
+    constexpr std::size_t kElementBytes = kType == KvType::kF32 ? 64 : 32;
     F32x16 sum[kQueries][kTiles];
     for (int q = 0; q < kQueries; ++q) {
         for (int t = 0; t < kTiles; ++t) sum[q][t] = zero();
@@ -34,6 +37,8 @@ void score_tiles(const float* const* query, const std::byte* const* tiles, std::
     for (std::uint32_t d = 0; d < head_dim; ++d) {
         for (int t = 0; t < kTiles; ++t) {
             const F32x16 key = load_elements<kType>(tiles[t], std::size_t{d} * kTilePositions);
+            prefetch(soon[t][0] + d * kElementBytes);
+            prefetch(soon[t][1] + d * kElementBytes);
             for (int q = 0; q < kQueries; ++q) sum[q][t] = fma(broadcast(query[q][d]), key, sum[q][t]);
         }
     }
@@ -48,11 +53,21 @@ void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::ui
     constexpr int kTiles = side_by_side(kQueries);
     const float* const* query = piece.query + first_query;
     float* row = scores + first_query * kPiecePositions;
+    // The keys that come next, and the values of these positions.
+    const auto soon_after = [&](std::uint32_t tile, std::uint32_t t) { return tile < last ? piece.keys[tile] : piece.values[t]; };
     std::uint32_t t = first;
     for (; t + kTiles <= last; t += kTiles) {
-        score_tiles<kType, kQueries, kTiles>(query, piece.keys + t, piece.head_dim, piece.scale, row + t * kTilePositions);
+        const std::byte* soon[kTiles][2];
+        for (std::uint32_t i = 0; i < kTiles; ++i) {
+            soon[i][0] = soon_after(t + i + kTiles, t + i);
+            soon[i][1] = piece.values[t + i];
+        }
+        score_tiles<kType, kQueries, kTiles>(query, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
     }
-    for (; t < last; ++t) score_tiles<kType, kQueries, 1>(query, piece.keys + t, piece.head_dim, piece.scale, row + t * kTilePositions);
+    for (; t < last; ++t) {
+        const std::byte* const soon[1][2] = {{soon_after(t + 1, t), piece.values[t]}};
+        score_tiles<kType, kQueries, 1>(query, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
+    }
 }
 
 // Turns a query's scores into weights e^(score - max); lanes of its first and last tile that it does not see become 0.

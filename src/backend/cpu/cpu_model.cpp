@@ -70,6 +70,7 @@ void CpuModel::prepare_ops() {
         if (op.kind == model::OpKind::kLinear) {
             std::vector<PackedMatrix> matrices;
             for (const model::WeightId id : op.weights) matrices.push_back(weights_.matrix(id));
+            prepared.next_part = std::make_unique<std::atomic<std::uint32_t>>(0);
             for (unsigned t = 0; t < n_threads; ++t) prepared.shares.push_back(share_of(matrices, t, n_threads));
         } else if (op.kind == model::OpKind::kExpertLinear) {
             std::vector<PackedMatrix> matrices;
@@ -115,6 +116,7 @@ void CpuModel::prepare_step(const Batch& batch) {
 
     std::vector<bool> planned(plans_.size(), false);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+        if (prepared_[i].next_part) prepared_[i].next_part->store(0, std::memory_order_relaxed);
         if (program_.ops[i].kind != model::OpKind::kAttention) continue;
         AttentionPlan& plan = plans_[prepared_[i].group];
         if (!planned[prepared_[i].group]) {

@@ -2,6 +2,7 @@
 // thread walks the whole list and does its share of each op, with a barrier between ops.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -52,7 +53,8 @@ class CpuModel final : public DeviceModel {
   private:
     // What an op needs that does not change from step to step.
     struct PreparedOp {
-        std::vector<std::vector<PanelRange>> shares;  // [n_threads][n_weights], of ops with matrices
+        std::vector<std::vector<PanelRange>> shares;            // [n_threads][n_weights], of ops with matrices
+        std::unique_ptr<std::atomic<std::uint32_t>> next_part;  // of a kLinear with many columns: what no thread has taken yet
         std::unique_ptr<AttentionProgress> attention;
         std::uint32_t group = 0;  // of an attention op: its cache group, and so its plan
     };
@@ -72,7 +74,9 @@ class CpuModel final : public DeviceModel {
     void run_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_rows(const model::Op& op, unsigned thread);
     void run_row(const model::Op& op, std::size_t row);
-    void run_linear(const model::Op& op, const PreparedOp& prepared, unsigned thread);
+    void run_softcap(const model::Op& op, unsigned thread);
+    void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
+    void run_panels(const model::Op& op, const std::vector<PanelRange>& panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_attention_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
 

@@ -11,6 +11,13 @@ namespace rafter::backend::cpu {
 using model::Op;
 using model::OpKind;
 
+namespace {
+
+constexpr std::uint32_t kManyColumns = 16;
+constexpr unsigned kPartsPerThread = 8;
+
+}  // namespace
+
 std::size_t CpuModel::rows_in_step(model::RowKind kind) const {
     switch (kind) {
         case model::RowKind::kTokens:
@@ -31,6 +38,8 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
             return run_experts(op, prepared, thread);
         case OpKind::kAttention:
             return run_attention_op(op, prepared, thread);
+        case OpKind::kSoftcap:
+            return run_softcap(op, thread);
         default:
             return run_rows(op, thread);
     }
@@ -38,7 +47,19 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
 
 // ---- matrices
 
-void CpuModel::run_linear(const Op& op, const PreparedOp& prepared, unsigned thread) {
+void CpuModel::run_panels(const Op& op, const std::vector<PanelRange>& panels, LinearTask& task) {
+    for (std::size_t i = 0; i < op.weights.size(); ++i) {
+        if (panels[i].first >= panels[i].last) continue;
+        task.weights = weights_.matrix(op.weights[i]);
+        task.output = places_[op.outputs[i]].floats(0);
+        task.output_stride = places_[op.outputs[i]].stride_floats();
+        task.first_panel = panels[i].first;
+        task.last_panel = panels[i].last;
+        linear_.run(task);
+    }
+}
+
+void CpuModel::run_linear(const Op& op, PreparedOp& prepared, unsigned thread) {
     const model::ValueId x = op.inputs.front();
     LinearTask task;
     task.encoding = value(x).encoding;
@@ -47,15 +68,17 @@ void CpuModel::run_linear(const Op& op, const PreparedOp& prepared, unsigned thr
     task.n_columns = static_cast<std::uint32_t>(rows_in_step(value(x).rows));
     task.scratch = threads_[thread].linear_scratch;
     if (task.n_columns == 0) return;
-    for (std::size_t i = 0; i < op.weights.size(); ++i) {
-        const PanelRange range = prepared.shares[thread][i];
-        if (range.first == range.last) continue;
-        task.weights = weights_.matrix(op.weights[i]);
-        task.output = places_[op.outputs[i]].floats(0);
-        task.output_stride = places_[op.outputs[i]].stride_floats();
-        task.first_panel = range.first;
-        task.last_panel = range.last;
-        linear_.run(task);
+    if (task.n_columns < kManyColumns) return run_panels(op, prepared.shares[thread], task);
+
+    // Bound by arithmetic, not by where the weights lie: parts are taken as threads come, so that one that lost its CPU for a while holds
+    // nobody up.
+    std::vector<PackedMatrix> matrices;
+    for (const model::WeightId id : op.weights) matrices.push_back(weights_.matrix(id));
+    const unsigned n_parts = pool_.n_threads() * kPartsPerThread;
+    for (;;) {
+        const std::uint32_t part = prepared.next_part->fetch_add(1, std::memory_order_relaxed);
+        if (part >= n_parts) return;
+        run_panels(op, share_of(matrices, part, n_parts), task);
     }
 }
 
@@ -145,6 +168,18 @@ void CpuModel::run_rows(const Op& op, unsigned thread) {
             continue;
         }
         for (const Op& part : op.parts) run_row(part, row);
+    }
+}
+
+// By columns: its rows are few and as long as the vocabulary.
+void CpuModel::run_softcap(const Op& op, unsigned thread) {
+    const std::size_t width = value(op.outputs[0]).width;
+    const auto boundary = [&](std::size_t t) { return t == pool_.n_threads() ? width : width * t / pool_.n_threads() / 16 * 16; };
+    const std::size_t begin = boundary(thread);
+    const std::size_t n = boundary(thread + std::size_t{1}) - begin;
+    const float cap = std::get<model::SoftcapOptions>(op.options).cap;
+    for (std::size_t row = 0; row < rows_in_step(value(op.outputs[0]).rows); ++row) {
+        rows_.softcap(places_[op.inputs[0]].floats(row) + begin, cap, n, places_[op.outputs[0]].floats(row) + begin);
     }
 }
 

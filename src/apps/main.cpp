@@ -78,6 +78,7 @@ int run_main(int argc, char** argv) {
 }  // namespace
 
 int report_error(std::string_view verb, const Error& error) {
+    if (error.kind == ErrorKind::kCancelled) return 0;
     fmt::print(stderr, "rafter {}: {}\n", verb, error.message);
     return error.kind == ErrorKind::kUsage ? kExitUsage : kExitFailed;
 }

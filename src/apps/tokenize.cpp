@@ -2,9 +2,7 @@
 #include "apps/tokenize.h"
 
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <iostream>
 #include <istream>
 #include <memory>
@@ -14,6 +12,8 @@
 #include <vector>
 
 #include "apps/cli.h"
+#include "apps/output.h"
+#include "apps/session.h"
 #include "base/quote.h"
 #include "files/gguf.h"
 #include "text/tokenizer.h"
@@ -108,21 +108,24 @@ Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std:
         }
     }
     out.flush();
-    // A reader that has gone, as `head` does, is no error.
-    if (!out && errno != EPIPE) return Error{fmt::format("standard output: {}", std::strerror(errno)), ErrorKind::kIo};
+    if (!out) return stdout_error();
     return {};
 }
 
 void add_tokenize(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<TokenizeOptions>();
     CLI::App* verb = app.add_subcommand("tokenize", "Turn text on standard input into token ids, or ids into text");
-    verb->add_option("MODEL", options->model, "A GGUF file; a vocabulary-only one is enough")->required();
+    const auto model = std::make_shared<std::string>();
+    verb->add_option("MODEL", *model, "A GGUF file, a folder with one or a model's name; a vocabulary-only file is enough")->required();
     verb->add_flag("--special", options->special, "Parse special tokens in the text; with --decode: show them");
     verb->add_flag("--bos", options->bos, "Start each text with the BOS token");
     verb->add_flag("--null", options->null, "Texts are parted by NUL bytes; print a line of ids for each");
     verb->add_flag("--decode", options->decode, "The other way: ids in, text out");
-    verb->callback([options, &cli] {
-        cli.action = [options] {
+    verb->callback([options, model, &cli] {
+        cli.action = [options, model, environment = cli.environment] {
+            const auto path = find_model(environment, *model);
+            if (!path) return report_error("tokenize", path.error());
+            options->model = *path;
             const Result<void> done = run_tokenize(*options, std::cin, std::cout);
             return done ? 0 : report_error("tokenize", done.error());
         };

@@ -93,7 +93,7 @@ class Tokenize(unittest.TestCase):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([RAFTER, "tokenize", self.model], input=b"abc", stdout=full, stderr=subprocess.PIPE)
         self.assertEqual(done.returncode, 1)
-        self.assertEqual(done.stderr, b"rafter tokenize: standard output: No space left on device\n")
+        self.assertEqual(done.stderr, b"rafter tokenize: standard output: cannot be written: No space left on device\n")
 
     def test_a_reader_that_has_gone_is_no_error(self):
         command = f"'{RAFTER}' tokenize --null '{self.model}'; echo $? >&2"

@@ -1,13 +1,17 @@
 // The rafter command line: reads the environment, finds the verb and runs it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <sstream>
 
 #include "apps/cli.h"
+#include "apps/output.h"
 #include "apps/suggest.h"
 #include "base/os_process.h"
+#include "base/quote.h"
 
 namespace rafter::apps {
 namespace {
@@ -36,13 +40,14 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, const std::st
     std::string message = error.what();
     const CLI::App* verb = &app;
     for (const CLI::App* chosen : app.get_subcommands()) verb = chosen;
-    if (verb == &app && !first_word.empty() && first_word[0] != '-') {
+    const bool has_word = !first_word.empty() && first_word[0] != '-';
+    if (verb == &app) {
         std::vector<std::string> verbs;
         for (const CLI::App* known : app.get_subcommands([](const CLI::App* a) { return !a->get_group().empty(); })) {
             verbs.push_back(known->get_name());
         }
-        message = fmt::format("no verb \"{}\"", first_word);
-        if (const auto close = closest(first_word, verbs)) message += fmt::format("; did you mean \"{}\"?", *close);
+        message = has_word ? fmt::format("no verb {}", quote(first_word)) : "expected a verb";
+        if (const auto close = closest(first_word, verbs); has_word && close) message += fmt::format("; did you mean \"{}\"?", *close);
         message += fmt::format(" (there are {})", fmt::join(verbs, ", "));
     }
     const std::string name = verb == &app ? "rafter" : "rafter " + verb->get_name();
@@ -59,6 +64,7 @@ int run_main(int argc, char** argv) {
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
     app.footer("Each verb has its own: rafter VERB --help");
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     add_run(app, cli);
     add_eval(app, cli);
     add_info(app, cli);
@@ -68,7 +74,10 @@ int run_main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& asked) {  // --help, --version
-        return app.exit(asked);
+        std::ostringstream text;
+        app.exit(asked, text, text);
+        const Result<void> written = write_stdout(text.str());
+        return written ? 0 : report_error("--help", written.error());
     } catch (const CLI::ParseError& error) {
         return usage_error(app, error, argc > 1 ? argv[1] : "");
     }

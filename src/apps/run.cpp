@@ -103,15 +103,13 @@ ordered_json result_json(const std::vector<engine::TokenId>& prompt, const Gener
     return result;
 }
 
-// Whether the prompt is a chat message; fails where that cannot be.
+// Whether the prompt is a chat message.
 Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opened) {
-    const bool wanted = options.chat || !options.prompt;
-    if (wanted && !opened.chat_template) {
-        return bad_input("{}: the model has no chat template{}", opened.file.name(),
-                         options.prompt ? "; use --raw" : ": give a prompt with -p");
-    }
-    const bool chat = wanted || (!options.raw && opened.has_own_template);
+    const bool chat = options.chat || !options.prompt || (!options.raw && opened.has_own_template);
     if (!options.system.empty() && !chat) return Error{"--system: only a chat has a system message (--chat)", ErrorKind::kUsage};
+    if (chat && !opened.has_own_template) {
+        fmt::print(stderr, "rafter run: the model file has no chat template; taken: {}\n", opened.chat_template.name());
+    }
     return chat;
 }
 

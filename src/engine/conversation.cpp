@@ -20,16 +20,9 @@ std::string valid_utf8(std::string_view text) {
 }  // namespace
 
 Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages) {
-    RAFTER_CHECK(opened.chat_template.has_value(), "{} has no chat template", opened.file.name());
-    const text::Tokenizer& tokenizer = *opened.tokenizer;
-    const auto text_of = [&](std::optional<TokenId> token) {
-        return token ? valid_utf8(tokenizer.piece(*token, text::SpecialTokens::kParse)) : std::string();
-    };
     text::ChatTemplateInput input;
     input.messages = messages;
-    input.variables["bos_token"] = text_of(tokenizer.special().bos);
-    input.variables["eos_token"] = text_of(tokenizer.special().eos);
-    return opened.chat_template->render(input);
+    return opened.chat_template.render(input);
 }
 
 Conversation::Conversation(const OpenedModel& opened, std::string system) : opened_(opened) { set_system(std::move(system)); }
@@ -66,13 +59,21 @@ Result<std::vector<TokenId>> Conversation::ask(std::string_view text) {
 
 void Conversation::answered(const std::vector<TokenId>& tokens, std::string_view text) {
     messages_.push_back({{"role", "assistant"}, {"content", std::string(text)}});
+    const text::Tokenizer& tokenizer = *opened_.tokenizer;
+    // The template writes the end of the turn itself.
+    const auto& ends = tokenizer.special().end_of_generation;
+    std::vector<TokenId> said;
+    std::string said_text;
+    for (const TokenId token : tokens) {
+        if (std::find(ends.begin(), ends.end(), token) != ends.end()) continue;
+        said.push_back(token);
+        said_text += tokenizer.piece(token, text::SpecialTokens::kAsText);
+    }
+    // A stop string was cut off, or a character was broken: then the tokens say something else than the message.
+    if (said_text != text) said = tokenizer.encode(text, text::SpecialTokens::kAsText);
     answered_ = asked_;
     answered_.text += text;
-    // The template writes the end of the turn itself.
-    const auto& ends = opened_.tokenizer->special().end_of_generation;
-    for (const TokenId token : tokens) {
-        if (std::find(ends.begin(), ends.end(), token) == ends.end()) answered_.tokens.push_back(token);
-    }
+    answered_.tokens.insert(answered_.tokens.end(), said.begin(), said.end());
 }
 
 void Conversation::retract() {

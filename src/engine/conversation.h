@@ -12,7 +12,7 @@ namespace rafter::engine {
 
 class Conversation {
   public:
-    // opened outlives this and must have a chat template. system: "" for none.
+    // opened outlives this. system: "" for none.
     Conversation(const OpenedModel& opened, std::string system);
 
     // Adds what the user says and gives the prompt for the answer. Invalid UTF-8 becomes U+FFFD. When this fails, nothing was added.

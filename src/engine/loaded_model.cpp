@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/os_memory.h"
-#include "engine/known_templates.h"
 #include "model/model_file.h"
 
 namespace rafter::engine {
@@ -14,20 +13,11 @@ constexpr std::uint32_t kDefaultContext = 4096;
 constexpr std::uint32_t kBlockSize = 16;
 constexpr std::uint32_t kStepTokens = 512;
 
-Result<std::optional<text::ChatTemplate>> template_of(const files::GgufFile& file, const text::Tokenizer& tokenizer, bool& is_own) {
-    RAFTER_TRY(const auto own, file.metadata().find_string("tokenizer.chat_template"));
-    is_own = own.has_value() && !own->empty();
-    const std::optional<std::string_view> source = is_own ? own : known_template(tokenizer);
-    if (!source) return std::optional<text::ChatTemplate>();
-    RAFTER_TRY(auto parsed, text::ChatTemplate::parse(std::string(*source), "tokenizer.chat_template"));
-    return std::optional(std::move(parsed));
-}
-
 Result<OpenedModel> open_parts(files::GgufFile file) {
     RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
     RAFTER_TRY(auto config, model::read_config(file, {}));
-    bool is_own = false;
-    RAFTER_TRY(auto chat_template, template_of(file, *tokenizer, is_own));
+    RAFTER_TRY(auto chat_template, text::ChatTemplate::load(file.metadata()));
+    const bool is_own = file.metadata().has("tokenizer.chat_template");
     return OpenedModel{.file = std::move(file),
                        .tokenizer = std::move(tokenizer),
                        .config = std::move(config),

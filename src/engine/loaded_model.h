@@ -22,9 +22,9 @@ namespace rafter::engine {
 struct OpenedModel {
     files::GgufFile file;
     std::unique_ptr<text::Tokenizer> tokenizer;
-    model::ModelConfig config;                        // for the context that it was trained for
-    std::optional<text::ChatTemplate> chat_template;  // the file's, or its family's known one
-    bool has_own_template = false;                    // the file's
+    model::ModelConfig config;         // for the context that it was trained for
+    text::ChatTemplate chat_template;  // the file's, or a known one that fits
+    bool has_own_template = false;     // the file's
 };
 [[nodiscard]] Result<OpenedModel> open_model(const std::filesystem::path& path);
 

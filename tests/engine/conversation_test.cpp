@@ -1,0 +1,107 @@
+// Prompts of a growing chat: each begins with the tokens of the one before and its answer, whatever the tokenizer would make of them now.
+#include "engine/conversation.h"
+
+#include <gtest/gtest.h>
+
+#include "files/gguf.h"
+#include "tests/support/tiny_model.h"
+
+namespace rafter::engine {
+namespace {
+
+// The tiny model's tokenizer and ChatML template, or another template.
+struct Rig {
+    explicit Rig(std::string_view source = {}) : bytes(model::tiny_gguf({})) {
+        auto file = files::GgufFile::parse(bytes, "tiny").value();
+        auto tokenizer = text::Tokenizer::load(file.metadata()).value();
+        const auto own = file.metadata().get_string("tokenizer.chat_template").value();
+        auto chat_template = text::ChatTemplate::parse(std::string(source.empty() ? own : source), "test").value();
+        opened.emplace(OpenedModel{.file = std::move(file),
+                                   .tokenizer = std::move(tokenizer),
+                                   .config = {},
+                                   .chat_template = std::move(chat_template),
+                                   .has_own_template = true});
+    }
+    [[nodiscard]] std::vector<TokenId> encode(std::string_view text) const {
+        return opened->tokenizer->encode(text, text::SpecialTokens::kParse);
+    }
+    std::vector<std::byte> bytes;
+    std::optional<OpenedModel> opened;
+};
+
+bool starts_with(const std::vector<TokenId>& tokens, const std::vector<TokenId>& start) {
+    return tokens.size() >= start.size() && std::equal(start.begin(), start.end(), tokens.begin());
+}
+
+std::vector<TokenId> joined(std::vector<TokenId> a, const std::vector<TokenId>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+TEST(Conversation, WritesTheTemplatesPrompt) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "be brief");
+    EXPECT_EQ(chat.ask("hello").value(),
+              rig.encode("<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"));
+}
+
+TEST(Conversation, KeepsTheTokensThatTheModelWroteEvenIfTheTokenizerWouldNot) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "");
+    const auto first = chat.ask("hello").value();
+    const auto the = joined(joined(rig.encode("t"), rig.encode("h")), rig.encode("e"));  // "the", but not as the tokenizer cuts it
+    ASSERT_NE(the, rig.encode("the"));
+    auto answer = the;
+    answer.push_back(rig.opened->tokenizer->special().end_of_generation.front());
+    chat.answered(answer, "the");
+    const auto second = chat.ask("more").value();
+    EXPECT_EQ(second, joined(joined(first, the), rig.encode("<|im_end|>\n<|im_start|>user\nmore<|im_end|>\n<|im_start|>assistant\n")));
+}
+
+TEST(Conversation, TakesTheMessagesTextWhereAStopStringWasCutOff) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "");
+    const auto first = chat.ask("hello").value();
+    chat.answered(rig.encode("one STOP"), "one ");
+    const auto second = chat.ask("more").value();
+    EXPECT_TRUE(starts_with(second, joined(joined(first, rig.encode("one ")), rig.encode("<|im_end|>"))));
+}
+
+TEST(Conversation, FollowsATemplateThatRewritesThePast) {
+    const Rig rig("{% for m in messages %}{{ loop.length }}{{ m.content }};{% endfor %}");
+    Conversation chat(*rig.opened, "");
+    EXPECT_EQ(chat.ask("a").value(), rig.encode("1a;"));
+    chat.answered(rig.encode("b"), "b");
+    EXPECT_EQ(chat.ask("c").value(), rig.encode("3a;3b;3c;"));
+}
+
+TEST(Conversation, AFailedQuestionIsAsIfNeverAsked) {
+    const Rig rig("{% for m in messages %}{% if 'bad' in m.content %}{{ raise_exception('no') }}{% endif %}{{ m.content }};{% endfor %}");
+    Conversation chat(*rig.opened, "");
+    ASSERT_TRUE(chat.ask("a").has_value());
+    chat.answered(rig.encode("b"), "b");
+    EXPECT_FALSE(chat.ask("bad").has_value());
+    ASSERT_TRUE(chat.ask("other").has_value());
+    chat.retract();
+    EXPECT_EQ(chat.ask("c").value(), rig.encode("a;b;c;"));
+}
+
+TEST(Conversation, ResetForgetsAllButTheSystemMessage) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "sys");
+    const auto first = chat.ask("hello").value();
+    chat.answered({}, "");
+    chat.reset();
+    EXPECT_EQ(chat.ask("hello").value(), first);
+    chat.set_system("");
+    EXPECT_EQ(chat.ask("hello").value(), rig.encode("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"));
+}
+
+TEST(Conversation, InvalidUtf8BecomesReplacementCharacters) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "");
+    EXPECT_EQ(chat.ask("\xFF!").value(), rig.encode("<|im_start|>user\n\xEF\xBF\xBD!<|im_end|>\n<|im_start|>assistant\n"));
+}
+
+}  // namespace
+}  // namespace rafter::engine

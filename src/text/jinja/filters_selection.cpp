@@ -54,7 +54,9 @@ struct Action {
     std::optional<AttributePath> path;
 
     Result<Value> run(Runtime& runtime, const Value& item) const {
-        return call == nullptr ? Result<Value>(item) : call(runtime, item, arguments);
+        if (call == nullptr) return item;
+        RAFTER_TRY_VOID(runtime.spend(text_cost(item)));
+        return call(runtime, item, arguments);
     }
 };
 

@@ -86,8 +86,7 @@ Result<Value> join(Runtime& runtime, const Value& value, Call call) {
         if (!item) return runtime.string(std::move(out));
         RAFTER_TRY(const Value found, path.get(runtime, *item));
         RAFTER_TRY(const std::string text, to_text(runtime, found));
-        RAFTER_TRY_VOID(runtime.spend(text.size() / kBytesPerStep));
-        if (!runtime.heap().has_room_for(out.size() + separator.size() + text.size())) RAFTER_TRY_VOID(runtime.reserve(out.size() * 2));
+        RAFTER_TRY_VOID(runtime.grow(out, separator.size() + text.size()));
         if (!is_first) out += separator;
         out += text;
     }

@@ -206,7 +206,7 @@ Result<Value> urlencode(Runtime& runtime, const Value& value, Call call) {
         if (pair.size() != 2) return bad_input("urlencode: expected pairs, found {} items", pair.size());
         RAFTER_TRY(const std::string key, to_text(runtime, pair[0]));
         RAFTER_TRY(const std::string text, to_text(runtime, pair[1]));
-        RAFTER_TRY_VOID(runtime.reserve(out.size() + 3 * (key.size() + text.size())));
+        RAFTER_TRY_VOID(runtime.grow(out, 3 * (key.size() + text.size())));
         if (&item != items.data()) out += '&';
         out += quote_url(key, UrlPart::kQuery) + "=" + quote_url(text, UrlPart::kQuery);
     }

@@ -68,7 +68,7 @@ class PercentFormatter {
                 continue;
             }
             RAFTER_TRY(const std::string text, conversion());
-            RAFTER_TRY_VOID(runtime_.reserve(out.size() + text.size()));
+            RAFTER_TRY_VOID(runtime_.grow(out, text.size()));
             out += text;
         }
         const bool unused = values_.is(Type::kTuple) ? n_used_ < items_of(values_).size() : n_used_ == 0;
@@ -331,7 +331,7 @@ class BraceFormatter {
                 if (format[end] == '}') --open;
             }
             RAFTER_TRY(const std::string text, field(format.substr(0, end - 1), depth));
-            RAFTER_TRY_VOID(runtime_.reserve(out.size() + text.size()));
+            RAFTER_TRY_VOID(runtime_.grow(out, text.size()));
             out += text;
             format.remove_prefix(end);
         }

@@ -61,6 +61,7 @@ Result<Value> Interpreter::call(const Value& callee, const Arguments& arguments)
         case Type::kFunction:
             return callee.as<FunctionObject>().call(runtime_, arguments);
         case Type::kMethod:
+            RAFTER_TRY_VOID(runtime_.spend(text_cost(callee.as<MethodObject>().self)));
             return callee.as<MethodObject>().call(runtime_, callee.as<MethodObject>().self, arguments);
         case Type::kMacro:
             return call_macro(callee.as<MacroObject>(), arguments);

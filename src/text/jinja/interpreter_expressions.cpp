@@ -111,7 +111,7 @@ Result<Value> Interpreter::evaluate_concat(const Expression& node, Frame& frame)
     std::string text;
     for (const Value& part : parts) {
         RAFTER_TRY(const std::string part_text, to_text(runtime_, part));
-        RAFTER_TRY_VOID(runtime_.reserve(text.size() + part_text.size()));
+        RAFTER_TRY_VOID(runtime_.grow(text, part_text.size()));
         text += part_text;
     }
     return runtime_.string(std::move(text));
@@ -160,6 +160,7 @@ Result<Value> Interpreter::evaluate_filter(const Expression& node, Frame& frame)
     }
     RAFTER_TRY(const Arguments arguments, evaluate_arguments(node.arguments, frame));
     if (node.function == nullptr) return bad_input("no filter named '{}'", node.name);
+    RAFTER_TRY_VOID(runtime_.spend(text_cost(input)));
     return node.function(runtime_, input, arguments);
 }
 
@@ -167,6 +168,7 @@ Result<Value> Interpreter::evaluate_test(const Expression& node, Frame& frame) {
     RAFTER_TRY(const Value subject, evaluate(*node.children[0], frame));
     RAFTER_TRY(const Arguments arguments, evaluate_arguments(node.arguments, frame));
     if (node.function == nullptr) return bad_input("no test named '{}'", node.name);
+    RAFTER_TRY_VOID(runtime_.spend(text_cost(subject)));
     return node.function(runtime_, subject, arguments);
 }
 

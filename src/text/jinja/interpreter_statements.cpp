@@ -1,9 +1,9 @@
 // Statements and the frames that they make.
 #include <utility>
 
+#include "text/jinja/error_text.h"
 #include "text/jinja/filters.h"
 #include "text/jinja/interpreter.h"
-#include "text/jinja/lexer.h"
 #include "text/jinja/loop.h"
 #include "text/jinja/print.h"
 

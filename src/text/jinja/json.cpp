@@ -130,7 +130,12 @@ class JsonWriter {
 
     void quoted(std::string_view text) {
         out_ += '"';
+        const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F && c != '\\' && c != '"'; };
         for (std::size_t at = 0; at < text.size();) {
+            const auto* const plain_end = std::find_if_not(text.begin() + at, text.end(), is_plain);
+            out_.append(text.begin() + at, plain_end);
+            at = static_cast<std::size_t>(plain_end - text.begin());
+            if (at == text.size()) break;
             const CodePoint c = code_point_at(text, at);
             escaped(c.value, text.substr(at, c.size_bytes));
             at += c.size_bytes;

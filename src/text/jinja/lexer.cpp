@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "text/jinja/error_text.h"
 #include "text/jinja/string_literal.h"
 #include "text/jinja/unicode.h"
 
@@ -358,10 +359,6 @@ std::string normalized(std::string_view source) {
 Result<std::vector<Token>> tokenize(std::string_view source, std::string_view template_name) {
     const std::string text = normalized(source);
     return Lexer(text, template_name).run();
-}
-
-Error located(const Error& error, std::string_view template_name, Position at) {
-    return error.within(fmt::format("{}, line {}, column {}", template_name, at.line, at.column));
 }
 
 }  // namespace rafter::text::jinja

@@ -36,7 +36,4 @@ struct Token {
 // `source` must be valid UTF-8. The last token is kEnd.
 [[nodiscard]] Result<std::vector<Token>> tokenize(std::string_view source, std::string_view template_name);
 
-// "chat template 'x', line 3, column 7: message"
-[[nodiscard]] Error located(const Error& error, std::string_view template_name, Position at);
-
 }  // namespace rafter::text::jinja

@@ -37,7 +37,8 @@ Result<std::string> padded(Runtime& runtime, std::string prefix, std::string bod
     const std::size_t n_points = count_code_points(prefix) + count_code_points(body);
     if (spec.width <= static_cast<std::int64_t>(n_points)) return prefix + body;
     const auto n_fill = static_cast<std::size_t>(spec.width) - n_points;
-    if (n_fill > std::size_t{1} << 40) return bad_input("width {} is too large", spec.width);
+    // Once alone, for the product may overflow.
+    RAFTER_TRY_VOID(runtime.reserve(n_fill));
     RAFTER_TRY_VOID(runtime.reserve(n_fill * spec.fill.size()));
     const auto fill = [&](std::size_t n) {
         std::string out;

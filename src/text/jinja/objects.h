@@ -133,6 +133,11 @@ struct SliceObject : Object {
 [[nodiscard]] bool is_hashable(const Value& value);
 
 [[nodiscard]] inline std::string_view text_of(const Value& string) { return string.as<StringObject>().text; }
+inline constexpr std::size_t kBytesPerStep = 64;
+// Steps that whatever works on a string is charged for looking at all of it; 0 for other values.
+[[nodiscard]] inline std::uint64_t text_cost(const Value& value) {
+    return value.is(Type::kString) ? text_of(value).size() / kBytesPerStep : 0;
+}
 [[nodiscard]] inline bool is_markup(const Value& value) { return value.is(Type::kString) && value.as<StringObject>().markup; }
 [[nodiscard]] inline const std::vector<Value>& items_of(const Value& sequence) { return sequence.as<SequenceObject>().items; }
 [[nodiscard]] std::size_t n_code_points(const Value& string);
@@ -141,7 +146,6 @@ struct SliceObject : Object {
 // Steps to look at all of the value, saturating: a list can hold itself indirectly very many times over.
 [[nodiscard]] std::uint64_t weight_of(const Value& value);
 [[nodiscard]] inline std::uint64_t add_weights(std::uint64_t a, std::uint64_t b) { return a + b < a ? ~std::uint64_t{0} : a + b; }
-inline constexpr std::size_t kBytesPerStep = 64;
 
 // Python's name of the type: "str", "NoneType", "dict_items".
 [[nodiscard]] std::string_view type_name(const Value& value);

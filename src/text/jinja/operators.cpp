@@ -125,11 +125,10 @@ Result<Value> repeat(Runtime& runtime, const Value& value, Int count) {
     const bool is_text = value.is(Type::kString);
     const std::size_t unit_bytes = is_text ? text_of(value).size() : items_of(value).size() * sizeof(Value);
     if (count <= 0 || unit_bytes == 0) count = count <= 0 ? 0 : 1;
-    // Far beyond any budget, yet no overflow in the product.
-    const auto n = static_cast<std::size_t>(std::min<Int>(count, Int{1} << 40));
-    if (n > 1)
-        RAFTER_TRY_VOID(
-            runtime.reserve(unit_bytes > (std::size_t{1} << 22) ? unit_bytes * std::min<std::size_t>(n, 1U << 20) : unit_bytes * n));
+    const Int far_beyond_any_budget = Int{1} << 62;
+    const Int size_bytes = std::min(count, far_beyond_any_budget) * static_cast<Int>(unit_bytes);
+    RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::min(size_bytes, far_beyond_any_budget))));
+    const auto n = static_cast<std::size_t>(count);
     if (is_text) {
         std::string text;
         text.reserve(unit_bytes * n);

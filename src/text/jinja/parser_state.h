@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "text/jinja/ast.h"
+#include "text/jinja/error_text.h"
 #include "text/jinja/lexer.h"
 
 namespace rafter::text::jinja {

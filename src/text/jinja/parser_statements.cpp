@@ -356,7 +356,9 @@ Result<Target> Parser::target(NamespaceTargets namespaces, std::string_view end_
     return only;
 }
 
-Result<std::unique_ptr<Template>> parse_template(std::string source, std::string_view name) {
+namespace {
+
+Result<std::unique_ptr<Template>> parse(std::string source, std::string_view name) {
     if (source.size() > kMaxTemplateBytes)
         return bad_input("{}: expected at most {} bytes, found {}", name, kMaxTemplateBytes, source.size());
     const std::size_t valid = valid_utf8_prefix(source);
@@ -367,6 +369,14 @@ Result<std::unique_ptr<Template>> parse_template(std::string source, std::string
     RAFTER_TRY(std::vector<Token> tokens, tokenize(parsed->source, parsed->name));
     RAFTER_TRY(parsed->body, Parser(*parsed, std::move(tokens)).statements({}));
     RAFTER_TRY_VOID(resolve_scopes(*parsed));
+    return parsed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Template>> parse_template(std::string source, std::string_view name) {
+    auto parsed = parse(std::move(source), name);
+    if (!parsed) return one_line(parsed.error());
     return parsed;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -55,7 +56,7 @@ class Printer {
                 out_ += float_repr(value.as_real());
                 return {};
             case Type::kString:
-                out_ += is_markup(value) ? fmt::format("Markup({})", string_repr(text_of(value))) : string_repr(text_of(value));
+                string(value);
                 return {};
             case Type::kList:
                 return sequence("[", value, "]");
@@ -98,6 +99,12 @@ class Printer {
                 out_ += fmt::format("<{} object>", type_name(value));
                 return {};
         }
+    }
+
+    void string(const Value& value) {
+        std::string_view text = text_of(value);
+        if (runtime_ == nullptr) text = text.substr(0, byte_offset(text, kShortReprBytes));
+        out_ += is_markup(value) ? fmt::format("Markup({})", string_repr(text)) : string_repr(text);
     }
 
     static std::string macro_name(const MacroObject& macro) {
@@ -227,7 +234,12 @@ std::string string_repr(std::string_view text) {
     const bool double_quoted = text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
     const char quote = double_quoted ? '"' : '\'';
     std::string out(1, quote);
+    const auto is_plain = [quote](char c) { return c >= 0x20 && c < 0x7F && c != '\\' && c != quote; };
     for (std::size_t at = 0; at < text.size();) {
+        const auto* const plain_end = std::find_if_not(text.begin() + at, text.end(), is_plain);
+        out.append(text.begin() + at, plain_end);
+        at = static_cast<std::size_t>(plain_end - text.begin());
+        if (at == text.size()) break;
         const CodePoint c = code_point_at(text, at);
         if (c.value == '\\' || c.value == static_cast<char32_t>(quote)) {
             out += '\\';

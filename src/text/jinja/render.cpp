@@ -6,6 +6,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "text/jinja/error_text.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/unicode.h"
 
@@ -63,10 +64,13 @@ Result<std::string> render(const Template& parsed, const Variables& variables, c
     std::unordered_map<std::string, Value> values;
     for (const auto& [name, json] : variables) {
         auto value = to_value(runtime, *json, 0);
-        if (!value) return value.error().within(name).within(parsed.name);
+        if (!value) return one_line(value.error().within(name).within(parsed.name));
         values[std::string(name)] = *std::move(value);
     }
-    return Interpreter(parsed, runtime, values).run();
+    runtime.allow_for_input();
+    auto text = Interpreter(parsed, runtime, values).run();
+    if (!text) return one_line(text.error());
+    return text;
 }
 
 }  // namespace rafter::text::jinja

@@ -42,6 +42,19 @@ Result<void> Runtime::reserve(std::size_t size_bytes) {
     return spend(size_bytes / kBytesPerStep);
 }
 
+Result<void> Runtime::grow(const std::string& text, std::size_t more_bytes) {
+    if (!heap_.has_room_for(text.size() + more_bytes)) return bad_input("needs more than {} bytes of memory", limits_.max_live_bytes);
+    return spend(1 + more_bytes / kBytesPerStep);
+}
+
+void Runtime::allow_for_input() {
+    constexpr std::size_t kTimesInput = 8;
+    const std::size_t input_bytes = heap_.live_bytes();
+    limits_.max_live_bytes += kTimesInput * input_bytes;
+    limits_.max_output_bytes += kTimesInput * input_bytes;
+    heap_.set_limit(limits_.max_live_bytes);
+}
+
 template <typename T>
 Value Runtime::make(Type type, T object, std::size_t payload_bytes) {
     object.type = type;

@@ -19,10 +19,10 @@ namespace rafter::text::jinja {
 // A template comes with a model file, so it is as untrusted as the rest of the file. A chat of 1000 messages takes some 10^5 steps.
 struct Limits {
     std::uint64_t max_steps = 100'000'000;  // an evaluated expression, an item walked over, 64 bytes of text made: one step each
-    std::size_t max_live_bytes = std::size_t{512} << 20;    // of all values alive at once
-    std::size_t max_output_bytes = std::size_t{128} << 20;  // of the rendered text
-    std::uint32_t max_depth = 800;                          // nested evaluations: bounds the stack
-    std::uint32_t max_value_depth = 200;                    // containers in containers: bounds recursion over values
+    std::size_t max_live_bytes = std::size_t{128} << 20;   // of all values alive at once, and 8 times the input
+    std::size_t max_output_bytes = std::size_t{32} << 20;  // of the rendered text, and 8 times the input
+    std::uint32_t max_depth = 800;                         // nested evaluations: bounds the stack
+    std::uint32_t max_value_depth = 200;                   // containers in containers: bounds recursion over values
 };
 
 // As jinja2's sandbox has it.
@@ -49,6 +49,10 @@ class Runtime {
     }
     // To be asked before making something of that size: fails when it does not fit, and spends the steps of making it.
     [[nodiscard]] Result<void> reserve(std::size_t size_bytes);
+    // The same for a text that grows piece by piece: so many bytes are to join those it has.
+    [[nodiscard]] Result<void> grow(const std::string& text, std::size_t more_bytes);
+    // The render's input does not count against what the template may use, and a long input may need more.
+    void allow_for_input();
 
     [[nodiscard]] Value string(std::string text);
     [[nodiscard]] Value markup(std::string text);

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "text/jinja/lexer.h"
+#include "text/jinja/error_text.h"
 
 namespace rafter::text::jinja {
 

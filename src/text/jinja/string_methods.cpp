@@ -315,7 +315,7 @@ Result<Value> join(Runtime& runtime, const Value& self, Call call) {
             out += is_markup(item) ? text : escape_html(text);
         } else {
             if (!item.is(Type::kString)) return bad_input("str.join: item {}: expected a string, found {}", i, type_name(item));
-            RAFTER_TRY_VOID(runtime.reserve(out.size() + text_of(self).size() + text_of(item).size()));
+            RAFTER_TRY_VOID(runtime.grow(out, text_of(self).size() + text_of(item).size()));
             if (i > 0) out += text_of(self);
             out += text_of(item);
         }
@@ -361,7 +361,7 @@ Result<Value> expandtabs(Runtime& runtime, const Value& self, Call call) {
         const CodePoint c = code_point_at(text, at);
         if (c.value == '\t') {
             const std::int64_t n_blanks = tab_size > 0 ? tab_size - column % tab_size : 0;
-            RAFTER_TRY_VOID(runtime.reserve(out.size() + static_cast<std::size_t>(n_blanks)));
+            RAFTER_TRY_VOID(runtime.grow(out, static_cast<std::size_t>(n_blanks)));
             out.append(static_cast<std::size_t>(n_blanks), ' ');
             column += n_blanks;
         } else {

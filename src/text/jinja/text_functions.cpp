@@ -91,7 +91,8 @@ Result<std::string> center_text(Runtime& runtime, std::string_view text, std::in
     const auto size = static_cast<std::int64_t>(count_code_points(text));
     if (width <= size) return std::string(text);
     const std::int64_t n_fill = width - size;
-    if (n_fill > std::int64_t{1} << 40) return bad_input("width {} is too large", width);
+    // Once alone, for the product may overflow.
+    RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(n_fill)));
     RAFTER_TRY_VOID(runtime.reserve(text.size() + static_cast<std::size_t>(n_fill) * fill.size()));
     // An odd blank goes left when the width is odd.
     const std::int64_t left = n_fill / 2 + (n_fill & width & 1);

@@ -165,6 +165,7 @@ class Heap {
     // For what lives as long as the render.
     void charge(std::size_t size_bytes) { live_bytes_ += size_bytes; }
     void release(std::size_t size_bytes) { live_bytes_ -= size_bytes; }
+    void set_limit(std::size_t limit_bytes) { limit_bytes_ = limit_bytes; }
     [[nodiscard]] std::size_t live_bytes() const { return live_bytes_; }
     // Whether that much more still fits. Objects are made without asking, so growth that can be large must ask first.
     [[nodiscard]] bool has_room_for(std::size_t size_bytes) const {

@@ -71,6 +71,7 @@ int run_main(int argc, char** argv) {
     add_models(app, cli);
     add_tokenize(app, cli);
     add_template(app, cli);
+    add_completion(app, cli);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& asked) {  // --help, --version

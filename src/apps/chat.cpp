@@ -83,7 +83,7 @@ class Chat {
             say("{}",
                 start == std::string::npos ? "No system message; a new conversation." : "The system message is set; a new conversation.");
         } else if (command == "/stats") {
-            say("{}", summary_line(total_, bandwidth()));
+            say("{}", summary_line(total_, roof()));
             const std::size_t context = session_.engine().options().context;
             say("context {} of {} tokens used", report::grouped(n_context_used_), report::grouped(context));
         } else if (command == "/help") {
@@ -123,9 +123,9 @@ class Chat {
         return {};
     }
 
-    std::optional<double> bandwidth() {
+    std::optional<MemoryRoof> roof() {
         if (total_.n_decoded == 0) return std::nullopt;
-        return machine_bandwidth(environment_, session_, total_.bytes_per_token());
+        return memory_roof(environment_, session_, total_.bytes_per_token());
     }
 
     const Environment& environment_;

@@ -51,7 +51,7 @@ Result<Generation> generate(Session& session, engine::Request request, const std
     return generation;
 }
 
-std::string summary_line(const GenerationCost& cost, std::optional<double> bandwidth) {
+std::string summary_line(const GenerationCost& cost, const std::optional<MemoryRoof>& roof) {
     using namespace report;
     std::string line = fmt::format("prompt {} tokens", grouped(cost.n_prompt));
     if (cost.n_reused > 0) line += fmt::format(" ({} from cache)", grouped(cost.n_reused));
@@ -59,8 +59,7 @@ std::string summary_line(const GenerationCost& cost, std::optional<double> bandw
     if (cost.n_decoded == 0) return line;
     line += fmt::format(", {} tok/s · read {} of weights and KV", rate(cost.decode_tokens_per_second()),
                         bytes_per_second(cost.bytes_per_second()));
-    if (bandwidth)
-        line += fmt::format(", {:.0f}% of {} measured", 100 * cost.bytes_per_second() / *bandwidth, bytes_per_second(*bandwidth));
+    if (roof) line += ", " + beside_roof(cost.bytes_per_second(), *roof);
     return line;
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string_view>
 
+#include "apps/memory_roof.h"
 #include "apps/session.h"
 #include "base/os_terminal.h"
 
@@ -38,11 +39,7 @@ struct Generation {
 [[nodiscard]] Result<Generation> generate(Session& session, engine::Request request,
                                           const std::function<Result<void>(std::string_view)>& on_text, InterruptFlag& interrupt);
 
-// This machine's read bandwidth with this session's threads and a working set like its model's, in bytes a second; measured at most once an
-// hour and kept in the cache folder. None when it cannot be measured.
-[[nodiscard]] std::optional<double> machine_bandwidth(const Environment& environment, Session& session, double bytes_per_token);
-
-// "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured"
-[[nodiscard]] std::string summary_line(const GenerationCost& cost, std::optional<double> bandwidth);
+// "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured (memory)"
+[[nodiscard]] std::string summary_line(const GenerationCost& cost, const std::optional<MemoryRoof>& roof);
 
 }  // namespace rafter::apps

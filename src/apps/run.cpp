@@ -76,7 +76,7 @@ ordered_json logprobs_json(const engine::GeneratedToken& token) {
 }
 
 ordered_json result_json(const std::vector<engine::TokenId>& prompt, const Generation& generation, const RunOptions& options,
-                         const engine::SamplingOptions& sampling, double load_seconds, std::optional<double> bandwidth) {
+                         const engine::SamplingOptions& sampling, double load_seconds, const std::optional<MemoryRoof>& roof) {
     ordered_json result;
     result["prompt_tokens"] = prompt;
     result["tokens"] = ordered_json::array();
@@ -97,9 +97,12 @@ ordered_json result_json(const std::vector<engine::TokenId>& prompt, const Gener
         {"decode_tokens_per_second", cost.decode_tokens_per_second()},
         {"bytes_per_token", cost.bytes_per_token()},
         {"read_bytes_per_s", cost.bytes_per_second()},
-        {"bandwidth_bytes_per_s", bandwidth ? ordered_json(*bandwidth) : ordered_json()},
-        {"roof_fraction", bandwidth ? ordered_json(cost.bytes_per_second() / *bandwidth) : ordered_json()},
+        {"bandwidth_bytes_per_s", roof ? ordered_json(roof->bytes_per_s) : ordered_json()},
+        {"bandwidth_level", roof ? ordered_json(roof->level) : ordered_json()},
+        {"roof_fraction", roof ? ordered_json(cost.bytes_per_second() / roof->bytes_per_s) : ordered_json()},
     };
+    const auto error = roof ? above_roof(cost.bytes_per_second(), *roof) : std::nullopt;
+    if (error) result["timings"]["measuring_error"] = *error;
     return result;
 }
 
@@ -125,16 +128,16 @@ Result<int> answer_once(const RunOptions& options, const Environment& environmen
     const auto on_text = [&](std::string_view text) { return options.json ? Result<void>() : write_stdout(text); };
     RAFTER_TRY(const Generation generation, generate(session, std::move(request), on_text, interrupt));
 
-    std::optional<double> bandwidth;
-    if (generation.cost.n_decoded > 0) bandwidth = machine_bandwidth(environment, session, generation.cost.bytes_per_token());
+    std::optional<MemoryRoof> roof;
+    if (generation.cost.n_decoded > 0) roof = memory_roof(environment, session, generation.cost.bytes_per_token());
     if (options.json) {
-        const ordered_json result = result_json(prompt, generation, options, sampling, session.load_seconds(), bandwidth);
+        const ordered_json result = result_json(prompt, generation, options, sampling, session.load_seconds(), roof);
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
         // A line end only where a person reads: in a pipe the text stays as the model wrote it.
         RAFTER_TRY_VOID(write_stdout(is_terminal(stdout) ? "\n" : ""));
         fmt::print(stderr, "{}{}\n", is_terminal(stdout) || !terminal.interactive ? "" : "\n",
-                   terminal.style.dim(summary_line(generation.cost, bandwidth)));
+                   terminal.style.dim(summary_line(generation.cost, roof)));
         if (sampling.temperature > 0 && !options.seed)
             fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", sampling.seed)));
     }

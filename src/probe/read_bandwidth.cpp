@@ -1,78 +1,77 @@
-// A sum over 64-bit words in several chains: the compiler makes vector loads of it, and one core then waits for memory, not for additions.
+// A pass over a small working set takes less time than the clock's and the barrier's: such passes are repeated within one measurement.
 #include "probe/read_bandwidth.h"
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/os_memory.h"
+#include "probe/machine_kernels.h"
+#include "probe/samples.h"
 
 namespace rafter::probe {
 namespace {
 
-constexpr std::int64_t kDurationNs = 150'000'000;
-constexpr int kPasses = 200;        // at most
-constexpr std::size_t kChunk = 64;  // words: 512 bytes in 8 chains of 8
-
-std::uint64_t sum(const std::uint64_t* words, std::size_t n) {
-    std::uint64_t chains[kChunk] = {};
-    for (std::size_t i = 0; i + kChunk <= n; i += kChunk) {
-        for (std::size_t j = 0; j < kChunk; ++j) chains[j] += words[i + j];
-    }
-    std::uint64_t total = 0;
-    for (const std::uint64_t chain : chains) total += chain;
-    return total;
-}
+constexpr std::size_t kPasses = 200;                       // at most
+constexpr std::size_t kPassBytes = std::size_t{8} << 20U;  // at least: 40 us in the nearest cache of two threads
+constexpr std::size_t kAlignBytes = 4096;                  // of a thread's share
 
 }  // namespace
 
 std::size_t working_set_bytes(double model_bytes, std::optional<std::size_t> cache_bytes) {
     constexpr std::size_t kSmallest = std::size_t{1} << 20U;
-    constexpr std::size_t kMemory = std::size_t{256} << 20U;  // enough where the cache's size is unknown
-    if (!cache_bytes) return kMemory;
-    if (model_bytes <= static_cast<double>(*cache_bytes)) return std::max(kSmallest, static_cast<std::size_t>(model_bytes));
-    return std::clamp(4 * *cache_bytes, kMemory / 2, 4 * kMemory);
+    constexpr std::size_t kMemory = std::size_t{256} << 20U;
+    constexpr std::size_t kLargest = std::size_t{1} << 30U;
+    const std::size_t most = std::clamp(8 * cache_bytes.value_or(0), kMemory, kLargest);
+    return model_bytes >= static_cast<double>(most) ? most : std::max(kSmallest, static_cast<std::size_t>(model_bytes));
 }
 
-Result<double> measure_read_bandwidth(ThreadPool& pool, std::size_t working_set_bytes) {
-    RAFTER_TRY(const PageBuffer buffer, PageBuffer::allocate(working_set_bytes, "buffer to measure bandwidth with"));
-    auto* const words = reinterpret_cast<std::uint64_t*>(buffer.data());
-    const std::size_t n_threads = pool.n_threads();
-    const std::size_t n_each = working_set_bytes / sizeof(std::uint64_t) / n_threads / kChunk * kChunk;
-    RAFTER_CHECK(n_each > 0, "{} bytes are too few for {} threads", working_set_bytes, n_threads);
+Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa, std::size_t working_set_bytes,
+                                         const ReadOptions& options) {
+    const unsigned n_threads = options.n_threads == 0 ? pool.n_threads() : std::min(options.n_threads, pool.n_threads());
+    const std::size_t n_each = std::max(working_set_bytes / n_threads / kAlignBytes, std::size_t{1}) * kAlignBytes;
+    RAFTER_TRY(const PageBuffer buffer, PageBuffer::allocate(n_each * n_threads, "buffer to measure bandwidth with"));
+    const MachineKernels& kernels = machine_kernels(isa);
+    const std::size_t repeats = std::max<std::size_t>(1, kPassBytes / (n_each * n_threads));
 
-    std::int64_t best_ns = 0;
-    bool go_on = true;  // written by thread 0 between barriers
+    std::vector<double> seconds;
+    bool go_on = true;  // both written by thread 0 between barriers
     std::atomic<std::uint64_t> keep = 0;
     pool.run([&](unsigned thread) {
-        std::uint64_t* const mine = words + thread * n_each;
-        std::fill(mine, mine + n_each, thread + 1);  // pages come to be near the thread that reads them
-        std::uint64_t total = 0;
+        const bool reads = thread < n_threads;
+        std::byte* const mine = buffer.data() + thread * n_each;
+        if (reads) std::memset(mine, static_cast<int>(thread) + 1, n_each);  // pages come to be near the thread that reads them
+        std::uint64_t seen = 0;
         std::int64_t start_ns = 0;
         std::int64_t pass_start_ns = 0;
-        for (int pass = 0; pass < kPasses && go_on; ++pass) {
+        while (go_on) {
             pool.barrier();
             if (thread == 0) {
                 pass_start_ns = monotonic_ns();
-                if (pass == 0) start_ns = pass_start_ns;
+                if (start_ns == 0) start_ns = pass_start_ns;
             }
-            total += sum(mine, n_each);
+            for (std::size_t i = 0; reads && i < repeats; ++i) seen |= kernels.read(mine, n_each);
             pool.barrier();
             if (thread == 0) {
                 const std::int64_t now_ns = monotonic_ns();
-                const std::int64_t pass_ns = now_ns - pass_start_ns;
-                if (best_ns == 0 || pass_ns < best_ns) best_ns = pass_ns;
-                go_on = now_ns - start_ns < kDurationNs;
+                seconds.push_back(static_cast<double>(std::max<std::int64_t>(now_ns - pass_start_ns, 1)) * 1e-9);
+                // The first pass finds the caches full of something else.
+                go_on = seconds.size() < 3 || (seconds.size() < kPasses && now_ns - start_ns < options.duration_ns);
             }
             pool.barrier();
         }
-        keep += total;
+        keep |= seen;
     });
-    RAFTER_CHECK(keep != 0, "the sums were optimised away");
-    return static_cast<double>(n_each * n_threads * sizeof(std::uint64_t)) /
-           (static_cast<double>(std::max<std::int64_t>(best_ns, 1)) * 1e-9);
+    RAFTER_CHECK(keep != 0, "the loads were optimised away");
+    seconds.erase(seconds.begin());
+    const Spread passes = spread_of(seconds);
+    const auto bytes = static_cast<double>(n_each * n_threads * repeats);
+    return ReadSpeed{.best_bytes_per_s = bytes / passes.least,
+                     .median_bytes_per_s = bytes / passes.median,
+                     .spread = passes.relative(),
+                     .n_passes = static_cast<unsigned>(seconds.size())};
 }
 
 }  // namespace rafter::probe

@@ -1,0 +1,101 @@
+// Readings are kept by the size of the working set, in steps of a fifth, because a token of a longer context reads a little more.
+#include "apps/memory_roof.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "backend/cpu/isa.h"
+#include "base/os_cpu_info.h"
+#include "base/os_file.h"
+#include "probe/read_bandwidth.h"
+#include "report/units.h"
+
+namespace rafter::apps {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kFreshSeconds = 3600;
+constexpr std::size_t kMostKept = 64;
+
+json read_list(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    json list = json::parse(file, nullptr, false);
+    return list.is_array() ? list : json::array();
+}
+
+// What cannot be kept is measured again: no error.
+void keep(const std::filesystem::path& path, const json& list) {
+    std::error_code ignored;
+    std::filesystem::create_directories(path.parent_path(), ignored);
+    auto file = AtomicFile::create(path);
+    if (!file) return;
+    const std::string text = list.dump(1) + "\n";
+    if (file->write(std::as_bytes(std::span(text)))) (void)file->commit().has_value();
+}
+
+bool is_reading(const json& entry, std::int64_t now) {
+    if (!entry.is_object() || !entry.contains("key") || !entry["key"].is_object()) return false;
+    if (!entry.contains("time") || !entry["time"].is_number_integer()) return false;
+    if (!entry.contains("bytes_per_s") || !entry["bytes_per_s"].is_number()) return false;
+    const auto time = entry["time"].get<std::int64_t>();
+    return time <= now && now - time < kFreshSeconds && entry["bytes_per_s"] > 0.0;
+}
+
+// Caches of each thread's own count once a thread.
+std::string level_of(std::size_t working_set_bytes, unsigned n_threads) {
+    for (const CacheLevel& cache : cache_levels()) {
+        const std::size_t size_bytes = cache.shared ? cache.size_bytes : cache.size_bytes * n_threads;
+        if (working_set_bytes <= size_bytes) return fmt::format("L{} cache", cache.level);
+    }
+    return "memory";
+}
+
+}  // namespace
+
+std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& session, double bytes_per_token) {
+    ThreadPool& pool = session.runtime().pool();
+    const std::size_t working_set = probe::working_set_bytes(bytes_per_token, last_level_cache_bytes());
+    const auto size_step = static_cast<int>(std::lround(4 * std::log2(static_cast<double>(working_set))));
+    const json key{{"cpu", cpu_name()}, {"threads", pool.n_threads()}, {"size_step", size_step}};
+    const auto now = static_cast<std::int64_t>(std::time(nullptr));
+    const auto path = environment.cache_folder ? std::optional(*environment.cache_folder / "bandwidth.json") : std::nullopt;
+
+    const auto measured = probe::measure_read_bandwidth(pool, backend::cpu::best_isa(), working_set);
+    if (!measured) return std::nullopt;
+    double best = measured->best_bytes_per_s;
+    json kept = json::array();
+    if (path) {
+        for (json& entry : read_list(*path)) {
+            if (!is_reading(entry, now)) continue;
+            if (entry["key"] == key) best = std::max(best, entry["bytes_per_s"].get<double>());
+            kept.push_back(std::move(entry));
+        }
+        kept.push_back({{"key", key}, {"time", now}, {"bytes_per_s", measured->best_bytes_per_s}});
+        if (kept.size() > kMostKept) kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(kMostKept));
+        keep(*path, kept);
+    }
+    return MemoryRoof{.bytes_per_s = best, .level = level_of(working_set, pool.n_threads())};
+}
+
+std::optional<std::string> above_roof(double read_bytes_per_s, const MemoryRoof& roof) {
+    if (read_bytes_per_s <= roof.bytes_per_s) return std::nullopt;
+    return fmt::format(
+        "a measuring error: nothing reads faster than the machine. Probably {} was slower when it was measured than while the "
+        "model ran, or a part of the weights stayed in a nearer cache",
+        roof.level);
+}
+
+std::string beside_roof(double read_bytes_per_s, const MemoryRoof& roof) {
+    const std::string percent = fmt::format("{:.0f}% of {} measured ({})", 100 * read_bytes_per_s / roof.bytes_per_s,
+                                            report::bytes_per_second(roof.bytes_per_s), roof.level);
+    const auto error = above_roof(read_bytes_per_s, roof);
+    return error ? fmt::format("{}: {}", percent, *error) : percent;
+}
+
+}  // namespace rafter::apps

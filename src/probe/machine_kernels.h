@@ -1,0 +1,33 @@
+// Loops that do one thing as fast as a core can and nothing else: read memory, multiply and add floats, multiply bytes. What they reach is
+// what the hardware allows; the engine's kernels are held against it. One set an instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cpu/isa.h"
+
+namespace rafter::probe {
+
+inline constexpr std::size_t kReadBytes = 512;  // what read() takes at once: sizes are multiples of it
+
+struct MachineKernels {
+    // Loads every byte once, in order. 64-byte aligned. The result is there so that nothing can be left out.
+    std::uint64_t (*read)(const std::byte* data, std::size_t size_bytes);
+    // `rounds` rounds of independent multiply-adds in registers.
+    float (*multiply_floats)(std::size_t rounds);
+    // The same with products of unsigned and signed bytes, added up in 32 bits.
+    std::int32_t (*multiply_bytes)(std::size_t rounds);
+    // Operations a round, a multiplication and an addition being two.
+    double float_ops_per_round;
+    double byte_ops_per_round;
+};
+
+// Of an available instruction set.
+[[nodiscard]] const MachineKernels& machine_kernels(backend::cpu::Isa isa);
+
+extern const MachineKernels kMachineScalar;
+extern const MachineKernels kMachineAvx2;
+extern const MachineKernels kMachineAvx512;
+
+}  // namespace rafter::probe

@@ -2,7 +2,7 @@
 #include "apps/generate.h"
 
 #include "report/units.h"
-#include "roofline/step_bytes.h"
+#include "roofline/op_cost.h"
 
 namespace rafter::apps {
 
@@ -33,7 +33,7 @@ Result<Generation> generate(Session& session, engine::Request request, const std
         } else if (report.shape.n_tokens() > 0) {
             cost.n_decoded += report.shape.n_tokens();
             cost.decode_seconds += report.step_seconds;
-            cost.decode_bytes += roofline::step_bytes(program, report.shape, session.loaded().kv_element_bytes).read();
+            cost.decode_bytes += roofline::step_cost(program, report.shape, {.kv = session.loaded().kv_element_bytes}).read_bytes();
         }
         engine::StreamUpdate update = stream->take();
         std::move(update.tokens.begin(), update.tokens.end(), std::back_inserter(generation.tokens));

@@ -14,7 +14,7 @@
 #include "model/model_file.h"
 #include "report/table.h"
 #include "report/units.h"
-#include "roofline/step_bytes.h"
+#include "roofline/op_cost.h"
 #include "tensor/formats/formats.h"
 #include "text/utf8_stream.h"
 
@@ -159,7 +159,7 @@ std::string facts_text(const ModelInfo& info, const report::Style& style) {
     }
     if (!info.why_no_program.empty()) facts.add("runs", "no: " + info.why_no_program);
     if (info.program) {
-        const auto read = roofline::step_bytes(*info.program, decode_step(0), kDefaultKv).read();
+        const double read = roofline::step_cost(*info.program, decode_step(0), {.kv = kDefaultKv}).read_bytes();
         facts.add("read a token", fmt::format("{} of weights; the KV cache comes on top", report::bytes(read)));
     }
     facts.add("tokenizer", info.tokenizer);
@@ -223,7 +223,7 @@ ordered_json info_json(const ModelInfo& info, const files::GgufFile& file, bool 
                             {"n_experts_used", c.moe.n_experts_used}};
         result["kv_bytes_per_token"] = roofline::kv_bytes_per_token(c, kDefaultKv);
     }
-    if (info.program) result["bytes_per_token"] = roofline::step_bytes(*info.program, decode_step(0), kDefaultKv).read();
+    if (info.program) result["bytes_per_token"] = roofline::step_cost(*info.program, decode_step(0), {.kv = kDefaultKv}).read_bytes();
     for (const std::string& why : {info.why_no_config, info.why_no_program}) {
         if (!why.empty()) result["why_not"] = shown(why);
     }

@@ -13,7 +13,7 @@
 #include "files/gguf.h"
 #include "model/config.h"
 #include "model/rewrites.h"
-#include "roofline/step_bytes.h"
+#include "roofline/op_cost.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 

@@ -20,7 +20,9 @@ class Builder {
             layer_ = layer;
             prefix_ = fmt::format("blk.{}.", layer);
             x = attention_block(x);
-            x = c_.layers[layer].moe ? expert_block(x) : dense_block(x);
+            const ValueId input = c_.tensors.no_ffn_norm ? attention_input_ : norm(x, c_.tensors.ffn_norm, c_.d_model);
+            const ValueId y = c_.layers[layer].moe ? expert_block(input) : dense_block(input);
+            x = finish_block(x, y, "post_ffw_norm", "ffn_residual");
         }
         prefix_.clear();
         head(x);
@@ -63,14 +65,22 @@ class Builder {
                                        .n_cols = c_.d_model,
                                        .n_source_rows = c_.n_vocab});
         emit(OpKind::kEmbed, "token_embd", {}, {x}, {table}, EmbedOptions{.scale = c_.embedding_scale});
-        return x;
+        if (c_.n_positions == 0) return x;
+        const ValueId place = value("position", RowKind::kTokens, c_.d_model);
+        const WeightId places = weight({.tensor = "position_embd.weight",
+                                        .kind = WeightKind::kEmbedding,
+                                        .n_rows = c_.n_positions,
+                                        .n_cols = c_.d_model,
+                                        .n_source_rows = c_.n_positions});
+        emit(OpKind::kEmbed, "position_embd", {}, {place}, {places}, EmbedOptions{});
+        return add(x, place, "add_position");
     }
 
     ValueId norm(ValueId x, std::string_view name, std::uint32_t group) {
         const ValueId y = value(name, rows_of(x), width_of(x));
         emit(OpKind::kRmsNorm, name, {x}, {y}, {vector(fmt::format("{}.weight", name), group)},
              NormOptions{.epsilon = c_.norm_epsilon, .group = group});
-        return y;
+        return c_.tensors.norm_bias ? add_bias(y, name) : y;
     }
 
     // Rows [first_row, first_row + n_rows) of the tensor `tensor`, which has n_source_rows.
@@ -114,10 +124,68 @@ class Builder {
         return y;
     }
 
+    // What a block adds to the residual.
+    ValueId finish_block(ValueId x, ValueId y, std::string_view post_norm, std::string_view name) {
+        if (c_.tensors.post_norms) y = norm(y, post_norm, c_.d_model);
+        return add(x, y, name);
+    }
+
     ValueId attention_block(ValueId x) {
+        attention_input_ = norm(x, "attn_norm", c_.d_model);
+        ValueId y = c_.mla.kv_lora_rank > 0 ? latent_attention(attention_input_) : attention(attention_input_);
+        y = linear(y, "attn_output", c_.d_model);
+        if (c_.tensors.output_bias) y = add_bias(y, "attn_output");
+        return finish_block(x, y, "post_attention_norm", "attn_residual");
+    }
+
+    ValueId attend(ValueId q, std::uint32_t n_kv_heads, std::uint32_t head_dim, std::uint32_t out_width) {
+        const ValueId y = value("attention", RowKind::kTokens, out_width);
+        std::vector<WeightId> sinks;
+        if (c_.tensors.sinks) sinks.push_back(vector("attn_sinks.weight", c_.n_heads));
+        emit(OpKind::kAttention, "attention", {q}, {y}, std::move(sinks),
+             AttentionOptions{.layer = layer_,
+                              .n_heads = c_.n_heads,
+                              .n_kv_heads = n_kv_heads,
+                              .head_dim = head_dim,
+                              .window = c_.layers[layer_].window,
+                              .scale = c_.attention_scale,
+                              .softcap = c_.attention_softcap});
+        return y;
+    }
+
+    // The form in which the query is brought into the latent's space and attends to the cache as one shared head: attn_k_b and attn_v_b
+    // are each head's half of what would make keys and values of a latent.
+    ValueId latent_attention(ValueId input) {
+        const MlaConfig& m = c_.mla;
+        const std::uint32_t q_width = c_.n_heads * (m.nope_head_dim + m.rope_head_dim);
+        ValueId q = input;
+        if (m.q_lora_rank > 0) q = norm(linear(q, "attn_q_a", m.q_lora_rank), "attn_q_a_norm", m.q_lora_rank);
+        q = linear(q, m.q_lora_rank > 0 ? "attn_q_b" : "attn_q", q_width);
+        ValueId latent = linear(input, "attn_kv_a_mqa", m.kv_lora_rank + m.rope_head_dim);
+        latent = norm(latent, "attn_kv_a_norm", m.kv_lora_rank);
+        q = rope(q, "rope_q");
+        latent = rope(latent, "rope_k");
+        emit(OpKind::kKvAppend, "kv_append", {latent}, {}, {}, CacheOptions{.layer = layer_});
+        q = linear_by_head(q, "attn_k_b", m.nope_head_dim, m.kv_lora_rank);
+        const ValueId y = attend(q, 1, m.kv_lora_rank + m.rope_head_dim, c_.n_heads * m.kv_lora_rank);
+        return linear_by_head(y, "attn_v_b", m.kv_lora_rank, m.value_head_dim);
+    }
+    // One matrix [n_out, n_in] a head, stacked.
+    ValueId linear_by_head(ValueId x, std::string_view name, std::uint32_t n_in, std::uint32_t n_out) {
+        const std::uint32_t n_rows = c_.n_heads * n_out;
+        const ValueId y = value(name, RowKind::kTokens, n_rows);
+        const WeightId w = weight({.tensor = fmt::format("{}.weight", name),
+                                   .kind = WeightKind::kMatrix,
+                                   .n_rows = n_rows,
+                                   .n_cols = n_in,
+                                   .n_source_rows = n_rows});
+        emit(OpKind::kLinear, name, {x}, {y}, {w}, {});
+        return y;
+    }
+
+    ValueId attention(ValueId input) {
         const std::uint32_t q_width = c_.n_heads * c_.head_dim;
         const std::uint32_t kv_width = c_.n_kv_heads * c_.head_dim;
-        const ValueId input = norm(x, "attn_norm", c_.d_model);
         ValueId q, k, v;
         if (c_.tensors.fused_qkv) {
             const std::uint32_t all = q_width + 2 * kv_width;
@@ -138,28 +206,23 @@ class Builder {
             q = norm(q, "attn_q_norm", c_.head_dim);
             k = norm(k, "attn_k_norm", c_.head_dim);
         }
-        q = rope(q, "rope_q");
-        k = rope(k, "rope_k");
+        if (c_.n_positions == 0) {
+            q = rope(q, "rope_q");
+            k = rope(k, "rope_k");
+        }
         emit(OpKind::kKvAppend, "kv_append", {k, v}, {}, {}, CacheOptions{.layer = layer_});
-        ValueId y = value("attention", RowKind::kTokens, q_width);
-        std::vector<WeightId> sinks;
-        if (c_.tensors.sinks) sinks.push_back(vector("attn_sinks.weight", c_.n_heads));
-        emit(OpKind::kAttention, "attention", {q}, {y}, std::move(sinks),
-             AttentionOptions{.layer = layer_,
-                              .n_heads = c_.n_heads,
-                              .n_kv_heads = c_.n_kv_heads,
-                              .head_dim = c_.head_dim,
-                              .window = c_.layers[layer_].window,
-                              .scale = c_.attention_scale,
-                              .softcap = c_.attention_softcap});
-        y = linear(y, "attn_output", c_.d_model);
-        if (c_.tensors.output_bias) y = add_bias(y, "attn_output");
-        if (c_.tensors.post_norms) y = norm(y, "post_attention_norm", c_.d_model);
-        return add(x, y, "attn_residual");
+        return attend(q, c_.n_kv_heads, c_.head_dim, q_width);
     }
 
-    ValueId dense_block(ValueId x) {
-        const ValueId input = norm(x, c_.tensors.ffn_norm, c_.d_model);
+    ValueId biased(ValueId x, std::string_view name) { return c_.tensors.ffn_bias ? add_bias(x, name) : x; }
+
+    ValueId dense_block(ValueId input) {
+        if (!c_.gated_ffn) {
+            const ValueId up = biased(linear(input, "ffn_up", c_.d_ff), "ffn_up");
+            const ValueId act = value("ffn_act", RowKind::kTokens, c_.d_ff);
+            emit(OpKind::kActivation, "ffn_act", {up}, {act}, {}, ActivationOptions{.activation = c_.activation});
+            return biased(linear(act, "ffn_down", c_.d_model), "ffn_down");
+        }
         ValueId gate, up;
         if (c_.tensors.fused_gate_up) {
             gate = linear(input, "ffn_gate", "ffn_up", {c_.d_ff, 0, 2 * c_.d_ff});
@@ -168,9 +231,16 @@ class Builder {
             gate = linear(input, "ffn_gate", c_.d_ff);
             up = linear(input, "ffn_up", c_.d_ff);
         }
-        ValueId y = linear(activate(gate, up), "ffn_down", c_.d_model);
-        if (c_.tensors.post_norms) y = norm(y, "post_ffw_norm", c_.d_model);
-        return add(x, y, "ffn_residual");
+        gate = biased(gate, "ffn_gate");
+        up = biased(up, "ffn_up");
+        return biased(linear(activate(gate, up), "ffn_down", c_.d_model), "ffn_down");
+    }
+
+    // The experts that every token passes.
+    ValueId shared_experts(ValueId input) {
+        const ValueId gate = linear(input, "ffn_gate_shexp", c_.moe.d_ff_shared);
+        const ValueId up = linear(input, "ffn_up_shexp", c_.moe.d_ff_shared);
+        return linear(activate(gate, up), "ffn_down_shexp", c_.d_model);
     }
 
     ValueId expert_linear(ValueId x, ValueId routing, std::string_view name, std::uint32_t n_rows) {
@@ -194,8 +264,7 @@ class Builder {
         return y;
     }
 
-    ValueId expert_block(ValueId x) {
-        const ValueId input = norm(x, c_.tensors.ffn_norm, c_.d_model);
+    ValueId expert_block(ValueId input) {
         ValueId scores = linear(input, "ffn_gate_inp", c_.moe.n_experts);
         if (c_.tensors.expert_bias) scores = add_bias(scores, "ffn_gate_inp");
         const ValueId routing = value("routing", RowKind::kTokens, 2 * c_.moe.n_experts_used);
@@ -208,10 +277,9 @@ class Builder {
         up = add_expert_bias(up, routing, "ffn_up_exps");
         ValueId down = expert_linear(activate(gate, up), routing, "ffn_down_exps", c_.d_model);
         down = add_expert_bias(down, routing, "ffn_down_exps");
-        ValueId y = value("ffn_experts", RowKind::kTokens, c_.d_model);
+        const ValueId y = value("ffn_experts", RowKind::kTokens, c_.d_model);
         emit(OpKind::kCombineExperts, "ffn_experts", {down, routing}, {y}, {}, {});
-        if (c_.tensors.post_norms) y = norm(y, "post_ffw_norm", c_.d_model);
-        return add(x, y, "ffn_residual");
+        return c_.moe.d_ff_shared > 0 ? add(y, shared_experts(input), "add_shared_experts") : y;
     }
 
     void head(ValueId x) {
@@ -239,7 +307,8 @@ class Builder {
     const ModelConfig& c_;
     Program program_;
     std::uint32_t layer_ = 0;
-    std::string prefix_;  // "blk.3.", or nothing outside the layers
+    ValueId attention_input_ = 0;  // this layer's, normed
+    std::string prefix_;           // "blk.3.", or nothing outside the layers
 };
 
 }  // namespace
@@ -281,6 +350,14 @@ const char* to_string(OpKind kind) {
             return "add_expert_bias";
         case OpKind::kCombineExperts:
             return "combine_experts";
+        case OpKind::kActivation:
+            return "activation";
+        case OpKind::kAttentionScores:
+            return "attention_scores";
+        case OpKind::kSoftmax:
+            return "softmax";
+        case OpKind::kAttentionValues:
+            return "attention_values";
         case OpKind::kQuantize:
             return "quantize";
         case OpKind::kFusedRows:
@@ -290,7 +367,18 @@ const char* to_string(OpKind kind) {
 }
 
 bool is_row_local(OpKind kind) {
-    return kind != OpKind::kLinear && kind != OpKind::kExpertLinear && kind != OpKind::kAttention && kind != OpKind::kFusedRows;
+    switch (kind) {
+        case OpKind::kLinear:
+        case OpKind::kExpertLinear:
+        case OpKind::kAttention:
+        case OpKind::kAttentionScores:
+        case OpKind::kSoftmax:
+        case OpKind::kAttentionValues:
+        case OpKind::kFusedRows:
+            return false;
+        default:
+            return true;
+    }
 }
 
 }  // namespace rafter::model

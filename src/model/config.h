@@ -31,6 +31,17 @@ struct MoeConfig {
     std::uint32_t d_ff_expert = 0;
     RouterScoring scoring = RouterScoring::kSoftmaxThenTopK;
     bool normalize_weights = true;  // the chosen experts' weights sum to 1
+    std::uint32_t d_ff_shared = 0;  // of the experts that every token passes, together; 0: none
+};
+
+// Latent attention (DeepSeek-V2, https://arxiv.org/abs/2405.04434): the cache keeps one latent vector a token and a rotated key that all
+// heads share; keys and values of a head are made of the latent, or the query is brought into its space instead.
+struct MlaConfig {
+    std::uint32_t kv_lora_rank = 0;  // width of the latent; 0: ordinary attention
+    std::uint32_t rope_head_dim = 0;
+    std::uint32_t nope_head_dim = 0;  // of a head's query and key, what is not rotated
+    std::uint32_t value_head_dim = 0;
+    std::uint32_t q_lora_rank = 0;  // 0: queries come of the residual in one step
 };
 
 struct LayerConfig {
@@ -49,6 +60,9 @@ struct LayerTensors {
     bool fused_qkv = false;             // one tensor attn_qkv holds the rows of Q, K and V
     bool fused_gate_up = false;         // one tensor ffn_up holds the rows of gate, then up
     bool expert_bias = false;           // the router and the experts' three matrices have biases
+    bool ffn_bias = false;              // of the dense feed-forward
+    bool norm_bias = false;             // norms are LayerNorms: a bias comes after the gain
+    bool no_ffn_norm = false;           // attention and feed-forward read the same norm and run side by side (GPT-J, PaLM)
     std::string ffn_norm = "ffn_norm";  // gpt-oss calls it post_attention_norm
 };
 
@@ -69,8 +83,11 @@ struct ModelConfig {
     float attention_softcap = 0.0F;  // 0: none; c: c * tanh(x / c)
     float logit_softcap = 0.0F;
     Activation activation = Activation::kSilu;
-    bool tied_embeddings = false;  // the output head is token_embd
+    bool tied_embeddings = false;   // the output head is token_embd
+    bool gated_ffn = true;          // gate and up, then down; otherwise up and down only
+    std::uint32_t n_positions = 0;  // rows of a table of learned positions, which then replace RoPE; 0: none
     MoeConfig moe;
+    MlaConfig mla;
     LayerTensors tensors;
     std::vector<LayerConfig> layers;  // [n_layers]
     std::vector<RopeTable> rope_tables;

@@ -29,7 +29,7 @@ enum class Encoding { kF32, kQ8, kQ16 };
 struct Value {
     std::string name;  // "blk.3.attn_q", for profiles and messages
     RowKind rows = RowKind::kTokens;
-    std::uint32_t width = 0;  // elements a row
+    std::uint32_t width = 0;  // elements a row; 0: as many as there are heads times positions seen (attention scores)
     Encoding encoding = Encoding::kF32;
 };
 
@@ -64,12 +64,16 @@ enum class OpKind {
     kAttention,        // q                  -> y       weight: sinks, if any; reads the cache, this step's keys included
     kAdd,              // a, b               -> a + b
     kGatedActivation,  // gate, up           -> act(gate) * up
+    kActivation,       // x                  -> act(x)
     kSelectOutputs,    // x (tokens)         -> y (outputs)
     kSoftcap,          // x                  -> c * tanh(x / c)
     kRoute,            // router logits      -> routing: a token's k expert numbers (as floats), then their k weights
     kExpertLinear,     // x, routing         -> y... (slots)  weights: experts, one an output; x has token rows or slot rows
     kAddExpertBias,    // x (slots), routing -> y (slots)     weight: biases
     kCombineExperts,   // x (slots), routing -> y (tokens): weighted sum in rank order
+    kAttentionScores,  // q                  -> scores: q · k for each head and position; reads the cache's keys
+    kSoftmax,          // scores             -> probabilities
+    kAttentionValues,  // probabilities      -> y; reads the cache's values
     kQuantize,         // x                  -> x in blocks (its value's Encoding)
     kFusedRows,        // parts run one after the other on each row, while it is in cache
 };

@@ -46,6 +46,15 @@ Op fuse(std::vector<Op> parts) {
     return fused;
 }
 
+// What only a fused op's own parts read is not an output of it: it never leaves the cache.
+void drop_inner_outputs(Program& program) {
+    std::set<ValueId> read{program.hidden, program.logits};
+    for (const Op& op : program.ops) read.insert(op.inputs.begin(), op.inputs.end());
+    for (Op& op : program.ops) {
+        if (op.kind == OpKind::kFusedRows) std::erase_if(op.outputs, [&](ValueId v) { return !read.contains(v); });
+    }
+}
+
 }  // namespace
 
 Program quantize_activations(Program program, ActivationMode mode) {
@@ -104,6 +113,35 @@ Program fuse_linears(Program program) {
     return program;
 }
 
+Program split_attention(Program program) {
+    std::vector<Op> ops;
+    for (Op& op : program.ops) {
+        if (op.kind != OpKind::kAttention) {
+            ops.push_back(std::move(op));
+            continue;
+        }
+        const std::string prefix = op.name.substr(0, op.name.rfind('.') + 1);
+        const auto scores = static_cast<ValueId>(program.values.size());
+        program.values.push_back({.name = prefix + "qk_matmul"});
+        program.values.push_back({.name = prefix + "softmax"});
+        const ValueId probabilities = scores + 1;
+        const auto part = [&](OpKind kind, const char* name, std::vector<ValueId> in, std::vector<ValueId> out, std::vector<WeightId> w) {
+            ops.push_back({.kind = kind,
+                           .name = prefix + name,
+                           .inputs = std::move(in),
+                           .outputs = std::move(out),
+                           .weights = std::move(w),
+                           .options = op.options,
+                           .parts = {}});
+        };
+        part(OpKind::kAttentionScores, "qk_matmul", op.inputs, {scores}, {});
+        part(OpKind::kSoftmax, "softmax", {scores}, {probabilities}, op.weights);
+        part(OpKind::kAttentionValues, "sv_matmul", {probabilities}, op.outputs, {});
+    }
+    program.ops = std::move(ops);
+    return program;
+}
+
 Program fuse_rows(Program program) {
     std::vector<Op> ops;
     std::vector<Op> run;
@@ -126,6 +164,7 @@ Program fuse_rows(Program program) {
     }
     flush();
     program.ops = std::move(ops);
+    drop_inner_outputs(program);
     return program;
 }
 

@@ -15,6 +15,8 @@ enum class ActivationMode { kF32, kQ16, kQ8 };  // how activations enter matrice
 [[nodiscard]] Program quantize_activations(Program program, ActivationMode mode);
 // Neighbouring kLinear ops with one input become one: Q, K, V; gate, up. So do the experts' gate and up.
 [[nodiscard]] Program fuse_linears(Program program);
+// Attention as three ops that hand over all scores, as it was before flash attention: for comparison only, no backend runs it so.
+[[nodiscard]] Program split_attention(Program program);
 // Runs of row-local ops on the same kind of rows become one kFusedRows.
 [[nodiscard]] Program fuse_rows(Program program);
 

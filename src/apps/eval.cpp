@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -13,6 +11,7 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/clock.h"
+#include "base/os_file.h"
 #include "base/os_terminal.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -92,15 +91,6 @@ class LogprobsFile {
     std::unique_ptr<std::FILE, Close> file_;
 };
 
-Result<std::string> read_text(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (!file.is_open() || file.bad()) {
-        return Error{fmt::format("{}: cannot be read: {}", path, std::generic_category().message(errno)), ErrorKind::kIo};
-    }
-    return text;
-}
-
 struct Evaluation {
     Score score;
     std::size_t n_tokens = 0;  // of the text
@@ -132,7 +122,7 @@ Result<void> score_window(Session& session, std::vector<TokenId> window, std::si
 }
 
 Result<Evaluation> evaluate(const EvalOptions& options, const Environment& environment) {
-    RAFTER_TRY(const std::string text, read_text(options.text_file));
+    RAFTER_TRY(const std::string text, read_file(options.text_file));
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     const std::uint32_t context = *options.session.context;
     const text::SpecialIds& special = session->opened().tokenizer->special();

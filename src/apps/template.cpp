@@ -5,12 +5,11 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "apps/cli.h"
+#include "base/os_file.h"
 #include "base/quote.h"
 #include "files/gguf.h"
 #include "text/chat_template.h"
@@ -19,15 +18,6 @@ namespace rafter::apps {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Result<std::string> read_all(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (!file.is_open() || file.bad()) {
-        return Error{fmt::format("{}: cannot read: {}", path.string(), std::generic_category().message(errno)), ErrorKind::kIo};
-    }
-    return text;
-}
 
 Result<Json> parse_json(const std::string& text, std::string_view where) {
     try {
@@ -39,7 +29,7 @@ Result<Json> parse_json(const std::string& text, std::string_view where) {
 
 Result<Json> read_json(const std::filesystem::path& path, std::istream& in) {
     if (path == "-") return parse_json({std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()}, "standard input");
-    RAFTER_TRY(const std::string text, read_all(path));
+    RAFTER_TRY(const std::string text, read_file(path));
     return parse_json(text, path.string());
 }
 
@@ -69,7 +59,7 @@ Result<text::ChatTemplate> load_template(const std::filesystem::path& path) {
         if (!loaded) return loaded.error().within(path.string());
         return loaded;
     }
-    RAFTER_TRY(std::string source, read_all(path));
+    RAFTER_TRY(std::string source, read_file(path));
     return text::ChatTemplate::parse(std::move(source), path.string());
 }
 
@@ -99,7 +89,8 @@ void add_template(CLI::App& app, Cli& cli) {
         ->required()
         ->type_name("FILE.json");
     verb->add_option("--tools", options->tools, "A JSON file with the tools' descriptions")->type_name("FILE.json");
-    verb->add_flag("!--no-generation-prompt", options->generation_prompt, "Leave out the opening of the model's answer");
+    verb->add_flag_callback(
+        "--no-generation-prompt", [options] { options->generation_prompt = false; }, "Leave out the opening of the model's answer");
     verb->add_option("--var", options->variables, "A further variable of the template")->type_name("NAME=JSON")->allow_extra_args(false);
     verb->callback([options, &cli] {
         cli.action = [options] {

@@ -30,6 +30,21 @@ std::pair<void*, std::size_t> whole_pages(std::span<const std::byte> mapping, st
 
 }  // namespace
 
+Result<std::string> read_file(const std::filesystem::path& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return os_error(path, "cannot be read", errno);
+    std::string text;
+    std::string part(std::size_t{1} << 16U, '\0');
+    ssize_t n = 0;
+    while ((n = ::read(fd, part.data(), part.size())) > 0 || (n < 0 && errno == EINTR)) {
+        if (n > 0) text.append(part, 0, static_cast<std::size_t>(n));
+    }
+    const int failed = n < 0 ? errno : 0;
+    ::close(fd);
+    if (failed != 0) return os_error(path, "cannot be read", failed);
+    return text;
+}
+
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     // Non-blocking: opening a pipe that nobody writes to would wait for ever.
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

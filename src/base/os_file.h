@@ -11,6 +11,9 @@
 
 namespace rafter {
 
+// All of a file's bytes, or what a pipe gives until its end. For small files: a model is mapped.
+[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path);
+
 // A whole file, mapped read-only: pages are read when first touched and shared with every process that maps the same file. Movable; the
 // bytes stay where they are. Safe to read from several threads. Nothing can be done about a file that somebody truncates while it is
 // mapped: touching what is gone ends the program (SIGBUS).

@@ -11,7 +11,8 @@ namespace rafter::model {
 
 enum class ActivationMode { kF32, kQ16, kQ8 };  // how activations enter matrices of quantised weights
 
-// Reads each quantised matrix's input through a kQuantize op, one an input. Matrices of F32, F16 and BF16 keep float inputs.
+// Reads each quantised matrix's input through a kQuantize op, one an input; the head's keeps 15 bits with kQ8 too. Matrices of F32, F16 and
+// BF16 keep float inputs.
 [[nodiscard]] Program quantize_activations(Program program, ActivationMode mode);
 // Neighbouring kLinear ops with one input become one: Q, K, V; gate, up. So do the experts' gate and up.
 [[nodiscard]] Program fuse_linears(Program program);

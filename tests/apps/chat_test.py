@@ -1,5 +1,6 @@
 """The interactive chat, typed at through a pseudo-terminal: commands, history, Ctrl-C and Ctrl-D; and as a filter in a pipe."""
 import os
+import pathlib
 import pty
 import re
 import select
@@ -33,6 +34,11 @@ class Terminal:
             self.read()
         shown, self.screen = self.screen.split(words, 1)
         return shown
+
+    def say(self, line):
+        """Types a line at the prompt; gives what the terminal showed until the next one."""
+        self.type(line + "\n")
+        return self.wait_for("> ")
 
     def wait_for_text(self, n, timeout=60):
         deadline = time.monotonic() + timeout
@@ -73,37 +79,29 @@ class Chat(program.Case):
         return terminal
 
     def test_answers_and_keeps_the_history_in_the_cache(self):
-        chat = self.terminal("-n", "8")
-        chat.type("hello\n")
-        chat.wait_for("> ")
-        chat.type("and more\n")
-        chat.wait_for("> ")
-        chat.type("/stats\n")
-        stats = chat.wait_for("tokens used")
+        options = ["-n", "8", "--logit-bias", "87=1000"]  # whole characters: a broken one is told apart from the tokens that made it
+        chat = self.terminal(*options)
+        chat.say("hello")
+        chat.say("and more")
+        stats = chat.say("/stats")
         prompt, reused = map(int, re.search(r"prompt (\d+) tokens \((\d+) from cache\)", stats).groups())
         chat.type("/exit\n")
         self.assertEqual(chat.end(), 0)
-        alone = [len(self.json_of("run", self.model, "--chat", "-p", text, "-n", "8")["prompt_tokens"]) for text in ("hello", "and more")]
+        alone = [len(self.json_of("run", self.model, "--chat", "-p", text, *options)["prompt_tokens"]) for text in ("hello", "and more")]
         # Computed: the two questions as if alone, and the answer's last token with the end of its turn; not the answer again.
         self.assertLess(prompt - reused, sum(alone) + 8)
         self.assertGreaterEqual(reused, alone[0] + 7)
-        first = self.rafter("run", self.model, "--chat", "-p", "hello", "-n", "8").stdout
+        first = self.rafter("run", self.model, "--chat", "-p", "hello", *options).stdout
         self.assertTrue(chat.out.startswith(first + b"\n"), chat.out)
 
     def test_commands(self):
         chat = self.terminal("-n", "4")
-        chat.type("/help\n")
-        self.assertIn("/system TEXT", chat.wait_for("Ctrl-C stops"))
-        chat.type("/nonsense\n")
-        chat.wait_for("/nonsense: no such command")
-        chat.type("hello\n")
-        chat.wait_for("> ")
-        chat.type("/reset\n")
-        chat.wait_for("forgotten")
-        chat.type("/system be brief\n")
-        chat.wait_for("system message is set")
-        chat.type("hello\n")
-        chat.wait_for("> ")
+        self.assertIn("/system TEXT", chat.say("/help"))
+        self.assertIn("/nonsense: no such command", chat.say("/nonsense"))
+        chat.say("hello")
+        self.assertIn("forgotten", chat.say("/reset"))
+        self.assertIn("system message is set", chat.say("/system be brief"))
+        chat.say("hello")
         chat.type("\x04")
         self.assertEqual(chat.end(), 0)
         system = self.rafter("run", self.model, "--chat", "-p", "hello", "-n", "4", "--system", "be brief").stdout
@@ -112,10 +110,9 @@ class Chat(program.Case):
 
     def test_reset_forgets(self):
         chat = self.terminal("-n", "6")
-        for line in ("hello\n", "/reset\n", "hello\n", "/exit\n"):
-            chat.type(line)
-            if line != "/exit\n":
-                chat.wait_for("> ")
+        for line in ("hello", "/reset", "hello"):
+            chat.say(line)
+        chat.type("/exit\n")
         self.assertEqual(chat.end(), 0)
         first, second = chat.out.split(b"\n")[0], chat.out[len(chat.out) // 2 :].rstrip(b"\n")
         self.assertEqual(chat.out[: len(chat.out) // 2].rstrip(b"\n"), second)
@@ -123,10 +120,8 @@ class Chat(program.Case):
 
     def test_a_line_that_ends_with_a_backslash_goes_on(self):
         chat = self.terminal("-n", "4")
-        chat.type("one\\\n")
-        chat.wait_for("> ")
-        chat.type("two\n")
-        chat.wait_for("> ")
+        chat.say("one\\")
+        chat.say("two")
         chat.type("/exit\n")
         chat.end()
         self.assertEqual(chat.out, self.rafter("run", self.model, "--chat", "-p", "one\ntwo", "-n", "4").stdout + b"\n")
@@ -138,8 +133,7 @@ class Chat(program.Case):
         chat.type("\x03")
         chat.wait_for("Ctrl-D or /exit ends")
         chat.wait_for("> ")
-        chat.type("hello\n")
-        chat.wait_for("> ")
+        chat.say("hello")
         chat.type("/exit\n")
         self.assertEqual(chat.end(), 0)
         self.assertEqual(chat.out, self.rafter("run", self.model, "--chat", "-p", "hello", "-n", "4").stdout + b"\n")
@@ -166,13 +160,9 @@ class Chat(program.Case):
 
     def test_a_full_context_is_said_and_reset_helps(self):
         chat = self.terminal("--logit-bias", "5=1000")
-        chat.type("hello\n")
-        chat.wait_for("the context is full")
-        chat.wait_for("> ")
-        chat.type("more\n")
-        chat.wait_for("(/reset starts anew)")
-        chat.type("/reset\n")
-        chat.wait_for("forgotten")
+        self.assertIn("the context is full", chat.say("hello"))
+        self.assertIn("(/reset starts anew)", chat.say("more"))
+        self.assertIn("forgotten", chat.say("/reset"))
         chat.type("/exit\n")
         self.assertEqual(chat.end(), 0)
 
@@ -184,7 +174,7 @@ class Chat(program.Case):
     def test_a_model_without_a_template(self):
         """Chats with a default one and says so; a lone prompt is then the beginning of a text."""
         plain = self.folder / "plain.gguf"
-        plain.write_bytes(open(self.model, "rb").read().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatx"))
+        plain.write_bytes(pathlib.Path(self.model).read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatx"))
         done = self.rafter("run", str(plain), "--chat", "-p", "hello", "-n", "2", "--json")
         self.assertIn("the model file has no chat template; taken: default chat template chatml", done.stderr.decode())
         self.assertEqual(self.json_of("run", str(plain), "-p", "hello", "-n", "2")["prompt_tokens"],

@@ -108,6 +108,11 @@ TEST(Rewrites, QuantizeEachInputOnceAndLeaveFloatMatricesAlone) {
     const Program quantized = quantize_activations(bound(plain, tensor::DType::kQ4_0), ActivationMode::kQ8);
     expect_in_order(quantized);
     EXPECT_EQ(count(quantized, OpKind::kQuantize), 3U * 4 + 1);  // QKV's, output's, gate and up's, down's; the head's
+    for (const Op& op : quantized.ops) {
+        if (op.kind != OpKind::kQuantize) continue;
+        const Value& blocks = quantized.values[op.outputs.front()];
+        EXPECT_EQ(blocks.encoding, blocks.rows == RowKind::kOutputs ? Encoding::kQ16 : Encoding::kQ8) << op.name;
+    }
     EXPECT_EQ(count(quantize_activations(bound(plain, tensor::DType::kQ4_0), ActivationMode::kF32), OpKind::kQuantize), 0U);
 }
 

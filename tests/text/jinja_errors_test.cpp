@@ -27,8 +27,7 @@ TEST(JinjaErrors, NameTheTemplateTheLineAndTheColumn) {
 }
 
 TEST(JinjaErrors, SayWhereABlockBegan) {
-    EXPECT_EQ(error_of("x\n{% if 1 %}\n{% for"),
-              "chat template, line 3, column 7: expected a name, found the end of the template");
+    EXPECT_EQ(error_of("x\n{% if 1 %}\n{% for"), "chat template, line 3, column 7: expected a name, found the end of the template");
     EXPECT_EQ(error_of("x\n{% for i in [] %}\n"),
               "chat template, line 2, column 16: the block that begins here never ends: expected 'endfor'");
     EXPECT_EQ(error_of("{# never"), "chat template, line 1, column 1: Missing end of comment tag");

@@ -47,7 +47,7 @@ Value Parser::literal(std::string text) {
 }
 
 Result<ExpressionPtr> Parser::expression(Conditional conditional) {
-    if (++nesting_ > kMaxNesting) return fail(current().at, "brackets nested more than {} deep", kMaxNesting);
+    if (++nesting_ > kMaxNesting) return fail(current().at, "blocks and brackets nested more than {} deep", kMaxNesting);
     auto node = conditional == Conditional::kAllowed ? condition_expression() : or_expression();
     --nesting_;
     return node;

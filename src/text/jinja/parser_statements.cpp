@@ -118,7 +118,7 @@ Result<std::vector<Statement>> Parser::statements(std::initializer_list<std::str
 Result<Statement> Parser::statement() {
     const Token& tag = current();
     if (tag.type != TokenType::kName) return fail(tag.at, "expected the name of a tag, found {}", describe(tag));
-    if (++nesting_ > kMaxNesting) return fail(tag.at, "blocks nested more than {} deep", kMaxNesting);
+    if (++nesting_ > kMaxNesting) return fail(tag.at, "blocks and brackets nested more than {} deep", kMaxNesting);
     take();
     auto made = statement_of(tag);
     --nesting_;
@@ -200,7 +200,7 @@ Result<Statement> Parser::if_statement() {
         RAFTER_TRY(made.else_body, body("endif"));
     } else if (next.text == "elif") {
         // An elif is an if inside the else; the two share one endif.
-        if (++nesting_ > kMaxNesting) return fail(next.at, "more than {} branches", kMaxNesting);
+        if (++nesting_ > kMaxNesting) return fail(next.at, "blocks and brackets nested more than {} deep", kMaxNesting);
         RAFTER_TRY(Statement branch, if_statement());
         --nesting_;
         branch.at = next.at;
@@ -341,7 +341,7 @@ Result<Target> Parser::name_target(NamespaceTargets namespaces) {
 
 Result<Target> Parser::target(NamespaceTargets namespaces, std::string_view end_name) {
     Target made{.kind = Target::Kind::kTuple, .at = current().at};
-    if (++nesting_ > kMaxNesting) return fail(made.at, "brackets nested more than {} deep", kMaxNesting);
+    if (++nesting_ > kMaxNesting) return fail(made.at, "blocks and brackets nested more than {} deep", kMaxNesting);
     bool is_tuple = false;
     while (!is_operator(")") && current().type != TokenType::kBlockEnd && (end_name.empty() || !is_name(end_name))) {
         RAFTER_TRY(Target part, single_target(namespaces));

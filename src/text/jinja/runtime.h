@@ -42,7 +42,7 @@ class Runtime {
 
     // Fails when the budget of steps is spent or the values have outgrown theirs.
     [[nodiscard]] Result<void> spend(std::uint64_t n_steps) {
-        n_steps_ += n_steps;
+        n_steps_ = add_weights(n_steps_, n_steps);
         if (n_steps_ > limits_.max_steps || !heap_.has_room_for(0)) [[unlikely]]
             return over_budget();
         return {};

@@ -1,0 +1,104 @@
+// Keys and values are the cold memory's bytes: small numbers in every type of the cache, so that no weight is a special case.
+#include "probe/attention_bench.h"
+
+#include <memory>
+
+#include "backend/cpu/attention.h"
+
+namespace rafter::probe {
+namespace {
+
+using backend::KvType;
+using backend::cpu::AttentionPiece;
+using backend::cpu::kMaxQueries;
+using backend::cpu::kPiecePositions;
+using backend::cpu::kTilePositions;
+using backend::cpu::padded_to_16;
+
+struct Case {
+    KvType type;
+    const char* type_name;
+    unsigned n_queries, head_dim, n_positions;
+    bool from_memory;
+};
+
+struct ThreadMemory {
+    std::vector<float> query = std::vector<float>(256, 0.05F);
+    std::vector<float> scores = std::vector<float>(kMaxQueries * kPiecePositions);
+    std::vector<float> states = std::vector<float>(kMaxQueries * backend::cpu::state_floats(256));
+    std::vector<float> totals = states;
+};
+
+// One piece: keys and values of one head, as in the cache, and the merge with the pieces before.
+double sample(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const Case& c, std::vector<ThreadMemory>& threads) {
+    const auto& kernels = backend::cpu::attention_kernels(isa);
+    const std::size_t key_bytes = std::size_t{c.head_dim} * kTilePositions * element_bytes(c.type);
+    const std::size_t value_bytes = padded_to_16(c.head_dim) * kTilePositions * element_bytes(c.type);
+    const std::size_t n_tiles = (c.n_positions + kTilePositions - 1) / kTilePositions;
+    const unsigned n_pieces = c.from_memory ? 8 : 1;
+    const auto work = [&](unsigned thread) {
+        ThreadMemory& mine = threads[thread];
+        const std::byte* data = memory.next(thread, n_pieces * n_tiles * (key_bytes + value_bytes));
+        for (unsigned repeat = 0; repeat < 8; ++repeat) {
+            AttentionPiece piece;
+            piece.head_dim = c.head_dim;
+            piece.n_queries = c.n_queries;
+            piece.key_type = c.type;
+            piece.value_type = c.type;
+            piece.scale = 0.1F;
+            for (unsigned q = 0; q < c.n_queries; ++q) {
+                piece.query[q] = mine.query.data();
+                piece.begin[q] = 0;
+                piece.end[q] = c.n_positions;
+            }
+            for (std::size_t t = 0; t < n_tiles; ++t) {
+                const std::byte* const tile = data + ((c.from_memory ? repeat : 0) * n_tiles + t) * (key_bytes + value_bytes);
+                piece.keys[t] = tile;
+                piece.values[t] = tile + key_bytes;
+            }
+            kernels.attend(piece, mine.scores.data(), mine.states.data());
+            for (unsigned q = 0; q < c.n_queries; ++q) {
+                const std::size_t at = q * backend::cpu::state_floats(c.head_dim);
+                kernels.merge(mine.states.data() + at, c.head_dim, mine.totals.data() + at);
+            }
+        }
+    };
+    const double seconds = time_team(pool, work, {.n_threads = c.from_memory ? 0U : 1U, .warm = !c.from_memory});
+    return seconds / 8;
+}
+
+std::vector<Case> cases_of(const MatrixPlan& plan) {
+    std::vector<Case> cases;
+    for (const auto& [type, name] : {std::pair{KvType::kF16, "f16"}, std::pair{KvType::kBF16, "bf16"}, std::pair{KvType::kF32, "f32"}}) {
+        if (plan.quick && type != KvType::kF16) continue;
+        for (const unsigned n_queries : {1U, 2U, 3U, 4U, 5U, 6U, 8U, 12U}) {
+            if ((plan.quick || type != KvType::kF16) && n_queries != 1 && n_queries != 3 && n_queries != 4 && n_queries != 12) continue;
+            for (const unsigned head_dim : {64U, 256U}) cases.push_back({type, name, n_queries, head_dim, 256, false});
+            cases.push_back({type, name, n_queries, 64, 16, false});
+            if (n_queries <= 4) cases.push_back({type, name, n_queries, 64, 256, true});
+        }
+    }
+    return cases;
+}
+
+}  // namespace
+
+void add_attention_benchmarks(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const MatrixPlan& plan,
+                              hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {
+    const auto threads = std::make_shared<std::vector<ThreadMemory>>(pool.n_threads());
+    for (const Case& c : cases_of(plan)) {
+        benchmarks.push_back({.sample = [&pool, isa, &memory, c, threads] { return sample(pool, isa, memory, c, *threads); },
+                              .record =
+                                  [&profile, c](const Spread& spread) {
+                                      profile.attention.push_back({.kv_type = c.type_name,
+                                                                   .n_queries = c.n_queries,
+                                                                   .head_dim = c.head_dim,
+                                                                   .n_positions = c.n_positions,
+                                                                   .from_memory = c.from_memory,
+                                                                   .seconds = spread.median,
+                                                                   .spread = spread.relative()});
+                                  }});
+    }
+}
+
+}  // namespace rafter::probe

@@ -1,0 +1,41 @@
+// The engine's own matrix kernels, as the probe times them: each weight format, as activations come to it, for several numbers of columns;
+// with the weights in the nearest caches (what the arithmetic costs) and streaming from memory (how much of the reading hides behind it).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backend/cpu/isa.h"
+#include "base/os_memory.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "hardware/profile.h"
+#include "probe/bench_team.h"
+
+namespace rafter::probe {
+
+// Memory that weights are read from: a large buffer of bytes that every format takes for small numbers, read in windows that move on from
+// sample to sample, so that what is read was not read for a long time.
+class ColdMemory {
+  public:
+    // Each thread writes and reads its own part. Fails when the memory cannot be had.
+    [[nodiscard]] static Result<ColdMemory> create(ThreadPool& pool, std::size_t size_bytes);
+    // The next window of a thread's part; at most a quarter of the part.
+    [[nodiscard]] const std::byte* next(unsigned thread, std::size_t size_bytes);
+    [[nodiscard]] std::size_t part_bytes() const { return part_bytes_; }
+
+  private:
+    PageBuffer memory_;
+    std::size_t part_bytes_ = 0;
+    std::vector<std::size_t> position_;  // [n_threads]
+};
+
+struct MatrixPlan {
+    bool quick = false;
+};
+
+// Adds the benchmarks, whose readings go to profile.matrices and profile.stream_bytes_per_s. All arguments outlive the benchmarks.
+void add_matrix_benchmarks(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const MatrixPlan& plan, hardware::Profile& profile,
+                           std::vector<Benchmark>& benchmarks);
+
+}  // namespace rafter::probe

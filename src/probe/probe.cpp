@@ -1,0 +1,131 @@
+// The staircase of bandwidth first, then everything else in interleaved rounds.
+#include "probe/probe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+
+#include "base/clock.h"
+#include "base/os_cpu_info.h"
+#include "base/os_memory.h"
+#include "probe/attention_bench.h"
+#include "probe/machine_kernels.h"
+#include "probe/matrix_bench.h"
+#include "probe/read_bandwidth.h"
+#include "probe/row_bench.h"
+
+namespace rafter::probe {
+namespace {
+
+using backend::cpu::Isa;
+using hardware::Profile;
+
+constexpr double kKiB = 1024.0;
+constexpr double kMiB = 1024.0 * kKiB;
+
+// Working sets: two an octave where caches end, one elsewhere; to eight times the last cache.
+std::vector<double> staircase_sizes(const Profile& profile, bool quick) {
+    const double last = profile.caches.empty() ? 32 * kMiB : profile.caches.back().size_bytes;
+    const double most = std::clamp(8 * last, 256 * kMiB, 1024 * kMiB);
+    const double step = quick ? 4.0 : 2.0;
+    std::vector<double> sizes;
+    for (double size = 16 * kKiB; size < most; size *= step) {
+        sizes.push_back(size);
+        const bool near_last_cache = size >= last / 4 && size <= 4 * last;
+        if (near_last_cache) sizes.push_back(size * (quick ? 2.0 : std::sqrt(2.0)));
+    }
+    sizes.push_back(most);
+    return sizes;
+}
+
+Result<void> measure_staircase(ThreadPool& pool, const ProbeOptions& options, Profile& profile) {
+    std::vector<unsigned> teams = {pool.n_threads()};
+    if (!options.quick) {
+        for (unsigned n = 1; n < pool.n_threads(); n *= 2) teams.insert(teams.end() - 1, n);
+    }
+    const std::vector<double> sizes = staircase_sizes(profile, options.quick);
+    const double available = static_cast<double>(read_memory_state().available_bytes);
+    const std::int64_t duration_ns = options.quick ? 15'000'000 : 90'000'000;
+    std::size_t done = 0;
+    for (const unsigned n_threads : teams) {
+        for (const double size : sizes) {
+            if (options.progress) {
+                options.progress(static_cast<double>(done++) / static_cast<double>(teams.size() * sizes.size()), "reading memory");
+            }
+            if (available > 0 && size > available / 2) continue;
+            RAFTER_TRY(const ReadSpeed speed, measure_read_bandwidth(pool, backend::cpu::best_isa(), static_cast<std::size_t>(size),
+                                                                     {.n_threads = n_threads, .duration_ns = duration_ns}));
+            profile.bandwidth.push_back({.n_threads = n_threads,
+                                         .working_set_bytes = size,
+                                         .bytes_per_s = speed.median_bytes_per_s,
+                                         .best_bytes_per_s = speed.best_bytes_per_s,
+                                         .spread = speed.spread});
+        }
+    }
+    return {};
+}
+
+// Arithmetic in registers, all threads.
+void add_peak_benchmarks(ThreadPool& pool, Profile& profile, std::vector<Benchmark>& benchmarks) {
+    const MachineKernels& kernels = machine_kernels(backend::cpu::best_isa());
+    constexpr std::size_t kRounds = 20'000;
+    const double n = static_cast<double>(kRounds) * pool.n_threads();
+    benchmarks.push_back(
+        {.sample = [&pool, &kernels] { return time_team(pool, [&](unsigned) { (void)kernels.multiply_floats(kRounds); }, {}); },
+         .record = [&profile, &kernels, n](const Spread& s) { profile.float_flop_per_s = n * kernels.float_ops_per_round / s.least; }});
+    benchmarks.push_back(
+        {.sample = [&pool, &kernels] { return time_team(pool, [&](unsigned) { (void)kernels.multiply_bytes(kRounds); }, {}); },
+         .record = [&profile, &kernels, n](const Spread& s) { profile.int8_flop_per_s = n * kernels.byte_ops_per_round / s.least; }});
+}
+
+// What the spreads say of the machine.
+void judge(Profile& profile, double typical_spread) {
+    std::vector<double> spreads;
+    for (const auto& reading : profile.bandwidth) spreads.push_back(reading.spread);
+    const double staircase_spread = spreads.empty() ? 0.0 : spread_of(spreads).median;
+    profile.noise = std::max(typical_spread, staircase_spread);
+    profile.trusted = profile.noise <= hardware::kNoisySpread;
+    if (!profile.trusted) {
+        profile.doubt = fmt::format("readings of the same thing lie {:.0f}% apart: something else used the machine", 100 * profile.noise);
+    }
+}
+
+}  // namespace
+
+hardware::ProfileKey profile_key(const ThreadPool& pool, Isa isa, const std::string& version) {
+    return {.cpu = cpu_name(), .n_threads = pool.n_threads(), .isa = std::string(to_string(isa)), .version = version};
+}
+
+Result<Profile> probe_machine(ThreadPool& pool, Isa isa, const ProbeOptions& options) {
+    Profile profile;
+    profile.key = profile_key(pool, isa, options.version);
+    profile.time = static_cast<std::int64_t>(std::time(nullptr));
+    profile.quick = options.quick;
+    for (const CacheLevel& c : cache_levels()) {
+        profile.caches.push_back({.level = c.level, .size_bytes = static_cast<double>(c.size_bytes), .shared = c.shared});
+    }
+    const MemoryState memory_state = read_memory_state();
+    profile.memory_bytes = static_cast<double>(memory_state.total_bytes);
+
+    RAFTER_TRY_VOID(measure_staircase(pool, options, profile));
+    std::size_t cold_bytes = static_cast<std::size_t>((options.quick ? 128 : 256) * kMiB);
+    if (memory_state.available_bytes > 0) cold_bytes = std::min<std::size_t>(cold_bytes, memory_state.available_bytes / 4);
+    // A thread's window is 2 MiB, and the memory holds several of each.
+    cold_bytes = std::max<std::size_t>(cold_bytes, std::size_t{pool.n_threads()} << 24U);
+    RAFTER_TRY(ColdMemory memory, ColdMemory::create(pool, cold_bytes));
+    const MatrixPlan plan{.quick = options.quick};
+    std::vector<Benchmark> benchmarks;
+    add_peak_benchmarks(pool, profile, benchmarks);
+    add_team_benchmarks(pool, isa, profile, benchmarks);
+    add_row_benchmarks(pool, isa, profile, benchmarks);
+    add_matrix_benchmarks(pool, isa, memory, plan, profile, benchmarks);
+    add_attention_benchmarks(pool, isa, memory, plan, profile, benchmarks);
+    RoundOptions rounds{.least = 3, .most = 25, .duration_ns = options.quick ? 1'500'000'000 : 8'000'000'000, .progress = {}};
+    if (options.progress) rounds.progress = [&](double fraction) { options.progress(fraction, "timing kernels"); };
+    judge(profile, run_interleaved(benchmarks, rounds));
+    return profile;
+}
+
+}  // namespace rafter::probe

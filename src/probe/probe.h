@@ -1,0 +1,25 @@
+// The whole probe: what this machine can do, measured in some seconds, as a profile that prices are made of.
+#pragma once
+
+#include <functional>
+
+#include "backend/cpu/isa.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "hardware/profile.h"
+
+namespace rafter::probe {
+
+struct ProbeOptions {
+    bool quick = false;   // under 3 s instead of under 20
+    std::string version;  // of the program
+    std::function<void(double fraction, std::string_view what)> progress = {};
+};
+
+// What would be measured now.
+[[nodiscard]] hardware::ProfileKey profile_key(const ThreadPool& pool, backend::cpu::Isa isa, const std::string& version);
+
+// Takes all the pool's threads, and a quarter of a gigabyte of memory (less where there is less). Fails when it cannot have that.
+[[nodiscard]] Result<hardware::Profile> probe_machine(ThreadPool& pool, backend::cpu::Isa isa, const ProbeOptions& options);
+
+}  // namespace rafter::probe

@@ -113,7 +113,8 @@ void print_candidates(const VerbShape& app, std::span<const std::string> words) 
             ++n_positionals;
         }
     }
-    const Candidates candidates(words.back() == "=" ? "" : words.back());
+    const std::string_view begun = words.back();
+    const Candidates candidates(begun == "=" ? std::string_view() : begun);
     if (waiting != nullptr) {
         candidates.add_values(*waiting);
     } else if (words.back().starts_with('-')) {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +23,9 @@ ChatTemplateInput input_of(Json messages) {
     return input;
 }
 
+// Compilers disagree on what Json({one}) is: a list of one, or a copy.
+ChatTemplateInput input_of(const std::vector<Json>& messages) { return input_of(Json(messages)); }
+
 std::string rendered(const ChatTemplate& chat_template, const ChatTemplateInput& input) {
     const auto text = chat_template.render(input);
     EXPECT_TRUE(text) << text.error().message;
@@ -36,12 +39,12 @@ std::string rendered(std::string source, const ChatTemplateInput& input) {
 }
 
 TEST(ChatTemplate, SeesTheVariablesThatTransformersPasses) {
-    ChatTemplateInput input = input_of({message("user", "Hi")});
+    ChatTemplateInput input = input_of(std::vector{message("user", "Hi")});
     EXPECT_EQ(rendered("{{ messages[0].content }}{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}", input),
               "HiTrueTrueTrue");
-    input.tools = {{{"name", "f"}}};
+    input.tools = Json::array({Json::object({{"name", "f"}})});
     input.add_generation_prompt = false;
-    input.variables = {{"enable_thinking", false}, {"documents", {1}}};
+    input.variables = {{"enable_thinking", false}, {"documents", Json::array({1})}};
     EXPECT_EQ(rendered("{{ tools }}{{ documents }}{{ add_generation_prompt }}{{ enable_thinking }}", input),
               "[{'name': 'f'}][1]FalseFalse");
 }
@@ -76,7 +79,8 @@ TEST(ChatTemplate, KeepsNumbersAsTheyAreWritten) {
 }
 
 TEST(ChatTemplate, MakesTextsThatAreNotUtf8Valid) {
-    EXPECT_EQ(rendered("{{ messages[0] }}{{ messages[0] | length }}", input_of({"a\xff\xe2\x82z"})), "a\uFFFD\uFFFD\uFFFDz5");
+    EXPECT_EQ(rendered("{{ messages[0] }}{{ messages[0] | length }}", input_of(std::vector<Json>{"a\xff\xe2\x82z"})),
+              "a\uFFFD\uFFFD\uFFFDz5");
 }
 
 TEST(ChatTemplate, WritesTheDateItIsGiven) {
@@ -97,7 +101,8 @@ TEST(ChatTemplate, RendersOnSeveralThreadsAtOnce) {
     std::vector<std::string> texts(4);
     for (std::size_t t = 0; t < texts.size(); ++t) {
         threads.emplace_back([&, t] {
-            for (int i = 0; i < 200; ++i) texts[t] = *parsed->render(input_of({message("user", "Hi"), message("assistant", "Ho")}));
+            for (int i = 0; i < 200; ++i)
+                texts[t] = *parsed->render(input_of(std::vector{message("user", "Hi"), message("assistant", "Ho")}));
         });
     }
     for (std::thread& thread : threads) thread.join();
@@ -121,7 +126,7 @@ TEST(ChatTemplate, LoadsTheModelsOwnWithItsSpecialTokens) {
          {"tokenizer.ggml.eos_token_id", std::uint64_t{2}}});
     const auto loaded = ChatTemplate::load(metadata);
     ASSERT_TRUE(loaded) << loaded.error().message;
-    ChatTemplateInput input = input_of({message("user", "Hi")});
+    ChatTemplateInput input = input_of(std::vector{message("user", "Hi")});
     EXPECT_EQ(rendered(*loaded, input), "<s>Hi</s>");
     input.variables["eos_token"] = "!";
     EXPECT_EQ(rendered(*loaded, input), "<s>Hi!");
@@ -137,7 +142,7 @@ TEST(ChatTemplate, UsesTheTemplateForToolsWhenThereAreTools) {
     EXPECT_EQ(rendered(*loaded, input), "plain");
     input.tools = Json::array();
     EXPECT_EQ(rendered(*loaded, input), "plain");
-    input.tools = {Json::object()};
+    input.tools = Json::array({Json::object()});
     EXPECT_EQ(rendered(*loaded, input), "with 1");
 }
 
@@ -166,9 +171,10 @@ TEST(DefaultTemplates, GemmaPutsTheSystemTextIntoTheFirstTurn) {
         "brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHo<end_of_turn>\n<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n";
     EXPECT_EQ(default_prompt({"<bos>", "<eos>"}, "gemma3", kTurns), expected);
     EXPECT_EQ(default_prompt({"<bos>", "<eos>", "<start_of_turn>"}, "llama", kTurns), expected);
-    EXPECT_EQ(
-        default_prompt({"<bos>", "<eos>"}, "gemma3", {message("user", {{{"type", "image"}}, {{"type", "text"}, {"text", " what? "}}})}),
-        "<bos><start_of_turn>user\n<start_of_image>what?<end_of_turn>\n<start_of_turn>model\n");
+    EXPECT_EQ(default_prompt({"<bos>", "<eos>"}, "gemma3",
+                             Json::array({message("user", Json::array({Json::object({{"type", "image"}}),
+                                                                       Json::object({{"type", "text"}, {"text", " what? "}})}))})),
+              "<bos><start_of_turn>user\n<start_of_image>what?<end_of_turn>\n<start_of_turn>model\n");
 }
 
 TEST(DefaultTemplates, ChatMlIsWhatNothingElseFits) {
@@ -181,7 +187,7 @@ TEST(DefaultTemplates, ChatMlIsWhatNothingElseFits) {
 }
 
 TEST(DefaultTemplates, OtherFamiliesAreKnownByTheirMarks) {
-    EXPECT_EQ(default_prompt({"<b>", "<e>", "<|start_header_id|>"}, "llama", {message("user", "Hi")}),
+    EXPECT_EQ(default_prompt({"<b>", "<e>", "<|start_header_id|>"}, "llama", Json::array({message("user", "Hi")})),
               "<b><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n");
     EXPECT_EQ(default_prompt({"<s>", "</s>", "[INST]"}, "llama", kTurns), "<s>[INST]  Hi  [/INST] Ho</s>[INST] Be brief.\n\nBye [/INST]");
     EXPECT_EQ(default_prompt({"<s>", "</s>"}, "phi3", kTurns),
@@ -190,12 +196,13 @@ TEST(DefaultTemplates, OtherFamiliesAreKnownByTheirMarks) {
 
 TEST(DefaultTemplates, ChatMlShowsToolsAndCalls) {
     const auto has_none = [](std::string_view) { return false; };
-    ChatTemplateInput input = input_of({message("user", "Time?"),
-                                        {{"role", "assistant"},
-                                         {"content", nullptr},
-                                         {"tool_calls", {{{"function", {{"name", "now"}, {"arguments", {{"zone", "CET"}}}}}}}}},
-                                        message("tool", "12:00")});
-    input.tools = {{{"type", "function"}, {"function", {{"name", "now"}}}}};
+    ChatTemplateInput input = input_of(std::vector<Json>{
+        message("user", "Time?"),
+        {{"role", "assistant"},
+         {"content", nullptr},
+         {"tool_calls", Json::array({Json::object({{"function", {{"name", "now"}, {"arguments", Json::object({{"zone", "CET"}})}}}})})}},
+        message("tool", "12:00")});
+    input.tools = Json::array({Json::object({{"type", "function"}, {"function", Json::object({{"name", "now"}})}})});
     input.add_generation_prompt = false;
     const std::string text = rendered(std::string(default_chat_template("", has_none).source), input);
     EXPECT_NE(text.find("<tools>\n{\"type\": \"function\", \"function\": {\"name\": \"now\"}}\n</tools>"), std::string::npos) << text;
@@ -221,12 +228,11 @@ TEST(ChatTemplate, AThousandMessagesTakeNoTime) {
         "{% set content = message.content.split('</think>')[-1].lstrip('\n') %}{{ '<|im_start|>assistant\n' ~ content ~ '<|im_end|>\n' "
         "}}{% endif %}{% endfor %}",
         "t");
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process, whatever else the machine does
     const std::string text = rendered(*parsed, input);
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     EXPECT_GT(text.size(), 200'000U);
-    EXPECT_LT(elapsed.count(), 1000);
-    RecordProperty("milliseconds", std::to_string(elapsed.count()));
+    EXPECT_LT(seconds, 1);
 }
 
 }  // namespace

@@ -100,8 +100,11 @@ TEST(PreTokenizer, LongRunsOfOneCharacterTakeLinearTime) {
             std::string large;
             for (int i = 0; i < 10; ++i) large += small;
             // Ends in a letter that is no Latin one, so that the run is not the end of the text for any expression.
-            const double bound_s = 0.01 + 40 * seconds(pre_tokenizer, small + "\u0639");
-            EXPECT_LT(seconds(pre_tokenizer, large + "\u0639"), bound_s) << first_name(family) << ": " << unit;
+            const auto is_linear = [&] {
+                return seconds(pre_tokenizer, large + "\u0639") < 0.01 + 40 * seconds(pre_tokenizer, small + "\u0639");
+            };
+            // What is quadratic fails every time; a busy machine only sometimes.
+            EXPECT_TRUE(is_linear() || is_linear() || is_linear()) << first_name(family) << ": " << unit;
         }
     }
 }

@@ -33,6 +33,7 @@ void add_run(CLI::App& app, Cli& cli);
 void add_eval(CLI::App& app, Cli& cli);
 void add_info(CLI::App& app, Cli& cli);
 void add_probe(CLI::App& app, Cli& cli);
+void add_explain(CLI::App& app, Cli& cli);
 void add_models(CLI::App& app, Cli& cli);
 void add_tokenize(CLI::App& app, Cli& cli);
 void add_template(CLI::App& app, Cli& cli);

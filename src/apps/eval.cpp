@@ -9,6 +9,7 @@
 
 #include "apps/cli.h"
 #include "apps/output.h"
+#include "apps/profile_report.h"
 #include "apps/session.h"
 #include "base/clock.h"
 #include "base/os_file.h"
@@ -31,6 +32,7 @@ struct EvalOptions {
     std::string logprobs_file;
     std::optional<std::uint32_t> n_windows;
     bool json = false;
+    ProfileReportOptions profile;
 };
 
 // Mean and spread of -log p over the scored tokens.
@@ -97,16 +99,20 @@ struct Evaluation {
     std::size_t n_windows = 0;
     double seconds = 0.0;
     bool interrupted = false;
+    ordered_json profile;  // where --json shows it
 };
 
-Result<void> score_window(Session& session, std::vector<TokenId> window, std::size_t index, Score& score, LogprobsFile& logprobs) {
+Result<void> score_window(Session& session, std::vector<TokenId> window, std::size_t index, Score& score, LogprobsFile& logprobs,
+                          engine::StepProfiler* profiler) {
     const auto first = static_cast<std::uint32_t>(window.size() / 2);
     engine::Request request;
     request.prompt = window;
     request.max_tokens = 0;
     request.score_prompt_from = first;
     RAFTER_TRY(const auto stream, session.engine().submit(std::move(request)));
-    while (session.engine().step()) {}
+    while (session.engine().step()) {
+        if (profiler != nullptr) profiler->record(session.engine().last_step());
+    }
     const engine::StreamUpdate update = stream->take();
     if (!update.finish || update.finish->error) {
         return update.finish ? *update.finish->error : Error{"the engine did not finish a window"};
@@ -139,6 +145,7 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
     RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = static_cast<std::uint32_t>(n_outputs)}));
     RAFTER_TRY(LogprobsFile logprobs, LogprobsFile::create(options.logprobs_file));
 
+    RAFTER_TRY(RunProfile profile, RunProfile::start(options.profile, environment, *session, "eval"));
     Evaluation evaluation{.n_tokens = tokens.size()};
     report::Progress bar(stderr_terminal(environment), "Scoring");
     InterruptFlag interrupt;
@@ -147,7 +154,7 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
         const auto start = tokens.begin() + static_cast<std::ptrdiff_t>(i * context);
         std::vector<TokenId> window(start, start + context);
         if (add_bos) window[0] = *special.bos;
-        RAFTER_TRY_VOID(score_window(*session, std::move(window), i, evaluation.score, logprobs));
+        RAFTER_TRY_VOID(score_window(*session, std::move(window), i, evaluation.score, logprobs, profile.profiler()));
         ++evaluation.n_windows;
         evaluation.seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
         const double left = evaluation.seconds / static_cast<double>(i + 1) * static_cast<double>(n_windows - i - 1);
@@ -157,6 +164,8 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
         evaluation.interrupted = interrupt.take();
     }
     RAFTER_TRY_VOID(logprobs.close());
+    bar.clear();
+    RAFTER_TRY_VOID(profile.finish(options.json ? &evaluation.profile : nullptr));
     return evaluation;
 }
 
@@ -166,11 +175,12 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
     const std::uint32_t context = *options.session.context;
     const double rate = static_cast<double>(evaluation.n_windows * context) / evaluation.seconds;
     if (options.json) {
-        const ordered_json result{{"perplexity", score.perplexity()},  {"error", score.error()},
-                                  {"mean_logprob", -score.mean()},     {"n_scored", score.n},
-                                  {"n_windows", evaluation.n_windows}, {"context", context},
-                                  {"n_tokens", evaluation.n_tokens},   {"complete", !evaluation.interrupted},
-                                  {"seconds", evaluation.seconds},     {"tokens_per_second", rate}};
+        ordered_json result{{"perplexity", score.perplexity()},  {"error", score.error()},
+                            {"mean_logprob", -score.mean()},     {"n_scored", score.n},
+                            {"n_windows", evaluation.n_windows}, {"context", context},
+                            {"n_tokens", evaluation.n_tokens},   {"complete", !evaluation.interrupted},
+                            {"seconds", evaluation.seconds},     {"tokens_per_second", rate}};
+        if (!evaluation.profile.is_null()) result.update(evaluation.profile);
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", score.perplexity(), score.error())));
@@ -199,6 +209,7 @@ void add_eval(CLI::App& app, Cli& cli) {
                      "Write a JSON line for each scored token: window, position, token, logprob")
         ->type_name("OUT.jsonl");
     verb->add_flag("--json", options->json, "Print one JSON object");
+    add_profile_options(*verb, options->profile);
     verb->footer("Example:\n  rafter eval SmolLM2-135M-Instruct --text /usr/share/common-licenses/GPL-3");
     verb->callback([options, &cli] {
         cli.action = [options, &cli] {

@@ -18,7 +18,7 @@ GenerationCost& GenerationCost::operator+=(const GenerationCost& other) {
 }
 
 Result<Generation> generate(Session& session, engine::Request request, const std::function<Result<void>(std::string_view)>& on_text,
-                            InterruptFlag& interrupt) {
+                            InterruptFlag& interrupt, engine::StepProfiler* profiler) {
     RAFTER_TRY(const auto stream, session.engine().submit(std::move(request)));
     const model::Program& program = session.loaded().device->program();
     Generation generation;
@@ -28,6 +28,7 @@ Result<Generation> generate(Session& session, engine::Request request, const std
     while (!finished) {
         session.engine().step();
         const engine::StepReport& report = session.engine().last_step();
+        if (profiler != nullptr) profiler->record(report);
         if (generation.tokens.empty()) {
             cost.prefill_seconds += report.step_seconds;
         } else if (report.shape.n_tokens() > 0) {

@@ -7,6 +7,7 @@
 #include "apps/memory_roof.h"
 #include "apps/session.h"
 #include "base/os_terminal.h"
+#include "engine/step_profile.h"
 
 namespace rafter::apps {
 
@@ -35,9 +36,10 @@ struct Generation {
 };
 
 // on_text gets the pieces of text as they come; when it fails, so does this, and the engine is free again. Ctrl-C cancels. The engine must
-// have nothing else to do.
+// have nothing else to do. profiler: gets every step; may be null.
 [[nodiscard]] Result<Generation> generate(Session& session, engine::Request request,
-                                          const std::function<Result<void>(std::string_view)>& on_text, InterruptFlag& interrupt);
+                                          const std::function<Result<void>(std::string_view)>& on_text, InterruptFlag& interrupt,
+                                          engine::StepProfiler* profiler = nullptr);
 
 // "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured (memory)"
 [[nodiscard]] std::string summary_line(const GenerationCost& cost, const std::optional<MemoryRoof>& roof);

@@ -10,6 +10,7 @@
 #include "apps/cli.h"
 #include "apps/generate.h"
 #include "apps/output.h"
+#include "apps/profile_report.h"
 #include "apps/session.h"
 #include "engine/conversation.h"
 
@@ -33,6 +34,7 @@ struct RunOptions {
     std::vector<std::string> stop;
     bool json = false;
     std::optional<std::uint32_t> n_logprobs;
+    ProfileReportOptions profile;
 };
 
 Result<std::pair<engine::TokenId, float>> parse_bias(const std::string& text) {
@@ -123,15 +125,17 @@ Result<int> answer_once(const RunOptions& options, const Environment& environmen
     const engine::SamplingOptions sampling = request.sampling;
     RAFTER_TRY_VOID(session.load({.context = std::uint64_t{prompt.size()} + request.max_tokens, .n_outputs = 1}));
 
+    RAFTER_TRY(RunProfile profile, RunProfile::start(options.profile, environment, session, "run"));
     const report::Terminal terminal = stderr_terminal(environment);
     InterruptFlag interrupt;
     const auto on_text = [&](std::string_view text) { return options.json ? Result<void>() : write_stdout(text); };
-    RAFTER_TRY(const Generation generation, generate(session, std::move(request), on_text, interrupt));
+    RAFTER_TRY(const Generation generation, generate(session, std::move(request), on_text, interrupt, profile.profiler()));
 
     std::optional<MemoryRoof> roof;
     if (generation.cost.n_decoded > 0) roof = memory_roof(environment, session, generation.cost.bytes_per_token());
     if (options.json) {
-        const ordered_json result = result_json(prompt, generation, options, sampling, session.load_seconds(), roof);
+        ordered_json result = result_json(prompt, generation, options, sampling, session.load_seconds(), roof);
+        RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
         // A line end only where a person reads: in a pipe the text stays as the model wrote it.
@@ -140,6 +144,7 @@ Result<int> answer_once(const RunOptions& options, const Environment& environmen
                    terminal.style.dim(summary_line(generation.cost, roof)));
         if (sampling.temperature > 0 && !options.seed)
             fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", sampling.seed)));
+        RAFTER_TRY_VOID(profile.finish(nullptr));
     }
     if (generation.finish.context_full) {
         fmt::print(stderr, "rafter run: the context of {} tokens is full; --context takes more, up to the model's {}\n",
@@ -151,6 +156,7 @@ Result<int> answer_once(const RunOptions& options, const Environment& environmen
 Result<int> run(const RunOptions& options, const Environment& environment) {
     if (options.n_logprobs && !options.json) return Error{"--logprobs: only --json shows them", ErrorKind::kUsage};
     if (options.json && !options.prompt) return Error{"--json: needs a prompt (-p)", ErrorKind::kUsage};
+    if (!options.profile.format.empty() && !options.prompt) return Error{"--profile: needs a prompt (-p)", ErrorKind::kUsage};
     if (options.raw && !options.prompt) return Error{"--raw: needs a prompt (-p)", ErrorKind::kUsage};
     engine::Request request;
     RAFTER_TRY(request.sampling, sampling_of(options));
@@ -232,6 +238,7 @@ void add_run(CLI::App& app, Cli& cli) {
     verb->add_option("--logprobs", options->n_logprobs, "With --json: log-probabilities of each token and of the N likeliest")
         ->check(CLI::NonNegativeNumber)
         ->type_name("N");
+    add_profile_options(*verb, options->profile);
     add_sampling_options(*verb, *options);
     verb->footer(
         "Text goes to standard output, all else to standard error.\n\n"

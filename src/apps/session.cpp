@@ -81,7 +81,9 @@ Result<void> Session::load(Needs needs) {
     engine::LoadModelOptions load;
     load.context = options_.context;
     load.context_needed = needs.context;
+    if (needs.no_more_context) load.context = static_cast<std::uint32_t>(needs.context);
     load.n_outputs = needs.n_outputs;
+    load.n_sequences = needs.n_sequences;
     load.activations = kActivations.at(options_.activations);
     load.kv_type = kKvTypes.at(options_.kv_type);
     load.progress = [&](double fraction) { bar.update(fraction); };

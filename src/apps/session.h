@@ -36,8 +36,10 @@ class Session {
   public:
     [[nodiscard]] static Result<std::unique_ptr<Session>> open(const Environment& environment, const SessionOptions& options);
     struct Needs {
-        std::uint64_t context = 0;    // tokens, where the options say nothing
-        std::uint32_t n_outputs = 1;  // rows with logits a step
+        std::uint64_t context = 0;      // tokens, where the options say nothing
+        std::uint32_t n_outputs = 1;    // rows with logits a step
+        std::uint32_t n_sequences = 1;  // that the KV cache has room for at full context
+        bool no_more_context = false;   // than needed, whatever is usual
     };
     [[nodiscard]] Result<void> load(Needs needs);
 
@@ -45,6 +47,8 @@ class Session {
     [[nodiscard]] const engine::LoadedModel& loaded() const { return loaded_; }
     [[nodiscard]] engine::Engine& engine() { return *engine_; }
     [[nodiscard]] engine::Runtime& runtime() { return runtime_; }
+    [[nodiscard]] engine::LoadedModel& loaded() { return loaded_; }
+    [[nodiscard]] const std::string& kv_type() const { return options_.kv_type; }
     [[nodiscard]] double load_seconds() const { return load_seconds_; }
 
   private:

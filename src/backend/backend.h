@@ -52,6 +52,8 @@ class DeviceModel {
     [[nodiscard]] virtual StepOutput forward(const Batch& batch) = 0;
     [[nodiscard]] virtual const model::Program& program() const = 0;  // its op i is what is executed, and timed, as op i
     [[nodiscard]] virtual MemoryUse memory() const = 0;
+    // Writes zeros all over the cache, so that its memory is there: a step with a made-up past then reads as much as one with a real past.
+    virtual void touch_cache() {}
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

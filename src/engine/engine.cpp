@@ -42,7 +42,9 @@ bool Engine::step() {
     const auto forward_start = std::chrono::steady_clock::now();
     const backend::StepOutput out = runner_.forward(plan);
     report_.forward_seconds = seconds_since(forward_start);
+    const auto sample_start = std::chrono::steady_clock::now();
     std::vector<Accepted> accepted = sample(plan, out);
+    report_.sample_seconds = seconds_since(sample_start);
     scheduler_.commit(plan, accepted);
     report_.shape = runner_.batch().shape();
     report_.step_seconds = seconds_since(start);

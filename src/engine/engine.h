@@ -19,6 +19,7 @@ namespace rafter::engine {
 struct StepReport {
     model::StepShape shape;
     double forward_seconds = 0.0;  // in the model
+    double sample_seconds = 0.0;   // choosing and scoring tokens
     double step_seconds = 0.0;     // all of it: scheduling, sampling and streams too
 };
 

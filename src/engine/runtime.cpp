@@ -16,6 +16,7 @@ Result<Runtime> Runtime::create(const RuntimeOptions& options) {
         return bad_input("instruction set {}: this machine has only {}", to_string(isa), fmt::join(names, ", "));
     }
     Runtime runtime;
+    runtime.isa_ = isa;
     runtime.pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{.n_threads = options.n_threads});
     runtime.backend_ = make_cpu_backend(*runtime.pool_, isa);
     return runtime;

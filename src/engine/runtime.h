@@ -24,9 +24,11 @@ class Runtime {
 
     [[nodiscard]] ThreadPool& pool() { return *pool_; }
     [[nodiscard]] backend::Backend& backend() { return *backend_; }
+    [[nodiscard]] backend::cpu::Isa isa() const { return isa_; }  // of its kernels
 
   private:
     Runtime() = default;
+    backend::cpu::Isa isa_ = backend::cpu::Isa::kScalar;
     std::unique_ptr<ThreadPool> pool_;
     std::unique_ptr<backend::Backend> backend_;
 };

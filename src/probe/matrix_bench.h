@@ -22,6 +22,8 @@ class ColdMemory {
     [[nodiscard]] static Result<ColdMemory> create(ThreadPool& pool, std::size_t size_bytes);
     // The next window of a thread's part; at most a quarter of the part.
     [[nodiscard]] const std::byte* next(unsigned thread, std::size_t size_bytes);
+    // Always the same bytes of a thread's part.
+    [[nodiscard]] const std::byte* fixed(unsigned thread) const { return memory_.data() + thread * part_bytes_; }
     [[nodiscard]] std::size_t part_bytes() const { return part_bytes_; }
 
   private:

@@ -59,7 +59,7 @@ Result<void> measure_staircase(ThreadPool& pool, const ProbeOptions& options, Pr
                                                                      {.n_threads = n_threads, .duration_ns = duration_ns}));
             profile.bandwidth.push_back({.n_threads = n_threads,
                                          .working_set_bytes = size,
-                                         .bytes_per_s = speed.median_bytes_per_s,
+                                         .bytes_per_s = speed.undisturbed_bytes_per_s,
                                          .best_bytes_per_s = speed.best_bytes_per_s,
                                          .spread = speed.spread});
         }
@@ -122,7 +122,7 @@ Result<Profile> probe_machine(ThreadPool& pool, Isa isa, const ProbeOptions& opt
     add_row_benchmarks(pool, isa, profile, benchmarks);
     add_matrix_benchmarks(pool, isa, memory, plan, profile, benchmarks);
     add_attention_benchmarks(pool, isa, memory, plan, profile, benchmarks);
-    RoundOptions rounds{.least = 3, .most = 25, .duration_ns = options.quick ? 1'500'000'000 : 8'000'000'000, .progress = {}};
+    RoundOptions rounds{.least = 3, .most = 60, .duration_ns = options.quick ? 1'600'000'000 : 11'000'000'000, .progress = {}};
     if (options.progress) rounds.progress = [&](double fraction) { options.progress(fraction, "timing kernels"); };
     judge(profile, run_interleaved(benchmarks, rounds));
     return profile;

@@ -69,6 +69,7 @@ Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa
     const Spread passes = spread_of(seconds);
     const auto bytes = static_cast<double>(n_each * n_threads * repeats);
     return ReadSpeed{.best_bytes_per_s = bytes / passes.least,
+                     .undisturbed_bytes_per_s = bytes / passes.first_decile,
                      .median_bytes_per_s = bytes / passes.median,
                      .spread = passes.relative(),
                      .n_passes = static_cast<unsigned>(seconds.size())};

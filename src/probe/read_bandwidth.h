@@ -13,9 +13,10 @@
 namespace rafter::probe {
 
 struct ReadSpeed {
-    double best_bytes_per_s = 0.0;    // of the best pass: other users of the machine only ever slow one down
-    double median_bytes_per_s = 0.0;  // of all passes: what to expect
-    double spread = 0.0;              // between the first and third quartile, as a fraction of the median
+    double best_bytes_per_s = 0.0;         // of the best pass: other users of the machine only ever slow one down
+    double undisturbed_bytes_per_s = 0.0;  // nine passes in ten are slower: what to expect when nothing else runs
+    double median_bytes_per_s = 0.0;
+    double spread = 0.0;  // between the first and third quartile, as a fraction of the median
     unsigned n_passes = 0;
 };
 

@@ -47,6 +47,7 @@ class CpuModel final : public DeviceModel {
     [[nodiscard]] StepOutput forward(const Batch& batch) override;
     [[nodiscard]] const model::Program& program() const override { return program_; }
     [[nodiscard]] MemoryUse memory() const override;
+    void touch_cache() override { cache_.touch(pool_); }
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
 

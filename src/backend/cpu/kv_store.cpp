@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 
 namespace rafter::backend::cpu {
@@ -63,6 +64,16 @@ Result<KvStore> KvStore::create(const model::Program& program, const KvCacheOpti
         store.groups_.push_back(std::move(memory));
     }
     return store;
+}
+
+void KvStore::touch(ThreadPool& pool) {
+    for (const PageBuffer& group : groups_) {
+        pool.run([&](unsigned thread) {
+            const std::size_t begin = group.size_bytes() * thread / pool.n_threads();
+            const std::size_t end = group.size_bytes() * (thread + std::size_t{1}) / pool.n_threads();
+            std::memset(group.data() + begin, 0, end - begin);
+        });
+    }
 }
 
 std::size_t KvStore::size_bytes() const {

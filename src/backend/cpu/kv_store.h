@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "base/os_memory.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "model/program.h"
 
 namespace rafter::backend::cpu {
@@ -50,6 +51,9 @@ class KvStore {
   public:
     // Fails on options that make no sense and on memory that is not to be had.
     [[nodiscard]] static Result<KvStore> create(const model::Program& program, const KvCacheOptions& options);
+
+    // Zeros everywhere: the memory of pages that were never written is not there yet.
+    void touch(ThreadPool& pool);
 
     [[nodiscard]] const KvLayer& layer(std::uint32_t layer) const { return layers_[layer]; }
     [[nodiscard]] std::uint32_t block_size() const { return block_size_; }

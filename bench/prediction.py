@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Prediction against measurement: for each model, probe the machine, then time the usual steps, and print a Markdown table of both.
+
+The machine is probed before each model, because it drifts; nothing of a model's own times goes into its prediction.
+
+    bench/prediction.py --rafter build/release/rafter --synthetic Q4_0,Q4_K,Q8_0,F16 --tokenizer SmolLM2.gguf MODEL.gguf ...
+
+Synthetic models need numpy and gguf (PyPI) and are removed after their turn. Standard library only without them.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def measure(options, model, folder):
+    profile = folder / "profile.json"
+    probe = [options.rafter, "probe", "--json", "--save", profile] + (["--quick"] if options.quick else [])
+    machine = json.loads(subprocess.run(probe, check=True, capture_output=True).stdout)
+    explained = subprocess.run([options.rafter, "explain", model, "--grid", "--json", "--machine", profile], check=True, capture_output=True)
+    result = json.loads(explained.stdout)
+    result["noise"] = machine["noise"]
+    result["machine"] = f"{machine['cpu']}, {machine['n_threads']} threads, {machine['isa']}"
+    return result
+
+
+def synthetic(options, dtype, folder):
+    path = folder / f"synthetic-1b-{dtype}.gguf"
+    script = Path(__file__).with_name("synthetic_model.py")
+    subprocess.run([sys.executable, script, "--tokenizer", options.tokenizer, "--type", dtype, path], check=True)
+    return path
+
+
+def row_text(name, row):
+    predicted, measured = row["predicted_seconds"] * 1e3, row["measured_seconds"] * 1e3
+    return (f"| {name} | {row['phase']} | {row['batch']} | {row['context']} | {predicted:.2f} | {measured:.2f} | {row['median_seconds'] * 1e3:.2f} "
+            f"| {row['error']:+.0%} | {row['read_bytes'] / row['measured_seconds'] / 1e9:.1f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--rafter", default="build/release/rafter")
+    parser.add_argument("--synthetic", default="", help="formats of synthetic 1B models, parted by commas")
+    parser.add_argument("--tokenizer", help="a GGUF file whose tokenizer the synthetic models get")
+    parser.add_argument("--quick", action="store_true", help="probe with --quick")
+    parser.add_argument("--rounds", type=int, default=1, help="go over all models so many times")
+    parser.add_argument("--json", help="write all numbers here too")
+    options = parser.parse_args()
+    formats = [dtype for dtype in options.synthetic.split(",") if dtype]
+    if formats and not options.tokenizer:
+        parser.error("--synthetic needs --tokenizer")
+
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(options.rounds):
+            for model in options.models + formats:
+                path = synthetic(options, model, Path(folder)) if model in formats else model
+                results.append(measure(options, path, Path(folder)))
+                print(f"{results[-1]['model']}: noise {results[-1]['noise']:.0%}", file=sys.stderr)
+                if model in formats:
+                    path.unlink()
+    if options.json:
+        Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
+
+    print(f"{results[0]['machine']}\n")
+    print("| model | step | batch | tokens | predicted ms | measured ms | median ms | off by | GB/s |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    errors = []
+    for result in results:
+        for row in result["grid"]:
+            print(row_text(result["model"], row))
+            errors.append(abs(row["error"]))
+    errors.sort()
+    ninetieth = errors[min(len(errors) - 1, int(0.9 * len(errors)))]
+    print(f"\n{len(errors)} steps: off by {statistics.median(errors):.0%} in the middle, {ninetieth:.0%} at the 90th percentile, {errors[-1]:.0%} at most.")
+
+
+if __name__ == "__main__":
+    main()

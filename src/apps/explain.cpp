@@ -1,0 +1,272 @@
+// rafter explain: runs a few steps of a chosen shape and says in plain lines which roof binds, what fraction of it is reached, where the
+// rest of the time went, and what would help most. With --grid: the prediction against the measurement for the usual shapes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli.h"
+#include "apps/explain_verdict.h"
+#include "apps/machine_profile.h"
+#include "apps/output.h"
+#include "apps/profile_report.h"
+#include "apps/session.h"
+#include "base/os_cpu.h"
+#include "engine/step_lab.h"
+#include "report/progress.h"
+#include "report/table.h"
+#include "report/units.h"
+
+namespace rafter::apps {
+namespace {
+
+using engine::LabShape;
+using nlohmann::ordered_json;
+
+constexpr double kLeastSeconds = 1.0;  // of repeats
+constexpr std::uint32_t kBlock = 16;
+
+struct ExplainOptions {
+    SessionOptions session;
+    std::uint32_t batch = 1;
+    std::uint32_t context = 512;
+    std::optional<std::uint32_t> prompt;  // explain the prefill of so many tokens instead
+    std::string profile_file;
+    bool grid = false;
+    bool table = false;
+    bool json = false;
+};
+
+double median_of(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const std::size_t n = values.size();
+    return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
+
+// A shape's steps, priced and measured.
+struct Explained {
+    LabShape shape;
+    std::string what;             // "decode" or "prefill"
+    engine::PhaseProfile phase;   // of one repeat
+    std::vector<double> seconds;  // of each repeat
+};
+
+roofline::PriceOptions price_options(const Session& session) {
+    roofline::PriceOptions options;
+    options.cost.kv = session.loaded().kv_element_bytes;
+    options.kv_type = session.kv_type();
+    return options;
+}
+
+Result<Explained> explain_shape(Session& session, engine::StepLab& lab, const hardware::Profile& machine, const LabShape& shape,
+                                double least_seconds) {
+    RAFTER_TRY(const engine::LabResult result, lab.run(shape, {.n_repeats = 5, .least_seconds = least_seconds, .timing = true}));
+    const model::Program& program = session.loaded().device->program();
+    const roofline::PriceOptions options = price_options(session);
+    Explained explained{
+        .shape = shape, .what = shape.n_new > 1 || shape.n_past == 0 ? "prefill" : "decode", .phase = {}, .seconds = result.seconds};
+    engine::PhaseProfile& phase = explained.phase;
+    phase.phase = explained.what;
+    phase.n_steps = 1;
+    phase.n_tokens = static_cast<double>(shape.n_sequences) * shape.n_new;
+    phase.forward_seconds = result.undisturbed();
+    phase.step_seconds = phase.forward_seconds;
+    phase.ops.resize(program.ops.size());
+    for (const model::StepShape& step : shape.steps(session.loaded().limits.limits.n_tokens)) {
+        const roofline::StepPrice price = price_step(program, step, machine, options);
+        phase.predicted_seconds += price.seconds;
+        phase.fixed_seconds += price.fixed_seconds;
+        phase.roof_bytes_per_s = price.roof_bytes_per_s;
+        phase.level = price.level;
+        phase.complete = phase.complete && price.complete;
+        for (std::size_t i = 0; i < price.ops.size(); ++i) {
+            engine::OpProfile& op = phase.ops[i];
+            op.op = i;
+            op.predicted_seconds += price.ops[i].seconds;
+            op.roof_seconds += price.ops[i].roof_seconds;
+            op.overhead_seconds += price.ops[i].overhead_seconds;
+            op.cost += price.ops[i].cost;
+            op.bound = price.ops[i].bound;
+            phase.read_bytes += price.ops[i].cost.read_bytes();
+        }
+    }
+    for (std::size_t i = 0; i < phase.ops.size(); ++i) phase.ops[i].measured_seconds = result.op_seconds[i];
+    return explained;
+}
+
+// What the engine does around the model: a few steps of real requests, as many as decode together.
+Result<HostTimes> host_times(Session& session, std::uint32_t batch) {
+    constexpr std::uint32_t kTokens = 6;
+    if (session.loaded().limits.context < kTokens + 2) return HostTimes{};
+    std::vector<std::shared_ptr<engine::TokenStream>> streams;
+    for (std::uint32_t i = 0; i < batch; ++i) {
+        engine::Request request;
+        request.prompt = {static_cast<engine::TokenId>(i % session.opened().config.n_vocab)};
+        request.max_tokens = kTokens;
+        RAFTER_TRY(auto stream, session.engine().submit(std::move(request)));
+        streams.push_back(std::move(stream));
+    }
+    std::vector<double> sample_seconds;
+    std::vector<double> host_seconds;
+    while (session.engine().step()) {
+        const engine::StepReport& step = session.engine().last_step();
+        if (step.shape.n_tokens() != batch) continue;
+        sample_seconds.push_back(step.sample_seconds);
+        host_seconds.push_back(step.step_seconds - step.forward_seconds - step.sample_seconds);
+    }
+    session.engine().forget_finished();
+    if (sample_seconds.empty()) return HostTimes{};
+    return HostTimes{.sample_seconds = median_of(sample_seconds), .host_seconds = median_of(host_seconds)};
+}
+
+// ---- the grid
+
+std::vector<LabShape> grid_shapes(std::uint32_t most_context) {
+    std::vector<LabShape> shapes;
+    for (const std::uint32_t batch : {1U, 4U, 16U}) {
+        for (const std::uint32_t context : {128U, 2048U}) {
+            if (context <= most_context) shapes.push_back({.n_sequences = batch, .n_new = 1, .n_past = context - 1});
+        }
+    }
+    for (const std::uint32_t prompt : {128U, 1024U}) {
+        if (prompt <= most_context) shapes.push_back({.n_sequences = 1, .n_new = prompt, .n_past = 0});
+    }
+    return shapes;
+}
+
+Result<int> run_grid(const ExplainOptions& options, const Environment& environment, Session& session, const hardware::Profile& machine) {
+    engine::StepLab lab(session.loaded());
+    report::Progress bar(stderr_terminal(environment), "Measuring");
+    ordered_json rows = ordered_json::array();
+    report::Table table({{"step"},
+                         {"batch", report::Align::kRight},
+                         {"tokens", report::Align::kRight},
+                         {"predicted ms", report::Align::kRight},
+                         {"measured ms", report::Align::kRight},
+                         {"off by", report::Align::kRight},
+                         {"GB/s", report::Align::kRight},
+                         {"lies in"}});
+    const std::vector<LabShape> shapes = grid_shapes(session.loaded().limits.context);
+    std::vector<double> errors;
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+        bar.update(static_cast<double>(i) / static_cast<double>(shapes.size()));
+        RAFTER_TRY(const Explained e, explain_shape(session, lab, machine, shapes[i], 0.5));
+        const double error = e.phase.predicted_seconds / e.phase.forward_seconds - 1;
+        errors.push_back(std::abs(error));
+        const std::uint32_t n_positions = e.shape.n_past + e.shape.n_new;
+        rows.push_back({{"phase", e.what},
+                        {"batch", e.shape.n_sequences},
+                        {"context", n_positions},
+                        {"predicted_seconds", e.phase.predicted_seconds},
+                        {"measured_seconds", e.phase.forward_seconds},
+                        {"error", error},
+                        {"n_repeats", e.seconds.size()},
+                        {"least_seconds", *std::min_element(e.seconds.begin(), e.seconds.end())},
+                        {"median_seconds", median_of(e.seconds)},
+                        {"read_bytes", e.phase.read_bytes},
+                        {"level", e.phase.level}});
+        table.add({e.what, fmt::format("{}", e.shape.n_sequences), fmt::format("{}", n_positions),
+                   fmt::format("{:.2f}", e.phase.predicted_seconds * 1e3), fmt::format("{:.2f}", e.phase.forward_seconds * 1e3),
+                   fmt::format("{:+.0f}%", 100 * error), fmt::format("{:.1f}", e.phase.read_bytes / e.phase.forward_seconds / 1e9),
+                   e.phase.level});
+    }
+    bar.clear();
+    if (options.json) {
+        const ordered_json json{{"model", session.opened().config.name}, {"grid", std::move(rows)}};
+        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        return 0;
+    }
+    const report::Style style = stdout_style(environment);
+    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}\nThe prediction is off by {:.0f}% in the middle, by {:.0f}% at most.\n",
+                                             style.bold(session.opened().config.name), style.dim("time of the model's steps"),
+                                             table.render(style, "  "), 100 * median_of(errors),
+                                             100 * *std::max_element(errors.begin(), errors.end()))));
+    return 0;
+}
+
+Result<hardware::Profile> profile_for(const ExplainOptions& options, const Environment& environment, Session& session) {
+    if (options.profile_file.empty()) return machine_profile(environment, session.runtime().pool(), session.runtime().isa(), "explain");
+    return hardware::read_profile(options.profile_file);
+}
+
+Result<int> explain(const ExplainOptions& options, const Environment& environment) {
+    RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
+    const std::uint32_t n_context = session->opened().config.n_context;
+    const std::uint32_t batch = options.grid ? 16 : options.batch;
+    const std::uint32_t wanted = options.grid ? 2048 : options.prompt.value_or(options.context);
+    if (!options.grid && wanted > n_context) {
+        return bad_input("expected at most {} tokens, which the model was trained for, found {}", n_context, wanted);
+    }
+    RAFTER_TRY(const hardware::Profile machine, profile_for(options, environment, *session));
+    // The cache has whole blocks.
+    const std::uint32_t context = std::min(n_context, (std::min(wanted, n_context) + kBlock - 1) / kBlock * kBlock);
+    RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = batch, .n_sequences = batch, .no_more_context = true}));
+    if (options.grid) return run_grid(options, environment, *session, machine);
+
+    engine::StepLab lab(session->loaded());
+    const LabShape shape = options.prompt ? LabShape{.n_sequences = batch, .n_new = *options.prompt, .n_past = 0}
+                                          : LabShape{.n_sequences = batch, .n_new = 1, .n_past = options.context - 1};
+    RAFTER_TRY(const Explained e, explain_shape(*session, lab, machine, shape, kLeastSeconds));
+    RAFTER_TRY(const HostTimes host, host_times(*session, batch));
+    const Verdict verdict = verdict_of({.phase = e.phase,
+                                        .program = session->loaded().device->program(),
+                                        .machine = machine,
+                                        .shape = shape,
+                                        .model_name = session->opened().config.name,
+                                        .price = price_options(*session),
+                                        .host = host,
+                                        .best_isa = std::string(backend::cpu::to_string(backend::cpu::best_isa())),
+                                        .usable_cpus = usable_cpus()});
+    const report::Style style = stdout_style(environment);
+    if (options.json) {
+        ordered_json json = to_json(verdict);
+        if (options.table) json["profile"] = phase_json(e.phase, session->loaded().device->program());
+        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        return 0;
+    }
+    std::string text = render(verdict, style);
+    if (options.table) text += "\n" + phase_table(e.phase, session->loaded().device->program(), style);
+    text += "\n" + style.dim(fmt::format("Against this machine's profile, {} old{}.\n", age_of(machine),
+                                         machine.trusted ? "" : " and measured on a busy machine: `rafter probe` measures anew"));
+    RAFTER_TRY_VOID(write_stdout(text));
+    return 0;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Cli& cli) {
+    const auto options = std::make_shared<ExplainOptions>();
+    CLI::App* verb = app.add_subcommand("explain", "Run a few steps and say where the time goes and what would help");
+    add_session_options(*verb, options->session);
+    verb->add_option("--batch", options->batch, "Sequences that decode together")
+        ->check(CLI::Range(1U, 4096U))
+        ->type_name("N")
+        ->capture_default_str();
+    verb->add_option("--context", options->context, "Tokens that each sequence sees")
+        ->check(CLI::Range(2U, 1U << 24U))
+        ->type_name("N")
+        ->capture_default_str();
+    verb->add_option("--prompt", options->prompt, "Explain the prefill of a prompt of so many tokens instead")
+        ->check(CLI::Range(1U, 1U << 24U))
+        ->type_name("N");
+    verb->add_flag("--table", options->table, "Show every op too");
+    verb->add_flag("--grid", options->grid,
+                   "Predict and measure steps of 1, 4 and 16 sequences, and prompts, and show how far apart they are");
+    verb->add_option("--machine", options->profile_file, "A profile that `rafter probe --save` wrote (default: this machine's)")
+        ->type_name("FILE");
+    verb->add_flag("--json", options->json, "Print one JSON object");
+    verb->footer(
+        "The steps' tokens are made up and the past is empty memory: time follows from shapes.\n\n"
+        "Examples:\n"
+        "  rafter explain SmolLM2-135M-Instruct --batch 4 --context 2048\n"
+        "  rafter explain model.gguf --prompt 512 --table");
+    verb->callback([options, &cli] {
+        cli.action = [options, &cli] {
+            const Result<int> status = explain(*options, cli.environment);
+            return status ? *status : report_error("explain", status.error());
+        };
+    });
+}
+
+}  // namespace rafter::apps

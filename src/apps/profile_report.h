@@ -1,0 +1,51 @@
+// `--profile`: what each op should have taken and what it took, as a table for people, as JSON, or as a trace for chrome://tracing and
+// ui.perfetto.dev.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "apps/session.h"
+#include "engine/step_profile.h"
+#include "report/style.h"
+
+namespace rafter::apps {
+
+struct ProfileReportOptions {
+    std::string format;  // "": no profile; "table", "json", "trace"
+    std::string file;    // where it goes; "": standard error, or rafter-trace.json
+};
+
+// --profile[=table|json|trace] and --profile-file.
+void add_profile_options(CLI::App& verb, ProfileReportOptions& options);
+
+// A profiler that is on when the options ask for one.
+class RunProfile {
+  public:
+    // Gets the machine's profile first, where it must be measured. The session's model must be loaded, and outlive this.
+    [[nodiscard]] static Result<RunProfile> start(const ProfileReportOptions& options, const Environment& environment, Session& session,
+                                                  std::string_view verb);
+    // Null when off.
+    [[nodiscard]] engine::StepProfiler* profiler() { return profiler_.get(); }
+    // Writes the report. With in_json, that object gets it as "profile" instead (when the format is json).
+    [[nodiscard]] Result<void> finish(nlohmann::ordered_json* in_json);
+
+  private:
+    ProfileReportOptions options_;
+    report::Style style_;
+    Session* session_ = nullptr;
+    hardware::Profile machine_;
+    roofline::PriceOptions price_;
+    std::unique_ptr<engine::StepProfiler> profiler_;
+};
+
+// The parts of the above, for `explain` and tests.
+[[nodiscard]] nlohmann::ordered_json phase_json(const engine::PhaseProfile& phase, const model::Program& program);
+[[nodiscard]] std::string phase_table(const engine::PhaseProfile& phase, const model::Program& program, const report::Style& style);
+// An op's name without its layer: "blk.3.attn_q" is "attn_q". Long names of fused ops are cut.
+[[nodiscard]] std::string role_of(const std::string& op_name);
+
+}  // namespace rafter::apps

@@ -1,0 +1,57 @@
+// Op × step shape × measured profile → seconds: what a step should take on this machine, from the probe's micro-benchmarks alone. Nothing
+// here is fitted to a step: an op that takes longer than its price has a reason that the profile does not know, and that is what to look
+// for.
+//
+//   a matrix   compute: weights × seconds a weight, of this format, encoding and number of columns, in the nearest caches
+//              memory:  bytes / bandwidth of the level that the whole step's data lies in
+//              together: max + (1 - hidden) × min, where `hidden` is how much of the smaller one the same kernel hid when it streamed from
+//              memory
+//   attention  the same, from the kernel's time for a piece of 256 positions
+//   rows       seconds a row and an element, on as many threads as there are rows
+//   overhead   a meeting of the threads, and reading inputs that another thread wrote
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hardware/profile.h"
+#include "model/program.h"
+#include "roofline/op_cost.h"
+
+namespace rafter::roofline {
+
+enum class PriceBound { kMemory, kCompute, kOverhead };
+[[nodiscard]] const char* to_string(PriceBound bound);  // "memory", "compute", "overhead"
+
+struct OpPrice {
+    double seconds = 0.0;           // predicted
+    double compute_seconds = 0.0;   // of it, if there were nothing else
+    double memory_seconds = 0.0;    // the same
+    double overhead_seconds = 0.0;  // comes on top
+    // Of the best that the hardware could do: the larger of bytes over the best bandwidth and flops over the peak.
+    double roof_seconds = 0.0;
+    PriceBound bound = PriceBound::kMemory;  // what takes most of the predicted seconds
+    OpCost cost;
+};
+
+struct PriceOptions {
+    CostOptions cost;
+    std::string kv_type = "f16";
+};
+
+struct StepPrice {
+    std::vector<OpPrice> ops;    // [n_ops]
+    double fixed_seconds = 0.0;  // beginning and ending the parallel region, and the angles of RoPE
+    double seconds = 0.0;        // of all: what the model's forward pass should take
+    double working_set_bytes = 0.0;
+    double bandwidth_bytes_per_s = 0.0;  // at this working set: what to expect
+    double roof_bytes_per_s = 0.0;       // and at best
+    std::string level;                   // where the working set lies: "L3 cache", "memory"
+    bool complete = true;                // false when the profile had no reading for some op's kernel
+};
+
+// The program must be bound and rewritten as it will run.
+[[nodiscard]] StepPrice price_step(const model::Program& program, const Step& step, const hardware::Profile& profile,
+                                   const PriceOptions& options);
+
+}  // namespace rafter::roofline

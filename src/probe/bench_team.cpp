@@ -25,23 +25,32 @@ double time_team(ThreadPool& pool, const Work& work, const TeamOptions& options)
 
 double run_interleaved(std::vector<Benchmark>& benchmarks, const RoundOptions& options) {
     const std::int64_t start_ns = monotonic_ns();
-    for (Benchmark& benchmark : benchmarks) (void)benchmark.sample();
+    const auto spent = [&] { return monotonic_ns() - start_ns; };
+    for (Benchmark& benchmark : benchmarks) {
+        if (spent() < options.duration_ns) (void)benchmark.sample();
+    }
     for (unsigned round = 0; round < options.most; ++round) {
-        const std::int64_t spent_ns = monotonic_ns() - start_ns;
+        const std::int64_t spent_ns = spent();
         if (round >= options.least && spent_ns > options.duration_ns) break;
         if (options.progress) {
             const double by_time = static_cast<double>(spent_ns) / static_cast<double>(options.duration_ns);
             options.progress(std::min(1.0, std::max(by_time, static_cast<double>(round) / options.most)));
         }
-        for (Benchmark& benchmark : benchmarks) benchmark.samples.push_back(benchmark.sample());
+        for (Benchmark& benchmark : benchmarks) {
+            // One sample each there must be.
+            if (round == 0 || spent() < options.duration_ns + options.duration_ns / 4) benchmark.samples.push_back(benchmark.sample());
+        }
     }
     std::vector<double> spreads;
+    bool enough = true;
     for (Benchmark& benchmark : benchmarks) {
+        enough = enough && benchmark.samples.size() >= options.least;
         const Spread spread = spread_of(benchmark.samples);
         spreads.push_back(spread.relative());
         benchmark.record(spread);
     }
-    return spreads.empty() ? 0.0 : spread_of(spreads).median;
+    const double typical = spreads.empty() ? 0.0 : spread_of(spreads).median;
+    return enough ? typical : std::max(typical, 1.0);
 }
 
 }  // namespace rafter::probe

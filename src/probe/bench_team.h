@@ -32,11 +32,12 @@ struct Benchmark {
 struct RoundOptions {
     unsigned least = 3;  // rounds
     unsigned most = 25;
-    std::int64_t duration_ns = 1'000'000'000;  // no round begins after this
+    std::int64_t duration_ns = 1'000'000'000;  // no round begins after this; on a busy machine rounds end here, even the least
     std::function<void(double fraction)> progress;
 };
 
-// The first round is dropped: it finds cold code and cold caches. Returns the typical spread.
+// The first round is dropped: it finds cold code and cold caches. Returns the typical spread; at least 1 where the time did not suffice for
+// the least number of rounds.
 double run_interleaved(std::vector<Benchmark>& benchmarks, const RoundOptions& options);
 
 }  // namespace rafter::probe

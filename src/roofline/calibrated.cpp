@@ -131,12 +131,14 @@ class Pricer {
         return {.near_seconds = *near, .hidden = 1.0 - std::clamp(visible, 0.0, 1.0)};
     }
 
-    // How much longer the busiest thread works than the average one.
+    // How much longer the busiest thread works than the average one: of a static split, a whole panel more; of parts that threads take as
+    // they come, half a part.
     [[nodiscard]] double imbalance(double n_panels, double n_columns) const {
-        const double parts = n_columns < kManyColumns ? n_threads_ : n_threads_ * kPartsPerThread;
-        const double rounds = std::ceil(std::ceil(n_panels / parts) * parts / n_threads_);
-        return n_panels < 1e6 ? std::max(1.0, std::min(rounds, std::ceil(n_panels / parts) * parts / n_threads_) * n_threads_ / n_panels)
-                              : 1.0;
+        if (n_threads_ < 2 || n_panels <= 0) return 1.0;
+        const double even = n_panels / n_threads_;
+        if (n_columns < kManyColumns) return std::ceil(even) / even;
+        const double part = std::max(1.0, even / kPartsPerThread);
+        return (even + 0.5 * part) / even;
     }
 
     void price_linear(const Op& op, OpPrice& price) {

@@ -1,0 +1,30 @@
+// The devices that `rafter plan --hardware NAME` knows: one row each in catalog.cpp, and where each of its numbers comes from.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "hardware/hardware.h"
+
+namespace rafter::hardware {
+
+// Where numbers of a row come from: "peaks", "memory", "bandwidth", "on_chip", "link", "latency" and "price", or several of them.
+struct Source {
+    std::string_view numbers;  // "peaks memory bandwidth"
+    std::string_view text;     // a document, with its address where it has one
+};
+
+struct CatalogRow {
+    Hardware hardware;
+    std::vector<Source> sources;
+};
+
+[[nodiscard]] std::span<const CatalogRow> catalog();
+// By name, in any case and with any of "-_ " between its parts or none: "h100 sxm" and "H100-SXM" are one. Null when unknown.
+[[nodiscard]] const CatalogRow* find_in_catalog(std::string_view name);
+
+// A row's numbers that none of its sources covers; empty in a sound catalog.
+[[nodiscard]] std::vector<std::string_view> numbers_without_source(const CatalogRow& row);
+
+}  // namespace rafter::hardware

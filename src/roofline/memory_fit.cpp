@@ -1,0 +1,100 @@
+// Sums over all devices: what is replicated counts as often as it is held.
+#include "roofline/memory_fit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/units.h"
+
+namespace rafter::roofline {
+namespace {
+
+// The liveness plan of one row of each kind, times the rows; activations in the type that they have there.
+double workspace_bytes(const PricedList& list, const NumberTypes& types, double n_tokens, double n_outputs) {
+    return list.workspace_token_bytes * n_tokens * types.activation_bytes / 4 + list.workspace_output_bytes * n_outputs;
+}
+
+// available(n): bytes that are left for the cache with n sequences in a step, which falls as n grows.
+template <typename Available>
+CacheFit cache_fit(double bytes_per_sequence, double used_bytes, Available available) {
+    CacheFit fit{.bytes_per_sequence = bytes_per_sequence};
+    if (bytes_per_sequence <= 0) return fit;
+    const auto room = [&](double n) { return std::floor(std::max(0.0, available(n)) / bytes_per_sequence * (1 + 1e-12)); };
+    double low = 0.0;  // fits
+    double high = room(1) + 1;
+    while (high - low > 1 && high - low > 1e-12 * high) {
+        const double n = std::floor((low + high) / 2);
+        (room(n) >= n ? low : high) = n;
+    }
+    fit.max_sequences = low;
+    fit.waste_fraction = std::max(0.0, 1 - used_bytes / bytes_per_sequence);
+    return fit;
+}
+
+double in_blocks(double n, double block) { return std::ceil(n / block) * block; }
+
+std::vector<std::string> remedies(const MemoryFit& fit, const PricedList& list, const Setup& setup, const MemoryQuestion& q) {
+    std::vector<std::string> found;
+    const double fixed = fit.weights_bytes + fit.workspace_bytes;
+    const double per_device = fit.capacity_bytes / setup.parallel.devices();
+    if (fit.paged.max_sequences >= 1) {
+        found.push_back(fmt::format("--batch {}: so many sequences of {} positions fit",
+                                    report::grouped(static_cast<std::uint64_t>(std::min(fit.paged.max_sequences, 1e18))),
+                                    report::grouped(static_cast<std::uint64_t>(q.n_context))));
+    }
+    if (setup.types.kv.key > 1 && fixed + fit.kv_bytes / setup.types.kv.key <= fit.capacity_bytes)
+        found.emplace_back("--kv int8: half the cache");
+    NumberTypes types = setup.types;
+    for (const double bits : {8.0, 4.0}) {
+        types.weight_bits = bits;
+        types.expert_bits.reset();
+        const double bytes = weight_bytes(list, types.cost_options());
+        if (bytes < fit.weights_bytes && bytes + fit.workspace_bytes + fit.kv_bytes <= fit.capacity_bytes) {
+            found.push_back(fmt::format("--weights int{:g}: {} of weights", bits, report::bytes(bytes)));
+            break;
+        }
+    }
+    const double needed =
+        std::ceil((fit.weights_bytes + fit.kv_bytes) / std::max(1.0, per_device - fit.workspace_bytes / setup.parallel.devices()));
+    if (needed > 1 && needed < 1e6) {
+        double n = setup.parallel.devices();
+        while (n < needed) n *= 2;
+        found.push_back(fmt::format("--devices {:.0f}: {} of memory together", n, report::bytes(per_device * n)));
+    }
+    return found;
+}
+
+}  // namespace
+
+MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQuestion& q) {
+    const Parallel& p = setup.parallel;
+    const CostOptions options = setup.types.cost_options();
+    MemoryFit fit;
+    fit.capacity_bytes = setup.hardware.memory_bytes * p.devices() * q.memory_fraction;
+    const double experts = expert_weight_bytes(list, options);
+    // Each of ep's groups has its own copy of all but the experts.
+    fit.weights_bytes = experts + (weight_bytes(list, options) - experts) * p.ep;
+    const auto workspace = [&](double n_sequences) {
+        const double n = n_sequences / p.ep / p.pp;
+        return workspace_bytes(list, setup.types, std::max(n, q.chunk_tokens), n) * p.devices();
+    };
+    fit.workspace_bytes = workspace(q.n_sequences);
+    const double used = kv_bytes_per_sequence(list, setup.types.kv, q.n_context);
+    const double paged = kv_bytes_per_sequence(list, setup.types.kv, in_blocks(q.n_context, q.block_size));
+    const double contiguous = kv_bytes_per_sequence(list, setup.types.kv, std::max(q.n_max_context, q.n_context));
+    fit.kv_bytes = used * q.n_sequences;
+    const double available = fit.capacity_bytes - fit.weights_bytes - fit.workspace_bytes;
+    fit.free_bytes = available - paged * q.n_sequences;
+    fit.fits = fit.free_bytes >= 0;
+    const auto left = [&](double n) { return fit.capacity_bytes - fit.weights_bytes - workspace(n); };
+    fit.paged = cache_fit(paged, used, left);
+    fit.contiguous = cache_fit(contiguous, used, left);
+    const double per_token = kv_bytes_per_token(list, setup.types.kv);
+    if (per_token > 0) fit.max_tokens = std::floor(std::max(0.0, available) / per_token);
+    if (!fit.fits) fit.remedies = remedies(fit, list, setup, q);
+    return fit;
+}
+
+}  // namespace rafter::roofline

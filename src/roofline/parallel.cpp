@@ -1,0 +1,69 @@
+// Sharding rules and collectives.
+#include "roofline/parallel.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rafter::roofline {
+namespace {
+
+bool divides(double n, double whole) { return n >= 1 && std::fmod(whole, n) == 0.0; }
+
+double over_link(double bytes, const Link& link) { return link.bytes_per_s > 0 ? bytes / link.bytes_per_s : 0.0; }
+
+}  // namespace
+
+Link link_of(const hardware::Hardware& hardware, double fraction) {
+    return {hardware.link_bandwidth_bytes_per_s.value_or(0.0) * fraction, hardware.link_latency_s.value_or(0.0)};
+}
+
+double all_reduce_seconds(double bytes, double n, const Link& link, Collective collective) {
+    if (n <= 1) return 0.0;
+    if (collective == Collective::kFlat) return 2 * std::max(link.latency_s, over_link(bytes, link));
+    return 2 * (n - 1) / n * over_link(bytes, link) + 2 * (n - 1) * link.latency_s;
+}
+
+double all_to_all_seconds(double bytes, double n, const Link& link, Collective collective) {
+    if (n <= 1) return 0.0;
+    const double wire = (n - 1) / n * over_link(bytes, link);
+    return collective == Collective::kFlat ? std::max(link.latency_s, wire) : link.latency_s + wire;
+}
+
+double send_seconds(double bytes, const Link& link) { return link.latency_s + over_link(bytes, link); }
+
+double all_reduces_per_layer(const model::ModelConfig& config) { return config.tensors.no_ffn_norm ? 1.0 : 2.0; }
+
+Result<void> check_parallel(const PricedList& list, const Parallel& p) {
+    const model::ModelConfig& c = list.program.config;
+    for (const auto& [name, n] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"ep", p.ep}}) {
+        if (!(n >= 1 && n <= 1e6) || n != std::floor(n))
+            return bad_input("--parallel {}: expected a whole number from 1, found {}", name, n);
+    }
+    if (!divides(p.tp, c.n_heads) && !divides(p.tp, list.n_layers)) {
+        return bad_input("--parallel tp: expected a divisor of the {} heads (or of the {} layers), found {}", c.n_heads, list.n_layers,
+                         p.tp);
+    }
+    if (p.pp > list.n_layers) return bad_input("--parallel pp: expected at most the {} layers, found {}", list.n_layers, p.pp);
+    if (p.ep > 1 && c.moe.n_experts == 0) return bad_input("--parallel ep: expected a model with experts, found one without");
+    if (p.ep > 1 && p.ep > c.moe.n_experts)
+        return bad_input("--parallel ep: expected at most the {} experts, found {}", c.moe.n_experts, p.ep);
+    return {};
+}
+
+Result<Parallel> choose_parallel(const PricedList& list, double n) {
+    const model::ModelConfig& c = list.program.config;
+    if (divides(n, c.n_heads)) return Parallel{.tp = n};
+    // As much of n as divides the heads, the rest in stages.
+    for (double tp = std::min(n, double{1} * c.n_heads); tp >= 1; --tp) {
+        const double pp = n / tp;
+        if (divides(tp, n) && divides(tp, c.n_heads) && divides(pp, list.n_layers)) return Parallel{.tp = tp, .pp = pp};
+    }
+    // Matrices can be split along both sides (Pope et al., https://arxiv.org/abs/2211.05102) with some devices short of a head.
+    if (divides(n, c.d_model) && divides(n, c.d_ff)) return Parallel{.tp = n};
+    return bad_input("--devices: expected a number that divides the {} heads, the {} layers or a product of such, found {}", c.n_heads,
+                     list.n_layers, n);
+}
+
+double head_imbalance(const model::ModelConfig& config, double tp) { return std::ceil(config.n_heads / tp) / (config.n_heads / tp); }
+
+}  // namespace rafter::roofline

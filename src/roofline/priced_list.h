@@ -1,0 +1,62 @@
+// A program made ready for pricing: its ops with equal ones counted together, so that a step of a 400-layer model costs as many prices as a
+// layer has ops, and layers beyond those listed are counted on. The rewritten list of a backend, or the one that a device is planned with.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/program.h"
+#include "roofline/op_cost.h"
+
+namespace rafter::roofline {
+
+// Ops that differ in nothing but their layer.
+struct CountedOp {
+    model::Op op;      // the first of them
+    std::string name;  // "attn_q+attn_k+attn_v", without its layer; a window or a type behind it where the name alone is not one's own
+    double count = 0.0;
+};
+
+// Tensors of one shape, use and type; a tensor that is read as table and as head counts once.
+struct CountedWeight {
+    model::Weight weight;
+    double count = 0.0;
+    bool multiplied = false;  // not only looked up or added
+};
+
+struct PricedList {
+    model::Program program;
+    std::vector<CountedOp> ops;  // in the order of the first of each
+    std::vector<CountedWeight> weights;
+    double n_layers = 0.0;
+    double n_expert_layers = 0.0;
+    double weight_scale = 1.0;  // of all weights, where a stated number of parameters is not what the dimensions give
+    double kv_scale = 1.0;
+    double workspace_token_bytes = 0.0;   // a token's part of the workspace, activations in float
+    double workspace_output_bytes = 0.0;  // and that of a row with logits
+};
+
+// How many layers the program stands for: pattern is the number of layers after which kinds repeat at its end.
+struct LayerCount {
+    double n_layers = 0.0;
+    std::uint32_t pattern = 1;
+};
+// `listed` and `shorter` are the same model with and without its last pattern of layers; only `listed` is needed when it has all layers.
+[[nodiscard]] PricedList make_list(model::Program listed, const model::Program* shorter, LayerCount layers);
+[[nodiscard]] PricedList make_list(model::Program program);
+
+[[nodiscard]] double parameters(const PricedList& list);
+[[nodiscard]] double active_parameters(const PricedList& list);  // of one token
+[[nodiscard]] double weight_flops_per_token(const PricedList& list);
+[[nodiscard]] double weight_bytes(const PricedList& list, const CostOptions& options);
+[[nodiscard]] double expert_weight_bytes(const PricedList& list, const CostOptions& options);  // of these, what experts hold
+[[nodiscard]] double kv_bytes_per_token(const PricedList& list, KvElementBytes kv);
+// Of a sequence of n_context positions: layers with a window keep that many.
+[[nodiscard]] double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n_context);
+
+// Cost of one such op with the list's scales; whose weights are experts'; what computes on whole matrices.
+[[nodiscard]] OpCost cost_of(const PricedList& list, const CountedOp& op, const Step& step, const CostOptions& options);
+[[nodiscard]] bool multiplies(const model::Op& op);
+[[nodiscard]] bool attends(const model::Op& op);
+
+}  // namespace rafter::roofline

@@ -1,0 +1,143 @@
+// A walk over the counted ops, then the collectives.
+#include "roofline/step_price.h"
+
+#include <algorithm>
+#include <array>
+
+namespace rafter::roofline {
+namespace {
+
+using model::Op;
+using model::OpKind;
+
+// n sequences dealt out to n_groups: the largest group's number.
+Step dealt(const Step& step, double n_groups) {
+    Step part = step;
+    for (StepRows& r : part.rows) r.n_sequences = std::max(std::min(1.0, r.n_sequences), r.n_sequences / n_groups);
+    return part;
+}
+
+// Of the residual, which every device of a tensor-parallel group has whole; other rows are split like the matrices that make them.
+bool on_residual(const Op& op, std::uint32_t d_model) {
+    if (const auto* norm = std::get_if<model::NormOptions>(&op.options); norm != nullptr && norm->group == d_model) return true;
+    if (op.kind == OpKind::kAdd || op.kind == OpKind::kEmbed || op.kind == OpKind::kSelectOutputs) return true;
+    return std::ranges::any_of(op.parts, [&](const Op& part) { return on_residual(part, d_model); });
+}
+
+bool on_experts(const Op& op) { return op.kind == OpKind::kExpertLinear; }
+
+class Pricing {
+  public:
+    Pricing(const PricedList& list, const Setup& setup, const Step& step, Detail detail)
+        : list_(list), setup_(setup), detail_(detail), roofs_{&setup.hardware, setup.efficiency, setup.fused} {
+        const Parallel& p = setup.parallel;
+        micro_ = dealt(step, p.pp);
+        part_ = dealt(micro_, p.ep);
+        price_.n_tokens = step.n_tokens();
+        n_parts_ = micro_.n_tokens() > 0 ? std::min(p.pp, step.n_tokens() / micro_.n_tokens()) : 1.0;
+    }
+
+    StepPrice run() && {
+        for (const CountedOp& op : list_.ops) add(op);
+        add_collectives();
+        price_.seconds += setup_.efficiency.seconds_per_step;
+        price_.overhead_seconds += setup_.efficiency.seconds_per_step;
+        by_bound_[static_cast<std::size_t>(Bound::kOverhead)] += setup_.efficiency.seconds_per_step;
+        price_.bound = static_cast<Bound>(std::ranges::max_element(by_bound_) - by_bound_.begin());
+        // A stage works while one of the parts is in it.
+        const double busy = n_parts_ / setup_.parallel.pp;
+        if (price_.seconds > 0) {
+            const Efficiency& e = setup_.efficiency;
+            price_.mbu = (price_.weights_seconds + price_.kv_seconds) * e.bandwidth_fraction / price_.seconds * busy;
+            price_.mfu = (price_.compute_seconds + price_.attention_seconds) * e.flop_fraction / price_.seconds * busy;
+        }
+        for (PricedOp& op : price_.ops) op.share = price_.seconds > 0 ? op.seconds * op.count / price_.seconds : 0.0;
+        return std::move(price_);
+    }
+
+  private:
+    void add(const CountedOp& op) {
+        const Parallel& p = setup_.parallel;
+        const CostOptions options = setup_.types.cost_options();
+        // Experts' tokens come from all the groups that ep makes; the rest of the model sees its own group's only.
+        const OpCost whole = cost_of(list_, op, on_experts(op.op) ? micro_ : part_, options);
+        const double split = on_experts(op.op) ? p.tp * p.ep : p.tp;
+        OpCost share = whole.scaled(1.0 / split);
+        if (attends(op.op)) share.flops *= head_imbalance(list_.program.config, p.tp);
+        if (on_residual(op.op, list_.program.config.d_model)) share.activation_bytes = whole.activation_bytes;
+        const hardware::Precision precision = precision_of(list_, op.op, setup_.types);
+        const OpTime time = op_time(share, precision, roofs_);
+
+        price_.seconds += time.seconds * op.count;
+        price_.n_ops += op.count;
+        price_.overhead_seconds += time.overhead_seconds * op.count;
+        const double bytes_per_s = roofs_.bytes_per_s();
+        price_.weights_seconds += share.weight_bytes / bytes_per_s * op.count;
+        price_.kv_seconds += share.kv_read_bytes / bytes_per_s * op.count;
+        price_.activations_seconds += (time.memory_bytes - share.weight_bytes - share.kv_read_bytes) / bytes_per_s * op.count;
+        if (multiplies(op.op)) price_.compute_seconds += time.compute_seconds * op.count;
+        if (attends(op.op)) price_.attention_seconds += time.compute_seconds * op.count;
+        const double groups = on_experts(op.op) ? 1.0 : p.ep;
+        price_.flops += whole.flops * groups * op.count * n_parts_;
+        price_.read_bytes += whole.read_bytes() * groups * op.count * n_parts_;
+        by_bound_[static_cast<std::size_t>(time.bound == Bound::kOverhead ? Bound::kOverhead : time.bound)] +=
+            (time.seconds - time.overhead_seconds) * op.count;
+        by_bound_[static_cast<std::size_t>(Bound::kOverhead)] += time.overhead_seconds * op.count;
+        if (detail_ == Detail::kTotals) return;
+        price_.ops.push_back({.name = op.name,
+                              .kind = model::to_string(op.op.kind),
+                              .count = op.count,
+                              .cost = whole.scaled(groups),
+                              .bytes = time.memory_bytes * split * groups,
+                              .seconds = time.seconds,
+                              .bound = time.bound,
+                              .share = 0.0,
+                              .precision = precision});
+    }
+
+    void add_collective(std::string name, double count, double seconds, double bytes) {
+        if (count <= 0) return;
+        price_.communication_seconds += seconds * count;
+        price_.seconds += seconds * count;
+        by_bound_[static_cast<std::size_t>(Bound::kCommunication)] += seconds * count;
+        if (detail_ == Detail::kTotals) return;
+        PricedOp op{.name = name, .kind = name, .count = count, .seconds = seconds, .bound = Bound::kCommunication};
+        op.cost.activation_bytes = bytes;
+        price_.ops.push_back(std::move(op));
+    }
+
+    void add_collectives() {
+        const Parallel& p = setup_.parallel;
+        const model::ModelConfig& c = list_.program.config;
+        const Link link = link_of(setup_.hardware, setup_.efficiency.link_fraction);
+        const double row = c.d_model * std::max(setup_.types.activation_bytes, 1.0);
+        const double bytes = part_.n_tokens() * row;
+        if (p.tp > 1) {
+            add_collective("all_reduce", all_reduces_per_layer(c) * list_.n_layers,
+                           all_reduce_seconds(bytes, p.tp, link, setup_.collective), bytes);
+        }
+        if (p.ep > 1) {
+            const double sent = bytes * c.moe.n_experts_used;
+            add_collective("all_to_all", 2 * list_.n_expert_layers, all_to_all_seconds(sent, p.ep, link, setup_.collective), sent);
+        }
+        if (p.pp > 1) add_collective("send_to_next_stage", p.pp - 1, send_seconds(bytes, link), bytes);
+    }
+
+    const PricedList& list_;
+    const Setup& setup_;
+    Detail detail_;
+    Roofs roofs_;
+    Step micro_;  // one of pp's parts
+    Step part_;   // of it, what one of ep's groups has
+    double n_parts_ = 1.0;
+    StepPrice price_;
+    std::array<double, 4> by_bound_{};  // seconds
+};
+
+}  // namespace
+
+StepPrice price_step(const PricedList& list, const Setup& setup, const Step& step, Detail detail) {
+    return Pricing(list, setup, step, detail).run();
+}
+
+}  // namespace rafter::roofline

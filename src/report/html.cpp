@@ -1,0 +1,142 @@
+// The page's style and its one script: a panel with the numbers of the dot under the pointer or the keyboard's focus.
+#include "report/html.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/roofline_chart.h"
+#include "report/svg.h"
+
+namespace rafter::report {
+namespace {
+
+constexpr const char* kStyle = R"css(
+* { box-sizing:border-box; } html { color-scheme: light dark; }
+body { margin:0; background:var(--paper); color:var(--ink); font:16px/1.5 Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width:1280px; margin:0 auto; padding:44px 32px 72px; }
+h1 { font-size:34px; line-height:1.15; letter-spacing:-.02em; margin:0 0 6px; font-weight:680; text-wrap:balance; }
+h2 { font-size:21px; letter-spacing:-.01em; margin:44px 0 4px; font-weight:650; }
+.sub { color:var(--soft); margin:0 0 26px; }
+.lead { color:var(--soft); margin:0 0 14px; max-width:76ch; }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(190px,1fr)); gap:14px; margin:0 0 30px; }
+.card { background:var(--card); border:1px solid var(--line); border-radius:14px; padding:15px 18px; }
+.card .label { color:var(--soft); font-size:13px; } .card .value { font-size:27px; font-weight:680; letter-spacing:-.02em; font-variant-numeric:tabular-nums; }
+.card .note { color:var(--soft); font-size:13px; } .card.bad .value { color:var(--bad); }
+figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:16px; padding:14px 12px 6px; }
+figure svg { width:100%; height:auto; display:block; }
+.legend { display:flex; flex-wrap:wrap; gap:8px; padding:2px 10px 8px; }
+.legend button { font:inherit; font-size:14px; color:var(--ink); background:none; border:1px solid var(--line); border-radius:999px; padding:4px 13px 4px 10px; cursor:pointer; display:flex; align-items:center; gap:8px; }
+.legend button:focus-visible, .dot:focus-visible { outline:2px solid var(--ladder); outline-offset:2px; }
+.legend button[aria-pressed=false] { opacity:.4; } .legend i { width:12px; height:12px; border-radius:50%; display:inline-block; background:currentColor; }
+.legend .s1 i { background:var(--s1); } .legend .s2 i { background:var(--s2); } .legend .s3 i { background:var(--s3); } .legend .s4 i { background:var(--s4); }
+.legend .s5 i { background:var(--s5); } .legend .prefill i { background:var(--prefill); }
+.legend .a i { background:var(--s3); } .legend .b i { background:var(--prefill); }
+#tip { position:fixed; z-index:5; pointer-events:none; max-width:340px; background:var(--ink); color:var(--paper); border-radius:10px; padding:9px 13px; font-size:14px; line-height:1.42; white-space:pre-line; opacity:0; transition:opacity .12s; font-variant-numeric:tabular-nums; }
+#tip b { display:block; } #tip.on { opacity:1; }
+.bars { display:grid; grid-template-columns:minmax(170px,max-content) 1fr max-content; gap:7px 16px; align-items:center; }
+.bars .track { height:20px; border-radius:6px; background:var(--line); overflow:hidden; } .bars .fill { height:100%; border-radius:6px; background:linear-gradient(90deg,var(--s2),var(--s3)); min-width:2px; }
+.bars .dim .fill { background:var(--soft); opacity:.5; } .bars .value { font-variant-numeric:tabular-nums; font-weight:620; text-align:right; } .bars .why { grid-column:1/-1; color:var(--soft); font-size:14px; margin:-4px 0 7px; }
+.scroll { overflow-x:auto; } table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:14px; }
+th { text-align:right; color:var(--soft); font-weight:500; border-bottom:1px solid var(--line); padding:6px 10px; white-space:nowrap; } td { text-align:right; padding:5px 10px; border-bottom:1px solid var(--line); white-space:nowrap; }
+th:first-child, td:first-child { text-align:left; padding-left:0; }
+ul { color:var(--soft); padding-left:20px; } footer { color:var(--soft); font-size:13px; margin-top:40px; }
+@media print { main { padding:0; max-width:none; } .legend button { border:none; } figure, .card { break-inside:avoid; border-color:#ccc; } h2 { break-after:avoid; } #tip { display:none; } @page { size:A4 landscape; margin:12mm; } }
+@media (prefers-reduced-motion: reduce) { * { transition:none !important; } }
+)css";
+
+constexpr const char* kScript = R"js(
+const tip = document.getElementById('tip');
+function show(dot, x, y) {
+  tip.replaceChildren(); const b = document.createElement('b'); b.textContent = dot.dataset.label; tip.append(b, dot.dataset.detail);
+  tip.classList.add('on'); const w = tip.offsetWidth, h = tip.offsetHeight;
+  tip.style.left = Math.max(8, Math.min(innerWidth - w - 8, x + 16)) + 'px'; tip.style.top = (y + 18 + h > innerHeight ? Math.max(8, y - h - 14) : y + 18) + 'px';
+}
+function hide() { tip.classList.remove('on'); }
+for (const dot of document.querySelectorAll('[data-detail]')) {
+  const title = dot.querySelector('title'); if (title) title.remove();
+  dot.addEventListener('pointermove', e => show(dot, e.clientX, e.clientY)); dot.addEventListener('pointerleave', hide);
+  dot.addEventListener('focus', () => { const r = dot.getBoundingClientRect(); show(dot, r.right, r.bottom); }); dot.addEventListener('blur', hide);
+  dot.addEventListener('keydown', e => {
+    if (e.key === 'Escape') { hide(); return; }
+    const step = {ArrowRight:1, ArrowDown:1, ArrowLeft:-1, ArrowUp:-1}[e.key]; if (!step) return; e.preventDefault();
+    const near = [...dot.closest('svg').querySelectorAll('[data-detail]')].filter(d => d.style.display !== 'none')
+      .sort((a, b) => a.cx.baseVal.value - b.cx.baseVal.value || a.cy.baseVal.value - b.cy.baseVal.value);
+    near[(near.indexOf(dot) + step + near.length) % near.length].focus();
+  });
+}
+for (const button of document.querySelectorAll('.legend button')) button.addEventListener('click', () => {
+  const on = button.getAttribute('aria-pressed') === 'false'; button.setAttribute('aria-pressed', on);
+  for (const dot of button.closest('figure').querySelectorAll('svg .' + button.className)) dot.style.display = on ? '' : 'none';
+});
+)js";
+
+}  // namespace
+
+void Page::add_cards(const std::vector<Card>& cards) {
+    body_ += "<section class=\"cards\">";
+    for (const Card& card : cards) {
+        body_ += fmt::format(
+            "<div class=\"card{}\"><div class=\"label\">{}</div><div class=\"value\">{}</div><div class=\"note\">{}</div></div>",
+            card.bad ? " bad" : "", escaped(card.label), escaped(card.value), escaped(card.note));
+    }
+    body_ += "</section>\n";
+}
+
+void Page::add_heading(const std::string& heading, const std::string& note) {
+    body_ += fmt::format("<h2>{}</h2><p class=\"lead\">{}</p>\n", escaped(heading), escaped(note));
+}
+
+void Page::add_figure(const std::string& svg, const std::vector<std::pair<std::string, std::string>>& legend) {
+    body_ += "<figure>";
+    if (!legend.empty()) {
+        body_ += "<div class=\"legend\">";
+        for (const auto& [name, css_class] : legend) {
+            body_ += fmt::format("<button class=\"{}\" aria-pressed=\"true\"><i></i>{}</button>", escaped(css_class), escaped(name));
+        }
+        body_ += "</div>";
+    }
+    body_ += svg + "</figure>\n";
+}
+
+void Page::add_bars(const std::vector<BarRow>& rows) {
+    body_ += "<div class=\"bars\">";
+    for (const BarRow& row : rows) {
+        body_ += fmt::format(
+            "<div>{}</div><div class=\"track{}\"><div class=\"fill\" style=\"width:{:.1f}%\"></div></div><div class=\"value\">{}</div>",
+            escaped(row.name), row.dim ? " dim" : "", 100 * std::clamp(row.fraction, 0.0, 1.0), escaped(row.value));
+        if (!row.note.empty()) body_ += fmt::format("<div class=\"why\">{}</div>", escaped(row.note));
+    }
+    body_ += "</div>\n";
+}
+
+void Page::add_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
+    body_ += "<div class=\"scroll\"><table><thead><tr>";
+    for (const std::string& cell : header) body_ += fmt::format("<th scope=\"col\">{}</th>", escaped(cell));
+    body_ += "</tr></thead><tbody>";
+    for (const auto& row : rows) {
+        body_ += "<tr>";
+        for (const std::string& cell : row) body_ += fmt::format("<td>{}</td>", escaped(cell));
+        body_ += "</tr>";
+    }
+    body_ += "</tbody></table></div>\n";
+}
+
+void Page::add_notes(const std::vector<std::string>& notes) {
+    if (notes.empty()) return;
+    body_ += "<ul>";
+    for (const std::string& note : notes) body_ += fmt::format("<li>{}</li>", escaped(note));
+    body_ += "</ul>\n";
+}
+
+std::string Page::render() const {
+    std::string page =
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
+        "initial-scale=1\">";
+    page += fmt::format("<title>{}</title>\n<style>", escaped(title_)) + plot_style() + kStyle + "</style></head>\n<body><main>\n";
+    page += fmt::format("<h1>{}</h1><p class=\"sub\">{}</p>\n", escaped(title_), escaped(subtitle_)) + body_;
+    page += "<footer>Drawn by rafter plan. Hover over a dot, or reach it with Tab and the arrow keys, for its numbers.</footer>\n";
+    return page + "</main><div id=\"tip\" role=\"status\" aria-live=\"polite\"></div>\n<script>" + kScript + "</script></body></html>\n";
+}
+
+}  // namespace rafter::report

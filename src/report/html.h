@@ -1,0 +1,36 @@
+// One self-contained page: no network, no fonts to load, readable in light, dark and print, and by keyboard.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rafter::report {
+
+struct Card {
+    std::string label, value, note;
+    bool bad = false;
+};
+
+class Page {
+  public:
+    Page(std::string title, std::string subtitle) : title_(std::move(title)), subtitle_(std::move(subtitle)) {}
+    void add_cards(const std::vector<Card>& cards);
+    void add_heading(const std::string& heading, const std::string& note);
+    // Drawn in a frame; legend: names and css classes of series, which a click or the space bar shows and hides.
+    void add_figure(const std::string& svg, const std::vector<std::pair<std::string, std::string>>& legend);
+    struct BarRow {
+        std::string name, value, note;
+        double fraction = 0.0;  // of the longest bar
+        bool dim = false;
+    };
+    void add_bars(const std::vector<BarRow>& rows);
+    void add_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+    void add_notes(const std::vector<std::string>& notes);
+    [[nodiscard]] std::string render() const;
+
+  private:
+    std::string title_, subtitle_, body_;
+};
+
+}  // namespace rafter::report

@@ -32,6 +32,7 @@ struct Cli {
 void add_run(CLI::App& app, Cli& cli);
 void add_eval(CLI::App& app, Cli& cli);
 void add_info(CLI::App& app, Cli& cli);
+void add_plan(CLI::App& app, Cli& cli);
 void add_probe(CLI::App& app, Cli& cli);
 void add_explain(CLI::App& app, Cli& cli);
 void add_models(CLI::App& app, Cli& cli);

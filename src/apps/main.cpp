@@ -68,6 +68,7 @@ int run_main(int argc, char** argv) {
     add_run(app, cli);
     add_eval(app, cli);
     add_info(app, cli);
+    add_plan(app, cli);
     add_probe(app, cli);
     add_explain(app, cli);
     add_models(app, cli);

@@ -11,6 +11,26 @@ namespace {
 
 constexpr std::size_t kMaxFileBytes = 256'000'000;
 
+constexpr int kMaxDepth = 100;  // the library prints and frees values by recursion
+
+// Brackets that are open at once, outside of texts.
+bool is_too_deep(std::string_view text) {
+    int depth = 0;
+    bool in_text = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (in_text && text[i] == '\\') {
+            ++i;
+        } else if (text[i] == '"') {
+            in_text = !in_text;
+        } else if (!in_text && (text[i] == '[' || text[i] == '{')) {
+            if (++depth > kMaxDepth) return true;
+        } else if (!in_text && (text[i] == ']' || text[i] == '}')) {
+            --depth;
+        }
+    }
+    return false;
+}
+
 std::string shown(const nlohmann::json& value) {
     const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
     return text.size() <= 60 ? text : text.substr(0, 57) + "...";
@@ -21,6 +41,7 @@ std::string number(double n) { return n >= 1e15 || (n > 0 && n < 1e-4) ? fmt::fo
 }  // namespace
 
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view name) {
+    if (is_too_deep(text)) return bad_input("{}: expected JSON nested at most {} deep, found deeper", name, kMaxDepth);
     try {
         return nlohmann::json::parse(text);
     } catch (const nlohmann::json::exception& error) {

@@ -60,7 +60,7 @@ struct Scenario {
 };
 
 struct Phase {
-    StepPrice price;
+    PricedStep price;
     double tokens_per_second = 0.0;
     double n_new = 0.0;   // of each sequence
     double n_past = 0.0;  // of each sequence

@@ -37,7 +37,7 @@ class Pricing {
         n_parts_ = micro_.n_tokens() > 0 ? std::min(p.pp, step.n_tokens() / micro_.n_tokens()) : 1.0;
     }
 
-    StepPrice run() && {
+    PricedStep run() && {
         for (const CountedOp& op : list_.ops) add(op);
         add_collectives();
         price_.seconds += setup_.efficiency.seconds_per_step;
@@ -130,13 +130,13 @@ class Pricing {
     Step micro_;  // one of pp's parts
     Step part_;   // of it, what one of ep's groups has
     double n_parts_ = 1.0;
-    StepPrice price_;
+    PricedStep price_;
     std::array<double, 4> by_bound_{};  // seconds
 };
 
 }  // namespace
 
-StepPrice price_step(const PricedList& list, const Setup& setup, const Step& step, Detail detail) {
+PricedStep price_step(const PricedList& list, const Setup& setup, const Step& step, Detail detail) {
     return Pricing(list, setup, step, detail).run();
 }
 

@@ -33,7 +33,7 @@ struct PricedOp {
     [[nodiscard]] double intensity() const { return bytes > 0.0 ? cost.flops / bytes : 0.0; }
 };
 
-struct StepPrice {
+struct PricedStep {
     double seconds = 0.0;  // from its first op to its last
     Bound bound = Bound::kMemory;
     // What each cause would take alone; they overlap, so that they add up to more than `seconds`.
@@ -57,6 +57,6 @@ enum class Detail { kTotals, kOps };
 
 // A step of these rows. With pp stages a decode batch goes through them in pp parts one behind the other: `seconds` is one part's way
 // through all stages, in which every part moves on by one step.
-[[nodiscard]] StepPrice price_step(const PricedList& list, const Setup& setup, const Step& step, Detail detail = Detail::kTotals);
+[[nodiscard]] PricedStep price_step(const PricedList& list, const Setup& setup, const Step& step, Detail detail = Detail::kTotals);
 
 }  // namespace rafter::roofline

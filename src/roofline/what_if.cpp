@@ -154,8 +154,8 @@ class Variants {
     void fusing() {
         Scenario v = s_;
         v.setup.fused = !s_.setup.fused;
-        const StepPrice after = price_decode(v, Detail::kTotals).price;
-        const StepPrice after_prefill = price_prefill(v, Detail::kTotals).price;
+        const PricedStep after = price_decode(v, Detail::kTotals).price;
+        const PricedStep after_prefill = price_prefill(v, Detail::kTotals).price;
         add(s_.setup.fused ? "without fusing" : "fusing", s_.setup.fused ? "--no-fuse" : "without --no-fuse",
             fmt::format("{:.0f} ops a step instead of {:.0f}; activations through memory take {} instead of {} of a prefill", after.n_ops,
                         decode_.n_ops, report::seconds(after_prefill.activations_seconds), report::seconds(prefill_.activations_seconds)),
@@ -169,7 +169,7 @@ class Variants {
         const bool tensor = std::fmod(heads, p.tp * 2) == 0;
         (tensor ? p.tp : p.pp) *= 2;
         if (!check_parallel(v.list(), p)) return;
-        const StepPrice after = price_decode(v, Detail::kTotals).price;
+        const PricedStep after = price_decode(v, Detail::kTotals).price;
         const std::string why = tensor ? fmt::format("each reads half the weights; talking takes {} of the new step",
                                                      percent(after.seconds > 0 ? after.communication_seconds / after.seconds : 0))
                                        : std::string("each holds half the layers: no token comes sooner, but both halves are at work");
@@ -219,7 +219,7 @@ class Variants {
 
     const Scenario& s_;
     const Summary& before_;
-    StepPrice decode_, prefill_;
+    PricedStep decode_, prefill_;
     MemoryFit memory_;
     std::vector<WhatIf> found_;
 };

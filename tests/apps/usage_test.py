@@ -1,7 +1,7 @@
 """The command line: help, versions, and wrong usage told in two lines with exit status 2."""
 import program
 
-VERBS = ["run", "eval", "info", "models", "tokenize", "template"]
+VERBS = ["run", "eval", "info", "plan", "models", "tokenize", "template"]
 
 
 class Usage(program.Case):

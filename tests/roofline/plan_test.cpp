@@ -65,7 +65,7 @@ TEST(PricedList, CountsOnBeyondTheListedLayers) {
     EXPECT_DOUBLE_EQ(parameters(more.fused) - parameters(beyond.fused), parameters(beyond.fused) - parameters(exact.fused));
     EXPECT_DOUBLE_EQ(kv_bytes_per_sequence(more.fused, {}, 1000) - kv_bytes_per_sequence(beyond.fused, {}, 1000),
                      kv_bytes_per_sequence(beyond.fused, {}, 1000) - kv_bytes_per_sequence(exact.fused, {}, 1000));
-    Setup setup{.hardware = device("H100")};
+    roofline::Setup setup{.hardware = device("H100")};
     const auto seconds = [&](const PlannedModel& m) { return price_step(m.fused, setup, decode_step(4, 1000)).seconds; };
     EXPECT_NEAR(seconds(more) - seconds(beyond), seconds(beyond) - seconds(exact), 1e-9 * seconds(more));
 }
@@ -114,7 +114,7 @@ TEST(Speculation, GivesTheTokensAndFactorsOfItsPaper) {
 
 TEST(Speculation, PaysWhereMemoryBindsAndNotWhereComputeDoes) {
     const PlannedModel m = planned("Llama-3.1-8B");
-    Setup setup{.hardware = device("H100")};
+    roofline::Setup setup{.hardware = device("H100")};
     const Speculation small = speculate(m.fused, setup, {.n_sequences = 1, .n_context = 512});
     EXPECT_GT(small.best_speedup, 2.0);
     EXPECT_NEAR(small.speedup, small.speedup_free_verification, 0.02);
@@ -210,7 +210,7 @@ TEST_P(AnyModel, IsNeverFasterThanItsRoofs) {
         s.setup.parallel.tp = tp;
         const Plan plan = make_plan(s);
         for (const Phase* phase : {&plan.prefill, &plan.decode}) {
-            const StepPrice& p = phase->price;
+            const PricedStep& p = phase->price;
             for (const double alone : {p.weights_seconds, p.kv_seconds, p.compute_seconds, p.attention_seconds, p.communication_seconds}) {
                 EXPECT_LE(alone, p.seconds * (1 + 1e-9));
             }

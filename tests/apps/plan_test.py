@@ -1,0 +1,219 @@
+"""rafter plan: every way to name a model and a device, every format, and what it says to nonsense."""
+import json
+import struct
+import xml.etree.ElementTree
+from html.parser import HTMLParser
+
+import program
+
+KEYS = {
+    "model": ["parameters", "active_parameters", "weight_bytes", "kv_bytes_per_token", "weight_flops_per_token"],
+    "prefill": ["step_seconds", "bound", "weights_seconds", "kv_seconds", "compute_seconds", "communication_seconds", "overhead_seconds",
+                "tokens_per_second", "mbu", "mfu", "ops"],
+    "memory": ["fits", "weights_bytes", "kv_bytes", "workspace_bytes", "capacity_bytes", "max_tokens", "max_sequences"],
+    "speculation": ["expected_tokens", "speedup", "speedup_free_verification", "best_gamma"],
+}
+KEYS["decode"] = KEYS["prefill"]
+OP_KEYS = ["count", "flops", "bytes", "intensity", "seconds", "bound", "share"]
+
+
+class Page(HTMLParser):
+    """Tags that are open, and what a page would load from elsewhere."""
+
+    VOID = {"meta", "br"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.outside = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for key, value in attributes:
+            if key in ("src", "href", "srcset", "action") or (value or "").startswith(("http", "//")) and key != "xmlns":
+                self.outside.append((key, value))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, tag
+
+
+class Plan(program.Case):
+    def plan(self, *arguments, **options):
+        return json.loads(self.rafter("plan", *map(str, arguments), "--format", "json", **options).stdout)
+
+    def write(self, name, data):
+        path = self.folder / name
+        path.write_text(data if isinstance(data, str) else json.dumps(data))
+        return str(path)
+
+    def test_json_has_the_documented_keys(self):
+        answer = self.plan("Llama-3.1-8B", "--hardware", "H100", "--slo-itl", "0.02")
+        for part, keys in KEYS.items():
+            for key in keys:
+                self.assertIn(key, answer[part], part)
+        for op in answer["decode"]["ops"] + answer["prefill"]["ops"]:
+            for key in OP_KEYS:
+                self.assertIn(key, op)
+        for what_if in answer["what_if"]:
+            self.assertTrue(what_if["why"])
+            for side in ("before", "after"):
+                for key in ("tokens_per_second", "inter_token_latency_seconds", "memory_bytes", "cost_per_million_tokens"):
+                    self.assertIn(key, what_if[side])
+        self.assertEqual([w["gain"] for w in answer["what_if"] if w["after"]["fits"]],
+                         sorted((w["gain"] for w in answer["what_if"] if w["after"]["fits"]), reverse=True))
+        documented = (program.ROOT / "docs" / "plan.md").read_text()
+        for key in [*answer, *answer["decode"], *answer["memory"], *answer["what_if"][0]["after"], *answer["decode"]["ops"][0]]:
+            self.assertRegex(documented, rf"[`.]{key}[`.\[]")
+
+    def test_what_ifs_are_plans_of_their_own(self):
+        base = ["Llama-3.1-8B", "--hardware", "H100"]
+        for what_if in self.plan(*base)["what_if"]:
+            if what_if["change"].startswith(("--weights", "--kv", "--batch", "--prefix", "--no-fuse")):
+                asked = self.plan(*base, *what_if["change"].split())
+                self.assertAlmostEqual(asked["tokens_per_second"] / what_if["after"]["tokens_per_second"], 1, places=9, msg=what_if["change"])
+                self.assertAlmostEqual(asked["ttft_seconds"] / what_if["after"]["ttft_seconds"], 1, places=9, msg=what_if["change"])
+
+    def test_a_gguf_file_is_counted_by_its_tensors(self):
+        info = self.json_of("info", self.model)
+        answer = self.plan(self.model, "--hardware", "Raspberry-Pi-5")
+        self.assertEqual(answer["model"]["parameters"], info["parameters"])
+        # Vectors are held as float, whatever the file has; nothing else differs.
+        self.assertLess(abs(answer["model"]["weight_bytes"] / sum(t["file_bytes"] for t in info["types"].values()) - 1), 0.02)
+        narrower = self.plan(self.model, "--hardware", "Raspberry-Pi-5", "--weights", "int4")
+        self.assertEqual(narrower["model"]["weight_bytes"] * 2, answer["model"]["parameters"])
+
+    def test_a_folder_of_safetensors_is_counted_by_its_headers(self):
+        folder = self.folder / "hf"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+                                                        "intermediate_size": 128, "vocab_size": 100, "torch_dtype": "float16"}))
+        plain = self.plan(folder / "config.json", "--hardware", "L4")
+        self.assertEqual(plain["model"]["weight_bytes"], 2 * plain["model"]["parameters"])
+        header = json.dumps({"w": {"dtype": "I8", "shape": [plain["model"]["parameters"]], "data_offsets": [0, plain["model"]["parameters"]]}}).encode()
+        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(plain["model"]["parameters"]))
+        counted = self.plan(folder, "--hardware", "L4")
+        self.assertAlmostEqual(counted["model"]["weight_bytes"], plain["model"]["parameters"], delta=1)
+        (folder / "model.safetensors").write_bytes(b"\xff" * 20)
+        self.expect_error("model.safetensors", "plan", str(folder), "--hardware", "L4")
+
+    def test_pictures_are_whole_and_load_nothing(self):
+        for arguments in (["Llama-3.1-70B", "--hardware", "H100", "--devices", "8", "--batch", "64"], ["Gemma-3-27B", "--hardware", "RTX-4090"],
+                          ["DeepSeek-V3", "--hardware", "H200", "--parallel", "tp=8,ep=4"], [self.model, "--hardware", "L4", "--no-fuse"]):
+            with self.subTest(arguments=arguments):
+                page = Page()
+                text = self.rafter("plan", *arguments, "--format", "html").stdout.decode()
+                page.feed(text)
+                self.assertEqual((page.open, page.outside), ([], []))
+                self.assertNotIn("nan", text.lower().replace("nanoseconds", ""))
+                self.assertIn("prefers-color-scheme: dark", text)
+                self.assertGreater(text.count('tabindex="0"'), 10)
+                svg = xml.etree.ElementTree.fromstring(self.rafter("plan", *arguments, "--format", "svg").stdout)
+                self.assertTrue(svg.tag.endswith("svg"))
+
+    def test_names_from_files_are_escaped(self):
+        name = "<script>alert('x')</script>&\""
+        model = self.write("m.json", {"n_layers": 2, "d_model": 64, "name": name})
+        device = self.write("h.json", {"name": name, "flop_per_s": {"fp16": 1e12}, "memory_bytes": 1e9, "memory_bandwidth_bytes_per_s": 1e11})
+        text = self.rafter("plan", "--model-json", model, "--hardware", device, "--format", "html").stdout.decode()
+        self.assertNotIn("<script>alert", text)
+
+    def test_text_is_something_to_read(self):
+        text = self.rafter("plan", "Llama-3.1-8B", "--hardware", "H100", "--batch", "8").stdout.decode()
+        for words in ("first token", "next tokens", "bound by memory", "What if", "Speculation", "memory runs out", "reading weights"):
+            self.assertIn(words, text)
+        self.assertLess(max(map(len, text.split("\n"))), 170)
+
+    def test_a_plan_that_does_not_fit_is_an_answer(self):
+        answer = self.plan("Llama-3.1-405B", "--hardware", "L4")
+        self.assertFalse(answer["memory"]["fits"])
+        self.assertGreater(answer["memory"]["shortfall_bytes"], 7e11)
+        self.assertTrue(answer["memory"]["would_fit_with"])
+        self.assertGreater(answer["decode"]["tokens_per_second"], 0)
+        self.assertIn("does not fit", self.rafter("plan", "Llama-3.1-405B", "--hardware", "L4").stdout.decode())
+
+    def test_huge_numbers_neither_overflow_nor_hang(self):
+        model = self.write("huge.json", {"parameters": 1e18})
+        answer = self.plan("--model-json", model, "--hardware", "H100", "--context", "1e9", "--batch", "1e6")
+        self.assertNotIn("null", json.dumps([answer["decode"], answer["memory"]]))
+        deep = self.write("deep.json", {"n_layers": 1000000000, "d_model": 8192})
+        self.assertEqual(self.plan("--model-json", deep, "--hardware", "H100")["model"]["weight_flops_per_token"], 24 * 1e9 * 8192**2)
+
+    def test_nonsense_gets_one_line(self):
+        good = {"name": "x", "flop_per_s": {"fp16": 1e12}, "memory_bytes": 1e9, "memory_bandwidth_bytes_per_s": 1e11}
+        device = self.write("nan.json", json.dumps(good).replace("1000000000.0", "NaN"))
+        no_bandwidth = self.write("less.json", {k: v for k, v in good.items() if k != "memory_bandwidth_bytes_per_s"})
+        model = ["Llama-2-13B", "--hardware", "A100"]
+        for words, arguments in [
+            ("nearest: Llama-3.1-8B", ["Lama-3.1-8B", "--hardware", "A100"]),
+            ("nearest: H200", ["Llama-2-13B", "--hardware", "H20"]),
+            ("NaN", ["Llama-2-13B", "--hardware", device]),
+            ("memory_bandwidth_bytes_per_s", ["Llama-2-13B", "--hardware", no_bandwidth]),
+            ("no such file", ["Llama-2-13B", "--hardware", "absent.json"]),
+            ("--batch", model + ["--batch", "0"]),
+            ("--batch", model + ["--batch", "-1"]),
+            ("--batch", model + ["--batch", "nan"]),
+            ("--batch", model + ["--batch", "1.5"]),
+            ("--context", model + ["--context", "inf"]),
+            ("--prefix-hit", model + ["--prefix-hit", "1.1"]),
+            ("--alpha", model + ["--alpha", "2"]),
+            ("--gamma", model + ["--gamma", "-1"]),
+            ("--draft", model + ["--draft", "c=-1"]),
+            ("--draft", model + ["--draft", "c=nan"]),
+            ("nearest", model + ["--draft", "Lama"]),
+            ("did you mean int8", model + ["--weights", "in8"]),
+            ("--activations", model + ["--activations", "int3"]),
+            ("--kv", model + ["--kv", "int9"]),
+            ("40 heads", model + ["--parallel", "tp=16"]),
+            ("--parallel", model + ["--parallel", "tp=0"]),
+            ("--parallel", model + ["--parallel", "tq=2"]),
+            ("--parallel", model + ["--parallel", "tp=2,pp=41"]),
+            ("experts", model + ["--parallel", "ep=2"]),
+            ("--devices", model + ["--devices", "7"]),
+            ("--devices", model + ["--devices", "4", "--parallel", "tp=2"]),
+            ("--price", model + ["--price", "-1"]),
+            ("absent.json", model + ["--efficiency", "absent.json"]),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.expect_error(words, "plan", *arguments)
+        for arguments in ([], ["Llama-2-13B", "--model-json", "x.json"], ["Llama-2-13B", "--format", "pdf"], ["--list", "prices"]):
+            with self.subTest(arguments=arguments):
+                self.rafter("plan", *arguments, status=2)
+
+    def test_unknown_keys_get_a_warning(self):
+        device = self.write("typo.json", {"name": "x", "flop_per_s": {"fp16": 1e12}, "memory_bytes": 1e9, "memory_bandwidth_bytes_per_s": 1e11,
+                                          "link_latencys": 3})
+        done = self.rafter("plan", "OPT-13B", "--hardware", device, "--format", "json")
+        self.assertIn("did you mean link_latency_s", done.stderr.decode())
+        self.assertEqual(len(json.loads(done.stdout)["warnings"]), 1)
+
+    def test_without_a_link_communication_costs_nothing_and_that_is_said(self):
+        device = self.write("alone.json", {"name": "x", "flop_per_s": {"fp16": 1e12}, "memory_bytes": 1e12, "memory_bandwidth_bytes_per_s": 1e11})
+        answer = self.plan("OPT-13B", "--hardware", device, "--devices", "4")
+        self.assertEqual(answer["decode"]["communication_seconds"], 0)
+        self.assertTrue(any("link" in note for note in answer["notes"]))
+
+    def test_lists(self):
+        devices = json.loads(self.rafter("plan", "--list", "hardware", "--format", "json").stdout)
+        self.assertGreaterEqual(len(devices), 29)
+        self.assertTrue(all(device["sources"] for device in devices))
+        models = json.loads(self.rafter("plan", "--list", "models", "--format", "json").stdout)
+        self.assertGreaterEqual(len(models), 25)
+        for what in ("hardware", "models"):
+            self.assertIn("name", self.rafter("plan", "--list", what).stdout.decode())
+
+    def test_a_row_of_the_catalog_works_as_a_file(self):
+        devices = json.loads(self.rafter("plan", "--list", "hardware", "--format", "json").stdout)
+        row = next(d for d in devices if d["name"] == "A100-80GB")
+        path = self.write("row.json", row)
+        self.assertEqual(self.plan("OPT-13B", "--hardware", path)["decode"], self.plan("OPT-13B", "--hardware", "A100-80GB")["decode"])
+
+    def test_promises(self):
+        answer = self.plan("Llama-3.1-8B", "--hardware", "H100", "--slo-itl", "0.01")
+        most = answer["slo"]["max_batch"]
+        self.assertLessEqual(self.plan("Llama-3.1-8B", "--hardware", "H100", "--batch", most)["inter_token_latency_seconds"], 0.01)
+        self.assertGreater(self.plan("Llama-3.1-8B", "--hardware", "H100", "--batch", most + 1)["inter_token_latency_seconds"], 0.01)
+        self.assertFalse(self.plan("Llama-3.1-8B", "--hardware", "H100", "--slo-itl", "1e-6")["slo"]["met"])
+
+
+if __name__ == "__main__":
+    program.main()

@@ -150,7 +150,8 @@ std::string render(const Profile& profile, double seconds, const report::Style& 
 std::string svg_of(const Profile& profile) {
     report::Staircase staircase;
     staircase.title = "Read bandwidth by working set";
-    staircase.subtitle = fmt::format("{}, {}: repeated passes when nothing else runs; dotted: the best pass", profile.key.cpu, profile.key.isa);
+    staircase.subtitle =
+        fmt::format("{}, {}: repeated passes when nothing else runs; dotted: the best pass", profile.key.cpu, profile.key.isa);
     for (const auto& [n, list] : by_threads(profile)) {
         report::StaircaseLine line{.label = threads(n), .points = {}};
         for (const auto& [size, r] : list) {

@@ -1,4 +1,6 @@
-// A pass over a small working set takes less time than the clock's and the barrier's: such passes are repeated within one measurement.
+// A pass over a small working set takes less time than the clock and a meeting: such passes are repeated within one sample. One over a
+// large set takes longer than a busy machine leaves anybody alone: it is sampled in segments, each against the same segment of other
+// passes, since one segment may lie in a cache that another does not.
 #include "probe/read_bandwidth.h"
 
 #include <algorithm>
@@ -14,9 +16,10 @@
 namespace rafter::probe {
 namespace {
 
-constexpr std::size_t kPasses = 200;                       // at most
-constexpr std::size_t kPassBytes = std::size_t{8} << 20U;  // at least: 40 us in the nearest cache of two threads
-constexpr std::size_t kAlignBytes = 4096;                  // of a thread's share
+constexpr std::size_t kPasses = 200;                          // at most
+constexpr std::size_t kPassBytes = std::size_t{8} << 20U;     // at least: 40 us in the nearest cache of two threads
+constexpr std::size_t kSegmentBytes = std::size_t{1} << 20U;  // of a thread's share: 20 to 150 us
+constexpr std::size_t kAlignBytes = 4096;                     // of a thread's share
 
 }  // namespace
 
@@ -35,44 +38,48 @@ Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa
     RAFTER_TRY(const PageBuffer buffer, PageBuffer::allocate(n_each * n_threads, "buffer to measure bandwidth with"));
     const MachineKernels& kernels = machine_kernels(isa);
     const std::size_t repeats = std::max<std::size_t>(1, kPassBytes / (n_each * n_threads));
+    const std::size_t n_segments = std::max<std::size_t>(1, n_each / kSegmentBytes);
+    const auto boundary = [&](std::size_t segment) { return n_each / kAlignBytes * segment / n_segments * kAlignBytes; };
 
-    std::vector<double> seconds;
-    bool go_on = true;  // both written by thread 0 between barriers
+    std::vector<std::vector<double>> seconds(n_segments);  // [segment][pass]
+    bool go_on = true;                                     // both written by thread 0 between barriers
     std::atomic<std::uint64_t> keep = 0;
     pool.run([&](unsigned thread) {
         const bool reads = thread < n_threads;
         std::byte* const mine = buffer.data() + thread * n_each;
         if (reads) std::memset(mine, static_cast<int>(thread) + 1, n_each);  // pages come to be near the thread that reads them
         std::uint64_t seen = 0;
-        std::int64_t start_ns = 0;
-        std::int64_t pass_start_ns = 0;
+        const std::int64_t first_ns = monotonic_ns();
+        pool.barrier();
         while (go_on) {
-            pool.barrier();
-            if (thread == 0) {
-                pass_start_ns = monotonic_ns();
-                if (start_ns == 0) start_ns = pass_start_ns;
+            for (std::size_t segment = 0; segment < n_segments; ++segment) {
+                const std::size_t begin = boundary(segment);
+                const std::size_t size = boundary(segment + 1) - begin;
+                const std::int64_t start_ns = monotonic_ns();
+                for (std::size_t i = 0; reads && i < repeats; ++i) seen |= kernels.read(mine + begin, size);
+                pool.barrier();
+                if (thread == 0)
+                    seconds[segment].push_back(static_cast<double>(std::max<std::int64_t>(monotonic_ns() - start_ns, 1)) * 1e-9);
             }
-            for (std::size_t i = 0; reads && i < repeats; ++i) seen |= kernels.read(mine, n_each);
-            pool.barrier();
-            if (thread == 0) {
-                const std::int64_t now_ns = monotonic_ns();
-                seconds.push_back(static_cast<double>(std::max<std::int64_t>(now_ns - pass_start_ns, 1)) * 1e-9);
-                // The first pass finds the caches full of something else.
-                go_on = seconds.size() < 3 || (seconds.size() < kPasses && now_ns - start_ns < options.duration_ns);
-            }
+            // The first pass finds the caches full of something else.
+            const std::size_t n_passes = seconds.back().size();
+            if (thread == 0) go_on = n_passes < 3 || (n_passes < kPasses && monotonic_ns() - first_ns < options.duration_ns);
             pool.barrier();
         }
         keep |= seen;
     });
     RAFTER_CHECK(keep != 0, "the loads were optimised away");
-    seconds.erase(seconds.begin());
-    const Spread passes = spread_of(seconds);
+    Spread sum;
+    for (std::vector<double>& passes : seconds) {
+        passes.erase(passes.begin());
+        sum += spread_of(passes);
+    }
     const auto bytes = static_cast<double>(n_each * n_threads * repeats);
-    return ReadSpeed{.best_bytes_per_s = bytes / passes.least,
-                     .undisturbed_bytes_per_s = bytes / passes.first_decile,
-                     .median_bytes_per_s = bytes / passes.median,
-                     .spread = passes.relative(),
-                     .n_passes = static_cast<unsigned>(seconds.size())};
+    return ReadSpeed{.best_bytes_per_s = bytes / sum.least,
+                     .undisturbed_bytes_per_s = bytes / sum.first_decile,
+                     .median_bytes_per_s = bytes / sum.median,
+                     .spread = sum.relative(),
+                     .n_passes = static_cast<unsigned>(seconds.front().size())};
 }
 
 }  // namespace rafter::probe

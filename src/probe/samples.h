@@ -16,6 +16,15 @@ struct Spread {
     double median = 0.0;
     double third_quartile = 0.0;
 
+    // Of things that are done one after the other.
+    Spread& operator+=(const Spread& other) {
+        least += other.least;
+        first_decile += other.first_decile;
+        first_quartile += other.first_quartile;
+        median += other.median;
+        third_quartile += other.third_quartile;
+        return *this;
+    }
     // Half of all lie within this fraction of the median.
     [[nodiscard]] double relative() const { return median > 0.0 ? (third_quartile - first_quartile) / median : 0.0; }
 };

@@ -9,15 +9,24 @@ namespace {
 constexpr int kFloatChains = 12;  // two a cycle, 4 to 5 cycles each: 8 to 10 under way; 16 registers in all
 constexpr int kByteChains = 8;
 
+// Adds kReadBytes to what was seen, and asks for those to come.
+inline void read_block(const std::byte* p, __m256i (&sum)[4]) {
+    for (std::size_t line = 0; line < kReadBytes; line += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(p) + kReadAheadBytes + line, _MM_HINT_T0);
+    }
+    const auto* const v = reinterpret_cast<const __m256i*>(p);
+    for (std::size_t i = 0; i < kReadBytes / 32; i += 4) {
+        for (std::size_t j = 0; j < 4; ++j) sum[j] = _mm256_or_si256(sum[j], _mm256_load_si256(v + i + j));
+    }
+}
+
 std::uint64_t read(const std::byte* data, std::size_t size_bytes) {
     __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-    for (const std::byte* p = data; p < data + size_bytes; p += kReadBytes) {
-        const auto* const v = reinterpret_cast<const __m256i*>(p);
-        for (std::size_t line = 0; line < kReadBytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + 4096 + line, _MM_HINT_T0);
-        for (std::size_t i = 0; i < kReadBytes / 32; i += 4) {
-            for (std::size_t j = 0; j < 4; ++j) sum[j] = _mm256_or_si256(sum[j], _mm256_load_si256(v + i + j));
-        }
+    const std::size_t stream_bytes = size_bytes / kReadStreams / kReadBytes * kReadBytes;
+    for (std::size_t at = 0; at < stream_bytes; at += kReadBytes) {
+        for (std::size_t stream = 0; stream < kReadStreams; ++stream) read_block(data + stream * stream_bytes + at, sum);
     }
+    for (std::size_t at = kReadStreams * stream_bytes; at < size_bytes; at += kReadBytes) read_block(data + at, sum);
     const __m256i all = _mm256_or_si256(_mm256_or_si256(sum[0], sum[1]), _mm256_or_si256(sum[2], sum[3]));
     std::uint64_t words[4];
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), all);

@@ -6,12 +6,20 @@ namespace {
 
 constexpr int kChains = 16;  // enough to hide the latency of an addition
 
-std::uint64_t read(const std::byte* data, std::size_t size_bytes) {
+inline void read_block(const std::byte* data, std::uint64_t (&sum)[8]) {
     const auto* const words = reinterpret_cast<const std::uint64_t*>(data);
-    std::uint64_t sum[8] = {};
-    for (std::size_t i = 0; i < size_bytes / sizeof(std::uint64_t); i += 8) {
+    for (std::size_t i = 0; i < kReadBytes / sizeof(std::uint64_t); i += 8) {
         for (std::size_t j = 0; j < 8; ++j) sum[j] += words[i + j];
     }
+}
+
+std::uint64_t read(const std::byte* data, std::size_t size_bytes) {
+    std::uint64_t sum[8] = {};
+    const std::size_t stream_bytes = size_bytes / kReadStreams / kReadBytes * kReadBytes;
+    for (std::size_t at = 0; at < stream_bytes; at += kReadBytes) {
+        for (std::size_t stream = 0; stream < kReadStreams; ++stream) read_block(data + stream * stream_bytes + at, sum);
+    }
+    for (std::size_t at = kReadStreams * stream_bytes; at < size_bytes; at += kReadBytes) read_block(data + at, sum);
     return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
 }
 

@@ -23,6 +23,8 @@ constexpr double kPanelRows = 16.0;
 constexpr double kManyColumns = 16.0;  // from here on parts of a matrix are taken as threads come
 constexpr double kPartsPerThread = 8.0;
 constexpr double kCacheLine = 64.0;
+// Of the smaller of computing and reading. More than 1: a kernel that reads more slowly than a plain loop does.
+constexpr double kMostVisible = 4.0;
 
 class Pricer {
   public:
@@ -128,7 +130,7 @@ class Pricer {
         const double compute = *hardware::matrix_seconds(profile_, weight.dtype, activations, at, false);
         const double memory = tensor::format_of(weight.dtype).bits_per_element() / 8 / profile_.stream_bytes_per_s;
         const double visible = (*cold - std::max(compute, memory)) / std::min(compute, memory);
-        return {.near_seconds = *near, .hidden = 1.0 - std::clamp(visible, 0.0, 1.0)};
+        return {.near_seconds = *near, .hidden = 1.0 - std::clamp(visible, 0.0, kMostVisible)};
     }
 
     // How much longer the busiest thread works than the average one: of a static split, a whole panel more; of parts that threads take as

@@ -17,6 +17,7 @@ constexpr double kTile = 16.0;
 constexpr double kMaxQueries = 12.0;
 constexpr double kItemsPerThread = 4.0;
 constexpr int kSamples = 64;
+constexpr double kMostVisible = 4.0;  // as in calibrated.cpp
 
 // Between the nearest readings of other numbers of queries; in proportion beyond the last.
 std::optional<double> by_queries(const Profile& profile, const std::string& kv_type, double n_queries, unsigned head_dim,
@@ -111,7 +112,7 @@ AttentionPrice price_attention(const model::AttentionOptions& options, const Ste
         const double element = kv_type == "f32" ? 4.0 : 2.0;
         const double memory = 2 * 64.0 * kPiece * element * n_threads / profile.stream_bytes_per_s;
         const double visible = (*cold - std::max(*near, memory)) / std::min(*near, memory);
-        price.hidden = 1.0 - std::clamp(visible, 0.0, 1.0);
+        price.hidden = 1.0 - std::clamp(visible, 0.0, kMostVisible);
     }
     return price;
 }

@@ -16,7 +16,7 @@ namespace {
 constexpr double kWidth = 860.0;
 constexpr double kHeight = 480.0;
 constexpr double kLeft = 78.0;
-constexpr double kRight = 24.0;
+constexpr double kRight = 44.0;
 constexpr double kTop = 74.0;
 constexpr double kBottom = 58.0;
 

@@ -1,6 +1,7 @@
 // The rows. Rates are of dense matrices (datasheets print sparse ones beside), sums in fp32 where the device slows down for them. Sizes of
-// memory chips are powers of two, so a GPU's "80 GB" is 80 GiB; bandwidths are decimal. Links are one direction of all a device's links
-// to its peers. Prices are list prices on demand, of one device, and change: --price overrides them.
+// memory chips are powers of two, so a device's "80 GB" is 80 GiB, as are the 141, 180 and 186 GB of H200, B200 and GB200 (nvidia-smi
+// counts 143771, 183359 and 189471 MiB, what the driver keeps left out); bandwidths are decimal. Links are one direction of all a device's
+// links to its peers. Prices are list prices on demand, of one device, and change: --price overrides them.
 #include "hardware/catalog.h"
 
 #include <algorithm>
@@ -31,13 +32,14 @@ std::array<std::optional<double>, kPrecisions> peaks(const Rates& t) {
 
 constexpr std::string_view kNcclLatency = "NCCL src/graph/tuning.cc: 1.9 us a hop of a ring over NVLink (LL128)";
 constexpr std::string_view kPcie = "PCI Express base specification: 16 lanes, 2 GB/s a lane in generation 4, 4 GB/s in 5";
-constexpr std::string_view kNcclPcieLatency = "NCCL src/graph/tuning.cc: 4 us a hop of a ring over PCIe (LL128)";
-constexpr std::string_view kLambdaPrice = "lambda.ai/pricing, on demand, 2025";
-constexpr std::string_view kGooglePrice = "cloud.google.com/tpu/pricing, on demand, 2025";
+constexpr std::string_view kNcclPcieLatency = "NCCL src/graph/tuning.cc: 2.5 us a hop of a ring over PCIe (LL128)";
+constexpr std::string_view kLambdaPrice = "lambda.ai/pricing, on demand, one of 8 where they come so, 2026";
+constexpr std::string_view kGooglePrice = "cloud.google.com/tpu/pricing, on demand, 2026";
 constexpr std::string_view kScalingBook = "jax-ml.github.io/scaling-book/tpus, table of chips";
+constexpr std::string_view kCloudTpu = "cloud.google.com/tpu/docs, v5e, v5p and v6e; half of the links' bandwidth in both directions";
 constexpr std::string_view kApplePeaks = "github.com/philipturner/metal-benchmarks: cores x 128 FMA x clock; fp16 runs at the rate of fp32";
 constexpr double kNvlinkHop = 1.9e-6;
-constexpr double kPcieHop = 4.0e-6;
+constexpr double kPcieHop = 2.5e-6;
 
 std::vector<CatalogRow> nvidia_data_center() {
     const auto a100 = Rates{.fp32 = 19.5, .fp16 = 312, .bf16 = 312, .int8 = 624, .int4 = 1248};
@@ -53,7 +55,7 @@ std::vector<CatalogRow> nvidia_data_center() {
           .on_chip_bytes = 40 * kMiB,
           .link_bandwidth_bytes_per_s = 300e9,
           .link_latency_s = kNvlinkHop,
-          .price_per_hour = 1.29},
+          .price_per_hour = 1.99},
          {{"peaks memory bandwidth on_chip link", a100_sheet}, {"latency", kNcclLatency}, {"price", kLambdaPrice}}},
         {{.name = "A100-80GB",
           .description = "NVIDIA A100 SXM4 80 GB",
@@ -63,7 +65,7 @@ std::vector<CatalogRow> nvidia_data_center() {
           .on_chip_bytes = 40 * kMiB,
           .link_bandwidth_bytes_per_s = 300e9,
           .link_latency_s = kNvlinkHop,
-          .price_per_hour = 1.79},
+          .price_per_hour = 2.79},
          {{"peaks memory bandwidth on_chip link", a100_sheet}, {"latency", kNcclLatency}, {"price", kLambdaPrice}}},
         {{.name = "H100-PCIe",
           .description = "NVIDIA H100 PCIe 80 GB",
@@ -73,7 +75,7 @@ std::vector<CatalogRow> nvidia_data_center() {
           .on_chip_bytes = 50 * kMiB,
           .link_bandwidth_bytes_per_s = 64e9,
           .link_latency_s = kPcieHop,
-          .price_per_hour = 2.49},
+          .price_per_hour = 3.29},
          {{"peaks memory bandwidth on_chip", h100_sheet}, {"link", kPcie}, {"latency", kNcclPcieLatency}, {"price", kLambdaPrice}}},
         {{.name = "H100-SXM",
           .description = "NVIDIA H100 SXM5 80 GB",
@@ -83,12 +85,12 @@ std::vector<CatalogRow> nvidia_data_center() {
           .on_chip_bytes = 50 * kMiB,
           .link_bandwidth_bytes_per_s = 450e9,
           .link_latency_s = kNvlinkHop,
-          .price_per_hour = 2.99},
+          .price_per_hour = 3.99},
          {{"peaks memory bandwidth on_chip link", h100_sheet}, {"latency", kNcclLatency}, {"price", kLambdaPrice}}},
         {{.name = "H200",
           .description = "NVIDIA H200 SXM 141 GB",
           .flop_per_s = peaks(h100),
-          .memory_bytes = 141e9,
+          .memory_bytes = 141 * kGiB,
           .memory_bandwidth_bytes_per_s = 4.8e12,
           .on_chip_bytes = 50 * kMiB,
           .link_bandwidth_bytes_per_s = 450e9,
@@ -97,19 +99,19 @@ std::vector<CatalogRow> nvidia_data_center() {
         {{.name = "B200",
           .description = "NVIDIA B200 SXM 180 GB",
           .flop_per_s = peaks({.fp32 = 75, .fp16 = 2250, .bf16 = 2250, .fp8 = 4500, .fp4 = 9000, .int8 = 4500}),
-          .memory_bytes = 180e9,
+          .memory_bytes = 180 * kGiB,
           .memory_bandwidth_bytes_per_s = 7.7e12,
           .on_chip_bytes = 126 * kMiB,
           .link_bandwidth_bytes_per_s = 900e9,
           .link_latency_s = kNvlinkHop,
-          .price_per_hour = 4.99},
+          .price_per_hour = 6.69},
          {{"peaks memory bandwidth on_chip link", "NVIDIA HGX B200 datasheet: an eighth of the board (nvidia.com/en-us/data-center/hgx)"},
           {"latency", kNcclLatency},
           {"price", kLambdaPrice}}},
         {{.name = "GB200",
           .description = "NVIDIA GB200 NVL72, one of its GPUs",
           .flop_per_s = peaks({.fp32 = 80, .fp16 = 2500, .bf16 = 2500, .fp8 = 5000, .fp4 = 10000, .int8 = 5000}),
-          .memory_bytes = 186e9,
+          .memory_bytes = 186 * kGiB,
           .memory_bandwidth_bytes_per_s = 8.0e12,
           .on_chip_bytes = 126 * kMiB,
           .link_bandwidth_bytes_per_s = 900e9,
@@ -125,7 +127,7 @@ std::vector<CatalogRow> nvidia_data_center() {
           .on_chip_bytes = 6 * kMiB,
           .link_bandwidth_bytes_per_s = 56.25e9,
           .link_latency_s = kNvlinkHop,
-          .price_per_hour = 0.80},
+          .price_per_hour = 1.09},
          {{"peaks memory bandwidth on_chip link", "NVIDIA RTX A6000 datasheet and GA102 white paper; sparse rates halved"},
           {"latency", kNcclLatency},
           {"price", kLambdaPrice}}},
@@ -148,7 +150,7 @@ std::vector<CatalogRow> nvidia_data_center() {
           .flop_per_s = peaks({.fp32 = 91.6, .fp16 = 362.05, .bf16 = 362.05, .fp8 = 733, .int8 = 733, .int4 = 733}),
           .memory_bytes = 48 * kGiB,
           .memory_bandwidth_bytes_per_s = 864e9,
-          .on_chip_bytes = 48 * kMiB,
+          .on_chip_bytes = 96 * kMiB,
           .link_bandwidth_bytes_per_s = 32e9,
           .link_latency_s = kPcieHop,
           .price_per_hour = 1.86},
@@ -203,12 +205,13 @@ std::vector<CatalogRow> other_accelerators() {
     return {
         {{.name = "MI250X",
           .description = "AMD Instinct MI250X 128 GB, both dies",
-          .flop_per_s = peaks({.fp32 = 47.9, .fp16 = 383, .bf16 = 383, .int8 = 383, .int4 = 383}),
+          .flop_per_s = peaks({.fp32 = 95.7, .fp16 = 383, .bf16 = 383, .int8 = 383, .int4 = 383}),
           .memory_bytes = 128 * kGiB,
           .memory_bandwidth_bytes_per_s = 3.2768e12,
           .on_chip_bytes = 16 * kMiB,
           .link_bandwidth_bytes_per_s = 400e9},
-         {{"peaks memory bandwidth on_chip link", "AMD Instinct MI250X datasheet and CDNA 2 white paper"}}},
+         {{"peaks memory bandwidth on_chip link",
+           "AMD Instinct MI250X datasheet and CDNA 2 white paper: matrix rates, 8 links of 50 GB/s"}}},
         {{.name = "MI300X",
           .description = "AMD Instinct MI300X 192 GB",
           .flop_per_s = peaks({.fp32 = 163.4, .fp16 = 1307.4, .bf16 = 1307.4, .fp8 = 2614.9, .int8 = 2614.9}),
@@ -227,42 +230,43 @@ std::vector<CatalogRow> other_accelerators() {
          {{"peaks memory bandwidth on_chip link", "AMD Instinct MI355X datasheet and CDNA 4 white paper: 7 links of 76.8 GB/s"}}},
         {{.name = "TPU-v5e",
           .description = "Google TPU v5e, one chip",
-          .flop_per_s = peaks({.bf16 = 197, .int8 = 394}),
-          .memory_bytes = 16e9,
-          .memory_bandwidth_bytes_per_s = 8.2e11,
+          .flop_per_s = peaks({.bf16 = 197, .int8 = 393}),
+          .memory_bytes = 16 * kGiB,
+          .memory_bandwidth_bytes_per_s = 8.19e11,
           .on_chip_bytes = 128 * kMiB,
-          .link_bandwidth_bytes_per_s = 9e10,
+          .link_bandwidth_bytes_per_s = 2.0e11,
           .link_latency_s = 1e-6,
           .price_per_hour = 1.20},
-         {{"peaks memory bandwidth on_chip link latency", kScalingBook}, {"price", kGooglePrice}}},
+         {{"peaks memory bandwidth link", kCloudTpu}, {"on_chip latency", kScalingBook}, {"price", kGooglePrice}}},
         {{.name = "TPU-v5p",
           .description = "Google TPU v5p, one chip",
           .flop_per_s = peaks({.bf16 = 459, .int8 = 918}),
-          .memory_bytes = 96e9,
-          .memory_bandwidth_bytes_per_s = 2.8e12,
+          .memory_bytes = 95 * kGiB,
+          .memory_bandwidth_bytes_per_s = 2.765e12,
           .on_chip_bytes = 128 * kMiB,
-          .link_bandwidth_bytes_per_s = 1.8e11,
+          .link_bandwidth_bytes_per_s = 6.0e11,
           .link_latency_s = 1e-6,
           .price_per_hour = 4.20},
-         {{"peaks memory bandwidth on_chip link latency", kScalingBook}, {"price", kGooglePrice}}},
+         {{"memory bandwidth link", kCloudTpu}, {"peaks on_chip latency", kScalingBook}, {"price", kGooglePrice}}},
         {{.name = "TPU-v6e",
           .description = "Google TPU v6e (Trillium), one chip",
-          .flop_per_s = peaks({.bf16 = 920, .int8 = 1840}),
-          .memory_bytes = 32e9,
-          .memory_bandwidth_bytes_per_s = 1.6e12,
+          .flop_per_s = peaks({.bf16 = 918, .int8 = 1836}),
+          .memory_bytes = 32 * kGiB,
+          .memory_bandwidth_bytes_per_s = 1.64e12,
           .on_chip_bytes = 128 * kMiB,
-          .link_bandwidth_bytes_per_s = 1.8e11,
+          .link_bandwidth_bytes_per_s = 4.0e11,
           .link_latency_s = 1e-6,
           .price_per_hour = 2.70},
-         {{"peaks memory bandwidth on_chip link latency", kScalingBook}, {"price", kGooglePrice}}},
+         {{"peaks memory bandwidth link", kCloudTpu}, {"on_chip latency", kScalingBook}, {"price", kGooglePrice}}},
         {{.name = "Gaudi-3",
           .description = "Intel Gaudi 3 128 GB",
-          .flop_per_s = peaks({.fp32 = 28.7, .bf16 = 1835, .fp8 = 1835}),
-          .memory_bytes = 128e9,
-          .memory_bandwidth_bytes_per_s = 3.7e12,
+          .flop_per_s = peaks({.fp32 = 229, .bf16 = 1835, .fp8 = 1835}),
+          .memory_bytes = 128 * kGiB,
+          .memory_bandwidth_bytes_per_s = 3.67e12,
           .on_chip_bytes = 96 * kMiB,
           .link_bandwidth_bytes_per_s = 525e9},
-         {{"peaks memory bandwidth on_chip link", "Intel Gaudi 3 AI accelerator white paper: 21 ports of 200 Gb/s to its peers"}}},
+         {{"peaks memory bandwidth on_chip link",
+           "Intel Gaudi 3 AI accelerator white paper and Hot Chips 2024 talk: matrix engines, 21 ports of 200 Gb/s to its peers"}}},
     };
 }
 
@@ -288,11 +292,11 @@ std::vector<CatalogRow> processors() {
     return {
         {{.name = "Xeon-8480",
           .description = "Intel Xeon Platinum 8480+ (Sapphire Rapids), 56 cores, one socket",
-          .flop_per_s = peaks({.fp32 = 7.2, .bf16 = 229.4, .int8 = 458.8}),
+          .flop_per_s = peaks({.fp32 = 7.2, .bf16 = 114.7, .int8 = 229.4}),
           .memory_bytes = 512 * kGiB,
           .memory_bandwidth_bytes_per_s = 307.2e9,
           .on_chip_bytes = 105 * kMiB},
-         {{"peaks", "Intel optimization manual: AMX 2048 bf16 and 4096 int8, AVX-512 64 fp32 operations a cycle; 56 cores at 2.0 GHz"},
+         {{"peaks", "Intel optimization manual: AMX 1024 bf16 and 2048 int8, AVX-512 64 fp32 operations a cycle; 56 cores at 2.0 GHz"},
           {"bandwidth on_chip", "ark.intel.com 231746: 8 channels of DDR5-4800, 105 MB"},
           {"memory", "8 modules of 64 GiB"}}},
         {{.name = "EPYC-9654",

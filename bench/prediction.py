@@ -29,7 +29,7 @@ def measure(options, model, folder):
 
 def synthetic(options, dtype, folder):
     path = folder / f"synthetic-1b-{dtype}.gguf"
-    script = Path(__file__).with_name("synthetic_model.py")
+    script = Path(__file__).parent.parent / "tools" / "synthetic_model.py"
     subprocess.run([sys.executable, script, "--tokenizer", options.tokenizer, "--type", dtype, path], check=True)
     return path
 

@@ -18,7 +18,6 @@ using roofline::Phase;
 using roofline::Plan;
 using roofline::Scenario;
 
-std::string whole(double n) { return n < 1e15 ? report::grouped(static_cast<std::uint64_t>(n + 0.5)) : fmt::format("{:.3g}", n); }
 std::string time(double s) {
     if (s < 1e-6) return fmt::format("{:.3g} ns", s * 1e9);
     if (s < 1e-3) return fmt::format("{:.3g} µs", s * 1e6);
@@ -32,13 +31,14 @@ report::RoofSeries series_of(std::string name, std::string css_class, const Phas
     report::RoofSeries series{std::move(name), std::move(css_class), {}};
     for (const roofline::PricedOp& op : phase.price.ops) {
         if (op.cost.flops <= 0 || op.bytes <= 0 || op.seconds <= 0) continue;
-        series.dots.push_back({.intensity = op.intensity(),
-                               .flop_per_s = op.cost.flops / op.seconds / devices,
-                               .share = op.share,
-                               .label = op.name,
-                               .detail = fmt::format("{} of the step's time, {} times {}\nbound by {}\n{}FLOP, {} each: {:.3g} FLOP a byte",
-                                                     percent(op.share), whole(op.count), time(op.seconds), roofline::to_string(op.bound),
-                                                     report::count(op.cost.flops), report::bytes(op.bytes), op.intensity())});
+        series.dots.push_back(
+            {.intensity = op.intensity(),
+             .flop_per_s = op.cost.flops / op.seconds / devices,
+             .share = op.share,
+             .label = op.name,
+             .detail = fmt::format("{} of the step's time, {} times {}\nbound by {}\n{}FLOP, {} each: {:.3g} FLOP a byte",
+                                   percent(op.share), report::whole(op.count), time(op.seconds), roofline::to_string(op.bound),
+                                   report::count(op.cost.flops), report::bytes(op.bytes), op.intensity())});
     }
     return series;
 }
@@ -72,7 +72,7 @@ std::vector<report::LadderStep> ladder_of(const Scenario& scenario) {
     const double room = std::max(1.0, price_memory(s).paged.max_sequences);
     s.load.n_batch = std::min(scenario.load.n_batch > 1 ? scenario.load.n_batch : 16.0, room);
     const double batched = price_decode(s, roofline::Detail::kTotals).tokens_per_second;
-    if (s.load.n_batch > 1) steps.push_back(stop_of(s, 1, batched, fmt::format("batched: {} sequences", whole(s.load.n_batch))));
+    if (s.load.n_batch > 1) steps.push_back(stop_of(s, 1, batched, fmt::format("batched: {} sequences", report::whole(s.load.n_batch))));
     roofline::SpeculationQuestion q = s.speculation;
     q.n_sequences = s.load.n_batch;
     q.n_context = s.load.n_context;
@@ -124,10 +124,10 @@ report::RooflineChart chart_of(const PlanRequest& r, const Plan& plan) {
     for (const double batch : batches_of(s)) {
         Scenario at = s;
         at.load.n_batch = batch;
-        chart.series.push_back(series_of(fmt::format("decode, batch {}", whole(batch)), fmt::format("s{}", std::min(5, ++n)),
+        chart.series.push_back(series_of(fmt::format("decode, batch {}", report::whole(batch)), fmt::format("s{}", std::min(5, ++n)),
                                          price_decode(at, roofline::Detail::kOps), devices));
     }
-    chart.series.push_back(series_of(fmt::format("prefill of {}", whole(s.load.n_prompt)), "prefill", plan.prefill, devices));
+    chart.series.push_back(series_of(fmt::format("prefill of {}", report::whole(s.load.n_prompt)), "prefill", plan.prefill, devices));
     chart.ladder = ladder_of(s);
     return chart;
 }
@@ -161,12 +161,12 @@ std::vector<report::Card> cards_of(const PlanRequest& r, const Plan& plan) {
         {"next token", time(plan.summary.itl_s), fmt::format("bound by {}", roofline::to_string(plan.decode.price.bound))},
         {"tokens a second", report::rate(plan.summary.tokens_per_second),
          r.scenario.load.n_batch > 1
-             ? fmt::format("{} for each of {}", report::rate(1 / plan.summary.itl_s), whole(r.scenario.load.n_batch))
+             ? fmt::format("{} for each of {}", report::rate(1 / plan.summary.itl_s), report::whole(r.scenario.load.n_batch))
              : std::string("one sequence")},
         {"first token", time(plan.summary.ttft_s),
-         fmt::format("prompt of {}, bound by {}", whole(r.scenario.load.n_prompt), roofline::to_string(plan.prefill.price.bound))},
+         fmt::format("prompt of {}, bound by {}", report::whole(r.scenario.load.n_prompt), roofline::to_string(plan.prefill.price.bound))},
         {"memory", report::bytes(m.weights_bytes + m.kv_bytes + m.workspace_bytes),
-         m.fits ? fmt::format("of {}; {} sequences fit", report::bytes(m.capacity_bytes), whole(m.paged.max_sequences))
+         m.fits ? fmt::format("of {}; {} sequences fit", report::bytes(m.capacity_bytes), report::whole(m.paged.max_sequences))
                 : fmt::format("{} more than there is", report::bytes(-m.free_bytes)),
          !m.fits},
         {"ridge", fmt::format("{:.3g} tokens", plan.ridge_batch_tokens), "a step, where arithmetic takes over"}};
@@ -203,10 +203,10 @@ std::string plan_svg(const PlanRequest& request, const Plan& plan) {
 
 std::string plan_html(const PlanRequest& r, const Plan& plan) {
     const roofline::Load& load = r.scenario.load;
-    report::Page page(
-        fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)),
-        fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}", r.weight_type,
-                    r.activation_type, r.kv_type, whole(load.n_batch), whole(load.n_prompt), whole(load.n_output), whole(load.n_context)));
+    report::Page page(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)),
+                      fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
+                                  r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch), report::whole(load.n_prompt),
+                                  report::whole(load.n_output), report::whole(load.n_context)));
     page.add_cards(cards_of(r, plan));
     page.add_heading("The roofline",
                      "Every op of decoding and prefill. On the slope it waits for memory, under the flat roof for arithmetic; the larger a "
@@ -241,7 +241,7 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
         page.add_heading(title, "");
         std::vector<std::vector<std::string>> table;
         for (const roofline::PricedOp& op : phase->price.ops) {
-            table.push_back({op.name, whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
+            table.push_back({op.name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
                              fmt::format("{:.3g}", op.intensity()), time(op.seconds), roofline::to_string(op.bound), percent(op.share)});
         }
         page.add_table({"op", "times", "FLOP each", "bytes each", "FLOP a byte", "time each", "bound by", "share"}, table);

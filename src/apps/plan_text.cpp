@@ -17,7 +17,6 @@ using report::Style;
 using roofline::Phase;
 using roofline::Plan;
 
-std::string tokens(double n) { return n < 1e15 ? report::grouped(static_cast<std::uint64_t>(n + 0.5)) : fmt::format("{:.3g}", n); }
 // Below a millisecond with three digits: decode steps of small models are that short.
 std::string time(double s) {
     if (s < 1e-6) return fmt::format("{:.3g} ns", s * 1e9);
@@ -28,7 +27,7 @@ std::string time(double s) {
 std::string percent(double fraction) { return fmt::format("{:.{}f}%", 100 * fraction, fraction < 0.0995 && fraction > 0 ? 1 : 0); }
 std::string dollars(const std::optional<double>& d) {
     if (!d) return "–";
-    return *d < 0.1 ? fmt::format("${:.2g}", *d) : *d < 100 ? fmt::format("${:.2f}", *d) : fmt::format("${}", tokens(*d));
+    return *d < 0.1 ? fmt::format("${:.2g}", *d) : *d < 100 ? fmt::format("${:.2f}", *d) : fmt::format("${}", report::whole(*d));
 }
 std::string factor(double f) { return f < 9.95 ? fmt::format("{:.2f}x", f) : fmt::format("{:.3g}x", f); }
 
@@ -44,8 +43,8 @@ std::string headline(const PlanRequest& r, const Style& style) {
     const roofline::Load& load = r.scenario.load;
     std::string text = style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)));
     text += "\n" + style.dim(fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
-                                         r.weight_type, r.activation_type, r.kv_type, tokens(load.n_batch), tokens(load.n_prompt),
-                                         tokens(load.n_output), tokens(load.n_context)));
+                                         r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch),
+                                         report::whole(load.n_prompt), report::whole(load.n_output), report::whole(load.n_context)));
     return text + "\n";
 }
 
@@ -78,9 +77,10 @@ std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) 
         memory += style.warning(fmt::format("does not fit, {} short", report::bytes(-m.free_bytes)));
     }
     facts.add("memory", memory);
-    facts.add("sequences", fmt::format("{} of {} positions fit in pages ({} wasted), {} where the longest is reserved ({} wasted)",
-                                       tokens(m.paged.max_sequences), tokens(r.scenario.load.n_context), percent(m.paged.waste_fraction),
-                                       tokens(m.contiguous.max_sequences), percent(m.contiguous.waste_fraction)));
+    facts.add("sequences",
+              fmt::format("{} of {} positions fit in pages ({} wasted), {} where the longest is reserved ({} wasted)",
+                          report::whole(m.paged.max_sequences), report::whole(r.scenario.load.n_context), percent(m.paged.waste_fraction),
+                          report::whole(m.contiguous.max_sequences), percent(m.contiguous.waste_fraction)));
     if (plan.cost.price_per_hour) {
         facts.add("cost", fmt::format("{} an hour; a million tokens: {} decoded, {} of prompt, {} answered with their prompts paid",
                                       dollars(plan.cost.price_per_hour), dollars(plan.cost.per_million_output_tokens),
@@ -88,7 +88,7 @@ std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) 
     }
     if (r.scenario.slo_ttft_s || r.scenario.slo_itl_s) {
         facts.add("promise", plan.slo_batch ? fmt::format("{} here; kept up to batch {}", plan.slo_met ? "kept" : style.warning("broken"),
-                                                          tokens(*plan.slo_batch))
+                                                          report::whole(*plan.slo_batch))
                                             : style.warning("cannot be kept at any batch"));
     }
     return facts.render(style);
@@ -142,10 +142,12 @@ std::string ops_table(const Phase& phase, const Style& style) {
             continue;
         }
         const std::string name = op.name.size() > 44 ? op.name.substr(0, 41) + "..." : op.name;
-        table.add({name, tokens(op.count), report::count(op.cost.flops), report::bytes(op.bytes), fmt::format("{:.3g}", op.intensity()),
-                   time(op.seconds), roofline::to_string(op.bound), percent(op.share), style.accent(bar(op.share, 12))});
+        table.add({name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
+                   fmt::format("{:.3g}", op.intensity()), time(op.seconds), roofline::to_string(op.bound), percent(op.share),
+                   style.accent(bar(op.share, 12))});
     }
-    if (n_rest > 0) table.add({style.dim("all others"), tokens(n_rest), "", "", "", "", "", percent(rest), style.accent(bar(rest, 12))});
+    if (n_rest > 0)
+        table.add({style.dim("all others"), report::whole(n_rest), "", "", "", "", "", percent(rest), style.accent(bar(rest, 12))});
     return table.render(style, "  ");
 }
 
@@ -178,9 +180,9 @@ std::string what_ifs(const Plan& plan, const Style& style) {
 std::string batch_curve(const PlanRequest& r, const Plan& plan, const Style& style) {
     std::string text = "\n" + style.bold("Batch") + "  ";
     std::vector<std::string> facts;
-    facts.push_back(plan.compute_bound_from_batch ? fmt::format("compute takes over at {}", tokens(*plan.compute_bound_from_batch))
+    facts.push_back(plan.compute_bound_from_batch ? fmt::format("compute takes over at {}", report::whole(*plan.compute_bound_from_batch))
                                                   : "compute never takes over");
-    if (plan.memory_runs_out_at_batch) facts.push_back(fmt::format("memory runs out at {}", tokens(*plan.memory_runs_out_at_batch)));
+    if (plan.memory_runs_out_at_batch) facts.push_back(fmt::format("memory runs out at {}", report::whole(*plan.memory_runs_out_at_batch)));
     text += style.dim(fmt::format("{}", fmt::join(facts, "; "))) + "\n";
     double most = 0.0;
     for (const roofline::BatchPoint& p : plan.batch_curve) most = std::max(most, p.summary.tokens_per_second);
@@ -195,7 +197,7 @@ std::string batch_curve(const PlanRequest& r, const Plan& plan, const Style& sty
                          {"(verifying free)", Align::kRight},
                          {""}});
     for (const roofline::BatchPoint& p : plan.batch_curve) {
-        const std::string batch = p.n_batch == r.scenario.load.n_batch ? style.bold(tokens(p.n_batch)) : tokens(p.n_batch);
+        const std::string batch = p.n_batch == r.scenario.load.n_batch ? style.bold(report::whole(p.n_batch)) : report::whole(p.n_batch);
         const std::string spec =
             p.best_gamma > 0 ? fmt::format("γ={:.0f} {}", p.best_gamma, factor(p.speculation_speedup)) : std::string("no gain");
         table.add({batch, report::rate(p.summary.tokens_per_second), time(p.summary.itl_s),
@@ -214,8 +216,8 @@ std::string context_curve(const Plan& plan, const Style& style) {
                          {"of it KV", Align::kRight},
                          {"fit", Align::kRight}});
     for (const roofline::ContextPoint& p : plan.context_curve) {
-        table.add({tokens(p.n_context), time(p.summary.itl_s), report::rate(p.summary.tokens_per_second), percent(p.kv_share),
-                   tokens(p.max_sequences)});
+        table.add({report::whole(p.n_context), time(p.summary.itl_s), report::rate(p.summary.tokens_per_second), percent(p.kv_share),
+                   report::whole(p.max_sequences)});
     }
     return text + table.render(style, "  ");
 }

@@ -35,6 +35,8 @@ std::string grouped(std::uint64_t n) {
     return digits;
 }
 
+std::string whole(double n) { return n < 1e15 ? grouped(static_cast<std::uint64_t>(n + 0.5)) : fmt::format("{:.3g}", n); }
+
 std::string bytes(double n) { return scaled(n, "B", " B"); }
 std::string bytes_per_second(double rate) { return scaled(rate, "B/s", " B/s"); }
 std::string count(double n) { return scaled(n, "", ""); }
@@ -43,13 +45,14 @@ std::string seconds(double n) {
     if (n < 1e-3) return fmt::format("{:.0f} µs", n * 1e6);
     if (n < 0.9995) return fmt::format("{:.0f} ms", n * 1e3);
     if (n < 60) return fmt::format("{} s", three_digits(n));
-    const auto whole = static_cast<std::uint64_t>(n + 0.5);
-    if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-    return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+    if (n >= 1e15) return fmt::format("{:.3g} s", n);
+    const auto rounded = static_cast<std::uint64_t>(n + 0.5);
+    if (rounded < 3600) return fmt::format("{} min {} s", rounded / 60, rounded % 60);
+    return fmt::format("{} h {} min", rounded / 3600, rounded % 3600 / 60);
 }
 
 std::string rate(double per_second) {
-    if (per_second >= 999.5) return grouped(static_cast<std::uint64_t>(per_second + 0.5));
+    if (per_second >= 999.5) return whole(per_second);
     return three_digits(per_second);
 }
 

@@ -7,6 +7,7 @@
 namespace rafter::report {
 
 [[nodiscard]] std::string grouped(std::uint64_t n);       // "1,234,567"
+[[nodiscard]] std::string whole(double n);                // not negative, rounded: "1,234,567", and from 10^15 on "1.23e+15"
 [[nodiscard]] std::string bytes(double n);                // "98.4 MB", three digits that count
 [[nodiscard]] std::string bytes_per_second(double rate);  // "12.3 GB/s"
 [[nodiscard]] std::string count(double n);                // "134.5 M" parameters

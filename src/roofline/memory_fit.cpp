@@ -40,9 +40,8 @@ std::vector<std::string> remedies(const MemoryFit& fit, const PricedList& list, 
     const double fixed = fit.weights_bytes + fit.workspace_bytes;
     const double per_device = fit.capacity_bytes / setup.parallel.devices();
     if (fit.paged.max_sequences >= 1) {
-        found.push_back(fmt::format("--batch {}: so many sequences of {} positions fit",
-                                    report::grouped(static_cast<std::uint64_t>(std::min(fit.paged.max_sequences, 1e18))),
-                                    report::grouped(static_cast<std::uint64_t>(q.n_context))));
+        found.push_back(fmt::format("--batch {}: so many sequences of {} positions fit", report::whole(fit.paged.max_sequences),
+                                    report::whole(q.n_context)));
     }
     if (setup.types.kv.key > 1 && fixed + fit.kv_bytes / setup.types.kv.key <= fit.capacity_bytes)
         found.emplace_back("--kv int8: half the cache");

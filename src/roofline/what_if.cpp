@@ -105,8 +105,8 @@ class Variants {
             v.load.n_batch = n;
             const Summary after = summarize(v);
             const double slower = before_.itl_s > 0 ? after.itl_s / before_.itl_s : 1.0;
-            std::string why = fmt::format("weights are read once for all {} sequences; each waits {:.2g}x as long for a token",
-                                          report::grouped(static_cast<std::uint64_t>(n)), slower);
+            std::string why =
+                fmt::format("weights are read once for all {} sequences; each waits {:.2g}x as long for a token", report::whole(n), slower);
             if (after.bound == Bound::kCompute) why += ", and compute takes over";
             const bool is_room = n == room;
             add(is_room ? fmt::format("batch {:.0f}, all that fit", n) : fmt::format("batch x{:g}", n / s_.load.n_batch),

@@ -30,6 +30,10 @@ TEST(Units, GroupThousands) {
     EXPECT_EQ(grouped(999), "999");
     EXPECT_EQ(grouped(1000), "1,000");
     EXPECT_EQ(grouped(1234567), "1,234,567");
+    EXPECT_EQ(whole(1234.5), "1,235");
+    EXPECT_EQ(whole(2e19), "2e+19");
+    EXPECT_EQ(seconds(2e19), "2e+19 s");
+    EXPECT_EQ(rate(2e19), "2e+19");
 }
 
 TEST(Units, ChooseTheUnitOfTime) {

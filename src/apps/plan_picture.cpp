@@ -63,11 +63,11 @@ std::vector<report::LadderStep> ladder_of(const Scenario& scenario) {
     steps.push_back(
         stop_of(s, 1, price_decode(s, roofline::Detail::kTotals).tokens_per_second, fmt::format("one sequence, {:.3g}-bit weights", bits)));
     if (bits > 4.9) {
-        const double narrow = bits > 9.9 ? 4.0 : 4.0;
-        s.setup.types.weight_bits = narrow;
+        constexpr double kNarrow = 4.0;
+        s.setup.types.weight_bits = kNarrow;
         s.setup.types.expert_bits.reset();
         steps.push_back(stop_of(s, 1, price_decode(s, roofline::Detail::kTotals).tokens_per_second,
-                                fmt::format("quantised: {:g}-bit weights", narrow)));
+                                fmt::format("quantised: {:g}-bit weights", kNarrow)));
     }
     const double room = std::max(1.0, price_memory(s).paged.max_sequences);
     s.load.n_batch = std::min(scenario.load.n_batch > 1 ? scenario.load.n_batch : 16.0, room);

@@ -35,7 +35,7 @@ std::string grouped(std::uint64_t n) {
     return digits;
 }
 
-std::string whole(double n) { return n < 1e15 ? grouped(static_cast<std::uint64_t>(n + 0.5)) : fmt::format("{:.3g}", n); }
+std::string whole(double n) { return n < 1e15 ? grouped(static_cast<std::uint64_t>(std::llround(n))) : fmt::format("{:.3g}", n); }
 
 std::string bytes(double n) { return scaled(n, "B", " B"); }
 std::string bytes_per_second(double rate) { return scaled(rate, "B/s", " B/s"); }
@@ -46,7 +46,7 @@ std::string seconds(double n) {
     if (n < 0.9995) return fmt::format("{:.0f} ms", n * 1e3);
     if (n < 60) return fmt::format("{} s", three_digits(n));
     if (n >= 1e15) return fmt::format("{:.3g} s", n);
-    const auto rounded = static_cast<std::uint64_t>(n + 0.5);
+    const auto rounded = static_cast<std::uint64_t>(std::llround(n));
     if (rounded < 3600) return fmt::format("{} min {} s", rounded / 60, rounded % 60);
     return fmt::format("{} h {} min", rounded / 3600, rounded % 3600 / 60);
 }

@@ -55,8 +55,17 @@ class Terminal:
         if self.process.stdout in ready:
             self.out += os.read(self.process.stdout.fileno(), 65536)
 
-    def end(self):
-        status = self.process.wait(timeout=60)
+    def end(self, last=""):
+        """Types the last words until the program has ended: what is typed while a terminal changes its mode can be lost."""
+        for _ in range(30):
+            if last:
+                self.type(last)
+            deadline = time.monotonic() + 2
+            while self.process.poll() is None and time.monotonic() < deadline:
+                self.read()
+            if self.process.poll() is not None:
+                break
+        status = self.process.wait(timeout=1)
         self.out += self.process.stdout.read()
         self.process.stdout.close()
         os.close(self.master)
@@ -85,8 +94,7 @@ class Chat(program.Case):
         chat.say("and more")
         stats = chat.say("/stats")
         prompt, reused = map(int, re.search(r"prompt (\d+) tokens \((\d+) from cache\)", stats).groups())
-        chat.type("/exit\n")
-        self.assertEqual(chat.end(), 0)
+        self.assertEqual(chat.end("/exit\n"), 0)
         alone = [len(self.json_of("run", self.model, "--chat", "-p", text, *options)["prompt_tokens"]) for text in ("hello", "and more")]
         # Computed: the two questions as if alone, and the answer's last token with the end of its turn; not the answer again.
         self.assertLess(prompt - reused, sum(alone) + 8)
@@ -102,8 +110,7 @@ class Chat(program.Case):
         self.assertIn("forgotten", chat.say("/reset"))
         self.assertIn("system message is set", chat.say("/system be brief"))
         chat.say("hello")
-        chat.type("\x04")
-        self.assertEqual(chat.end(), 0)
+        self.assertEqual(chat.end("\x04"), 0)
         system = self.rafter("run", self.model, "--chat", "-p", "hello", "-n", "4", "--system", "be brief").stdout
         plain = self.rafter("run", self.model, "--chat", "-p", "hello", "-n", "4").stdout
         self.assertEqual(chat.out, plain + b"\n" + system + b"\n")
@@ -112,8 +119,7 @@ class Chat(program.Case):
         chat = self.terminal("-n", "6")
         for line in ("hello", "/reset", "hello"):
             chat.say(line)
-        chat.type("/exit\n")
-        self.assertEqual(chat.end(), 0)
+        self.assertEqual(chat.end("/exit\n"), 0)
         first, second = chat.out.split(b"\n")[0], chat.out[len(chat.out) // 2 :].rstrip(b"\n")
         self.assertEqual(chat.out[: len(chat.out) // 2].rstrip(b"\n"), second)
         self.assertTrue(first)
@@ -122,8 +128,7 @@ class Chat(program.Case):
         chat = self.terminal("-n", "4")
         chat.say("one\\")
         chat.say("two")
-        chat.type("/exit\n")
-        chat.end()
+        chat.end("/exit\n")
         self.assertEqual(chat.out, self.rafter("run", self.model, "--chat", "-p", "one\ntwo", "-n", "4").stdout + b"\n")
 
     def test_ctrl_c_at_the_prompt_does_not_end_it(self):
@@ -134,8 +139,7 @@ class Chat(program.Case):
         chat.wait_for("Ctrl-D or /exit ends")
         chat.wait_for("> ")
         chat.say("hello")
-        chat.type("/exit\n")
-        self.assertEqual(chat.end(), 0)
+        self.assertEqual(chat.end("/exit\n"), 0)
         self.assertEqual(chat.out, self.rafter("run", self.model, "--chat", "-p", "hello", "-n", "4").stdout + b"\n")
 
     def test_ctrl_c_stops_the_answer_and_not_the_program(self):
@@ -155,16 +159,14 @@ class Chat(program.Case):
         chat.type("\x03")
         chat.wait_for("(stopped)", timeout=20)
         chat.wait_for("> ")
-        chat.type("\x04")
-        self.assertEqual(chat.end(), 0)
+        self.assertEqual(chat.end("\x04"), 0)
 
     def test_a_full_context_is_said_and_reset_helps(self):
         chat = self.terminal("--logit-bias", "5=1000")
         self.assertIn("the context is full", chat.say("hello"))
         self.assertIn("(/reset starts anew)", chat.say("more"))
         self.assertIn("forgotten", chat.say("/reset"))
-        chat.type("/exit\n")
-        self.assertEqual(chat.end(), 0)
+        self.assertEqual(chat.end("/exit\n"), 0)
 
     def test_in_a_pipe_each_line_is_a_question(self):
         done = self.rafter("run", self.model, "-n", "4", stdin=None, input=b"hello\n/reset\nhello")

@@ -39,9 +39,11 @@ LineEditor::LineEditor(std::string prompt) : state_(std::make_unique<State>()) {
     history(state_->history, &event, H_SETSIZE, 1000);
     history(state_->history, &event, H_SETUNIQUE, 1);
     el_set(state_->editor, EL_CLIENTDATA, &state_->prompt);
-    el_set(state_->editor, EL_PROMPT, prompt_of);
+    el_set(state_->editor, EL_PROMPT_ESC, prompt_of, LineEditor::kInvisible);
     el_set(state_->editor, EL_EDITOR, "emacs");
     el_set(state_->editor, EL_HIST, history, state_->history);
+    // A Ctrl-D typed while nobody reads is kept by the terminal as a NUL, which libedit takes for "the next key as it is".
+    el_set(state_->editor, EL_BIND, "^@", "em-delete-or-list", nullptr);
 }
 
 LineEditor::~LineEditor() {

@@ -9,6 +9,8 @@ namespace rafter {
 
 class LineEditor {
   public:
+    // What a terminal does not show (colours) stands between two of these in a prompt.
+    static constexpr char kInvisible = '\1';
     // prompt: shown on standard error before each line, at a terminal only.
     explicit LineEditor(std::string prompt);
     ~LineEditor();

@@ -55,17 +55,16 @@ class Terminal:
         if self.process.stdout in ready:
             self.out += os.read(self.process.stdout.fileno(), 65536)
 
-    def end(self, last=""):
-        """Types the last words until the program has ended: what is typed while a terminal changes its mode can be lost."""
-        for _ in range(30):
-            if last:
-                self.type(last)
-            deadline = time.monotonic() + 2
-            while self.process.poll() is None and time.monotonic() < deadline:
-                self.read()
-            if self.process.poll() is not None:
-                break
-        status = self.process.wait(timeout=1)
+    def end(self, last="", timeout=60):
+        """Types the last words and waits until the program has ended; gives its exit status."""
+        self.type(last)
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.read()
+        status = self.process.poll()
+        if status is None:
+            self.process.kill()
+            self.process.wait()
         self.out += self.process.stdout.read()
         self.process.stdout.close()
         os.close(self.master)
@@ -130,6 +129,19 @@ class Chat(program.Case):
         chat.say("two")
         chat.end("/exit\n")
         self.assertEqual(chat.out, self.rafter("run", self.model, "--chat", "-p", "one\ntwo", "-n", "4").stdout + b"\n")
+
+    def test_ctrl_d_during_an_answer_ends_it_after_the_answer(self):
+        chat = self.terminal("-n", "300", "--logit-bias", "2=-1000")
+        chat.type("hello\n")
+        chat.wait_for_text(1)
+        self.assertEqual(chat.end("\x04"), 0)
+        self.assertTrue(chat.out.endswith(b"\n"))
+
+    def test_a_coloured_prompt(self):
+        """What colours it goes to the terminal as it is, and takes no room in the line."""
+        chat = Terminal(self.model, "--context", "400", env={**self.environment, "TERM": "xterm", "NO_COLOR": ""})
+        chat.wait_for("> ")  # the sequences are out of what read() keeps
+        self.assertEqual(chat.end("\x04"), 0)
 
     def test_ctrl_c_at_the_prompt_does_not_end_it(self):
         chat = self.terminal("-n", "4")

@@ -33,10 +33,7 @@ json read_list(const std::filesystem::path& path) {
 void keep(const std::filesystem::path& path, const json& list) {
     std::error_code ignored;
     std::filesystem::create_directories(path.parent_path(), ignored);
-    auto file = AtomicFile::create(path);
-    if (!file) return;
-    const std::string text = list.dump(1) + "\n";
-    if (file->write(std::as_bytes(std::span(text)))) (void)file->commit().has_value();
+    (void)write_file(path, list.dump(1) + "\n").has_value();
 }
 
 bool is_reading(const json& entry, std::int64_t now) {

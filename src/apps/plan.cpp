@@ -14,10 +14,7 @@ namespace rafter::apps {
 namespace {
 
 Result<void> write_out(const std::string& path, std::string_view text) {
-    if (path.empty()) return write_stdout(text);
-    RAFTER_TRY(AtomicFile file, AtomicFile::create(path));
-    RAFTER_TRY_VOID(file.write(std::as_bytes(std::span(text.data(), text.size()))));
-    return file.commit();
+    return path.empty() ? write_stdout(text) : write_file(path, text);
 }
 
 Result<int> run(const PlanOptions& options, const Environment& environment) {

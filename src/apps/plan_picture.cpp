@@ -14,17 +14,12 @@
 namespace rafter::apps {
 namespace {
 
+using report::dollars;
+using report::duration;
+using report::percent;
 using roofline::Phase;
 using roofline::Plan;
 using roofline::Scenario;
-
-std::string time(double s) {
-    if (s < 1e-6) return fmt::format("{:.3g} ns", s * 1e9);
-    if (s < 1e-3) return fmt::format("{:.3g} µs", s * 1e6);
-    return s < 0.9995 ? fmt::format("{:.3g} ms", s * 1e3) : s < 1e6 ? report::seconds(s) : fmt::format("{:.3g} s", s);
-}
-std::string percent(double f) { return fmt::format("{:.{}f}%", 100 * f, f < 0.0995 && f > 0 ? 1 : 0); }
-std::string dollars(double d) { return d < 0.1 ? fmt::format("${:.2g}", d) : fmt::format("${:.2f}", d); }
 
 // Of one device: an op's flops are spread over all of them.
 report::RoofSeries series_of(std::string name, std::string css_class, const Phase& phase, double devices) {
@@ -37,7 +32,7 @@ report::RoofSeries series_of(std::string name, std::string css_class, const Phas
              .share = op.share,
              .label = op.name,
              .detail = fmt::format("{} of the step's time, {} times {}\nbound by {}\n{}FLOP, {} each: {:.3g} FLOP a byte",
-                                   percent(op.share), report::whole(op.count), time(op.seconds), roofline::to_string(op.bound),
+                                   percent(op.share), report::whole(op.count), duration(op.seconds), roofline::to_string(op.bound),
                                    report::count(op.cost.flops), report::bytes(op.bytes), op.intensity())});
     }
     return series;
@@ -148,8 +143,8 @@ report::CurveChart batch_chart(const PlanRequest& r, const Plan& plan) {
             {p.n_batch, p.summary.tokens_per_second, p.summary.itl_s, p.summary.fits,
              fmt::format(
                  "{} tok/s, {} between tokens\n{} of memory{}, MBU {}, MFU {}\nspeculation: {}", report::rate(p.summary.tokens_per_second),
-                 time(p.summary.itl_s), report::bytes(p.summary.memory_bytes), p.summary.fits ? "" : ": too much", percent(p.summary.mbu),
-                 percent(p.summary.mfu),
+                 duration(p.summary.itl_s), report::bytes(p.summary.memory_bytes), p.summary.fits ? "" : ": too much",
+                 percent(p.summary.mbu), percent(p.summary.mfu),
                  p.best_gamma > 0 ? fmt::format("γ {:.0f}, {:.2f}x", p.best_gamma, p.speculation_speedup) : std::string("no gain"))});
     }
     return chart;
@@ -158,12 +153,12 @@ report::CurveChart batch_chart(const PlanRequest& r, const Plan& plan) {
 std::vector<report::Card> cards_of(const PlanRequest& r, const Plan& plan) {
     const roofline::MemoryFit& m = plan.memory;
     std::vector<report::Card> cards{
-        {"next token", time(plan.summary.itl_s), fmt::format("bound by {}", roofline::to_string(plan.decode.price.bound))},
+        {"next token", duration(plan.summary.itl_s), fmt::format("bound by {}", roofline::to_string(plan.decode.price.bound))},
         {"tokens a second", report::rate(plan.summary.tokens_per_second),
          r.scenario.load.n_batch > 1
              ? fmt::format("{} for each of {}", report::rate(1 / plan.summary.itl_s), report::whole(r.scenario.load.n_batch))
              : std::string("one sequence")},
-        {"first token", time(plan.summary.ttft_s),
+        {"first token", duration(plan.summary.ttft_s),
          fmt::format("prompt of {}, bound by {}", report::whole(r.scenario.load.n_prompt), roofline::to_string(plan.prefill.price.bound))},
         {"memory", report::bytes(m.weights_bytes + m.kv_bytes + m.workspace_bytes),
          m.fits ? fmt::format("of {}; {} sequences fit", report::bytes(m.capacity_bytes), report::whole(m.paged.max_sequences))
@@ -186,7 +181,7 @@ std::vector<report::Page::BarRow> causes_of(const Phase& phase) {
         {"attention arithmetic", p.attention_seconds},  {"communication", p.communication_seconds},
         {"starting ops and steps", p.overhead_seconds}};
     for (const auto& [name, seconds] : causes) {
-        if (seconds > p.seconds * 5e-4) rows.push_back({name, time(seconds), "", seconds / p.seconds, false});
+        if (seconds > p.seconds * 5e-4) rows.push_back({name, duration(seconds), "", seconds / p.seconds, false});
     }
     return rows;
 }
@@ -220,9 +215,10 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
                      "More sequences share one reading of the weights: throughput rises until arithmetic or memory runs out, and each "
                      "token takes longer.");
     page.add_figure(curve_svg(batch_chart(r, plan)), {{"tok/s, all sequences", "a"}, {"time between tokens", "b"}});
-    page.add_heading(fmt::format("A decode step: {}", time(plan.decode.price.seconds)), "What each cause would take alone; they overlap.");
+    page.add_heading(fmt::format("A decode step: {}", duration(plan.decode.price.seconds)),
+                     "What each cause would take alone; they overlap.");
     page.add_bars(causes_of(plan.decode));
-    page.add_heading(fmt::format("The prefill: {}", time(plan.prefill.price.seconds)), "");
+    page.add_heading(fmt::format("The prefill: {}", duration(plan.prefill.price.seconds)), "");
     page.add_bars(causes_of(plan.prefill));
     page.add_heading("What if", "Gain in answers a second of one full machine, prompts included.");
     double most = 1.0;
@@ -232,7 +228,7 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
         const std::string cost =
             w.after.cost_per_million_tokens ? fmt::format(", {} a million", dollars(*w.after.cost_per_million_tokens)) : "";
         rows.push_back({w.name, fmt::format("{:.2f}x", w.gain),
-                        fmt::format("{} tok/s, {} a token, {}{}: {}", report::rate(w.after.tokens_per_second), time(w.after.itl_s),
+                        fmt::format("{} tok/s, {} a token, {}{}: {}", report::rate(w.after.tokens_per_second), duration(w.after.itl_s),
                                     report::bytes(w.after.memory_bytes), cost, w.why),
                         w.gain / most, w.gain < 1.005 || !w.after.fits});
     }
@@ -242,7 +238,8 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
         std::vector<std::vector<std::string>> table;
         for (const roofline::PricedOp& op : phase->price.ops) {
             table.push_back({op.name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
-                             fmt::format("{:.3g}", op.intensity()), time(op.seconds), roofline::to_string(op.bound), percent(op.share)});
+                             fmt::format("{:.3g}", op.intensity()), duration(op.seconds), roofline::to_string(op.bound),
+                             percent(op.share)});
         }
         page.add_table({"op", "times", "FLOP each", "bytes each", "FLOP a byte", "time each", "bound by", "share"}, table);
     }

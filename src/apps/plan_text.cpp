@@ -13,31 +13,15 @@ namespace rafter::apps {
 namespace {
 
 using report::Align;
+using report::bar;
+using report::duration;
+using report::percent;
 using report::Style;
 using roofline::Phase;
 using roofline::Plan;
 
-// Below a millisecond with three digits: decode steps of small models are that short.
-std::string time(double s) {
-    if (s < 1e-6) return fmt::format("{:.3g} ns", s * 1e9);
-    if (s < 1e-3) return fmt::format("{:.3g} µs", s * 1e6);
-    if (s < 0.9995) return fmt::format("{:.3g} ms", s * 1e3);
-    return s < 1e6 ? report::seconds(s) : fmt::format("{:.3g} s", s);
-}
-std::string percent(double fraction) { return fmt::format("{:.{}f}%", 100 * fraction, fraction < 0.0995 && fraction > 0 ? 1 : 0); }
-std::string dollars(const std::optional<double>& d) {
-    if (!d) return "–";
-    return *d < 0.1 ? fmt::format("${:.2g}", *d) : *d < 100 ? fmt::format("${:.2f}", *d) : fmt::format("${}", report::whole(*d));
-}
+std::string price(const std::optional<double>& dollars) { return dollars ? report::dollars(*dollars) : "–"; }
 std::string factor(double f) { return f < 9.95 ? fmt::format("{:.2f}x", f) : fmt::format("{:.3g}x", f); }
-
-std::string bar(double fraction, int width) {
-    constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    const int eighths = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * width * 8));
-    std::string text;
-    for (int i = 0; i < eighths / 8; ++i) text += "█";
-    return text + kEighths[eighths % 8];
-}
 
 std::string headline(const PlanRequest& r, const Style& style) {
     const roofline::Load& load = r.scenario.load;
@@ -59,10 +43,10 @@ std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) 
         return fmt::format("bound by {} · MBU {} · MFU {}", roofline::to_string(p.price.bound), percent(p.price.mbu), percent(p.price.mfu));
     };
     facts.add("first token",
-              style.bold(time(plan.summary.ttft_s)) +
+              style.bold(duration(plan.summary.ttft_s)) +
                   fmt::format(" · {} tok/s of prompt · {}", report::rate(plan.prefill.tokens_per_second), phase(plan.prefill)));
     facts.add("next tokens",
-              style.bold(time(plan.summary.itl_s)) +
+              style.bold(duration(plan.summary.itl_s)) +
                   fmt::format(" each · {} tok/s", style.bold(report::rate(plan.decode.tokens_per_second))) +
                   (r.scenario.load.n_batch > 1 ? fmt::format(" in all, {} a request", report::rate(1 / plan.summary.itl_s)) : "") +
                   fmt::format(" · {}", phase(plan.decode)));
@@ -83,8 +67,8 @@ std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) 
                           report::whole(m.contiguous.max_sequences), percent(m.contiguous.waste_fraction)));
     if (plan.cost.price_per_hour) {
         facts.add("cost", fmt::format("{} an hour; a million tokens: {} decoded, {} of prompt, {} answered with their prompts paid",
-                                      dollars(plan.cost.price_per_hour), dollars(plan.cost.per_million_output_tokens),
-                                      dollars(plan.cost.per_million_input_tokens), dollars(plan.cost.per_million_tokens_with_prefill)));
+                                      price(plan.cost.price_per_hour), price(plan.cost.per_million_output_tokens),
+                                      price(plan.cost.per_million_input_tokens), price(plan.cost.per_million_tokens_with_prefill)));
     }
     if (r.scenario.slo_ttft_s || r.scenario.slo_itl_s) {
         facts.add("promise", plan.slo_batch ? fmt::format("{} here; kept up to batch {}", plan.slo_met ? "kept" : style.warning("broken"),
@@ -104,7 +88,7 @@ std::string remedies(const Plan& plan, const Style& style) {
 std::string where_time_goes(const char* title, const Phase& phase, const Style& style) {
     const roofline::PricedStep& p = phase.price;
     std::string text =
-        "\n" + style.bold(fmt::format("{}: {}", title, time(p.seconds))) + style.dim("  each cause alone; they overlap") + "\n";
+        "\n" + style.bold(fmt::format("{}: {}", title, duration(p.seconds))) + style.dim("  each cause alone; they overlap") + "\n";
     const std::pair<const char*, double> causes[] = {
         {"reading weights", p.weights_seconds},         {"reading the KV cache", p.kv_seconds},
         {"activations, new KV", p.activations_seconds}, {"matrix arithmetic", p.compute_seconds},
@@ -114,7 +98,7 @@ std::string where_time_goes(const char* title, const Phase& phase, const Style& 
     for (const auto& [name, seconds] : causes) {
         if (seconds <= p.seconds * 5e-4) continue;
         const double share = seconds / p.seconds;
-        rows += fmt::format("  {:<22} {:>9} {:>5}  {}\n", name, time(seconds), percent(share), style.accent(bar(share, 40)));
+        rows += fmt::format("  {:<22} {:>9} {:>5}  {}\n", name, duration(seconds), percent(share), style.accent(bar(share, 40)));
     }
     return text + rows;
 }
@@ -143,7 +127,7 @@ std::string ops_table(const Phase& phase, const Style& style) {
         }
         const std::string name = op.name.size() > 44 ? op.name.substr(0, 41) + "..." : op.name;
         table.add({name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
-                   fmt::format("{:.3g}", op.intensity()), time(op.seconds), roofline::to_string(op.bound), percent(op.share),
+                   fmt::format("{:.3g}", op.intensity()), duration(op.seconds), roofline::to_string(op.bound), percent(op.share),
                    style.accent(bar(op.share, 12))});
     }
     if (n_rest > 0)
@@ -162,8 +146,8 @@ std::string what_ifs(const Plan& plan, const Style& style) {
                          {"$/M", Align::kRight}});
     for (const roofline::WhatIf& w : plan.what_ifs) {
         const std::string gain = w.gain > 1.005 ? style.accent(factor(w.gain)) : style.dim(factor(w.gain));
-        table.add({w.after.fits ? w.name : style.warning(w.name), gain, report::rate(w.after.tokens_per_second), time(w.after.itl_s),
-                   time(w.after.ttft_s), report::bytes(w.after.memory_bytes), dollars(w.after.cost_per_million_tokens)});
+        table.add({w.after.fits ? w.name : style.warning(w.name), gain, report::rate(w.after.tokens_per_second), duration(w.after.itl_s),
+                   duration(w.after.ttft_s), report::bytes(w.after.memory_bytes), price(w.after.cost_per_million_tokens)});
     }
     // Each row's reason stands under it.
     const std::string rows = table.render(style, "  ");
@@ -200,7 +184,7 @@ std::string batch_curve(const PlanRequest& r, const Plan& plan, const Style& sty
         const std::string batch = p.n_batch == r.scenario.load.n_batch ? style.bold(report::whole(p.n_batch)) : report::whole(p.n_batch);
         const std::string spec =
             p.best_gamma > 0 ? fmt::format("γ={:.0f} {}", p.best_gamma, factor(p.speculation_speedup)) : std::string("no gain");
-        table.add({batch, report::rate(p.summary.tokens_per_second), time(p.summary.itl_s),
+        table.add({batch, report::rate(p.summary.tokens_per_second), duration(p.summary.itl_s),
                    p.summary.fits ? report::bytes(p.summary.memory_bytes) : style.warning(report::bytes(p.summary.memory_bytes) + " !"),
                    percent(p.summary.mbu), percent(p.summary.mfu), roofline::to_string(p.summary.bound), spec,
                    factor(p.speedup_free_verification), style.accent(bar(most > 0 ? p.summary.tokens_per_second / most : 0, 16))});
@@ -216,7 +200,7 @@ std::string context_curve(const Plan& plan, const Style& style) {
                          {"of it KV", Align::kRight},
                          {"fit", Align::kRight}});
     for (const roofline::ContextPoint& p : plan.context_curve) {
-        table.add({report::whole(p.n_context), time(p.summary.itl_s), report::rate(p.summary.tokens_per_second), percent(p.kv_share),
+        table.add({report::whole(p.n_context), duration(p.summary.itl_s), report::rate(p.summary.tokens_per_second), percent(p.kv_share),
                    report::whole(p.max_sequences)});
     }
     return text + table.render(style, "  ");

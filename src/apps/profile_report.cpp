@@ -62,14 +62,7 @@ ordered_json op_json(const OpProfile& op) {
 }
 
 std::string milliseconds(double seconds) { return fmt::format("{:.3f}", seconds * 1e3); }
-std::string percent(double fraction) { return fmt::format("{:.0f}%", 100 * fraction); }
 std::string signed_percent(double fraction) { return fmt::format("{:+.0f}%", 100 * fraction); }
-
-Result<void> write_file(const std::string& path, const std::string& text) {
-    RAFTER_TRY(AtomicFile file, AtomicFile::create(path));
-    RAFTER_TRY_VOID(file.write(std::as_bytes(std::span(text))));
-    return file.commit();
-}
 
 // Events in microseconds, as https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU describes them: steps on one
 // line, their ops on another, predictions on a third.
@@ -176,24 +169,24 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
         const double measured = line.sum.measured_seconds;
         const double roof = per_second(line.sum.roof_seconds, measured);
         const bool has_roof = line.sum.roof_seconds > 0.02 * measured;
-        table.add({line.role, line.count > 1 ? fmt::format("{}", line.count) : "", percent(per_second(measured, total)),
+        table.add({line.role, line.count > 1 ? fmt::format("{}", line.count) : "", report::percent(per_second(measured, total)),
                    milliseconds(measured / n), milliseconds(line.sum.predicted_seconds / n),
                    line.sum.predicted_seconds > 0 ? signed_percent(measured / line.sum.predicted_seconds - 1) : "",
                    line.sum.cost.read_bytes() > 0 ? fmt::format("{:.1f}", per_second(line.sum.cost.read_bytes(), measured) / 1e9) : "",
                    fmt::format("{:.1f}", per_second(line.sum.cost.flops, measured) / 1e9),
                    !has_roof    ? ""
-                   : roof > 1.0 ? style.warning(percent(roof) + "!")
-                                : percent(roof),
+                   : roof > 1.0 ? style.warning(report::percent(roof) + "!")
+                                : report::percent(roof),
                    style.dim(roofline::to_string(line.sum.bound))});
     }
     const double rest = phase.forward_seconds - total;
-    table.add({"begin and end a step", "", percent(per_second(rest, phase.forward_seconds)), milliseconds(rest / n),
+    table.add({"begin and end a step", "", report::percent(per_second(rest, phase.forward_seconds)), milliseconds(rest / n),
                milliseconds(phase.fixed_seconds / n), "", "", "", "", ""});
     const double roof = per_second(phase.read_bytes, phase.forward_seconds) / std::max(phase.roof_bytes_per_s, 1.0);
     table.add_total({"model", "", "", milliseconds(phase.forward_seconds / n), milliseconds(phase.predicted_seconds / n),
                      signed_percent(phase.forward_seconds / phase.predicted_seconds - 1),
                      fmt::format("{:.1f}", per_second(phase.read_bytes, phase.forward_seconds) / 1e9), "",
-                     roof > 1.0 ? style.warning(percent(roof) + "!") : percent(roof), style.dim(phase.level)});
+                     roof > 1.0 ? style.warning(report::percent(roof) + "!") : report::percent(roof), style.dim(phase.level)});
     table.add({"choosing tokens", "", "", milliseconds(phase.sample_seconds / n), "", "", "", "", "", ""});
     table.add({"the rest of the engine", "", "", milliseconds((phase.step_seconds - phase.forward_seconds - phase.sample_seconds) / n), "",
                "", "", "", "", ""});

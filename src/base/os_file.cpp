@@ -140,4 +140,10 @@ AtomicFile::~AtomicFile() {
     ::unlink(part_.c_str());
 }
 
+Result<void> write_file(const std::filesystem::path& path, std::string_view text) {
+    RAFTER_TRY(AtomicFile file, AtomicFile::create(path));
+    RAFTER_TRY_VOID(file.write(std::as_bytes(std::span(text))));
+    return file.commit();
+}
+
 }  // namespace rafter

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/result.h"
@@ -59,5 +60,8 @@ class AtomicFile {
     std::filesystem::path path_;
     std::filesystem::path part_;  // what is being written
 };
+
+// A whole file by AtomicFile: all of the text, or path as it was.
+[[nodiscard]] Result<void> write_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace rafter

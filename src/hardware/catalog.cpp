@@ -5,10 +5,11 @@
 #include "hardware/catalog.h"
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <string>
 #include <utility>
+
+#include "base/folded_name.h"
 
 namespace rafter::hardware {
 namespace {
@@ -350,16 +351,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kAliases
     {"RPi5", "Raspberry-Pi-5"},
 }};
 
-// Letters and digits in lower case.
-std::string folded(std::string_view name) {
-    std::string text;
-    for (const char c : name) {
-        const auto u = static_cast<unsigned char>(c);
-        if (std::isalnum(u) != 0) text += static_cast<char>(std::tolower(u));
-    }
-    return text;
-}
-
 }  // namespace
 
 std::span<const CatalogRow> catalog() {
@@ -374,15 +365,15 @@ std::span<const CatalogRow> catalog() {
 }
 
 const CatalogRow* find_in_catalog(std::string_view name) {
-    std::string wanted = folded(name);
+    std::string wanted = folded_name(name);
     for (const auto& [alias, of] : kAliases) {
-        if (folded(alias) == wanted) wanted = folded(of);
+        if (folded_name(alias) == wanted) wanted = folded_name(of);
     }
     for (const std::string_view vendor : {"nvidia", "geforce", "amd", "instinct", "intel", "google", "apple", "aws"}) {
         if (wanted.starts_with(vendor)) wanted.erase(0, vendor.size());
     }
     for (const CatalogRow& row : catalog()) {
-        if (folded(row.hardware.name) == wanted) return &row;
+        if (folded_name(row.hardware.name) == wanted) return &row;
     }
     return nullptr;
 }

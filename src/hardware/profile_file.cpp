@@ -244,10 +244,7 @@ Result<void> write_profile(const std::filesystem::path& path, const Profile& pro
     std::error_code failed;
     if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
     if (failed) return Error{fmt::format("{}: {}", path.parent_path().string(), failed.message()), ErrorKind::kIo};
-    RAFTER_TRY(AtomicFile file, AtomicFile::create(path));
-    const std::string text = to_json(profile);
-    RAFTER_TRY_VOID(file.write(std::as_bytes(std::span(text))));
-    return file.commit();
+    return write_file(path, to_json(profile));
 }
 
 }  // namespace rafter::hardware

@@ -1,9 +1,10 @@
 // The rows. Dimensions are those of each model's config.json (huggingface.co/REPOSITORY), or of the paper where no weights were published.
 #include "model/catalog.h"
 
-#include <cctype>
 #include <string>
 #include <vector>
+
+#include "base/folded_name.h"
 
 namespace rafter::model {
 namespace {
@@ -173,15 +174,6 @@ std::vector<CatalogModel> others() {
     };
 }
 
-std::string folded(std::string_view name) {
-    std::string text;
-    for (const char c : name) {
-        const auto u = static_cast<unsigned char>(c);
-        if (std::isalnum(u) != 0) text += static_cast<char>(std::tolower(u));
-    }
-    return text;
-}
-
 }  // namespace
 
 std::span<const CatalogModel> catalog() {
@@ -197,7 +189,7 @@ std::span<const CatalogModel> catalog() {
 
 const CatalogModel* find_in_catalog(std::string_view name) {
     for (const CatalogModel& entry : catalog()) {
-        if (folded(entry.model.name) == folded(name)) return &entry;
+        if (folded_name(entry.model.name) == folded_name(name)) return &entry;
     }
     return nullptr;
 }

@@ -147,12 +147,4 @@ std::string staircase_svg(const Staircase& staircase) {
     return svg + "</svg>\n";
 }
 
-std::string bar(double fraction, unsigned width) {
-    constexpr std::array<const char*, 8> kEighths{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    const auto eighths = static_cast<unsigned>(std::lround(std::clamp(fraction, 0.0, 1.0) * width * 8));
-    std::string text;
-    for (unsigned i = 0; i < eighths / 8; ++i) text += "█";
-    return text + kEighths[eighths % 8];
-}
-
 }  // namespace rafter::report

@@ -29,7 +29,4 @@ struct Staircase {
 // One self-contained picture, both axes logarithmic; readable on light and dark ground. Empty without points.
 [[nodiscard]] std::string staircase_svg(const Staircase& staircase);
 
-// A bar of so many eighths of a character cell.
-[[nodiscard]] std::string bar(double fraction, unsigned width);
-
 }  // namespace rafter::report

@@ -2,6 +2,8 @@
 #include "report/table.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -83,6 +85,14 @@ std::string Facts::render(const Style& style) const {
     std::string text;
     for (const auto& [name, value] : rows_) text += padded(style.dim(name), width, Align::kLeft) + "  " + value + "\n";
     return text;
+}
+
+std::string bar(double fraction, unsigned width) {
+    constexpr std::array<const char*, 8> kEighths{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    const auto eighths = static_cast<unsigned>(std::lround(std::clamp(fraction, 0.0, 1.0) * width * 8));
+    std::string text;
+    for (unsigned i = 0; i < eighths / 8; ++i) text += "█";
+    return text + kEighths[eighths % 8];
 }
 
 }  // namespace rafter::report

@@ -35,6 +35,9 @@ class Table {
     std::vector<Row> rows_;
 };
 
+// A cell that shows how much of a whole: fraction (of 0..1) of `width` columns, to an eighth of one.
+[[nodiscard]] std::string bar(double fraction, unsigned width);
+
 // "name   value" lines with the names dim and the values in one column.
 class Facts {
   public:

@@ -51,6 +51,20 @@ std::string seconds(double n) {
     return fmt::format("{} h {} min", rounded / 3600, rounded % 3600 / 60);
 }
 
+std::string duration(double n) {
+    if (n < 1e-6) return fmt::format("{:.3g} ns", n * 1e9);
+    if (n < 1e-3) return fmt::format("{:.3g} µs", n * 1e6);
+    if (n < 0.9995) return fmt::format("{:.3g} ms", n * 1e3);
+    return seconds(n);
+}
+
+std::string percent(double fraction) { return fmt::format("{:.{}f}%", 100 * fraction, fraction < 0.0995 && fraction > 0 ? 1 : 0); }
+
+std::string dollars(double n) {
+    if (n < 0.0995) return fmt::format("${:.2g}", n);
+    return n < 100 ? fmt::format("${:.2f}", n) : fmt::format("${}", whole(n));
+}
+
 std::string rate(double per_second) {
     if (per_second >= 999.5) return whole(per_second);
     return three_digits(per_second);

@@ -13,8 +13,6 @@
 namespace rafter::roofline {
 namespace {
 
-std::string percent(double fraction) { return fmt::format("{:.0f}%", 100 * std::clamp(fraction, 0.0, 1.0)); }
-
 class Variants {
   public:
     Variants(const Scenario& scenario, const Summary& before) : s_(scenario), before_(before) {
@@ -63,7 +61,7 @@ class Variants {
             const std::string why =
                 decode_.bound == Bound::kMemory
                     ? fmt::format("reading weights is {} of a decode step, and they become {:.2g}x smaller",
-                                  percent(share(decode_.weights_seconds)), bits / to)
+                                  report::percent(share(decode_.weights_seconds)), bits / to)
                     : fmt::format("a decode step is bound by {}, so smaller weights mostly save memory", to_string(decode_.bound));
             add(fmt::format("int{:g} weights", to), fmt::format("--weights int{:g}", to), why, summarize(v));
         }
@@ -77,7 +75,7 @@ class Variants {
             v.setup.types.activation_bytes = std::min(1.0, s_.setup.types.activation_bytes);
             add(name + " weights and activations", fmt::format("--weights {0} --activations {0}", name),
                 fmt::format("matrices then run at the {} rate, which prefill ({} bound by {}) feels most", name,
-                            percent(prefill_.seconds > 0 ? prefill_.compute_seconds / prefill_.seconds : 0), "compute"),
+                            report::percent(prefill_.seconds > 0 ? prefill_.compute_seconds / prefill_.seconds : 0), "compute"),
                 summarize(v));
             break;
         }
@@ -90,8 +88,9 @@ class Variants {
         v.setup.types.kv = {1.0, 1.0};
         const MemoryFit after = price_memory(v);
         add("int8 KV cache", "--kv int8",
-            fmt::format("reading the cache is {} of a decode step; {} sequences fit instead of {}", percent(share(decode_.kv_seconds)),
-                        report::count(after.paged.max_sequences), report::count(memory_.paged.max_sequences)),
+            fmt::format("reading the cache is {} of a decode step; {} sequences fit instead of {}",
+                        report::percent(share(decode_.kv_seconds)), report::count(after.paged.max_sequences),
+                        report::count(memory_.paged.max_sequences)),
             summarize(v));
     }
 
@@ -134,7 +133,7 @@ class Variants {
                 *before_.cost_per_million_tokens * before_.served_tokens_per_second / after.served_tokens_per_second;
         }
         const std::string why = fmt::format("{:.2f} tokens a round at {} accepted, and verifying {:.0f} costs {:.2f} steps here",
-                                            at.expected_tokens, percent(spec.alpha), gamma + 1, at.verify_ratio);
+                                            at.expected_tokens, report::percent(spec.alpha), gamma + 1, at.verify_ratio);
         add(fmt::format("speculation, {:.0f} drafts a round", gamma),
             fmt::format("--draft c={:g} --alpha {:g} --gamma {:.0f}", spec.c, spec.alpha, gamma), why, after);
     }
@@ -147,7 +146,8 @@ class Variants {
         const double prefill = prefill_.seconds / s_.load.n_prefill_batch;
         const double all = prefill + s_.load.n_output * decode_.seconds / s_.load.n_batch;
         add("prefix cache, 90% hit", "--prefix-hit 0.9",
-            fmt::format("prefill is {} of a request's time on the device, and a tenth of it is left", percent(all > 0 ? prefill / all : 0)),
+            fmt::format("prefill is {} of a request's time on the device, and a tenth of it is left",
+                        report::percent(all > 0 ? prefill / all : 0)),
             summarize(v));
     }
 
@@ -171,7 +171,7 @@ class Variants {
         if (!check_parallel(v.list(), p)) return;
         const PricedStep after = price_decode(v, Detail::kTotals).price;
         const std::string why = tensor ? fmt::format("each reads half the weights; talking takes {} of the new step",
-                                                     percent(after.seconds > 0 ? after.communication_seconds / after.seconds : 0))
+                                                     report::percent(after.seconds > 0 ? after.communication_seconds / after.seconds : 0))
                                        : std::string("each holds half the layers: no token comes sooner, but both halves are at work");
         add("twice the devices",
             fmt::format("--parallel tp={:.0f},pp={:.0f}{}", p.tp, p.pp, p.ep > 1 ? fmt::format(",ep={:.0f}", p.ep) : ""), why,

@@ -38,6 +38,19 @@ TEST(Units, GroupThousands) {
 
 TEST(Units, ChooseTheUnitOfTime) {
     EXPECT_EQ(seconds(12e-6), "12 µs");
+    EXPECT_EQ(duration(4.183e-7), "418 ns");
+    EXPECT_EQ(duration(12.34e-6), "12.3 µs");
+    EXPECT_EQ(duration(0.003456), "3.46 ms");
+    EXPECT_EQ(duration(0.9996), "1.00 s");
+    EXPECT_EQ(duration(200), "3 min 20 s");
+    EXPECT_EQ(percent(0.0312), "3.1%");
+    EXPECT_EQ(percent(0.0996), "10%");
+    EXPECT_EQ(percent(0), "0%");
+    EXPECT_EQ(percent(1), "100%");
+    EXPECT_EQ(dollars(0.0123), "$0.012");
+    EXPECT_EQ(dollars(0.0999), "$0.10");
+    EXPECT_EQ(dollars(12.5), "$12.50");
+    EXPECT_EQ(dollars(1234.4), "$1,234");
     EXPECT_EQ(seconds(0.0849), "85 ms");
     EXPECT_EQ(seconds(0.9996), "1.00 s");
     EXPECT_EQ(seconds(59.4), "59.4 s");

@@ -1,0 +1,16 @@
+#include "base/folded_name.h"
+
+#include <cctype>
+
+namespace rafter {
+
+std::string folded_name(std::string_view name) {
+    std::string text;
+    for (const char c : name) {
+        const auto u = static_cast<unsigned char>(c);
+        if (std::isalnum(u) != 0) text += static_cast<char>(std::tolower(u));
+    }
+    return text;
+}
+
+}  // namespace rafter

@@ -166,15 +166,24 @@ std::string svg_of(const Profile& profile) {
     return report::staircase_svg(staircase);
 }
 
-Result<void> write_file(const std::string& path, const std::string& text) {
+// Files asked for are opened before the measuring, so that what cannot be written is said at once.
+Result<std::optional<AtomicFile>> opened(const std::string& path) {
+    if (path.empty()) return std::optional<AtomicFile>{};
     RAFTER_TRY(AtomicFile file, AtomicFile::create(path));
-    RAFTER_TRY_VOID(file.write(std::as_bytes(std::span(text))));
-    return file.commit();
+    return std::optional<AtomicFile>{std::move(file)};
+}
+
+Result<void> finish(std::optional<AtomicFile>& file, const std::string& text) {
+    if (!file) return {};
+    RAFTER_TRY_VOID(file->write(std::as_bytes(std::span(text))));
+    return file->commit();
 }
 
 Result<int> probe(const ProbeVerbOptions& options, const Environment& environment) {
     const auto isa = options.isa.empty() ? backend::cpu::best_isa() : *backend::cpu::isa_from_name(options.isa);
     if (!backend::cpu::is_available(isa)) return bad_input("instruction set {}: this machine does not have it", options.isa);
+    RAFTER_TRY(std::optional<AtomicFile> save, opened(options.save));
+    RAFTER_TRY(std::optional<AtomicFile> svg, opened(options.svg));
     ThreadPool pool({.n_threads = options.n_threads});
     report::Progress bar(stderr_terminal(environment), "Measuring");
     const std::int64_t start_ns = monotonic_ns();
@@ -186,11 +195,9 @@ Result<int> probe(const ProbeVerbOptions& options, const Environment& environmen
     const double seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
     bar.clear();
 
-    std::string saved;
-    if (!options.save.empty()) {
-        RAFTER_TRY_VOID(hardware::write_profile(options.save, profile));
-        saved = options.save;
-    }
+    RAFTER_TRY_VOID(finish(save, hardware::to_json(profile)));
+    RAFTER_TRY_VOID(finish(svg, svg_of(profile)));
+    std::string saved = options.save;
     if (environment.cache_folder) {
         const auto path = hardware::profile_path(*environment.cache_folder, profile.key);
         const Result<void> written = hardware::write_profile(path, profile);
@@ -200,7 +207,6 @@ Result<int> probe(const ProbeVerbOptions& options, const Environment& environmen
             fmt::print(stderr, "rafter probe: the profile is not kept: {}\n", written.error().message);
         }
     }
-    if (!options.svg.empty()) RAFTER_TRY_VOID(write_file(options.svg, svg_of(profile)));
     RAFTER_TRY_VOID(write_stdout(options.json ? hardware::to_json(profile) : render(profile, seconds, stdout_style(environment))));
     if (!saved.empty() && !options.json) fmt::print(stderr, "Saved as {}: the other verbs use it.\n", saved);
     return 0;

@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_DIR = Path(os.environ.get("RAFTER_BUILD_DIR", ROOT / "build" / "release"))
 BINARY = os.environ.get("RAFTER_BINARY", str(BUILD_DIR / "rafter"))
+SANITIZED = bool(os.environ.get("RAFTER_SANITIZE"))  # many times slower
 SKIP = 77  # ctest's SKIP_RETURN_CODE
 
 

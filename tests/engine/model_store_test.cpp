@@ -1,7 +1,9 @@
 // MODEL on a command line: paths, folders in Hugging Face's layout, and names.
 #include "engine/model_store.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -13,8 +15,7 @@ namespace fs = std::filesystem;
 class ModelStore : public ::testing::Test {
   protected:
     void SetUp() override {
-        folder_ = fs::path(testing::TempDir()) / "rafter_model_store";
-        fs::remove_all(folder_);
+        folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-model-store-{}", getpid());
         fs::create_directories(folder_);
     }
     void TearDown() override { fs::remove_all(folder_); }

@@ -9,7 +9,7 @@ function(rafter_layer name)
     target_include_directories(rafter_${name} PUBLIC "${PROJECT_SOURCE_DIR}/src")
     target_link_libraries(rafter_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LINK})
     rafter_set_isa_flags("${sources}")
-    if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware|model|roofline)$")
+    if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware)$")
       target_compile_options(rafter_${name} PRIVATE -O0)  # half the time to compile, for code that takes no time to run
     endif()
   else()

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/engine/fake_model.h"
+#include "tests/support/rounds.h"
 
 namespace rafter::engine {
 namespace {
@@ -179,7 +180,7 @@ TEST(Engine, LeavesThePoolEmptyAfterManyRequestsCancelledAnywhere) {
     Rig rig(setup);
     std::vector<std::shared_ptr<TokenStream>> streams;
     std::map<FinishReason, int> endings;
-    for (int i = 0; i < 5'000; ++i) {
+    for (int i = 0; i < rafter::tests::rounds(5'000); ++i) {
         streams.push_back(rig.submit(random_request(random, 170, 50)));
         for (std::uint32_t n = random() % 8; n > 0; --n) rig.engine.step();
         if (random() % 3 == 0) streams[random() % streams.size()]->cancel();
@@ -193,7 +194,7 @@ TEST(Engine, LeavesThePoolEmptyAfterManyRequestsCancelledAnywhere) {
     for (const auto& stream : streams) ++endings[stream->take().finish.value().reason];
     EXPECT_EQ(rig.n_used(), 0U);
     for (const auto reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled, FinishReason::kError}) {
-        EXPECT_GT(endings[reason], 50) << to_string(reason);
+        EXPECT_GT(endings[reason], rafter::tests::rounds(50)) << to_string(reason);
     }
 }
 

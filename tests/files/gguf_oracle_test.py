@@ -72,7 +72,7 @@ class ReaderAgreesWithGguf(unittest.TestCase):
         return len(theirs), len(tensors)
 
     def test_real_models_and_vocabularies(self):
-        paths = models() + vocabularies()
+        paths = models() + ([] if os.environ.get("RAFTER_SANITIZE") else vocabularies())
         for path in paths:
             with self.subTest(os.path.basename(path)):
                 n_entries, n_tensors = self.compare(path)

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/rounds.h"
 #include "text/jinja/parser.h"
 #include "text/jinja/render.h"
 
@@ -84,21 +85,23 @@ TEST(JinjaLimits, TooMuchOutputStops) {
 
 // Lists that hold each other twice over have few objects, but 2^100 paths.
 TEST(JinjaLimits, SharedListsCannotMakeComparisonsExponential) {
+    const Limits limits{.max_steps = static_cast<std::uint64_t>(tests::rounds(100'000'000)),
+                        .max_live_bytes = static_cast<std::size_t>(tests::rounds(128 << 20))};
     const std::string twins =
         "{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(100) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% "
         "endfor %}";
-    expect_error(twins + "{{ ns.a == ns.b }}", "steps");
-    expect_error(twins + "{{ ns.a < ns.b }}", "steps");
-    expect_error(twins + "{{ ns.a in [ns.b] }}", "steps");
-    expect_error(twins + "{{ [ns.b].index(ns.a) }}", "steps");
-    expect_error(twins + "{{ [ns.b, ns.a] | unique | list }}", "");
-    expect_error(twins + "{{ ns.a }}", "");
-    expect_error(twins + "{{ ns.a | tojson }}", "");
+    expect_error(twins + "{{ ns.a == ns.b }}", "steps", limits);
+    expect_error(twins + "{{ ns.a < ns.b }}", "steps", limits);
+    expect_error(twins + "{{ ns.a in [ns.b] }}", "steps", limits);
+    expect_error(twins + "{{ [ns.b].index(ns.a) }}", "steps", limits);
+    expect_error(twins + "{{ [ns.b, ns.a] | unique | list }}", "", limits);
+    expect_error(twins + "{{ ns.a }}", "", limits);
+    expect_error(twins + "{{ ns.a | tojson }}", "", limits);
     const std::string tuples =
         "{% set ns = namespace(a=(1,), b=(1,)) %}{% for i in range(100) %}{% set ns.a = (ns.a, ns.a) %}{% set ns.b = (ns.b, ns.b) %}{% "
         "endfor %}";
-    expect_error(tuples + "{{ {ns.a: 1}[ns.b] }}", "steps");
-    expect_error(tuples + "{{ [ns.a, ns.b] | unique | list }}", "steps");
+    expect_error(tuples + "{{ {ns.a: 1}[ns.b] }}", "steps", limits);
+    expect_error(tuples + "{{ [ns.a, ns.b] | unique | list }}", "steps", limits);
 }
 
 TEST(JinjaLimits, DeepValuesAreRefused) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "tests/support/rounds.h"
 #include "tests/support/tiny_vocabulary.h"
 #include "text/char_pairs.h"
 
@@ -53,7 +54,7 @@ Rules random_rules(std::mt19937& random, TokenId n_letters, TokenId n_merges) {
 
 TEST(SymbolMerger, TakesTheBestLeftmostPairUntilNoneIsLeft) {
     std::mt19937 random(3);
-    for (int round = 0; round < 400; ++round) {
+    for (int round = 0; round < tests::rounds(400); ++round) {
         const Rules rules = random_rules(random, 4, 30);
         SymbolMerger merger;
         for (const std::size_t length : {0U, 1U, 2U, 5U, 31U, 32U, 33U, 34U, 100U, 400U}) {
@@ -127,7 +128,7 @@ std::vector<TokenId> encode_slowly(const TinyVocabulary& vocabulary, const std::
 TEST(SpaceMarkEncoder, CutsTextOnlyWhereNothingMergesAcross) {
     std::mt19937 random(5);
     const std::vector<std::string> letters = {"a", "b", "\xC3\xA4", "\xE2\x96\x81"};  // the last one is the mark for a space
-    for (int round = 0; round < 200; ++round) {
+    for (int round = 0; round < tests::rounds(200); ++round) {
         std::vector<std::string> pieces = {"a", "b"};
         for (int i = 0; i < 25; ++i) {
             std::string piece;

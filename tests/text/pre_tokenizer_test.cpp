@@ -7,6 +7,8 @@
 #include <random>
 #include <string>
 
+#include "tests/support/rounds.h"
+
 namespace rafter::text {
 namespace {
 
@@ -92,11 +94,12 @@ TEST(PreTokenizer, LongRunsOfOneCharacterTakeLinearTime) {
     };
     const Words units = {"a",        "A",  " ",         "\n",   "7",          ".",     "'", "\t ", "\n ", "\xE4\xB8\x96",
                          "\xCC\x81", "a ", "A\xCC\x81", "\xFF", "<sentinel:", "\u0663"};
+    const auto n_small = static_cast<std::size_t>(tests::rounds(20'000));
     for (const PreTokenizerFamily& family : pre_tokenizer_families()) {
         const PreTokenizer pre_tokenizer = PreTokenizer::make(family).value();
         for (const std::string& unit : units) {
             std::string small;
-            while (small.size() < 20'000) small += unit;
+            while (small.size() < n_small) small += unit;
             std::string large;
             for (int i = 0; i < 10; ++i) large += small;
             // Ends in a letter that is no Latin one, so that the run is not the end of the text for any expression.

@@ -211,6 +211,9 @@ Result<void> set_hardware(const PlanOptions& o, const Environment& environment, 
         return {};
     }
     RAFTER_TRY(const hardware::Profile profile, this_profile(environment));
+    if (!profile.trusted) {
+        r.warnings.push_back(fmt::format("this machine's profile is in doubt ({}): `rafter probe` measures anew", profile.doubt));
+    }
     setup.hardware = this_machine(profile, *r.model);
     if (o.efficiency == "calibrated") {
         setup.efficiency = this_efficiency(profile, *r.model);

@@ -19,7 +19,7 @@ h1 { font-size:34px; line-height:1.15; letter-spacing:-.02em; margin:0 0 6px; fo
 h2 { font-size:21px; letter-spacing:-.01em; margin:44px 0 4px; font-weight:650; }
 .sub { color:var(--soft); margin:0 0 26px; }
 .lead { color:var(--soft); margin:0 0 14px; max-width:76ch; }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(190px,1fr)); gap:14px; margin:0 0 30px; }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(172px,1fr)); gap:14px; margin:0 0 30px; }
 .card { background:var(--card); border:1px solid var(--line); border-radius:14px; padding:15px 18px; }
 .card .label { color:var(--soft); font-size:13px; } .card .value { font-size:27px; font-weight:680; letter-spacing:-.02em; font-variant-numeric:tabular-nums; }
 .card .note { color:var(--soft); font-size:13px; } .card.bad .value { color:var(--bad); }
@@ -41,7 +41,7 @@ figure svg { width:100%; height:auto; display:block; }
 th { text-align:right; color:var(--soft); font-weight:500; border-bottom:1px solid var(--line); padding:6px 10px; white-space:nowrap; } td { text-align:right; padding:5px 10px; border-bottom:1px solid var(--line); white-space:nowrap; }
 th:first-child, td:first-child { text-align:left; padding-left:0; }
 ul { color:var(--soft); padding-left:20px; } footer { color:var(--soft); font-size:13px; margin-top:40px; }
-@media print { main { padding:0; max-width:none; } .legend button { border:none; } figure, .card { break-inside:avoid; border-color:#ccc; } h2 { break-after:avoid; } #tip { display:none; } @page { size:A4 landscape; margin:12mm; } }
+@media print { main { padding:0; max-width:none; } .legend button { border:none; } figure, .card { break-inside:avoid; border-color:#ccc; } figure svg { max-height:142mm; } h2, .lead { break-after:avoid; } tr, .bars > * { break-inside:avoid; } .bars .fill, .bars .track { print-color-adjust:exact; } #tip { display:none; } @page { size:A4 landscape; margin:12mm; } }
 @media (prefers-reduced-motion: reduce) { * { transition:none !important; } }
 )css";
 

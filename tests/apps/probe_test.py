@@ -148,6 +148,30 @@ class Explain(WithProfile):
         self.expect_error("expected at most", "explain", self.model, "--threads", "1", "--context", "1000000")
 
 
+class PlanOfThisMachine(WithProfile):
+    def test_uses_the_profile_and_says_when_it_is_in_doubt(self):
+        plan = ["plan", self.model, "--hardware", "this", "--format", "json"]
+        before = set(self.profile_files())
+        first = self.rafter(*plan)
+        self.assertIn("measuring it now", first.stderr.decode())
+        (path,) = set(self.profile_files()) - before
+        profile = json.loads(path.read_text())
+        again = self.rafter(*plan)
+        self.assertEqual(json.loads(again.stdout), json.loads(first.stdout))
+        answer = json.loads(again.stdout)
+        self.assertEqual(answer["hardware"]["memory_bytes"], profile["memory_bytes"])
+        self.assertLess(answer["decode"]["mbu"], 1)
+
+        path.write_text(json.dumps({**profile, "trusted": False, "doubt": "a neighbour was loud"}))
+        self.assertIn("in doubt (a neighbour was loud)", self.rafter(*plan).stderr.decode())
+        for reading in profile["bandwidth"]:
+            reading["bytes_per_s"] /= 2
+            reading["best_bytes_per_s"] /= 2
+        path.write_text(json.dumps({**profile, "trusted": True, "doubt": ""}))
+        slower = json.loads(self.rafter(*plan).stdout)
+        self.assertAlmostEqual(slower["decode"]["weights_seconds"], 2 * answer["decode"]["weights_seconds"], delta=1e-3 * answer["decode"]["weights_seconds"])
+
+
 class Profile(WithProfile):
     def test_run_says_of_each_op_what_it_should_take_and_took(self):
         result = self.generate("-p", "hello", "--threads", "1", "--profile", "json")

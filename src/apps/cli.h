@@ -24,6 +24,9 @@ struct Environment {
     bool no_color = false;                               // NO_COLOR, or a terminal without any
 };
 
+// "0.1.0".
+[[nodiscard]] const char* version();
+
 struct Cli {
     Environment environment;
     std::function<int()> action;

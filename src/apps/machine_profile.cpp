@@ -10,7 +10,7 @@
 namespace rafter::apps {
 
 Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa, std::string_view verb) {
-    const hardware::ProfileKey key = probe::profile_key(pool, isa, RAFTER_VERSION);
+    const hardware::ProfileKey key = probe::profile_key(pool, isa, version());
     std::string why = "this machine has not been measured yet";
     std::optional<std::filesystem::path> path;
     if (environment.cache_folder) {
@@ -26,7 +26,7 @@ Result<hardware::Profile> machine_profile(const Environment& environment, Thread
     report::Progress bar(stderr_terminal(environment), "Measuring");
     RAFTER_TRY(
         hardware::Profile profile,
-        probe::probe_machine(pool, isa, {.quick = true, .version = RAFTER_VERSION, .progress = [&](double fraction, std::string_view what) {
+        probe::probe_machine(pool, isa, {.quick = true, .version = version(), .progress = [&](double fraction, std::string_view what) {
                                              bar.update(fraction, what);
                                          }}));
     bar.clear();

@@ -59,7 +59,7 @@ int run_main(int argc, char** argv) {
     ignore_broken_pipes();
     Cli cli{.environment = read_environment(), .action = {}};
     CLI::App app("Runs large language models (GGUF files) and says how far from the hardware's roof it ran.", "rafter");
-    app.set_version_flag("--version", "rafter " RAFTER_VERSION);
+    app.set_version_flag("--version", fmt::format("rafter {}", version()));
     app.set_help_flag("-h,--help", "Print this help");
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);

@@ -24,31 +24,31 @@ ordered_json number(double n) {
 ordered_json model_json(const PlanRequest& r, const Plan& plan) {
     const roofline::PricedList& list = r.scenario.list();
     const model::ModelConfig& c = list.program.config;
-    ordered_json json{{"name", r.model->name},
-                      {"source", r.model->source},
-                      {"parameters", number(plan.parameters)},
-                      {"active_parameters", number(plan.active_parameters)},
-                      {"weight_bytes", number(plan.weight_bytes)},
-                      {"kv_bytes_per_token", number(plan.kv_bytes_per_token)},
-                      {"weight_flops_per_token", number(plan.weight_flops_per_token)},
-                      {"weight_type", r.weight_type},
-                      {"bits_per_weight", plan.parameters > 0 ? plan.weight_bytes * 8 / plan.parameters : 0.0},
-                      {"activation_type", r.activation_type},
-                      {"kv_type", r.kv_type},
-                      {"n_layers", number(list.n_layers)},
-                      {"d_model", c.d_model},
-                      {"d_ff", c.d_ff},
-                      {"n_heads", c.n_heads},
-                      {"n_kv_heads", c.n_kv_heads},
-                      {"head_dim", c.head_dim},
-                      {"n_vocab", c.n_vocab},
-                      {"n_context", number(r.model->n_context)},
-                      {"tied_embeddings", c.tied_embeddings},
-                      {"gated_ffn", c.gated_ffn},
-                      {"n_experts", c.moe.n_experts},
-                      {"n_experts_per_token", c.moe.n_experts_used}};
-    if (c.mla.kv_lora_rank > 0) json["mla"] = {{"kv_lora_rank", c.mla.kv_lora_rank}, {"rope_head_dim", c.mla.rope_head_dim}};
-    return json;
+    ordered_json answer{{"name", r.model->name},
+                        {"source", r.model->source},
+                        {"parameters", number(plan.parameters)},
+                        {"active_parameters", number(plan.active_parameters)},
+                        {"weight_bytes", number(plan.weight_bytes)},
+                        {"kv_bytes_per_token", number(plan.kv_bytes_per_token)},
+                        {"weight_flops_per_token", number(plan.weight_flops_per_token)},
+                        {"weight_type", r.weight_type},
+                        {"bits_per_weight", plan.parameters > 0 ? plan.weight_bytes * 8 / plan.parameters : 0.0},
+                        {"activation_type", r.activation_type},
+                        {"kv_type", r.kv_type},
+                        {"n_layers", number(list.n_layers)},
+                        {"d_model", c.d_model},
+                        {"d_ff", c.d_ff},
+                        {"n_heads", c.n_heads},
+                        {"n_kv_heads", c.n_kv_heads},
+                        {"head_dim", c.head_dim},
+                        {"n_vocab", c.n_vocab},
+                        {"n_context", number(r.model->n_context)},
+                        {"tied_embeddings", c.tied_embeddings},
+                        {"gated_ffn", c.gated_ffn},
+                        {"n_experts", c.moe.n_experts},
+                        {"n_experts_per_token", c.moe.n_experts_used}};
+    if (c.mla.kv_lora_rank > 0) answer["mla"] = {{"kv_lora_rank", c.mla.kv_lora_rank}, {"rope_head_dim", c.mla.rope_head_dim}};
+    return answer;
 }
 
 ordered_json hardware_json(const roofline::Scenario& s) {
@@ -82,47 +82,47 @@ ordered_json hardware_json(const roofline::Scenario& s) {
 
 ordered_json phase_json(const roofline::Phase& phase, const std::optional<double>& measured) {
     const roofline::PricedStep& p = phase.price;
-    ordered_json json{{"step_seconds", p.seconds},
-                      {"bound", roofline::to_string(p.bound)},
-                      {"weights_seconds", p.weights_seconds},
-                      {"kv_seconds", p.kv_seconds},
-                      {"activations_seconds", p.activations_seconds},
-                      {"compute_seconds", p.compute_seconds},
-                      {"attention_compute_seconds", p.attention_seconds},
-                      {"communication_seconds", p.communication_seconds},
-                      {"overhead_seconds", p.overhead_seconds},
-                      {"tokens_per_second", phase.tokens_per_second},
-                      {"mbu", p.mbu},
-                      {"mfu", p.mfu},
-                      {"flops", number(p.flops)},
-                      {"read_bytes", number(p.read_bytes)},
-                      {"n_sequences", number(phase.n_sequences)},
-                      {"n_new_tokens", number(phase.n_new)},
-                      {"n_past_tokens", number(phase.n_past)}};
+    ordered_json answer{{"step_seconds", p.seconds},
+                        {"bound", roofline::to_string(p.bound)},
+                        {"weights_seconds", p.weights_seconds},
+                        {"kv_seconds", p.kv_seconds},
+                        {"activations_seconds", p.activations_seconds},
+                        {"compute_seconds", p.compute_seconds},
+                        {"attention_compute_seconds", p.attention_seconds},
+                        {"communication_seconds", p.communication_seconds},
+                        {"overhead_seconds", p.overhead_seconds},
+                        {"tokens_per_second", phase.tokens_per_second},
+                        {"mbu", p.mbu},
+                        {"mfu", p.mfu},
+                        {"flops", number(p.flops)},
+                        {"read_bytes", number(p.read_bytes)},
+                        {"n_sequences", number(phase.n_sequences)},
+                        {"n_new_tokens", number(phase.n_new)},
+                        {"n_past_tokens", number(phase.n_past)}};
     if (measured) {
         const double slower = p.seconds > 0 ? *measured / p.seconds : 0.0;
-        json["measured"] = {{"step_seconds", *measured},
-                            {"mbu", slower > 0 ? ordered_json(p.mbu / slower) : ordered_json()},
-                            {"mfu", slower > 0 ? ordered_json(p.mfu / slower) : ordered_json()},
-                            {"fraction_of_prediction", *measured > 0 ? ordered_json(p.seconds / *measured) : ordered_json()}};
+        answer["measured"] = {{"step_seconds", *measured},
+                              {"mbu", slower > 0 ? ordered_json(p.mbu / slower) : ordered_json()},
+                              {"mfu", slower > 0 ? ordered_json(p.mfu / slower) : ordered_json()},
+                              {"fraction_of_prediction", *measured > 0 ? ordered_json(p.seconds / *measured) : ordered_json()}};
     }
-    json["ops"] = ordered_json::array();
+    answer["ops"] = ordered_json::array();
     for (const roofline::PricedOp& op : p.ops) {
-        json["ops"].push_back({{"name", op.name},
-                               {"kind", op.kind},
-                               {"count", number(op.count)},
-                               {"flops", op.cost.flops},
-                               {"bytes", op.bytes},
-                               {"weight_bytes", op.cost.weight_bytes},
-                               {"kv_bytes", op.cost.kv_read_bytes + op.cost.kv_written_bytes},
-                               {"activation_bytes", op.cost.activation_bytes},
-                               {"intensity", op.intensity()},
-                               {"seconds", op.seconds},
-                               {"bound", roofline::to_string(op.bound)},
-                               {"share", op.share},
-                               {"precision", hardware::to_string(op.precision)}});
+        answer["ops"].push_back({{"name", op.name},
+                                 {"kind", op.kind},
+                                 {"count", number(op.count)},
+                                 {"flops", op.cost.flops},
+                                 {"bytes", op.bytes},
+                                 {"weight_bytes", op.cost.weight_bytes},
+                                 {"kv_bytes", op.cost.kv_read_bytes + op.cost.kv_written_bytes},
+                                 {"activation_bytes", op.cost.activation_bytes},
+                                 {"intensity", op.intensity()},
+                                 {"seconds", op.seconds},
+                                 {"bound", roofline::to_string(op.bound)},
+                                 {"share", op.share},
+                                 {"precision", hardware::to_string(op.precision)}});
     }
-    return json;
+    return answer;
 }
 
 ordered_json cache_json(const roofline::CacheFit& fit) {
@@ -210,46 +210,46 @@ ordered_json cost_json(const Plan& plan) {
 
 std::string plan_json(const PlanRequest& r, const Plan& plan, const PlanOptions& options) {
     const roofline::Load& load = r.scenario.load;
-    ordered_json json{{"model", model_json(r, plan)},
-                      {"hardware", hardware_json(r.scenario)},
-                      {"load",
-                       {{"batch", number(load.n_batch)},
-                        {"prompt", number(load.n_prompt)},
-                        {"output", number(load.n_output)},
-                        {"context", number(load.n_context)},
-                        {"prefix_hit", load.prefix_hit},
-                        {"block_size", number(load.block_size)}}},
-                      {"ridge_batch_tokens", plan.ridge_batch_tokens},
-                      {"ridge_intensity", plan.ridge_intensity},
-                      {"ttft_seconds", plan.summary.ttft_s},
-                      {"inter_token_latency_seconds", plan.summary.itl_s},
-                      {"tokens_per_second", plan.summary.tokens_per_second},
-                      {"tokens_per_second_per_request", plan.summary.itl_s > 0 ? 1 / plan.summary.itl_s : 0.0},
-                      {"served_tokens_per_second", plan.summary.served_tokens_per_second},
-                      {"prefill", phase_json(plan.prefill, options.measured_prefill)},
-                      {"decode", phase_json(plan.decode, options.measured_decode)},
-                      {"memory", memory_json(plan.memory)},
-                      {"speculation", speculation_json(plan.speculation, r)}};
-    json["what_if"] = ordered_json::array();
+    ordered_json answer{{"model", model_json(r, plan)},
+                        {"hardware", hardware_json(r.scenario)},
+                        {"load",
+                         {{"batch", number(load.n_batch)},
+                          {"prompt", number(load.n_prompt)},
+                          {"output", number(load.n_output)},
+                          {"context", number(load.n_context)},
+                          {"prefix_hit", load.prefix_hit},
+                          {"block_size", number(load.block_size)}}},
+                        {"ridge_batch_tokens", plan.ridge_batch_tokens},
+                        {"ridge_intensity", plan.ridge_intensity},
+                        {"ttft_seconds", plan.summary.ttft_s},
+                        {"inter_token_latency_seconds", plan.summary.itl_s},
+                        {"tokens_per_second", plan.summary.tokens_per_second},
+                        {"tokens_per_second_per_request", plan.summary.itl_s > 0 ? 1 / plan.summary.itl_s : 0.0},
+                        {"served_tokens_per_second", plan.summary.served_tokens_per_second},
+                        {"prefill", phase_json(plan.prefill, options.measured_prefill)},
+                        {"decode", phase_json(plan.decode, options.measured_decode)},
+                        {"memory", memory_json(plan.memory)},
+                        {"speculation", speculation_json(plan.speculation, r)}};
+    answer["what_if"] = ordered_json::array();
     for (const roofline::WhatIf& w : plan.what_ifs) {
-        json["what_if"].push_back({{"name", w.name},
-                                   {"change", w.change},
-                                   {"gain", w.gain},
-                                   {"why", w.why},
-                                   {"before", summary_json(w.before)},
-                                   {"after", summary_json(w.after)}});
+        answer["what_if"].push_back({{"name", w.name},
+                                     {"change", w.change},
+                                     {"gain", w.gain},
+                                     {"why", w.why},
+                                     {"before", summary_json(w.before)},
+                                     {"after", summary_json(w.after)}});
     }
-    json["cost"] = cost_json(plan);
-    json["curves"] = curves_json(plan);
+    answer["cost"] = cost_json(plan);
+    answer["curves"] = curves_json(plan);
     if (r.scenario.slo_ttft_s || r.scenario.slo_itl_s) {
-        json["slo"] = {{"ttft_seconds", or_null(r.scenario.slo_ttft_s)},
-                       {"inter_token_latency_seconds", or_null(r.scenario.slo_itl_s)},
-                       {"met", plan.slo_met},
-                       {"max_batch", or_null(plan.slo_batch)}};
+        answer["slo"] = {{"ttft_seconds", or_null(r.scenario.slo_ttft_s)},
+                         {"inter_token_latency_seconds", or_null(r.scenario.slo_itl_s)},
+                         {"met", plan.slo_met},
+                         {"max_batch", or_null(plan.slo_batch)}};
     }
-    json["notes"] = plan.notes;
-    json["warnings"] = r.warnings;
-    return json.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+    answer["notes"] = plan.notes;
+    answer["warnings"] = r.warnings;
+    return answer.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace rafter::apps

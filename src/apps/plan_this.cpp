@@ -57,7 +57,7 @@ roofline::Efficiency this_efficiency(const hardware::Profile& profile, const roo
     if (best > 0 && usual > 0) e.bandwidth_fraction = std::min(1.0, usual / best);
     const auto reached = reached_flop_per_s(profile, model);
     if (reached && profile.int8_flop_per_s > 0) e.flop_fraction = std::clamp(*reached / profile.int8_flop_per_s, 1e-3, 1.0);
-    e.seconds_per_op = profile.barrier_seconds + profile.handover_seconds;
+    e.seconds_per_op = profile.handover_seconds;
     e.seconds_per_step = profile.fork_join_seconds;
     return e;
 }

@@ -187,11 +187,11 @@ Result<int> probe(const ProbeVerbOptions& options, const Environment& environmen
     ThreadPool pool({.n_threads = options.n_threads});
     report::Progress bar(stderr_terminal(environment), "Measuring");
     const std::int64_t start_ns = monotonic_ns();
-    RAFTER_TRY(const Profile profile,
-               probe::probe_machine(pool, isa,
-                                    {.quick = options.quick, .version = RAFTER_VERSION, .progress = [&](double f, std::string_view what) {
-                                         bar.update(f, what);
-                                     }}));
+    RAFTER_TRY(
+        const Profile profile,
+        probe::probe_machine(pool, isa, {.quick = options.quick, .version = version(), .progress = [&](double f, std::string_view what) {
+                                             bar.update(f, what);
+                                         }}));
     const double seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
     bar.clear();
 

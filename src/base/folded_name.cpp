@@ -1,3 +1,4 @@
+// ASCII only: what the names of models and devices consist of.
 #include "base/folded_name.h"
 
 #include <cctype>

@@ -42,7 +42,7 @@ Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa
     const auto boundary = [&](std::size_t segment) { return n_each / kAlignBytes * segment / n_segments * kAlignBytes; };
 
     std::vector<std::vector<double>> seconds(n_segments);  // [segment][pass]
-    bool go_on = true;                                     // both written by thread 0 between barriers
+    bool go_on = true;                                     // both are thread 0's between barriers
     std::atomic<std::uint64_t> keep = 0;
     pool.run([&](unsigned thread) {
         const bool reads = thread < n_threads;
@@ -62,8 +62,10 @@ Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa
                     seconds[segment].push_back(static_cast<double>(std::max<std::int64_t>(monotonic_ns() - start_ns, 1)) * 1e-9);
             }
             // The first pass finds the caches full of something else.
-            const std::size_t n_passes = seconds.back().size();
-            if (thread == 0) go_on = n_passes < 3 || (n_passes < kPasses && monotonic_ns() - first_ns < options.duration_ns);
+            if (thread == 0) {
+                const std::size_t n_passes = seconds.back().size();
+                go_on = n_passes < 3 || (n_passes < kPasses && monotonic_ns() - first_ns < options.duration_ns);
+            }
             pool.barrier();
         }
         keep |= seen;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Prediction against measurement: for each model, probe the machine, then time the usual steps, and print a Markdown table of both.
+"""Prediction against measurement: for each model and each of the usual steps, probe the machine, then time the step, and print a Markdown
+table of both.
 
-The machine is probed before each model, because it drifts; nothing of a model's own times goes into its prediction.
+The machine is probed anew before every second step, because it drifts; nothing of a model's own times goes into its prediction.
 
     bench/prediction.py --rafter build/release/rafter --synthetic Q4_0,Q4_K,Q8_0,F16 --tokenizer SmolLM2.gguf MODEL.gguf ...
 
@@ -16,13 +17,27 @@ import tempfile
 from pathlib import Path
 
 
+STEPS = [("decode", batch, context) for batch in (1, 4, 16) for context in (128, 2048)] + [("prefill", 1, 128), ("prefill", 1, 1024)]
+STEPS_A_PROBE = 2
+
+
+def output_of(*command):
+    return json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True).stdout)
+
+
 def measure(options, model, folder):
     profile = folder / "profile.json"
-    probe = [options.rafter, "probe", "--json", "--save", profile] + (["--quick"] if options.quick else [])
-    machine = json.loads(subprocess.run(probe, check=True, capture_output=True).stdout)
-    explained = subprocess.run([options.rafter, "explain", model, "--grid", "--json", "--machine", profile], check=True, capture_output=True)
-    result = json.loads(explained.stdout)
-    result["noise"] = machine["noise"]
+    result = {"noise": [], "grid": []}
+    for i, (phase, batch, context) in enumerate(STEPS):
+        if i % STEPS_A_PROBE == 0:
+            machine = output_of(options.rafter, "probe", "--json", "--save", profile, *(["--quick"] if options.quick else []))
+            result["noise"].append(machine["noise"])
+        shape = ["--prompt", context] if phase == "prefill" else ["--batch", batch, "--context", context]
+        step = output_of(options.rafter, "explain", model, "--json", "--machine", profile, *shape)
+        result["grid"].append({"phase": phase, "batch": batch, "context": context, "predicted_seconds": step["predicted_seconds"],
+                               "measured_seconds": step["forward_seconds"], "read_bytes": step["read_bytes"],
+                               "error": step["predicted_seconds"] / step["forward_seconds"] - 1})
+        result["model"] = step["model"]
     result["machine"] = f"{machine['cpu']}, {machine['n_threads']} threads, {machine['isa']}"
     return result
 
@@ -36,7 +51,7 @@ def synthetic(options, dtype, folder):
 
 def row_text(name, row):
     predicted, measured = row["predicted_seconds"] * 1e3, row["measured_seconds"] * 1e3
-    return (f"| {name} | {row['phase']} | {row['batch']} | {row['context']} | {predicted:.2f} | {measured:.2f} | {row['median_seconds'] * 1e3:.2f} "
+    return (f"| {name} | {row['phase']} | {row['batch']} | {row['context']} | {predicted:.2f} | {measured:.2f} "
             f"| {row['error']:+.0%} | {row['read_bytes'] / row['measured_seconds'] / 1e9:.1f} |")
 
 
@@ -60,15 +75,15 @@ def main():
             for model in options.models + formats:
                 path = synthetic(options, model, Path(folder)) if model in formats else model
                 results.append(measure(options, path, Path(folder)))
-                print(f"{results[-1]['model']}: noise {results[-1]['noise']:.0%}", file=sys.stderr)
+                print(f"{results[-1]['model']}: noise of the probes {', '.join(f'{n:.0%}' for n in results[-1]['noise'])}", file=sys.stderr)
                 if model in formats:
                     path.unlink()
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
 
     print(f"{results[0]['machine']}\n")
-    print("| model | step | batch | tokens | predicted ms | measured ms | median ms | off by | GB/s |")
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    print("| model | step | batch | tokens | predicted ms | measured ms | off by | GB/s |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|")
     errors = []
     for result in results:
         for row in result["grid"]:

@@ -23,8 +23,8 @@ constexpr double kPanelRows = 16.0;
 constexpr double kManyColumns = 16.0;  // from here on parts of a matrix are taken as threads come
 constexpr double kPartsPerThread = 8.0;
 constexpr double kCacheLine = 64.0;
-// Of the smaller of computing and reading. More than 1: a kernel that reads more slowly than a plain loop does.
-constexpr double kMostVisible = 4.0;
+// Of the smaller of computing and reading: at worst one follows the other. What a reading shows beyond that is the machine's noise.
+constexpr double kMostVisible = 1.0;
 
 class Pricer {
   public:

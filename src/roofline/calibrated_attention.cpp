@@ -17,7 +17,7 @@ constexpr double kTile = 16.0;
 constexpr double kMaxQueries = 12.0;
 constexpr double kItemsPerThread = 4.0;
 constexpr int kSamples = 64;
-constexpr double kMostVisible = 4.0;  // as in calibrated.cpp
+constexpr double kMostVisible = 1.0;  // as in calibrated.cpp
 
 // Between the nearest readings of other numbers of queries; in proportion beyond the last.
 std::optional<double> by_queries(const Profile& profile, const std::string& kv_type, double n_queries, unsigned head_dim,

@@ -71,6 +71,7 @@ int run_main(int argc, char** argv) {
     add_plan(app, cli);
     add_probe(app, cli);
     add_explain(app, cli);
+    add_bench(app, cli);
     add_models(app, cli);
     add_tokenize(app, cli);
     add_template(app, cli);

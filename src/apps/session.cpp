@@ -50,6 +50,13 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
         ->type_name("NAME")
         ->capture_default_str()
         ->group(group);
+    verb.add_option("--no-fuse", options.no_fuse,
+                    "Leave a fusion out, to see what it gives: linears (matrices with one input), rows (small ops)")
+        ->check(CLI::IsMember({"linears", "rows"}))
+        ->delimiter(',')
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->type_name("NAME,..")
+        ->group(group);
 }
 
 std::vector<std::filesystem::path> models_folders(const Environment& environment) {
@@ -86,6 +93,7 @@ Result<void> Session::load(Needs needs) {
     load.n_sequences = needs.n_sequences;
     load.activations = kActivations.at(options_.activations);
     load.kv_type = kKvTypes.at(options_.kv_type);
+    load.without_fusions = {options_.no_fuse.begin(), options_.no_fuse.end()};
     load.progress = [&](double fraction) { bar.update(fraction); };
     RAFTER_TRY(loaded_, engine::load_model(runtime_, opened_, load));
     engine_.emplace(*loaded_.device, *opened_.tokenizer, loaded_.limits);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/cli.h"
 #include "engine/engine.h"
@@ -21,9 +22,10 @@ struct SessionOptions {
     std::string isa;  // "": the best one
     std::string activations = "q8";
     std::string kv_type = "f16";
+    std::vector<std::string> no_fuse;
 };
 
-// MODEL, --threads, --isa, --activations, --kv-type. (--context says something else in each verb.)
+// MODEL, --threads, --isa, --activations, --kv-type, --no-fuse. (--context says something else in each verb.)
 void add_session_options(CLI::App& verb, SessionOptions& options);
 
 // Folders in which models have names: RAFTER_MODELS_DIR and the cache's models/.

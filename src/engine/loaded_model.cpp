@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::uint32_t kDefaultContext = 4096;
 constexpr std::uint32_t kBlockSize = 16;
-constexpr std::uint32_t kStepTokens = 512;
 
 Result<OpenedModel> open_parts(files::GgufFile file) {
     RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
@@ -55,7 +54,7 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
     RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
     auto bound = model::bind(model::build(config), opened.file);
     if (!bound) return bound.error().within(opened.file.name());
-    model::Program program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = {}});
+    model::Program program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions});
 
     LoadedModel loaded;
     const double element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));

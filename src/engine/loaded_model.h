@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "backend/backend.h"
 #include "engine/runtime.h"
@@ -18,6 +20,8 @@
 #include "text/tokenizer.h"
 
 namespace rafter::engine {
+
+inline constexpr std::uint32_t kStepTokens = 512;  // that a step computes at most
 
 struct OpenedModel {
     files::GgufFile file;
@@ -35,6 +39,7 @@ struct LoadModelOptions {
     std::uint32_t n_outputs = 1;    // rows with logits a step
     model::ActivationMode activations = model::ActivationMode::kQ8;
     backend::KvType kv_type = backend::KvType::kF16;
+    std::set<std::string> without_fusions;  // as model::RewriteOptions names them
     std::function<void(double fraction)> progress;
 };
 

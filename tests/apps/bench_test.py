@@ -1,0 +1,44 @@
+"""rafter bench on a tiny model: its JSON, what does not depend on timing, and what it refuses."""
+import unittest
+
+import program
+
+
+class Bench(program.Case):
+    def bench(self, *arguments):
+        return self.json_of("bench", self.model, "--threads", "1", "--prompt", "9", "--generate", "5", "--repeat", "2", *arguments)
+
+    def test_json_has_a_row_for_each_count_of_sequences(self):
+        result = self.bench("--batch", "1,3")
+        self.assertEqual((result["prompt"], result["generate"], result["repeat"], result["threads"]), (9, 5, 2, 1))
+        self.assertEqual([row["batch"] for row in result["rows"]], [1, 3])
+        for row in result["rows"]:
+            for phase in "prefill", "decode":
+                rate = row[f"{phase}_tokens_per_second"]
+                self.assertTrue(0 < rate["least"] <= rate["median"] <= rate["most"], rate)
+            self.assertLessEqual(row["step_seconds"]["median"], row["step_seconds"]["p99"])
+        self.assertNotEqual(result["rows"][0]["tokens_hash"], result["rows"][1]["tokens_hash"])
+
+    def test_the_same_work_gives_the_same_tokens(self):
+        first = self.bench("--batch", "3")["rows"][0]["tokens_hash"]
+        self.assertEqual(self.bench("--batch", "1,3", "--threads", "2")["rows"][1]["tokens_hash"], first)
+        self.assertNotEqual(self.bench("--batch", "3", "--seed", "7")["rows"][0]["tokens_hash"], first)
+
+    def test_prompts_alone_and_prompts_longer_than_a_step(self):
+        row = self.bench("--generate", "0")["rows"][0]
+        self.assertEqual(list(row), ["batch", "prefill_tokens_per_second"])
+        self.bench("--prompt", "30", "--batch", "20")
+
+    def test_the_table_has_a_line_for_each_count(self):
+        text = self.rafter("bench", self.model, "--threads", "1", "--prompt", "8", "--generate", "3", "--batch", "1", "--batch", "2").stdout.decode()
+        self.assertIn("prompts of 8, then 3 tokens each; 3 runs", text)
+        self.assertIn("decode tok/s", text)
+        self.assertNotIn("\x1b", text)
+
+    def test_what_cannot_be_measured_is_refused(self):
+        self.expect_error("context: expected at most", "bench", self.model, "--prompt", "100000")
+        self.expect_error("--batch", "bench", self.model, "--batch", "0", status=2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,9 +1,11 @@
 # Instruction sets: a source named *_<isa>.cpp is compiled with that ISA's flags and with no others. One row an ISA.
+# Without reassociation: g++ would turn a chain of integer additions into a tree that keeps every product in a register of its own.
+set(as_written $<$<CXX_COMPILER_ID:GNU>:-fno-tree-reassoc> $<$<CXX_COMPILER_ID:GNU>:-fno-tree-ter>)
 set(RAFTER_ISA_FLAGS_scalar "")
-set(RAFTER_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
+set(RAFTER_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2 ${as_written})
 # g++ 12 warns of its own intrinsics' undefined values: https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105593
 set(RAFTER_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512
-    -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    ${as_written} -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 
 # Kernels are unrolled into very large functions. There, address checks are calls, and undefined behaviour is looked for where it is not a
 # matter of each load: a minute a file instead of seven.

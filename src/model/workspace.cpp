@@ -43,6 +43,9 @@ QuantizedRow quantized_row(Encoding encoding, std::size_t width) {
     row.low = part(width);
     row.scale = part(width / 32 * sizeof(float));
     row.sum = part(width / 16 * sizeof(std::int32_t));
+    row.sum_of_32 = part(width / 32 * sizeof(std::int32_t));
+    row.minus = part(width / 16 * sizeof(float));
+    row.minus_of_32 = part(width / 32 * sizeof(float));
     row.size_bytes = end;
     return row;
 }

@@ -18,9 +18,10 @@ struct RowLimits {
 //   int8  high[n]                         kQ16 only: value = scale * (128 * high + low)
 //   int8  low[n]                          kQ8: value = scale * low
 //   float scale[n / 32]
-//   int32 sum[n / 16]                     of the integers of each 16: what formats with an offset or a minimum multiply it by
+//   int32 sum[n / 16], sum_of_32[n / 32]  of the integers of each 16 and 32, for formats whose weights have an offset
+//   float minus[n / 16], minus_of_32[n / 32]   -(scale * sum): what formats multiply their minimums by
 struct QuantizedRow {
-    std::size_t high, low, scale, sum;  // byte offsets
+    std::size_t high, low, scale, sum, sum_of_32, minus, minus_of_32;  // byte offsets
     std::size_t size_bytes;
 };
 [[nodiscard]] QuantizedRow quantized_row(Encoding encoding, std::size_t width);

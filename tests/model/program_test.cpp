@@ -208,11 +208,14 @@ TEST(Workspace, QuantizedRowsHaveTheirPartsInOrderAndAligned) {
     EXPECT_EQ(q8.low, 0U);
     EXPECT_EQ(q8.scale, 128U);
     EXPECT_EQ(q8.sum, 192U);
-    EXPECT_EQ(q8.size_bytes, 256U);
+    EXPECT_EQ(q8.sum_of_32, 256U);
+    EXPECT_EQ(q8.minus, 320U);
+    EXPECT_EQ(q8.minus_of_32, 384U);
+    EXPECT_EQ(q8.size_bytes, 448U);
     const QuantizedRow q16 = quantized_row(Encoding::kQ16, 96);
     EXPECT_EQ(q16.high, 0U);
     EXPECT_EQ(q16.low, 128U);
-    EXPECT_EQ(q16.size_bytes, 384U);
+    EXPECT_EQ(q16.size_bytes, 576U);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/linear.h"
 #include "backend/cpu/packed_layout.h"
+#include "backend/cpu/unroll.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -25,28 +26,15 @@ RAFTER_VEC void write_column(const LinearTask& task, std::uint32_t column, std::
     }
 }
 
-constexpr std::uint32_t kTileColumns = 4;
-// Columns that share one unpacking of the weights; their sums (16 KiB) stay in L2.
-constexpr std::uint32_t kBlockColumns = 256;
+// Columns that share one unpacking of the weights: with a row of 4096 their inputs stay in L2.
+constexpr std::uint32_t kBlockColumns = 128;
 
-// Calls tile(Index<n>, first) for columns [0, n_columns) in tiles of 4, the last one with 1..4.
-template <typename Tile>
-RAFTER_VEC void for_each_tile(std::uint32_t n_columns, const Tile& tile) {
-    std::uint32_t first = 0;
-    for (; first + kTileColumns <= n_columns; first += kTileColumns) tile(Index<4>(), first);
-    switch (n_columns - first) {
-        case 3:
-            tile(Index<3>(), first);
-            break;
-        case 2:
-            tile(Index<2>(), first);
-            break;
-        case 1:
-            tile(Index<1>(), first);
-            break;
-        default:
-            break;
-    }
+// Calls tile(Index<n>, first) for columns [0, n_columns) in tiles of kMost, then of 8, 4, 3, 2 and 1 where those are smaller.
+template <int kMost, typename Tile>
+RAFTER_VEC void for_each_tile(std::uint32_t n_columns, const Tile& tile, std::uint32_t first = 0) {
+    for (; first + kMost <= n_columns; first += kMost) tile(Index<kMost>(), first);
+    constexpr int kNext = kMost > 8 ? 8 : kMost > 4 ? 4 : kMost - 1;
+    if constexpr (kNext > 0) for_each_tile<kNext>(n_columns, tile, first);
 }
 
 }  // namespace

@@ -42,11 +42,13 @@ template <typename Load, int kPanels, int kColumns>
         for (int c = 0; c < kColumns; ++c) acc[p][c] = zero();
     }
     for (int k = 0; k < n; ++k) {
-        unroll<kPanels>([&](auto panel) {
-            constexpr int p = decltype(panel)::value;
-            const F32x16 w = Load::at(weights + p * panel_bytes + static_cast<std::size_t>(k) * 16 * Load::kBytes);
+#pragma GCC unroll 8
+        for (int p = 0; p < kPanels; ++p) {
+            const F32x16 w =
+                Load::at(weights + static_cast<std::size_t>(p) * panel_bytes + static_cast<std::size_t>(k) * 16 * Load::kBytes);
+#pragma GCC unroll 8
             for (int c = 0; c < kColumns; ++c) acc[p][c] = fma(w, broadcast(x[c][k]), acc[p][c]);
-        });
+        }
     }
     for (int p = 0; p < kPanels; ++p) {
         for (int c = 0; c < kColumns; ++c) store(sums[p * kColumns + c], load(sums[p * kColumns + c]) + acc[p][c]);
@@ -68,13 +70,11 @@ RAFTER_VEC void f32_panels(const LinearTask& task, std::uint32_t panel, std::uin
     for (int k = 0; k < n_cols; k += kChunk) {
         const int n = n_cols - k < kChunk ? n_cols - k : kChunk;
         const std::byte* weights = prepare(k, n);
-        for_each_tile(n_columns, [&](auto size, std::uint32_t first) {
+        for_each_tile<kMaxColumns>(n_columns, [&](auto size, std::uint32_t first) {
             constexpr int kColumns = decltype(size)::value;
-            if constexpr (kColumns <= kMaxColumns) {
-                const float* x[kColumns];
-                for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + k;
-                f32_tile<Load, kPanels, kColumns>(weights, task.weights.panel_bytes, n, x, scratch.acc + first);
-            }
+            const float* x[kColumns];
+            for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + k;
+            f32_tile<Load, kPanels, kColumns>(weights, task.weights.panel_bytes, n, x, scratch.acc + first);
         });
     }
     for (std::uint32_t p = 0; p < kPanels; ++p) {

@@ -1,6 +1,6 @@
 // Quantised weights times quantised activations: exact integer sums of 32 (or 16) products, then floats in the order that linear.h gives.
-// Few columns: weights are unpacked in registers and used for all of them at once. More: a panel is unpacked to L1, 256 elements at a time,
-// and tiles of four columns read it there. The arithmetic of a step is the same function in both.
+// Up to four columns: weights are unpacked in registers and used for all of them at once. More: a panel is unpacked to L1, 256 elements at
+// a time, and tiles of columns read it there. The arithmetic of a step is the same function in both.
 #pragma once
 
 #include "backend/cpu/linear_columns.h"
@@ -10,25 +10,11 @@
 namespace rafter::backend::cpu {
 namespace {
 
-// A row of quantised activations. Planes: high, low (kQ16) or low alone (kQ8).
-struct QuantizedColumn {
-    const std::int8_t* plane[2];
-    const float* scale;
-    const std::int32_t* sum;
-};
-
-template <int kPlanes>
-RAFTER_VEC QuantizedColumn quantized_column(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t column) {
-    const std::byte* row = input_row(task, column);
-    const auto* low = reinterpret_cast<const std::int8_t*>(row + at.low);
-    const auto* first = kPlanes == 2 ? reinterpret_cast<const std::int8_t*>(row + at.high) : low;
-    return {{first, low}, reinterpret_cast<const float*>(row + at.scale), reinterpret_cast<const std::int32_t*>(row + at.sum)};
-}
-
 // What of a format the arithmetic of a step depends on.
 template <int kSubBlockElements, int kMax, int kZero, bool kMin>
 struct StepTraits {
     static constexpr int kSubBlock = kSubBlockElements;
+    static constexpr int kSubs = kStep / kSubBlock;
     static constexpr int kMaxWeight = kMax;
     static constexpr int kRaise = kZero + (kMax == 0 ? kSignedBias : 0);  // what bytes exceed their meaning by
     static constexpr bool kHasMin = kMin;
@@ -37,66 +23,152 @@ template <typename PanelFormat>
 using StepTraitsOf =
     StepTraits<PanelFormat::Format::kSubBlock, PanelFormat::kMaxWeight, PanelFormat::kOffset, PanelFormat::Format::kHasMin>;
 
-// Adds 32 elements, those of the activations' block `block`, to the sums of C columns. Largest integers, in 32 bits: 32 * 255 * 16256.
-template <typename Traits, int kPlanes, int kColumns, typename Weights>
-RAFTER_VEC void accumulate_step(const Weights& weights, const F32x16* scale, const F32x16* min, const QuantizedColumn (&columns)[kColumns],
-                                std::size_t block, F32x16 (&acc)[kColumns]) {
-    constexpr int kGroups = Traits::kSubBlock / 4;
-    unroll<kStep / Traits::kSubBlock>([&](auto sub) {
-        constexpr int h = decltype(sub)::value;
-        const std::int8_t* x[kColumns * kPlanes];
+// A row of quantised activations. Planes: high, low (kQ16) or low alone (kQ8). Sums: of sub-blocks as large as the format's.
+struct QuantizedColumn {
+    const std::int8_t* plane[2];
+    const float* scale;
+    const std::int32_t* sum;
+    const float* minus;
+};
+
+template <typename Traits, int kPlanes>
+RAFTER_VEC QuantizedColumn quantized_column(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t column) {
+    const std::byte* row = input_row(task, column);
+    const auto* low = reinterpret_cast<const std::int8_t*>(row + at.low);
+    const auto* first = kPlanes == 2 ? reinterpret_cast<const std::int8_t*>(row + at.high) : low;
+    constexpr bool kOf32 = Traits::kSubBlock == 32;
+    return {.plane = {first, low},
+            .scale = reinterpret_cast<const float*>(row + at.scale),
+            .sum = reinterpret_cast<const std::int32_t*>(row + (kOf32 ? at.sum_of_32 : at.sum)),
+            .minus = reinterpret_cast<const float*>(row + (kOf32 ? at.minus_of_32 : at.minus))};
+}
+
+// Elements k .. k + n - 1 and what belongs to them: a tile is over before the caches would find out by themselves.
+RAFTER_VEC void prefetch_column(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t column, int k, int n) {
+    const std::byte* row = input_row(task, column);
+    const auto first = static_cast<std::size_t>(k);
+    const auto n_bytes = static_cast<std::size_t>(n);
+    for (std::size_t i = 0; i < n_bytes; i += 64) prefetch(row + at.low + first + i);
+    if (at.high != at.low) {
+        for (std::size_t i = 0; i < n_bytes; i += 64) prefetch(row + at.high + first + i);
+    }
+    prefetch(row + at.scale + first / 8);
+    prefetch(row + at.sum + first / 4);
+    prefetch(row + at.sum_of_32 + first / 8);
+    prefetch(row + at.minus + first / 4);
+    prefetch(row + at.minus_of_32 + first / 8);
+}
+
+// n * kFactor
+template <int kFactor>
+RAFTER_VEC I32x16 broadcast_times(std::int32_t n) {
+    if constexpr (kFactor == 128) return shift_left<7>(broadcast_int(n));
+    if constexpr (kFactor == 32) return shift_left<5>(broadcast_int(n));
+    if constexpr (kFactor == 16) return shift_left<4>(broadcast_int(n));
+    if constexpr (kFactor == 8) return shift_left<3>(broadcast_int(n));
+    if constexpr (kFactor == 4) return shift_left<2>(broadcast_int(n));
+    return broadcast_int(n * kFactor);
+}
+
+// Adds 32 elements, those of the activations' block `block`, to the sums of some panels and columns. Largest integers, in 32 bits:
+// 32 * 255 * 16256.
+template <typename Traits, int kPlanes, int kPanels, int kColumns, typename Weights>
+RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 (&scale)[kPanels][Traits::kSubs],
+                                const F32x16 (&min)[kPanels][Traits::kSubs], const QuantizedColumn (&columns)[kColumns], std::size_t block,
+                                F32x16 (&acc)[kPanels][kColumns]) {
+    constexpr int kGroups = 8 / Traits::kSubs;
+    const std::int8_t* x[kColumns * kPlanes];
+    for (int c = 0; c < kColumns; ++c) {
+        for (int p = 0; p < kPlanes; ++p) x[p * kColumns + c] = columns[c].plane[p] + block * kStep;
+    }
+#pragma GCC unroll 2
+    for (int h = 0; h < Traits::kSubs; ++h) {
+        I32x16 sums[kPanels][kColumns * kPlanes];
+        dot<Traits::kMaxWeight, kGroups, kPanels>(weights, h * kGroups, x, sums);
+        const std::size_t sub_block = block * Traits::kSubs + static_cast<std::size_t>(h);
+#pragma GCC unroll 16
         for (int c = 0; c < kColumns; ++c) {
-            for (int p = 0; p < kPlanes; ++p) x[p * kColumns + c] = columns[c].plane[p] + block * kStep;
+            const F32x16 in_scale = broadcast(columns[c].scale[block]);
+#pragma GCC unroll 8
+            for (int p = 0; p < kPanels; ++p) {
+                I32x16 sum = sums[p][c];
+                if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + sums[p][kColumns + c];
+                if constexpr (Traits::kRaise != 0) sum = sum - broadcast_times<Traits::kRaise>(columns[c].sum[sub_block]);
+                acc[p][c] = fma(to_float(sum), scale[p][h] * in_scale, acc[p][c]);
+                if constexpr (Traits::kHasMin) acc[p][c] = fma(min[p][h], broadcast(columns[c].minus[sub_block]), acc[p][c]);
+            }
         }
-        I32x16 sums[kColumns * kPlanes];
-        dot<Traits::kMaxWeight, h * kGroups, kGroups>(weights, x, sums);
-        unroll<kColumns>([&](auto column) {
-            constexpr int c = decltype(column)::value;
-            const std::int32_t* in_sums = columns[c].sum + 2 * block;
-            const std::int32_t in_sum = Traits::kSubBlock == 32 ? in_sums[0] + in_sums[1] : in_sums[h];
-            const float in_scale = columns[c].scale[block];
-            I32x16 sum = sums[c];
-            if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + sums[kColumns + c];
-            if constexpr (Traits::kRaise != 0) sum = sum - broadcast_int(Traits::kRaise * in_sum);
-            acc[c] = fma(to_float(sum), scale[h] * broadcast(in_scale), acc[c]);
-            if constexpr (Traits::kHasMin) acc[c] = fma(min[h], broadcast(-(in_scale * static_cast<float>(in_sum))), acc[c]);
-        });
-    });
+    }
 }
 
 // ---- few columns: straight from the packed weights
 
 constexpr std::size_t kPrefetchBytes = 2048;  // ahead of the weights in use: where memory latency times a core's bandwidth ends
 
-template <typename PanelFormat, int kPlanes, int kColumns>
-[[gnu::noinline]] void int8_direct(const LinearTask& task, const model::QuantizedRow& at) {
+// Panels from first_panel on, kPanels at a time: streams side by side, which share what is loaded of the columns. Returns the first that is
+// left.
+template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
+[[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t first_panel) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
     constexpr int kSteps = Format::kBlockElements / kStep;
     constexpr int kSubBlocks = Format::kBlockElements / Format::kSubBlock;
     constexpr std::size_t kGroupBytes = kPanelRows * sizeof(typename Format::Block);
+    constexpr std::size_t kStepBytes = kGroupBytes / kSteps;
     QuantizedColumn columns[kColumns];
-    for (int c = 0; c < kColumns; ++c) columns[c] = quantized_column<kPlanes>(task, at, static_cast<std::uint32_t>(c));
+    for (int c = 0; c < kColumns; ++c) columns[c] = quantized_column<Traits, kPlanes>(task, at, static_cast<std::uint32_t>(c));
     const std::size_t n_groups = task.weights.n_cols / Format::kBlockElements;
-    const std::byte* group = task.weights.data + task.first_panel * task.weights.panel_bytes;
-    for (std::uint32_t panel = task.first_panel; panel < task.last_panel; ++panel) {
-        F32x16 acc[kColumns];
-        for (int c = 0; c < kColumns; ++c) acc[c] = zero();
-        for (std::size_t g = 0; g < n_groups; ++g, group += kGroupBytes) {
-            F32x16 scale[kSubBlocks];
-            F32x16 min[kSubBlocks];
-            PanelFormat::scales(group, scale, min);
-            unroll<kSteps>([&](auto step) {
-                constexpr int s = decltype(step)::value;
-                constexpr std::size_t kStepBytes = kGroupBytes / kSteps;
-                for (std::size_t line = 0; line < kStepBytes; line += 64) prefetch(group + kPrefetchBytes + s * kStepBytes + line);
-                const typename PanelFormat::template Weights<s> weights{group};
-                constexpr int kFirst = s * (kStep / Format::kSubBlock);
-                accumulate_step<Traits, kPlanes, kColumns>(weights, scale + kFirst, min + kFirst, columns, g * kSteps + s, acc);
-            });
+    std::uint32_t panel = first_panel;
+    for (; panel + kPanels <= task.last_panel; panel += kPanels) {
+        const std::byte* group[kPanels];
+        F32x16 acc[kPanels][kColumns];
+        for (int p = 0; p < kPanels; ++p) {
+            group[p] = task.weights.data + (panel + static_cast<std::uint32_t>(p)) * task.weights.panel_bytes;
+            for (int c = 0; c < kColumns; ++c) acc[p][c] = zero();
         }
-        for (int c = 0; c < kColumns; ++c) write_column(task, static_cast<std::uint32_t>(c), panel, acc[c]);
+        for (std::size_t g = 0; g < n_groups; ++g) {
+            F32x16 scales[kPanels][kSubBlocks];
+            F32x16 mins[kPanels][kSubBlocks];
+            for (int p = 0; p < kPanels; ++p) PanelFormat::scales(group[p], scales[p], mins[p]);
+            for (int outer = 0; outer < kSteps / PanelFormat::kPeriod; ++outer) {
+#pragma GCC unroll 4
+                for (int inner = 0; inner < PanelFormat::kPeriod; ++inner) {
+                    const int step = outer * PanelFormat::kPeriod + inner;
+                    typename PanelFormat::Weights weights[kPanels];
+                    F32x16 scale[kPanels][Traits::kSubs];
+                    F32x16 min[kPanels][Traits::kSubs];
+#pragma GCC unroll 8
+                    for (int p = 0; p < kPanels; ++p) {
+                        const std::byte* ahead = group[p] + kPrefetchBytes + static_cast<std::size_t>(step) * kStepBytes;
+                        for (std::size_t line = 0; line < kStepBytes; line += 64) prefetch(ahead + line);
+                        weights[p] = {group[p], outer, inner};
+#pragma GCC unroll 2
+                        for (int h = 0; h < Traits::kSubs; ++h) {
+                            scale[p][h] = scales[p][step * Traits::kSubs + h];
+                            if constexpr (Traits::kHasMin) min[p][h] = mins[p][step * Traits::kSubs + h];
+                        }
+                    }
+                    const std::size_t block = g * kSteps + static_cast<std::size_t>(step);
+                    accumulate_step<Traits, kPlanes>(weights, scale, min, columns, block, acc);
+                }
+            }
+            for (int p = 0; p < kPanels; ++p) group[p] += kGroupBytes;
+        }
+        for (int p = 0; p < kPanels; ++p) {
+            for (int c = 0; c < kColumns; ++c) {
+                write_column(task, static_cast<std::uint32_t>(c), panel + static_cast<std::uint32_t>(p), acc[p][c]);
+            }
+        }
     }
+    return panel;
+}
+
+template <typename PanelFormat, int kPlanes, int kColumns>
+void int8_direct_columns(const LinearTask& task, const model::QuantizedRow& at) {
+    constexpr int kPanels = kDirectStreams / (kColumns * kPlanes) > 1 ? kDirectStreams / (kColumns * kPlanes) : 1;
+    std::uint32_t panel = task.first_panel;
+    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kPlanes, kPanels, kColumns>(task, at, panel);
+    int8_direct<PanelFormat, kPlanes, 1, kColumns>(task, at, panel);
 }
 
 // ---- more columns: through a chunk in L1
@@ -111,25 +183,26 @@ static_assert(sizeof(Int8Scratch) <= kLinearScratchBytes);
 template <typename Traits, int kPlanes, int kColumns>
 [[gnu::noinline]] void int8_tile(const UnpackedChunk& chunk, int n_steps, const QuantizedColumn (&columns)[kColumns],
                                  std::size_t first_block, float (*sums)[16]) {
-    constexpr int kSubs = kStep / Traits::kSubBlock;
-    F32x16 acc[kColumns];
-    for (int c = 0; c < kColumns; ++c) acc[c] = load(sums[c]);
+    F32x16 acc[1][kColumns];
+    for (int c = 0; c < kColumns; ++c) acc[0][c] = load(sums[c]);
     for (int s = 0; s < n_steps; ++s) {
-        F32x16 scale[kSubs];
-        F32x16 min[kSubs];
-        for (int i = 0; i < kSubs; ++i) {
-            scale[i] = load(chunk.scale[s * kSubs + i]);
-            if constexpr (Traits::kHasMin) min[i] = load(chunk.min[s * kSubs + i]);
+        F32x16 scale[1][Traits::kSubs];
+        F32x16 min[1][Traits::kSubs];
+#pragma GCC unroll 2
+        for (int h = 0; h < Traits::kSubs; ++h) {
+            scale[0][h] = load(chunk.scale[s * Traits::kSubs + h]);
+            if constexpr (Traits::kHasMin) min[0][h] = load(chunk.min[s * Traits::kSubs + h]);
         }
-        const ChunkWeights weights{chunk.bytes[s]};
-        accumulate_step<Traits, kPlanes, kColumns>(weights, scale, min, columns, first_block + static_cast<std::size_t>(s), acc);
+        const ChunkWeights weights[1] = {{chunk.bytes[s]}};
+        accumulate_step<Traits, kPlanes>(weights, scale, min, columns, first_block + static_cast<std::size_t>(s), acc);
     }
-    for (int c = 0; c < kColumns; ++c) store(sums[c], acc[c]);
+    for (int c = 0; c < kColumns; ++c) store(sums[c], acc[0][c]);
 }
 
 template <typename PanelFormat, int kPlanes>
 [[gnu::noinline]] void int8_chunked(const LinearTask& task, const model::QuantizedRow& at) {
     using Format = typename PanelFormat::Format;
+    using Traits = StepTraitsOf<PanelFormat>;
     auto& scratch = *reinterpret_cast<Int8Scratch*>(task.scratch);
     const auto n_cols = static_cast<int>(task.weights.n_cols);
     for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
@@ -141,12 +214,16 @@ template <typename PanelFormat, int kPlanes>
                 const int n = n_cols - k < kChunk ? n_cols - k : kChunk;
                 unpack_chunk<PanelFormat>(group, n, scratch.chunk);
                 group += static_cast<std::size_t>(n / Format::kBlockElements) * kPanelRows * sizeof(typename Format::Block);
-                for_each_tile(n_columns, [&](auto size, std::uint32_t first) {
+                for_each_tile<kTileStreams / kPlanes>(n_columns, [&](auto size, std::uint32_t first) {
                     constexpr int kColumns = decltype(size)::value;
+                    const std::uint32_t after = begin + first + kColumns;
+                    for (std::uint32_t c = after; c < after + kColumns && c < begin + n_columns; ++c) prefetch_column(task, at, c, k, n);
                     QuantizedColumn columns[kColumns];
-                    for (std::uint32_t c = 0; c < kColumns; ++c) columns[c] = quantized_column<kPlanes>(task, at, begin + first + c);
-                    int8_tile<StepTraitsOf<PanelFormat>, kPlanes, kColumns>(scratch.chunk, n / kStep, columns,
-                                                                            static_cast<std::size_t>(k / kStep), scratch.acc + first);
+                    for (std::uint32_t c = 0; c < kColumns; ++c) {
+                        columns[c] = quantized_column<Traits, kPlanes>(task, at, begin + first + c);
+                    }
+                    int8_tile<Traits, kPlanes, kColumns>(scratch.chunk, n / kStep, columns, static_cast<std::size_t>(k / kStep),
+                                                         scratch.acc + first);
                 });
             }
             for (std::uint32_t c = 0; c < n_columns; ++c) write_column(task, begin + c, panel, load(scratch.acc[c]));
@@ -158,7 +235,12 @@ template <typename PanelFormat, int kPlanes>
 void int8_any_columns(const LinearTask& task) {
     const model::QuantizedRow at = model::quantized_row(task.encoding, task.weights.n_cols);
     if constexpr (!PanelFormat::kIsGeneric) {
-        if (task.n_columns == 1) return int8_direct<PanelFormat, kPlanes, 1>(task, at);
+        if (task.n_columns == 1) return int8_direct_columns<PanelFormat, kPlanes, 1>(task, at);
+        if (task.n_columns == 2) return int8_direct_columns<PanelFormat, kPlanes, 2>(task, at);
+        if constexpr (kPlanes == 1) {
+            if (task.n_columns == 3) return int8_direct_columns<PanelFormat, kPlanes, 3>(task, at);
+            if (task.n_columns == 4) return int8_direct_columns<PanelFormat, kPlanes, 4>(task, at);
+        }
     }
     int8_chunked<PanelFormat, kPlanes>(task, at);
 }

@@ -36,6 +36,9 @@ void quantize_blocks(const float* values, std::size_t n, std::byte* row, model::
     auto* low = reinterpret_cast<std::int8_t*>(row + at.low);
     auto* scale = reinterpret_cast<float*>(row + at.scale);
     auto* sum = reinterpret_cast<std::int32_t*>(row + at.sum);
+    auto* sum_of_32 = reinterpret_cast<std::int32_t*>(row + at.sum_of_32);
+    auto* minus = reinterpret_cast<float*>(row + at.minus);
+    auto* minus_of_32 = reinterpret_cast<float*>(row + at.minus_of_32);
     constexpr float kMost = kTwoPlanes ? 127 * 128 : 127;
     const I32x16 magnitude = broadcast_int(0x7fffffff);
     for (std::size_t k = 0; k < n; k += 32) {
@@ -45,6 +48,7 @@ void quantize_blocks(const float* values, std::size_t n, std::byte* row, model::
         for (std::size_t i = 0; i < 2; ++i) {
             const I32x16 q = integers(x[i], s.inverse);
             sum[k / 16 + i] = reduce_sum(q);
+            minus[k / 16 + i] = -(s.scale * static_cast<float>(sum[k / 16 + i]));
             if constexpr (kTwoPlanes) {
                 const I32x16 h = shift_right_signed<7>(q + broadcast_int(64));  // so that -64 <= low < 64
                 store_i8(high + k + 16 * i, h);
@@ -53,6 +57,8 @@ void quantize_blocks(const float* values, std::size_t n, std::byte* row, model::
                 store_i8(low + k + 16 * i, q);
             }
         }
+        sum_of_32[k / 32] = sum[k / 16] + sum[k / 16 + 1];
+        minus_of_32[k / 32] = -(s.scale * static_cast<float>(sum_of_32[k / 32]));
     }
 }
 

@@ -41,6 +41,21 @@ void pack_block(PackedFields fields, std::size_t block_bytes, const std::byte* b
     }
 }
 
+// Rows of plain elements (F32, F16, BF16): n rows of n_cols into [n_cols][16], in strips that stay in L1.
+template <typename Element>
+void pack_elements(const std::byte* rows, std::size_t row_bytes, std::uint32_t n, std::size_t n_cols, std::byte* panel) {
+    constexpr std::size_t kStrip = 64;
+    for (std::size_t first = 0; first < n_cols; first += kStrip) {
+        const std::size_t last = std::min(first + kStrip, n_cols);
+        for (std::uint32_t r = 0; r < n; ++r) {
+            const std::byte* row = rows + r * row_bytes;
+            for (std::size_t k = first; k < last; ++k) {
+                std::memcpy(panel + (kPanelRows * k + r) * sizeof(Element), row + k * sizeof(Element), sizeof(Element));
+            }
+        }
+    }
+}
+
 void check_fields(const tensor::FormatInfo& format, PackedFields fields) {
     std::size_t bytes = 0;
     for (const PackedField& field : fields) bytes += std::size_t{field.unit} * field.count;
@@ -77,6 +92,11 @@ void pack_panels(const PackedMatrix& matrix, const std::byte* rows, std::uint32_
         const std::uint32_t n = std::min(kPanelRows, matrix.n_rows - first_row);
         std::byte* group = data + panel * matrix.panel_bytes;
         if (n < kPanelRows) std::memset(group, 0, matrix.panel_bytes);
+        if (format.block_elements == 1) {
+            const auto pack = block_bytes == sizeof(float) ? pack_elements<float> : pack_elements<std::uint16_t>;
+            pack(rows + first_row * row_bytes, row_bytes, n, matrix.n_cols, group);
+            continue;
+        }
         // Block by block, not row by row: the 16 interleaved blocks stay in L1 while the rows fill them.
         for (std::size_t offset = 0; offset < row_bytes; offset += block_bytes, group += kPanelRows * block_bytes) {
             for (std::uint32_t r = 0; r < n; ++r) pack_block(fields, block_bytes, rows + (first_row + r) * row_bytes + offset, r, group);

@@ -3,7 +3,6 @@
 // A Bytes holds four consecutive elements of each of a panel's 16 rows: byte 4r + j is element j of row r.
 #pragma once
 
-#include "backend/cpu/unroll.h"
 #include "backend/cpu/vec_scalar.h"
 
 namespace rafter::backend::cpu {
@@ -27,18 +26,27 @@ constexpr int kSignedBias = 0;
     for (int b = 0; b < 64; ++b) sum.lane[b / 4] += (weights.byte[b] & mask) * x[b % 4];
 }
 
-// sum[s] = sum of weight * x[s] over elements [4 * kFirst, 4 * (kFirst + kGroups)) of a step of 32, for each row, exactly.
-//   weights.get<t>() is the Bytes of elements 4t .. 4t + 3; weights.group(i) the order in which they are best asked for.
+// Columns that a tile of the matrix kernels takes at once, and panels times columns where weights are read from memory: as the registers
+// go.
+constexpr int kTileStreams = 4;
+constexpr int kDirectStreams = 4;
+
+// sum[p][s] = sum of weight * x[s] over kGroups groups of four elements from group `first` of a step of 32 on, for each row of panel p,
+// exactly.
+//   weights[p].get(t) is the Bytes of elements 4t .. 4t + 3; group(i) the order in which they are best asked for.
 //   kMaxWeight: weights are unsigned bytes up to it; 0: they are signed.
 //   Inputs are in [-127, 127].
-template <int kMaxWeight, int kFirst, int kGroups, int kStreams, typename Weights>
-RAFTER_VEC void dot(const Weights& weights, const std::int8_t* const (&x)[kStreams], I32x16 (&sum)[kStreams]) {
-    for (int s = 0; s < kStreams; ++s) sum[s] = broadcast_int(0);
-    unroll<kGroups>([&](auto i) {
-        constexpr int t = Weights::group(kFirst + decltype(i)::value);
-        const Bytes w = weights.template get<t>();
-        for (int s = 0; s < kStreams; ++s) add_products(w, kMaxWeight > 0 ? 255 : -1, x[s] + 4 * t, sum[s]);
-    });
+template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>
+RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams],
+                    I32x16 (&sum)[kPanels][kStreams]) {
+    for (int p = 0; p < kPanels; ++p) {
+        for (int s = 0; s < kStreams; ++s) sum[p][s] = broadcast_int(0);
+        for (int i = 0; i < kGroups; ++i) {
+            const int t = Weights::group(first + i);
+            const Bytes w = weights[p].get(t);
+            for (int s = 0; s < kStreams; ++s) add_products(w, kMaxWeight > 0 ? 255 : -1, x[s] + 4 * t, sum[p][s]);
+        }
+    }
 }
 
 }  // namespace

@@ -16,10 +16,6 @@ namespace {
 RAFTER_VEC I32x16 u8_field(const std::byte* group, int offset, int index) { return load_u8(field(group, offset + index)); }
 RAFTER_VEC F32x16 scaled(F32x16 d, I32x16 integer) { return d * to_float(integer); }
 
-struct OrderOf32 {
-    static constexpr int group(int i) { return i; }
-};
-
 // ---- Q4_K, Q5_K: low halves of 32 bytes are one step, high halves the next.
 
 // Sub-blocks 0..3 have six whole bits in bytes s and s + 4; the others four in byte s + 4 and two at the top of bytes s - 4 and s.
@@ -38,53 +34,54 @@ RAFTER_VEC void packed_scales(const std::byte* group, int offset, F32x16 d, F32x
     }
 }
 
-template <int kPayload, int kStepOfBlock>
-struct NibblesOf64 : OrderOf32 {
+template <int kPayload>
+struct NibblesOf64 {
+    static constexpr int group(int i) { return i; }
     const std::byte* block;
-    explicit NibblesOf64(const std::byte* group) : block(group) {}
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        return shift<kStepOfBlock % 2 * 4>(load_bytes(field(block, kPayload + 32 * (kStepOfBlock / 2)) + 64 * t)) & broadcast_bytes(15);
+    int outer, inner;
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+        return shift(load_bytes(field(block, kPayload + 32 * outer) + 64 * t), 4 * inner) & broadcast_bytes(15);
     }
 };
 
 struct PanelQ4_K : VectorPanelFormat<tensor::Q4_K, 15, 0> {
+    static constexpr int kPeriod = 2;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
         packed_scales(group, 4, f16_field(group, 0), f16_field(group, 2), scale, min);
     }
-    template <int kStepOfBlock>
-    using Weights = NibblesOf64<16, kStepOfBlock>;
+    using Weights = NibblesOf64<16>;
 };
 
 struct PanelQ5_K : VectorPanelFormat<tensor::Q5_K, 31, 0> {
+    static constexpr int kPeriod = 2;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
         packed_scales(group, 4, f16_field(group, 0), f16_field(group, 2), scale, min);
     }
-    template <int kStepOfBlock>
-    struct Weights : OrderOf32 {
+    struct Weights {
+        static constexpr int group(int i) { return i; }
         const std::byte* block;
-        explicit Weights(const std::byte* group) : block(group) {}
-        template <int t>
-        [[nodiscard]] RAFTER_VEC Bytes get() const {
-            const Bytes fifth = shift<kStepOfBlock - 4>(load_bytes(field(block, 16) + 64 * t)) & broadcast_bytes(16);
-            return NibblesOf64<48, kStepOfBlock>(block).template get<t>() | fifth;
+        int outer, inner;
+        [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+            const Bytes fifth = shift(shift(load_bytes(field(block, 16) + 64 * t), 2 * outer), inner - 4) & broadcast_bytes(16);
+            return NibblesOf64<48>{block, outer, inner}.get(t) | fifth;
         }
     };
 };
 
 // ---- Q2_K, Q3_K: 32 bytes hold four steps, two bits each.
 
-template <int kPayload, int kStepOfBlock>
-struct PairsOf128 : OrderOf32 {
+template <int kPayload>
+struct PairsOf128 {
+    static constexpr int group(int i) { return i; }
     const std::byte* block;
-    explicit PairsOf128(const std::byte* group) : block(group) {}
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        return shift<kStepOfBlock % 4 * 2>(load_bytes(field(block, kPayload + 32 * (kStepOfBlock / 4)) + 64 * t)) & broadcast_bytes(3);
+    int outer, inner;
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+        return shift(load_bytes(field(block, kPayload + 32 * outer) + 64 * t), 2 * inner) & broadcast_bytes(3);
     }
 };
 
 struct PanelQ2_K : VectorPanelFormat<tensor::Q2_K, 3, 0> {
+    static constexpr int kPeriod = 4;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
         const F32x16 d = f16_field(group, 80);
         const F32x16 dmin = f16_field(group, 82);
@@ -94,11 +91,11 @@ struct PanelQ2_K : VectorPanelFormat<tensor::Q2_K, 3, 0> {
             min[s] = scaled(dmin, shift_right<4>(both));
         }
     }
-    template <int kStepOfBlock>
-    using Weights = PairsOf128<16, kStepOfBlock>;
+    using Weights = PairsOf128<16>;
 };
 
 struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
+    static constexpr int kPeriod = 4;
     // Four low bits of scale s in byte s % 8, two high ones in byte 8 + s % 4.
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
         const F32x16 d = f16_field(group, 108);
@@ -115,14 +112,13 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
             scale[s + 12] = scaled(d, (shift_right<4>(b) | (shift_right<2>(high) & top)) - zero_at);
         }
     }
-    template <int kStepOfBlock>
-    struct Weights : OrderOf32 {
+    struct Weights {
+        static constexpr int group(int i) { return i; }
         const std::byte* block;
-        explicit Weights(const std::byte* group) : block(group) {}
-        template <int t>
-        [[nodiscard]] RAFTER_VEC Bytes get() const {
-            const Bytes third = shift<kStepOfBlock - 2>(load_bytes(field(block, 0) + 64 * t)) & broadcast_bytes(4);
-            return PairsOf128<32, kStepOfBlock>(block).template get<t>() | third;
+        int outer, inner;
+        [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+            const Bytes third = shift(shift(load_bytes(field(block, 0) + 64 * t), 4 * outer), inner - 2) & broadcast_bytes(4);
+            return PairsOf128<32>{block, outer, inner}.get(t) | third;
         }
     };
 };
@@ -130,20 +126,18 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
 // ---- Q6_K: of each 128, the low halves of 64 bytes are steps 0 and 1, the high ones 2 and 3; two more bits as in Q2_K.
 
 struct PanelQ6_K : VectorPanelFormat<tensor::Q6_K, 63, 32> {
+    static constexpr int kPeriod = 4;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
         const F32x16 d = f16_field(group, 208);
         for (int s = 0; s < 16; ++s) scale[s] = scaled(d, load_i8(field(group, 192 + s)));
     }
-    template <int kStepOfBlock>
-    struct Weights : OrderOf32 {
+    struct Weights {
+        static constexpr int group(int i) { return i; }
         const std::byte* block;
-        explicit Weights(const std::byte* group) : block(group) {}
-        template <int t>
-        [[nodiscard]] RAFTER_VEC Bytes get() const {
-            constexpr int n = kStepOfBlock / 4;
-            constexpr int q = kStepOfBlock % 4;
-            const Bytes low = shift<q / 2 * 4>(load_bytes(field(block, 64 * n + 32 * (q % 2)) + 64 * t)) & broadcast_bytes(15);
-            const Bytes high = shift<2 * q - 4>(load_bytes(field(block, 128 + 32 * n) + 64 * t)) & broadcast_bytes(0x30);
+        int outer, inner;
+        [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+            const Bytes low = shift(load_bytes(field(block, 64 * outer + 32 * (inner % 2)) + 64 * t), inner / 2 * 4) & broadcast_bytes(15);
+            const Bytes high = shift(load_bytes(field(block, 128 + 32 * outer) + 64 * t), 2 * inner - 4) & broadcast_bytes(0x30);
             return low | high;
         }
     };
@@ -167,8 +161,12 @@ struct PanelIQ4_XS : VectorPanelFormat<tensor::IQ4_XS, 0, 0> {
             scale[4 * half + 3] = scaled(d, (shift_right<4>(b) | (shift_right<2>(high) & top)) - zero_at);
         }
     }
-    template <int kStepOfBlock>
-    using Weights = TableOf32<TableIQ4_NL, 8 + 16 * kStepOfBlock>;
+    struct Weights {
+        const std::byte* block;
+        int outer, inner;
+        static constexpr int group(int i) { return TableOf32<TableIQ4_NL, 8>::group(i); }
+        [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return TableOf32<TableIQ4_NL, 8>{field(block, 16 * outer), 0, 0}.get(t); }
+    };
 };
 
 template <>

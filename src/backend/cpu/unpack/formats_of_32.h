@@ -23,10 +23,10 @@ RAFTER_VEC F32x16 f16_field(const std::byte* group, int offset) {
 template <int kPayload>
 struct NibblesOf32 {
     const std::byte* block;
+    int outer, inner;  // always 0: one step a block
     static constexpr int group(int i) { return i / 2 + i % 2 * 4; }
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        return shift < t < 4 ? 0 : 4 > (load_bytes(field(block, kPayload) + 64 * (t % 4))) & broadcast_bytes(15);
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+        return shift(load_bytes(field(block, kPayload) + 64 * (t % 4)), t < 4 ? 0 : 4) & broadcast_bytes(15);
     }
 };
 
@@ -34,33 +34,29 @@ struct NibblesOf32 {
 template <int kFifth, int kPayload>
 struct FiveBitsOf32 {
     const std::byte* block;
+    int outer, inner;  // always 0: one step a block
     static constexpr int group(int i) { return NibblesOf32<kPayload>::group(i); }
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        const Bytes fifth = shift<t - 4>(load_bytes(field(block, kFifth))) & broadcast_bytes(16);
-        return NibblesOf32<kPayload>{block}.template get<t>() | fifth;
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
+        const Bytes fifth = shift(load_bytes(field(block, kFifth)), t - 4) & broadcast_bytes(16);
+        return NibblesOf32<kPayload>{block, 0, 0}.get(t) | fifth;
     }
 };
 
 template <int kPayload>
 struct BytesOf32 {
     const std::byte* block;
+    int outer, inner;  // always 0: one step a block
     static constexpr int group(int i) { return i; }
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        return load_bytes(field(block, kPayload) + 64 * t);
-    }
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return load_bytes(field(block, kPayload) + 64 * t); }
 };
 
 // Nibbles that are indices into a table of 16. Table::kTable holds it.
 template <typename Table, int kPayload>
 struct TableOf32 {
     const std::byte* block;
+    int outer, inner;  // always 0: one step a block
     static constexpr int group(int i) { return NibblesOf32<kPayload>::group(i); }
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        return look_up(Table::kTable, NibblesOf32<kPayload>{block}.template get<t>());
-    }
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return look_up(Table::kTable, NibblesOf32<kPayload>{block, 0, 0}.get(t)); }
 };
 
 template <typename AnyFormat, int kMax, int kZero>
@@ -69,6 +65,7 @@ struct VectorPanelFormat {
     static constexpr int kMaxWeight = kMax;
     static constexpr int kOffset = kZero;
     static constexpr bool kIsGeneric = false;
+    static constexpr int kPeriod = 1;
 };
 
 template <typename Format, int kMax, int kZero>
@@ -80,23 +77,18 @@ struct ScaledPanel : VectorPanelFormat<Format, kMax, kZero> {
 };
 
 struct PanelQ4_0 : ScaledPanel<tensor::Q4_0, 15, 8> {
-    template <int kStepOfBlock>
     using Weights = NibblesOf32<2>;
 };
 struct PanelQ4_1 : ScaledPanel<tensor::Q4_1, 15, 0> {
-    template <int kStepOfBlock>
     using Weights = NibblesOf32<4>;
 };
 struct PanelQ5_0 : ScaledPanel<tensor::Q5_0, 31, 16> {
-    template <int kStepOfBlock>
     using Weights = FiveBitsOf32<2, 6>;
 };
 struct PanelQ5_1 : ScaledPanel<tensor::Q5_1, 31, 0> {
-    template <int kStepOfBlock>
     using Weights = FiveBitsOf32<4, 8>;
 };
 struct PanelQ8_0 : ScaledPanel<tensor::Q8_0, 0, 0> {
-    template <int kStepOfBlock>
     using Weights = BytesOf32<2>;
 };
 
@@ -104,7 +96,6 @@ struct TableIQ4_NL {
     static constexpr const std::int8_t* kTable = tensor::IQ4_NL::kValues;
 };
 struct PanelIQ4_NL : ScaledPanel<tensor::IQ4_NL, 0, 0> {
-    template <int kStepOfBlock>
     using Weights = TableOf32<TableIQ4_NL, 2>;
 };
 
@@ -129,7 +120,6 @@ struct PanelMXFP4 : VectorPanelFormat<tensor::MXFP4, 2 * kRaiseMXFP4, kRaiseMXFP
         const I32x16 one = broadcast_int(1);
         scale[0] = as_float(max(shift_left<23>(e - one), shift_left<21>(e + one)));
     }
-    template <int kStepOfBlock>
     using Weights = TableOf32<TableMXFP4, 1>;
 };
 

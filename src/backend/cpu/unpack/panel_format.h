@@ -2,7 +2,9 @@
 //     Format                  the format itself, from tensor/formats/
 //     kMaxWeight, kOffset     weights come as unsigned bytes up to kMaxWeight and mean byte - kOffset; kMaxWeight 0: as signed bytes
 //     scales(group, scale, min)      one F32x16 for each sub-block of 16 interleaved blocks; min only if Format::kHasMin
-//     Weights<kStep>          of 32 elements of a block: get<t>() gives elements 4t .. 4t + 3 of 16 rows, group(i) a good order to ask in
+//     kPeriod                        steps of 32 elements after which the payload's pattern of shifts comes again
+//     Weights{group, outer, inner}   of step outer * kPeriod + inner: get(t) gives elements 4t .. 4t + 3 of 16 rows, group(i) a good order
+//                                    to ask in. inner and t are constants where loops are unrolled, outer is not.
 // Those with vector code specialise PanelFormatOf (formats_of_32.h, formats_of_256.h). All others, and all of them in scalar, are read
 // through the format's own unpack(): slow, but a new format works at once, and it is the reference for the others.
 #pragma once
@@ -66,10 +68,7 @@ struct PanelFormatOf {
 struct ChunkWeights {
     const std::int8_t (*bytes)[64];
     static constexpr int group(int i) { return i; }
-    template <int t>
-    [[nodiscard]] RAFTER_VEC Bytes get() const {
-        return load_bytes(bytes[t]);
-    }
+    [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return load_bytes(bytes[t]); }
 };
 
 // Unpacks n_elements (at most kChunk) of a panel, from `group` on. Not inlined: one copy a format, or compiling takes minutes.
@@ -89,13 +88,17 @@ template <typename PanelFormat>
                 store(chunk.scale[e / Format::kSubBlock + s], scale[s]);
                 if constexpr (Format::kHasMin) store(chunk.min[e / Format::kSubBlock + s], min[s]);
             }
-            unroll<kElements / kStep>([&](auto step) {
-                const typename PanelFormat::template Weights<decltype(step)::value> weights{group};
-                unroll<8>([&](auto i) {
-                    constexpr int t = decltype(weights)::group(decltype(i)::value);
-                    store_bytes(chunk.bytes[e / kStep + decltype(step)::value][t], weights.template get<t>());
-                });
-            });
+            for (int outer = 0; outer < kElements / kStep / PanelFormat::kPeriod; ++outer) {
+#pragma GCC unroll 8
+                for (int inner = 0; inner < PanelFormat::kPeriod; ++inner) {
+                    const typename PanelFormat::Weights weights{group, outer, inner};
+#pragma GCC unroll 8
+                    for (int i = 0; i < 8; ++i) {
+                        const int t = PanelFormat::Weights::group(i);
+                        store_bytes(chunk.bytes[e / kStep + outer * PanelFormat::kPeriod + inner][t], weights.get(t));
+                    }
+                }
+            }
         }
     }
 }

@@ -44,7 +44,8 @@ struct RowData {
 using RowWork = std::function<void(RowData& data, std::size_t width)>;
 
 // Two benchmarks and, from both, one reading. records: the widths' medians as they come.
-void add_row(ThreadPool& pool, std::string kind, const RowWork& work, hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {
+void add_row(ThreadPool& pool, const std::string& kind, const RowWork& work, hardware::Profile& profile,
+             std::vector<Benchmark>& benchmarks) {
     struct Pair {
         RowData data;
         std::array<double, 2> seconds = {};

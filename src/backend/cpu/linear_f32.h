@@ -25,8 +25,10 @@ struct LoadBF16 {
     RAFTER_VEC static F32x16 at(const std::byte* p) { return load_bf16(reinterpret_cast<const std::uint16_t*>(p)); }
 };
 
+constexpr int kFloatChunk = 256;  // elements whose products are added up from zero: part of what a result is
+
 struct F32Scratch {
-    float weights[kChunk][16];
+    float weights[kFloatChunk][16];
     float acc[kBlockColumns][16];  // [panel of the tile][column]
     UnpackedChunk chunk;
 };
@@ -67,8 +69,8 @@ RAFTER_VEC void f32_panels(const LinearTask& task, std::uint32_t panel, std::uin
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
     const auto n_cols = static_cast<int>(task.weights.n_cols);
     for (std::uint32_t i = 0; i < kPanels * n_columns; ++i) store(scratch.acc[i], zero());
-    for (int k = 0; k < n_cols; k += kChunk) {
-        const int n = n_cols - k < kChunk ? n_cols - k : kChunk;
+    for (int k = 0; k < n_cols; k += kFloatChunk) {
+        const int n = n_cols - k < kFloatChunk ? n_cols - k : kFloatChunk;
         const std::byte* weights = prepare(k, n);
         for_each_tile<kMaxColumns>(n_columns, [&](auto size, std::uint32_t first) {
             constexpr int kColumns = decltype(size)::value;

@@ -43,22 +43,6 @@ RAFTER_VEC QuantizedColumn quantized_column(const LinearTask& task, const model:
             .minus = reinterpret_cast<const float*>(row + (kOf32 ? at.minus_of_32 : at.minus))};
 }
 
-// Elements k .. k + n - 1 and what belongs to them: a tile is over before the caches would find out by themselves.
-RAFTER_VEC void prefetch_column(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t column, int k, int n) {
-    const std::byte* row = input_row(task, column);
-    const auto first = static_cast<std::size_t>(k);
-    const auto n_bytes = static_cast<std::size_t>(n);
-    for (std::size_t i = 0; i < n_bytes; i += 64) prefetch(row + at.low + first + i);
-    if (at.high != at.low) {
-        for (std::size_t i = 0; i < n_bytes; i += 64) prefetch(row + at.high + first + i);
-    }
-    prefetch(row + at.scale + first / 8);
-    prefetch(row + at.sum + first / 4);
-    prefetch(row + at.sum_of_32 + first / 8);
-    prefetch(row + at.minus + first / 4);
-    prefetch(row + at.minus_of_32 + first / 8);
-}
-
 // n * kFactor
 template <int kFactor>
 RAFTER_VEC I32x16 broadcast_times(std::int32_t n) {
@@ -70,29 +54,30 @@ RAFTER_VEC I32x16 broadcast_times(std::int32_t n) {
     return broadcast_int(n * kFactor);
 }
 
-// Adds 32 elements, those of the activations' block `block`, to the sums of some panels and columns. Largest integers, in 32 bits:
-// 32 * 255 * 16256.
-template <typename Traits, int kPlanes, int kPanels, int kColumns, typename Weights>
+// Adds 32 elements, those of the activations' block `block`, to the sums of some panels and of kCount columns from kFirst on. Largest
+// integers, in 32 bits: 32 * 255 * 16256.
+template <typename Traits, int kPlanes, int kFirst, int kCount, int kPanels, int kColumns, typename Weights>
 RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 (&scale)[kPanels][Traits::kSubs],
                                 const F32x16 (&min)[kPanels][Traits::kSubs], const QuantizedColumn (&columns)[kColumns], std::size_t block,
                                 F32x16 (&acc)[kPanels][kColumns]) {
     constexpr int kGroups = 8 / Traits::kSubs;
-    const std::int8_t* x[kColumns * kPlanes];
-    for (int c = 0; c < kColumns; ++c) {
-        for (int p = 0; p < kPlanes; ++p) x[p * kColumns + c] = columns[c].plane[p] + block * kStep;
+    const std::int8_t* x[kCount * kPlanes];
+    for (int c = 0; c < kCount; ++c) {
+        for (int p = 0; p < kPlanes; ++p) x[p * kCount + c] = columns[kFirst + c].plane[p] + block * kStep;
     }
 #pragma GCC unroll 2
     for (int h = 0; h < Traits::kSubs; ++h) {
-        I32x16 sums[kPanels][kColumns * kPlanes];
+        I32x16 sums[kPanels][kCount * kPlanes];
         dot<Traits::kMaxWeight, kGroups, kPanels>(weights, h * kGroups, x, sums);
         const std::size_t sub_block = block * Traits::kSubs + static_cast<std::size_t>(h);
 #pragma GCC unroll 16
-        for (int c = 0; c < kColumns; ++c) {
+        for (int i = 0; i < kCount; ++i) {
+            const int c = kFirst + i;
             const F32x16 in_scale = broadcast(columns[c].scale[block]);
 #pragma GCC unroll 8
             for (int p = 0; p < kPanels; ++p) {
-                I32x16 sum = sums[p][c];
-                if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + sums[p][kColumns + c];
+                I32x16 sum = sums[p][i];
+                if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + sums[p][kCount + i];
                 if constexpr (Traits::kRaise != 0) sum = sum - broadcast_times<Traits::kRaise>(columns[c].sum[sub_block]);
                 acc[p][c] = fma(to_float(sum), scale[p][h] * in_scale, acc[p][c]);
                 if constexpr (Traits::kHasMin) acc[p][c] = fma(min[p][h], broadcast(columns[c].minus[sub_block]), acc[p][c]);
@@ -103,12 +88,13 @@ RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 
 
 // ---- few columns: straight from the packed weights
 
-constexpr std::size_t kPrefetchBytes = 2048;  // ahead of the weights in use: where memory latency times a core's bandwidth ends
+constexpr std::size_t kPrefetchBytes = 2048;  // ahead of the next group: where memory latency times a core's bandwidth ends
 
-// Panels from first_panel on, kPanels at a time: streams side by side, which share what is loaded of the columns. Returns the first that is
-// left.
+// kColumns columns from `begin` on, of panels from first_panel on, kPanels at a time: streams side by side, which share what is loaded of
+// the columns. Returns the first panel that is left.
 template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
-[[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t first_panel) {
+[[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t begin,
+                                            std::uint32_t first_panel) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
     constexpr int kSteps = Format::kBlockElements / kStep;
@@ -116,7 +102,7 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
     constexpr std::size_t kGroupBytes = kPanelRows * sizeof(typename Format::Block);
     constexpr std::size_t kStepBytes = kGroupBytes / kSteps;
     QuantizedColumn columns[kColumns];
-    for (int c = 0; c < kColumns; ++c) columns[c] = quantized_column<Traits, kPlanes>(task, at, static_cast<std::uint32_t>(c));
+    for (int c = 0; c < kColumns; ++c) columns[c] = quantized_column<Traits, kPlanes>(task, at, begin + static_cast<std::uint32_t>(c));
     const std::size_t n_groups = task.weights.n_cols / Format::kBlockElements;
     std::uint32_t panel = first_panel;
     for (; panel + kPanels <= task.last_panel; panel += kPanels) {
@@ -139,7 +125,9 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
                     F32x16 min[kPanels][Traits::kSubs];
 #pragma GCC unroll 8
                     for (int p = 0; p < kPanels; ++p) {
-                        const std::byte* ahead = group[p] + kPrefetchBytes + static_cast<std::size_t>(step) * kStepBytes;
+                        // A few at a time: more than a core can have under way would wait, and the arithmetic with them.
+                        const std::byte* ahead =
+                            after(group[p] + kGroupBytes + kPrefetchBytes + static_cast<std::size_t>(step) * kStepBytes, acc[p][0]);
                         for (std::size_t line = 0; line < kStepBytes; line += 64) prefetch(ahead + line);
                         weights[p] = {group[p], outer, inner};
 #pragma GCC unroll 2
@@ -149,26 +137,60 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
                         }
                     }
                     const std::size_t block = g * kSteps + static_cast<std::size_t>(step);
-                    accumulate_step<Traits, kPlanes>(weights, scale, min, columns, block, acc);
+                    constexpr int kTile = kColumns * kPlanes > kTileStreams ? (kColumns + 1) / 2 : kColumns;
+                    accumulate_step<Traits, kPlanes, 0, kTile>(weights, scale, min, columns, block, acc);
+                    if constexpr (kTile < kColumns) {
+                        // Unpacked once more: the compiler would rather keep it all in memory.
+                        for (int p = 0; p < kPanels; ++p) weights[p] = {after(group[p], acc[p][kTile - 1]), outer, inner};
+                        accumulate_step<Traits, kPlanes, kTile, kColumns - kTile>(weights, scale, min, columns, block, acc);
+                    }
                 }
             }
             for (int p = 0; p < kPanels; ++p) group[p] += kGroupBytes;
         }
         for (int p = 0; p < kPanels; ++p) {
             for (int c = 0; c < kColumns; ++c) {
-                write_column(task, static_cast<std::uint32_t>(c), panel + static_cast<std::uint32_t>(p), acc[p][c]);
+                write_column(task, begin + static_cast<std::uint32_t>(c), panel + static_cast<std::uint32_t>(p), acc[p][c]);
             }
         }
     }
     return panel;
 }
 
+// Panels side by side. Formats of 256 fill the registers alone.
+template <typename Format, int kStreamsAPanel>
+constexpr int direct_panels() {
+    if constexpr (Format::kBlockElements > kStep) return 1;
+    return kDirectStreams > kStreamsAPanel ? kDirectStreams / kStreamsAPanel : 1;
+}
+
+// n columns from `begin` on, at most kColumns.
 template <typename PanelFormat, int kPlanes, int kColumns>
-void int8_direct_columns(const LinearTask& task, const model::QuantizedRow& at) {
-    constexpr int kPanels = kDirectStreams / (kColumns * kPlanes) > 1 ? kDirectStreams / (kColumns * kPlanes) : 1;
+void int8_direct_pass(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t begin, std::uint32_t n) {
+    if constexpr (kColumns > 1) {
+        if (n < kColumns) return int8_direct_pass<PanelFormat, kPlanes, kColumns - 1>(task, at, begin, n);
+    }
+    constexpr int kPanels = direct_panels<typename PanelFormat::Format, kColumns * kPlanes>();
     std::uint32_t panel = task.first_panel;
-    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kPlanes, kPanels, kColumns>(task, at, panel);
-    int8_direct<PanelFormat, kPlanes, 1, kColumns>(task, at, panel);
+    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kPlanes, kPanels, kColumns>(task, at, begin, panel);
+    int8_direct<PanelFormat, kPlanes, 1, kColumns>(task, at, begin, panel);
+}
+
+// Where unpacking takes little, doing it again for each few columns beats doing it once through memory. All passes over a few panels, which
+// stay in L2, before the next ones.
+template <typename PanelFormat, int kPlanes, int kColumns>
+void int8_direct_passes(LinearTask task, const model::QuantizedRow& at) {
+    constexpr std::uint32_t kPanelsInL2 = 8;
+    const std::uint32_t n_passes = (task.n_columns + kColumns - 1) / kColumns;
+    const std::uint32_t last_panel = task.last_panel;
+    while (task.first_panel < last_panel) {
+        task.last_panel = n_passes > 1 && last_panel - task.first_panel > kPanelsInL2 ? task.first_panel + kPanelsInL2 : last_panel;
+        for (std::uint32_t pass = 0; pass < n_passes; ++pass) {
+            const std::uint32_t begin = task.n_columns * pass / n_passes;
+            int8_direct_pass<PanelFormat, kPlanes, kColumns>(task, at, begin, task.n_columns * (pass + 1) / n_passes - begin);
+        }
+        task.first_panel = task.last_panel;
+    }
 }
 
 // ---- more columns: through a chunk in L1
@@ -179,22 +201,29 @@ struct Int8Scratch {
 };
 static_assert(sizeof(Int8Scratch) <= kLinearScratchBytes);
 
+// The weights of the next chunk, asked for a few lines a step while this one is computed.
+struct Ahead {
+    const std::byte* line;
+    int lines_a_step;
+};
+
 // Adds a chunk's n_steps, from block first_block of the activations on, to the sums of C columns.
 template <typename Traits, int kPlanes, int kColumns>
 [[gnu::noinline]] void int8_tile(const UnpackedChunk& chunk, int n_steps, const QuantizedColumn (&columns)[kColumns],
-                                 std::size_t first_block, float (*sums)[16]) {
+                                 std::size_t first_block, float (*sums)[16], Ahead ahead) {
     F32x16 acc[1][kColumns];
     for (int c = 0; c < kColumns; ++c) acc[0][c] = load(sums[c]);
     for (int s = 0; s < n_steps; ++s) {
         F32x16 scale[1][Traits::kSubs];
         F32x16 min[1][Traits::kSubs];
+        for (int line = 0; line < ahead.lines_a_step; ++line, ahead.line += 64) prefetch(ahead.line);
 #pragma GCC unroll 2
         for (int h = 0; h < Traits::kSubs; ++h) {
             scale[0][h] = load(chunk.scale[s * Traits::kSubs + h]);
             if constexpr (Traits::kHasMin) min[0][h] = load(chunk.min[s * Traits::kSubs + h]);
         }
         const ChunkWeights weights[1] = {{chunk.bytes[s]}};
-        accumulate_step<Traits, kPlanes>(weights, scale, min, columns, first_block + static_cast<std::size_t>(s), acc);
+        accumulate_step<Traits, kPlanes, 0, kColumns>(weights, scale, min, columns, first_block + static_cast<std::size_t>(s), acc);
     }
     for (int c = 0; c < kColumns; ++c) store(sums[c], acc[0][c]);
 }
@@ -213,17 +242,21 @@ template <typename PanelFormat, int kPlanes>
             for (int k = 0; k < n_cols; k += kChunk) {
                 const int n = n_cols - k < kChunk ? n_cols - k : kChunk;
                 unpack_chunk<PanelFormat>(group, n, scratch.chunk);
-                group += static_cast<std::size_t>(n / Format::kBlockElements) * kPanelRows * sizeof(typename Format::Block);
+                const std::size_t n_bytes =
+                    static_cast<std::size_t>(n / Format::kBlockElements) * kPanelRows * sizeof(typename Format::Block);
+                group += n_bytes;
+                const int n_tile_steps = n / kStep * static_cast<int>((n_columns + kTileStreams / kPlanes - 1) / (kTileStreams / kPlanes));
+                Ahead ahead = {group, static_cast<int>(n_bytes / 64) / n_tile_steps + 1};
                 for_each_tile<kTileStreams / kPlanes>(n_columns, [&](auto size, std::uint32_t first) {
                     constexpr int kColumns = decltype(size)::value;
-                    const std::uint32_t after = begin + first + kColumns;
-                    for (std::uint32_t c = after; c < after + kColumns && c < begin + n_columns; ++c) prefetch_column(task, at, c, k, n);
                     QuantizedColumn columns[kColumns];
                     for (std::uint32_t c = 0; c < kColumns; ++c) {
                         columns[c] = quantized_column<Traits, kPlanes>(task, at, begin + first + c);
                     }
                     int8_tile<Traits, kPlanes, kColumns>(scratch.chunk, n / kStep, columns, static_cast<std::size_t>(k / kStep),
-                                                         scratch.acc + first);
+                                                         scratch.acc + first, ahead);
+                    ahead.line += std::ptrdiff_t{64} * ahead.lines_a_step * (n / kStep);
+                    if (ahead.line >= group + n_bytes) ahead.lines_a_step = 0;
                 });
             }
             for (std::uint32_t c = 0; c < n_columns; ++c) write_column(task, begin + c, panel, load(scratch.acc[c]));
@@ -235,12 +268,11 @@ template <typename PanelFormat, int kPlanes>
 void int8_any_columns(const LinearTask& task) {
     const model::QuantizedRow at = model::quantized_row(task.encoding, task.weights.n_cols);
     if constexpr (!PanelFormat::kIsGeneric) {
-        if (task.n_columns == 1) return int8_direct_columns<PanelFormat, kPlanes, 1>(task, at);
-        if (task.n_columns == 2) return int8_direct_columns<PanelFormat, kPlanes, 2>(task, at);
-        if constexpr (kPlanes == 1) {
-            if (task.n_columns == 3) return int8_direct_columns<PanelFormat, kPlanes, 3>(task, at);
-            if (task.n_columns == 4) return int8_direct_columns<PanelFormat, kPlanes, 4>(task, at);
-        }
+        // Measured (docs/performance.md): from how many columns on a chunk in L1 wins, by what unpacking costs.
+        constexpr bool kUnpacksSlowly = PanelFormat::Format::kSubBlock == 16;
+        constexpr int kColumns = (kUnpacksSlowly ? 4 : 8) / kPlanes;
+        constexpr std::uint32_t kMost = kUnpacksSlowly ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : 24;
+        if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, kPlanes, kColumns>(task, at);
     }
     int8_chunked<PanelFormat, kPlanes>(task, at);
 }

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #define RAFTER_VEC [[gnu::always_inline]] inline
@@ -127,6 +128,12 @@ RAFTER_VEC __m256i bf16_bits(__m256 x) {
 }
 RAFTER_VEC void store_bf16(std::uint16_t* p, F32x16 x) {
     store_256(p, _mm256_permute4x64_epi64(_mm256_packus_epi32(bf16_bits(x.lo), bf16_bits(x.hi)), 0xd8));
+}
+
+// ---- in order
+RAFTER_VEC const std::byte* after(const std::byte* p, const F32x16& x) {
+    __asm__("" : "+r"(p) : "x"(x.lo));
+    return p;
 }
 
 // ---- over lanes

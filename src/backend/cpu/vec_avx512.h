@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #define RAFTER_VEC [[gnu::always_inline]] inline
@@ -90,6 +91,12 @@ RAFTER_VEC void store_bf16(std::uint16_t* p, F32x16 x) {
     const __mmask16 is_nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
     const __m512i result = _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
     store_256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16)));
+}
+
+// ---- in order
+RAFTER_VEC const std::byte* after(const std::byte* p, const F32x16& x) {
+    __asm__("" : "+r"(p) : "v"(x.v));
+    return p;
 }
 
 // ---- over lanes

@@ -41,7 +41,7 @@ RAFTER_VEC __m256i broadcast_four(const std::int8_t* p) {
 
 constexpr int kSignedBias = 0;
 constexpr int kTileStreams = 4;
-constexpr int kDirectStreams = 4;
+constexpr int kDirectStreams = 2;
 
 // maddubs adds two products of an unsigned and a signed byte in 16 bits, and saturates; so as many of its results are added up as 16 bits
 // hold, and then widened. Signed weights give their sign to the inputs: |-128| is 128 as an unsigned byte, and 2 * 128 * 127 < 2^15.

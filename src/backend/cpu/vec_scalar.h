@@ -16,6 +16,7 @@
 // loaded and their memory is neither read nor written.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "tensor/half.h"
@@ -177,6 +178,9 @@ RAFTER_VEC void store_f16(std::uint16_t* p, const F32x16& x) {
 RAFTER_VEC void store_bf16(std::uint16_t* p, const F32x16& x) {
     for (int i = 0; i < kLanes; ++i) p[i] = tensor::f32_to_bf16(x.lane[i]);
 }
+
+// ---- in order: p, but not before x is computed, so that the compiler leaves what is done with p where it stands.
+RAFTER_VEC const std::byte* after(const std::byte* p, const F32x16& /*x*/) { return p; }
 
 // ---- over lanes
 // Halves are added to halves: lanes i and i + 8, then i + 4, i + 2, i + 1.

@@ -87,7 +87,7 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
     }
     for (const auto& stream : streams) stream->cancel();
     while (engine.step()) {}
-    engine.forget_finished();
+    engine.forget_unused();
     for (const auto& stream : streams) {
         const engine::StreamUpdate update = stream->take();
         if (update.finish && update.finish->error) return *update.finish->error;

@@ -115,7 +115,7 @@ Result<HostTimes> host_times(Session& session, std::uint32_t batch) {
         sample_seconds.push_back(step.sample_seconds);
         host_seconds.push_back(step.step_seconds - step.forward_seconds - step.sample_seconds);
     }
-    session.engine().forget_finished();
+    session.engine().forget_unused();
     if (sample_seconds.empty()) return HostTimes{};
     return HostTimes{.sample_seconds = median_of(sample_seconds), .host_seconds = median_of(host_seconds)};
 }

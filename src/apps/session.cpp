@@ -1,10 +1,12 @@
 // Names on the command line become the types of the layers below.
 #include "apps/session.h"
 
+#include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "base/clock.h"
 #include "engine/model_store.h"
 #include "report/progress.h"
+#include "roofline/calibrated.h"
 
 namespace rafter::apps {
 namespace {
@@ -22,6 +24,8 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
     for (const auto& [name, value] : names) list.push_back(name);
     return CLI::IsMember(list);
 }
+
+constexpr double kUsualItlSteps = 8.0;  // a token in the time of so many steps alone
 
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
@@ -91,11 +95,24 @@ Result<void> Session::load(Needs needs) {
     if (needs.no_more_context) load.context = static_cast<std::uint32_t>(needs.context);
     load.n_outputs = needs.n_outputs;
     load.n_sequences = needs.n_sequences;
+    load.kv_memory_bytes = needs.kv_memory_bytes;
     load.activations = kActivations.at(options_.activations);
     load.kv_type = kKvTypes.at(options_.kv_type);
     load.without_fusions = {options_.no_fuse.begin(), options_.no_fuse.end()};
     load.progress = [&](double fraction) { bar.update(fraction); };
     RAFTER_TRY(loaded_, engine::load_model(runtime_, opened_, load));
+    loaded_.limits.prefix_cache = needs.prefix_cache;
+    if (!needs.priced_for.empty()) {
+        bar.clear();
+        RAFTER_TRY(const hardware::Profile machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
+        const roofline::PriceOptions options{.cost = {.kv = loaded_.kv_element_bytes}, .kv_type = options_.kv_type};
+        const auto price = [&](const model::StepShape& shape) {
+            return price_step(loaded_.device->program(), shape, machine, options).seconds;
+        };
+        engine::SchedulerOptions& limits = loaded_.limits;
+        limits.cost = engine::StepCost(price, limits.limits.n_tokens, limits.context);
+        limits.target_itl_seconds = needs.target_itl_seconds.value_or(kUsualItlSteps * price({.sequences = {{1, limits.context / 2, 1}}}));
+    }
     engine_.emplace(*loaded_.device, *opened_.tokenizer, loaded_.limits);
     load_seconds_ += seconds_since(start_ns);
     return {};

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/cli.h"
@@ -38,10 +39,14 @@ class Session {
   public:
     [[nodiscard]] static Result<std::unique_ptr<Session>> open(const Environment& environment, const SessionOptions& options);
     struct Needs {
-        std::uint64_t context = 0;      // tokens, where the options say nothing
-        std::uint32_t n_outputs = 1;    // rows with logits a step
-        std::uint32_t n_sequences = 1;  // that the KV cache has room for at full context
-        bool no_more_context = false;   // than needed, whatever is usual
+        std::uint64_t context = 0;                     // tokens, where the options say nothing
+        std::uint32_t n_outputs = 1;                   // rows with logits a step
+        std::uint32_t n_sequences = 1;                 // that the KV cache has room for at full context
+        bool no_more_context = false;                  // than needed, whatever is usual
+        std::optional<std::uint64_t> kv_memory_bytes;  // that the KV cache may take
+        bool prefix_cache = true;
+        std::string_view priced_for;  // a verb whose scheduler knows what steps take, by the machine's profile; "": it does not
+        std::optional<double> target_itl_seconds;  // none: a small multiple of what a step of one token takes
     };
     [[nodiscard]] Result<void> load(Needs needs);
 

@@ -8,7 +8,7 @@
 namespace rafter::engine {
 
 Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, const SchedulerOptions& options)
-    : tokenizer_(tokenizer), options_(options), n_vocab_(model.program().config.n_vocab), scheduler_(options), runner_(model) {}
+    : tokenizer_(tokenizer), options_(options), n_vocab_(model.program().config.n_vocab), scheduler_(options_), runner_(model) {}
 
 Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
     if (request.prompt.empty()) return bad_input("the prompt is empty: expected at least one token");
@@ -38,26 +38,29 @@ bool Engine::step() {
     inbox_.drain_into(scheduler_);
     const Plan plan = scheduler_.schedule();
     report_ = {};
-    if (plan.empty()) return scheduler_.has_work();
+    if (plan.sequences.empty()) return scheduler_.has_work();
     const auto forward_start = std::chrono::steady_clock::now();
     const backend::StepOutput out = runner_.forward(plan);
     report_.forward_seconds = seconds_since(forward_start);
     const auto sample_start = std::chrono::steady_clock::now();
     std::vector<Accepted> accepted = sample(plan, out);
     report_.sample_seconds = seconds_since(sample_start);
-    scheduler_.commit(plan, accepted);
     report_.shape = runner_.batch().shape();
+    report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);
+    scheduler_.commit(plan, accepted);
+    report_.cache = scheduler_.cache_use();
+    scheduler_.learn(report_.shape, report_.forward_seconds);
     report_.step_seconds = seconds_since(start);
     return true;
 }
 
 std::vector<Accepted> Engine::sample(const Plan& plan, const backend::StepOutput& out) {
-    std::vector<Accepted> accepted(plan.size());
+    std::vector<Accepted> accepted(plan.sequences.size());
     std::size_t output = 0;  // of the step
-    for (std::size_t i = 0; i < plan.size(); ++i) {
-        const Sequence& sequence = *plan[i].sequence;
+    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+        const Sequence& sequence = *plan.sequences[i].sequence;
         const std::uint32_t first_output = std::max(sequence.n_computed, sequence.outputs_from());  // its position
-        for (std::uint32_t j = 0; j < plan[i].n_outputs; ++j, ++output) {
+        for (std::uint32_t j = 0; j < plan.sequences[i].n_outputs; ++j, ++output) {
             const std::span<const float> logits = out.logits_of(output);
             const std::uint32_t position = first_output + j + 1;  // of the token that these logits choose or score
             if (position < sequence.tokens.size()) {

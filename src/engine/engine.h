@@ -18,9 +18,11 @@ namespace rafter::engine {
 // What the last step did.
 struct StepReport {
     model::StepShape shape;
-    double forward_seconds = 0.0;  // in the model
-    double sample_seconds = 0.0;   // choosing and scoring tokens
-    double step_seconds = 0.0;     // all of it: scheduling, sampling and streams too
+    CacheUse cache;                  // at its end
+    double predicted_seconds = 0.0;  // for the model; 0: nothing is known of this machine
+    double forward_seconds = 0.0;    // in the model
+    double sample_seconds = 0.0;     // choosing and scoring tokens
+    double step_seconds = 0.0;       // all of it: scheduling, sampling and streams too
 };
 
 // submit() may be called from any thread; step() and the rest from one thread, the engine's.
@@ -37,8 +39,8 @@ class Engine {
     [[nodiscard]] const StepReport& last_step() const { return report_; }
     [[nodiscard]] const SchedulerOptions& options() const { return options_; }
     [[nodiscard]] const Scheduler& scheduler() const { return scheduler_; }
-    // Drops what finished sequences left in the cache.
-    void forget_finished() { scheduler_.forget_finished(); }
+    // Drops what ended sequences left in the cache.
+    void forget_unused() { scheduler_.forget_unused(); }
 
   private:
     // Requests on their way from submit() to the engine's thread.

@@ -49,6 +49,43 @@ Result<std::uint32_t> choose_context(const model::ModelConfig& config, const Loa
     return *options.context;
 }
 
+namespace {
+
+struct CacheSize {
+    std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
+};
+
+// Room for n_sequences at full context, or for as much of that as the memory has, one sequence at least. A window's group needs no more
+// than what its window and one step see.
+Result<CacheSize> size_cache(const model::Program& program, std::uint32_t context, std::uint32_t step_tokens,
+                             const LoadModelOptions& options, double bytes_per_token) {
+    const auto blocks_for = [](std::uint32_t n) { return n / kBlockSize + (n % kBlockSize != 0); };
+    std::size_t n_layers = 0;
+    for (const model::CacheGroup& group : program.cache_groups) n_layers += group.layers.size();
+    std::vector<std::uint32_t> each;  // blocks of one sequence, by group
+    double bytes_each = 0.0;
+    for (const model::CacheGroup& group : program.cache_groups) {
+        std::uint32_t n = blocks_for(context);
+        if (group.window > 0) n = std::min(n, blocks_for(group.window) + blocks_for(step_tokens) + 2);
+        each.push_back(n);
+        bytes_each += bytes_per_token * kBlockSize * n * static_cast<double>(group.layers.size()) / static_cast<double>(n_layers);
+    }
+    auto available = static_cast<double>(read_memory_state().available_bytes);
+    if (options.kv_memory_bytes) available = std::min(available, static_cast<double>(*options.kv_memory_bytes));
+    if (bytes_each > available) {
+        return Error{fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", context,
+                                 format_bytes(static_cast<std::uint64_t>(bytes_each)), format_bytes(static_cast<std::uint64_t>(available)),
+                                 options.kv_memory_bytes ? "allowed" : "available"),
+                     ErrorKind::kOutOfMemory};
+    }
+    const double n_fit = bytes_each > 0.0 ? std::min<double>(options.n_sequences, available / bytes_each) : options.n_sequences;
+    CacheSize size;
+    for (const std::uint32_t n : each) size.n_blocks.push_back(static_cast<std::uint32_t>(std::min<double>(UINT32_MAX, n * n_fit)));
+    return size;
+}
+
+}  // namespace
+
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
     RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
@@ -59,20 +96,14 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
     LoadedModel loaded;
     const double element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));
     loaded.kv_element_bytes = {.key = element_bytes, .value = element_bytes};
-    const std::uint32_t blocks_each = context / kBlockSize + (context % kBlockSize != 0);
-    const std::uint64_t n_blocks = std::uint64_t{blocks_each} * options.n_sequences;
-    const double cache_bytes = roofline::kv_bytes_per_token(config, loaded.kv_element_bytes) * static_cast<double>(n_blocks) * kBlockSize;
-    const auto available = static_cast<double>(read_memory_state().available_bytes);
-    if (n_blocks > UINT32_MAX || cache_bytes > available) {
-        return Error{
-            fmt::format("a KV cache for {} tokens takes {}, and {} of memory is available: take a smaller context", context,
-                        format_bytes(static_cast<std::uint64_t>(cache_bytes)), format_bytes(static_cast<std::uint64_t>(available))),
-            ErrorKind::kOutOfMemory};
-    }
-    loaded.limits = {.limits = {.n_tokens = std::min(kStepTokens, context * options.n_sequences), .n_outputs = options.n_outputs},
-                     .context = context,
-                     .block_size = kBlockSize,
-                     .n_blocks = std::vector<std::uint32_t>(program.cache_groups.size(), static_cast<std::uint32_t>(n_blocks))};
+    const auto step_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences));
+    RAFTER_TRY(const CacheSize size,
+               size_cache(program, context, step_tokens, options, roofline::kv_bytes_per_token(config, loaded.kv_element_bytes)));
+    loaded.limits.limits = {.n_tokens = step_tokens, .n_outputs = options.n_outputs};
+    loaded.limits.context = context;
+    loaded.limits.block_size = kBlockSize;
+    loaded.limits.n_blocks = size.n_blocks;
+    for (const model::CacheGroup& group : program.cache_groups) loaded.limits.windows.push_back(group.window);
     const backend::LoadOptions load{
         .limits = loaded.limits.limits,
         .cache = {.key_type = options.kv_type, .value_type = options.kv_type, .block_size = kBlockSize, .n_blocks = loaded.limits.n_blocks},

@@ -35,8 +35,9 @@ struct OpenedModel {
 struct LoadModelOptions {
     std::optional<std::uint32_t> context;  // tokens a sequence may have; none: as many as needed, 4096 at least where the model has them
     std::uint64_t context_needed = 0;
-    std::uint32_t n_sequences = 1;  // that the KV cache has room for at full context
-    std::uint32_t n_outputs = 1;    // rows with logits a step
+    std::uint32_t n_sequences = 1;                 // that the KV cache has room for at full context, as far as there is memory
+    std::optional<std::uint64_t> kv_memory_bytes;  // that the KV cache may take; none: what is available
+    std::uint32_t n_outputs = 1;                   // rows with logits a step
     model::ActivationMode activations = model::ActivationMode::kQ8;
     backend::KvType kv_type = backend::KvType::kF16;
     std::set<std::string> without_fusions;  // as model::RewriteOptions names them
@@ -48,7 +49,7 @@ struct LoadedModel {
     SchedulerOptions limits;  // for the Engine
     roofline::KvElementBytes kv_element_bytes;
 };
-// Fails on a context beyond the model's, and when memory does not suffice.
+// Fails on a context beyond the model's, and when memory does not suffice for one sequence.
 [[nodiscard]] Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options);
 
 // The context that load_model would take.

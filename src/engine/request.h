@@ -36,6 +36,9 @@ struct Request {
     std::optional<std::uint32_t> n_logprobs;  // report each token's log-probability, and those of the n likeliest
     // Report the log-probability of each prompt token that comes after this position, given those before it.
     std::optional<std::uint32_t> score_prompt_from;
+    int priority = 0;                       // the higher first; each step of it is worth half a minute of waiting
+    std::optional<double> timeout_seconds;  // from its arrival; it then ends with what it has
+    std::string cache_salt;                 // only requests with the same salt share what is in the cache
 };
 
 }  // namespace rafter::engine

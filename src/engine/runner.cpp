@@ -7,19 +7,21 @@ backend::StepOutput Runner::forward(const Plan& plan) {
     batch_.tokens.clear();
     batch_.positions.clear();
     batch_.output_rows.clear();
-    batch_.sequences.resize(plan.size());
-    for (std::size_t i = 0; i < plan.size(); ++i) {
-        const Sequence& sequence = *plan[i].sequence;
+    batch_.sequences.resize(plan.sequences.size());
+    batch_.copies.clear();
+    for (const kv::BlockCopy& copy : plan.copies) batch_.copies.push_back({.group = copy.group, .from = copy.from, .to = copy.to});
+    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+        const Sequence& sequence = *plan.sequences[i].sequence;
         const std::uint32_t first = sequence.n_computed;
-        const std::uint32_t n_new = plan[i].n_new;
+        const std::uint32_t n_new = plan.sequences[i].n_new;
         const auto first_row = static_cast<std::uint32_t>(batch_.tokens.size());
         backend::BatchSequence& rows = batch_.sequences[i];
-        rows.step = {.n_new = n_new, .n_past = first, .n_outputs = plan[i].n_outputs};
+        rows.step = {.n_new = n_new, .n_past = first, .n_outputs = plan.sequences[i].n_outputs};
         rows.first_row = first_row;
         const auto tables = sequence.blocks->tables();
         rows.block_tables.resize(tables.size());
         for (std::size_t group = 0; group < tables.size(); ++group) {
-            rows.block_tables[group].assign(tables[group].blocks().begin(), tables[group].blocks().end());
+            rows.block_tables[group].assign(tables[group].begin(), tables[group].end());
         }
         for (std::uint32_t j = 0; j < n_new; ++j) {
             const std::uint32_t position = first + j;

@@ -1,56 +1,161 @@
 // Decoding sequences come first in a step, so that a long prompt beside them costs them the least; what is left of the budget goes to
-// prompts in order of arrival.
+// prompts in order.
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/check.h"
 
 namespace rafter::engine {
+namespace {
 
-Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
-    RAFTER_CHECK(options.limits.n_tokens > 0 && options.limits.n_outputs > 0 && options.context > 0, "limits of 0");
-    for (const std::uint32_t n : options.n_blocks) pools_.emplace_back(n);
+constexpr double kSecondsPerPriority = 30.0;
+constexpr std::uint32_t kLeastChunk = 16;  // prompt tokens a step, whatever the target
+constexpr double kNewAnswerWeight = 0.1;   // in the average length of answers
+constexpr double kAnswerReserve = 1.25;    // of that average is what an answer is expected to need
+
+kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
+    kv::BlockCacheOptions cache{
+        .block_size = options.block_size, .n_blocks = options.n_blocks, .windows = options.windows, .share = options.prefix_cache};
+    if (cache.windows.empty()) cache.windows.assign(cache.n_blocks.size(), 0);
+    if (options.cost.known()) {
+        cache.recompute_seconds = [cost = options.cost, n = options.block_size](std::uint32_t position) {
+            return cost.prefill_seconds(n, position);
+        };
+    }
+    return cache;
 }
 
-void Scheduler::add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+}  // namespace
+
+Scheduler::Scheduler(SchedulerOptions options) : options_(std::move(options)), cache_(cache_options(options_)) {
+    RAFTER_CHECK(options_.limits.n_tokens > 0 && options_.limits.n_outputs > 0 && options_.context > 0, "limits of 0");
+}
+
+double Scheduler::now() const {
+    if (options_.clock) return options_.clock();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+    const double arrived = now();
+    sequence->mark_arrived(arrived);
+    sequence->order = arrived - kSecondsPerPriority * sequence->request.priority;
+    insert_waiting(std::move(sequence));
+}
+
+void Scheduler::insert_waiting(std::unique_ptr<Sequence> sequence) {
+    const auto behind = std::upper_bound(waiting_.begin(), waiting_.end(), sequence->order,
+                                         [](double order, const auto& other) { return order < other->order; });
+    waiting_.insert(behind, std::move(sequence));
+}
 
 Plan Scheduler::schedule() {
-    drop_cancelled();
-    admit_waiting();
+    const double start = now();
+    end_overdue(start);
+    admit_waiting(start);
     Plan plan;
     std::uint32_t n_tokens = options_.limits.n_tokens;
     std::uint32_t n_outputs = options_.limits.n_outputs;
+    StepCost::Sum cost;
     for (const bool decoding : {true, false}) {
-        for (const auto& sequence : running_) {
-            if (sequence->ended || (sequence->n_pending() == 1) != decoding) continue;
+        const bool within_target = !decoding && options_.target_itl_seconds > 0.0 && !plan.sequences.empty() && options_.cost.known();
+        std::uint32_t n_granted = 0;  // of prompts
+        for (const auto& owned : running_) {
+            Sequence& sequence = *owned;
+            if (sequence.ended || !sequence.blocks || (sequence.n_pending() == 1) != decoding) continue;
             // The first rows that need logits may be far on in the chunk: up to there only tokens count.
-            const std::uint32_t n_before = std::max(sequence->outputs_from(), sequence->n_computed) - sequence->n_computed;
-            const std::uint32_t n_new = std::min({sequence->n_pending(), n_tokens, n_before + n_outputs});
-            if (n_new == 0) continue;
-            if (!grow(*sequence, sequence->n_computed + n_new)) {
-                Error error{fmt::format("out of KV cache: {} tokens are there and no block is free for more", sequence->n_computed),
-                            ErrorKind::kOutOfMemory};
-                end(*sequence, {}, {.reason = FinishReason::kError, .error = std::move(error)});
-                continue;
+            const std::uint32_t n_before = std::max(sequence.outputs_from(), sequence.n_computed) - sequence.n_computed;
+            std::uint32_t n_new = std::min({sequence.n_pending(), n_tokens, n_before + n_outputs});
+            if (within_target) {
+                const std::uint32_t least = std::min(n_new, n_granted < kLeastChunk ? kLeastChunk - n_granted : 0);
+                const auto keeps_target = [&](std::uint32_t n) {
+                    StepCost::Sum sum = cost;
+                    options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
+                    return options_.cost.seconds(sum) <= options_.target_itl_seconds;
+                };
+                std::uint32_t most = n_new;
+                n_new = least;
+                while (n_new < most) {  // the largest that keeps it
+                    const std::uint32_t middle = n_new + (most - n_new + 1) / 2;
+                    if (keeps_target(middle)) {
+                        n_new = middle;
+                    } else {
+                        most = middle - 1;
+                    }
+                }
             }
-            sequence->mark_started();
-            plan.push_back({sequence.get(), n_new, sequence->n_outputs(n_new)});
+            if (n_new == 0) continue;
+            if (!make_room(sequence, sequence.n_computed + n_new, plan)) continue;
+            sequence.mark_started(start);
+            plan.sequences.push_back({&sequence, n_new, sequence.n_outputs(n_new)});
             n_tokens -= n_new;
-            n_outputs -= plan.back().n_outputs;
+            n_outputs -= plan.sequences.back().n_outputs;
+            options_.cost.add(cost, {.n_new = n_new, .n_past = sequence.n_computed, .n_outputs = plan.sequences.back().n_outputs});
+            if (!decoding) n_granted += n_new;
         }
     }
     remove_ended();
+    if (!plan.sequences.empty()) plan.copies = std::exchange(copies_, {});
     return plan;
 }
 
+bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan) {
+    while (!cache_.grow(*sequence.blocks, n_positions)) {
+        if (Sequence* const victim = choose_victim(sequence)) {
+            put_off(*victim, plan);
+        } else if (running_.front().get() != &sequence) {
+            put_off(sequence, plan);
+            return false;
+        } else {
+            Error error{fmt::format("out of KV cache: {} tokens are there and no block is free for more", sequence.n_computed),
+                        ErrorKind::kOutOfMemory};
+            end(sequence, {}, {.reason = FinishReason::kError, .error = std::move(error)});
+            return false;
+        }
+    }
+    return true;
+}
+
+// Of those that come after it: least seconds to compute again for each block that it frees.
+Sequence* Scheduler::choose_victim(const Sequence& asker) const {
+    Sequence* best = nullptr;
+    double best_price = 0.0;
+    for (std::size_t i = running_.size(); i-- > 0 && running_[i].get() != &asker;) {
+        Sequence& sequence = *running_[i];
+        if (sequence.ended || !sequence.blocks) continue;
+        const std::uint32_t n_freed = cache_.n_held_alone(*sequence.blocks);
+        if (n_freed == 0) continue;
+        const double seconds = options_.cost.known() ? options_.cost.prefill_seconds(sequence.n_computed, 0) : sequence.n_computed;
+        const double price = seconds / n_freed;
+        if (best == nullptr || price < best_price) {
+            best = &sequence;
+            best_price = price;
+        }
+    }
+    return best;
+}
+
+void Scheduler::put_off(Sequence& sequence, Plan& plan) {
+    std::erase_if(plan.sequences, [&](const PlannedSequence& planned) { return planned.sequence == &sequence; });
+    ++counters_.preemptions;
+    ++sequence.n_preemptions;
+    counters_.recomputed_seconds += options_.cost.prefill_seconds(sequence.n_computed, 0);
+    cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
+    sequence.blocks.reset();
+    sequence.n_used = std::max(sequence.n_used, sequence.n_computed);
+    sequence.n_computed = 0;
+}
+
 void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
-    RAFTER_CHECK(accepted.size() == plan.size(), "{} results for {} sequences", accepted.size(), plan.size());
-    for (std::size_t i = 0; i < plan.size(); ++i) {
-        Sequence& sequence = *plan[i].sequence;
+    RAFTER_CHECK(accepted.size() == plan.sequences.size(), "{} results for {} sequences", accepted.size(), plan.sequences.size());
+    for (std::size_t i = 0; i < accepted.size(); ++i) {
+        Sequence& sequence = *plan.sequences[i].sequence;
         Accepted& result = accepted[i];
-        sequence.n_computed += plan[i].n_new;
+        sequence.n_computed += plan.sequences[i].n_new;
+        cache_.publish(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
         StreamUpdate update{.prompt_scores = std::move(result.prompt_scores)};
         if (result.error) {
             end(sequence, std::move(update), {.reason = FinishReason::kError, .error = std::move(result.error)});
@@ -58,7 +163,7 @@ void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
             take_token(sequence, std::move(*result.token), update);
         } else if (sequence.request.max_tokens == 0 && sequence.n_pending() == 0) {
             end(sequence, std::move(update), {.reason = FinishReason::kLength});
-        } else {
+        } else if (!update.prompt_scores.empty()) {
             sequence.stream->publish(std::move(update));
         }
     }
@@ -69,7 +174,7 @@ void Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdat
     const TokenId id = token.id;
     sequence.tokens.push_back(id);
     sequence.sampler.accept(id);
-    sequence.mark_token();
+    sequence.mark_token(now());
     update.tokens.push_back(std::move(token));
 
     const auto& end_tokens = sequence.request.end_tokens;
@@ -89,79 +194,147 @@ void Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdat
 
 void Scheduler::end(Sequence& sequence, StreamUpdate update, Finish finish) {
     update.text += sequence.text.finish();
-    finish.times = sequence.times();
+    finish.times = sequence.times(now());
+    if (finish.reason == FinishReason::kStop || finish.reason == FinishReason::kLength) {
+        const double n = sequence.n_generated();
+        answer_tokens_ = answer_tokens_ == 0.0 ? n : answer_tokens_ + kNewAnswerWeight * (n - answer_tokens_);
+    }
     update.finish = std::move(finish);
     sequence.stream->publish(std::move(update));
     if (sequence.blocks) {
-        forget_finished();
-        sequence.tokens.resize(sequence.n_computed);
-        finished_ = Finished{std::move(sequence.tokens), *std::move(sequence.blocks)};
+        cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
         sequence.blocks.reset();
     }
     sequence.ended = true;
 }
 
+// Those put off wait again, where they stood in the order.
 void Scheduler::remove_ended() {
-    std::erase_if(running_, [](const auto& sequence) { return sequence->ended; });
+    for (auto& sequence : running_) {
+        if (!sequence->ended && !sequence->blocks) insert_waiting(std::move(sequence));
+    }
+    std::erase_if(running_, [](const auto& sequence) { return !sequence || sequence->ended; });
 }
 
-void Scheduler::drop_cancelled() {
-    for (const auto& sequence : running_) {
-        if (sequence->stream->cancelled()) end(*sequence, {}, {.reason = FinishReason::kCancelled});
-    }
+void Scheduler::end_overdue(double now) {
+    const auto look = [&](Sequence& sequence) {
+        if (sequence.stream->cancelled()) {
+            end(sequence, {}, {.reason = FinishReason::kCancelled});
+        } else if (sequence.request.timeout_seconds && now - sequence.arrived() >= *sequence.request.timeout_seconds) {
+            end(sequence, {}, {.reason = FinishReason::kTimeout});
+        }
+    };
+    for (const auto& sequence : running_) look(*sequence);
     remove_ended();
-    for (const auto& sequence : waiting_) {
-        if (sequence->stream->cancelled()) end(*sequence, {}, {.reason = FinishReason::kCancelled});
-    }
+    for (const auto& sequence : waiting_) look(*sequence);
     std::erase_if(waiting_, [](const auto& sequence) { return sequence->ended; });
 }
 
-void Scheduler::admit_waiting() {
-    while (!waiting_.empty() && running_.size() < options_.limits.n_outputs) {
-        Sequence& sequence = *waiting_.front();
-        sequence.blocks.emplace(pools_.size(), options_.block_size);
-        reuse_prefix(sequence);
-        // All of the prompt or nothing: a prompt that gets stuck halfway would hold blocks for no use.
-        if (!grow(sequence, sequence.n_prompt)) {
-            sequence.blocks->free(pools_);
-            sequence.blocks.reset();
-            sequence.n_computed = sequence.n_reused = 0;
-            if (!running_.empty()) return;  // they will free some
-            Error error{
-                fmt::format("out of KV cache: the prompt has {} tokens, and there is room for {}", sequence.n_prompt,
-                            std::uint64_t{options_.block_size} * *std::min_element(options_.n_blocks.begin(), options_.n_blocks.end())),
-                ErrorKind::kOutOfMemory};
-            end(sequence, {}, {.reason = FinishReason::kError, .error = std::move(error)});
-            waiting_.pop_front();
+std::uint32_t Scheduler::expected_positions(const Sequence& sequence) const {
+    double more = sequence.request.max_tokens - std::min(sequence.request.max_tokens, sequence.n_generated());
+    if (answer_tokens_ > 0.0) more = std::min(more, std::max(1.0, kAnswerReserve * answer_tokens_ - sequence.n_generated()));
+    const auto n = static_cast<std::uint64_t>(sequence.tokens.size()) + static_cast<std::uint64_t>(more);
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, options_.context));
+}
+
+// A window's group holds no more than what the window and one step see.
+std::uint32_t Scheduler::blocks_needed(std::size_t group, std::uint32_t n_positions) const {
+    const std::uint32_t window = cache_.options().windows[group];
+    const std::uint32_t n = cache_.blocks_for(n_positions);
+    return window == 0 ? n : std::min(n, cache_.blocks_for(window) + cache_.blocks_for(options_.limits.n_tokens) + 2);
+}
+
+bool Scheduler::fits(const Sequence& sequence) const {
+    if (running_.empty()) {
+        for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
+            if (blocks_needed(group, static_cast<std::uint32_t>(sequence.tokens.size())) > cache_.pools()[group].n_blocks()) return false;
+        }
+        return true;
+    }
+    const auto found = cache_.find(std::span(sequence.tokens).first(sequence.outputs_from()), sequence.request.cache_salt);
+    for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
+        // Found blocks that nobody uses are available now and will not be then, so they count as needed; shared ones cost nothing.
+        std::uint64_t needed = blocks_needed(group, expected_positions(sequence));
+        if (cache_.options().windows[group] == 0) needed -= std::min<std::uint64_t>(needed, found.n_in_use);
+        for (const auto& other : running_) {
+            const std::uint64_t wanted = blocks_needed(group, expected_positions(*other));
+            const std::uint64_t held = other->blocks->n_blocks() - other->blocks->first_held(group);
+            needed += wanted - std::min(wanted, held);
+        }
+        if (needed > cache_.n_available(group)) return false;
+    }
+    return true;
+}
+
+bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
+    if (!options_.prefix_cache) return false;
+    std::optional<std::uint32_t> n_found;
+    const std::span<const TokenId> wanted = std::span(sequence.tokens).first(sequence.outputs_from());
+    for (const auto& other : running_) {
+        if (other->n_computed >= other->n_prompt || other->request.cache_salt != sequence.request.cache_salt) continue;
+        const std::span<const TokenId> coming = std::span(other->tokens).first(other->n_prompt);
+        const auto n_alike = static_cast<std::uint32_t>(std::ranges::mismatch(wanted, coming).in1 - wanted.begin());
+        if (n_alike < options_.block_size || n_alike <= other->n_computed) continue;
+        if (!n_found) n_found = cache_.find(wanted, sequence.request.cache_salt).n_tokens;
+        if (n_alike >= *n_found + options_.block_size) return true;
+    }
+    return false;
+}
+
+void Scheduler::admit_waiting(double now) {
+    for (std::size_t i = 0; i < waiting_.size() && running_.size() < options_.limits.n_outputs;) {
+        Sequence& sequence = *waiting_[i];
+        if (waits_for_prefix(sequence)) {
+            counters_.waited_for_prefix += !sequence.waited_for_prefix;
+            sequence.waited_for_prefix = true;
+            ++i;  // whoever is behind it may go on
             continue;
         }
-        running_.push_back(std::move(waiting_.front()));
-        waiting_.pop_front();
+        if (!fits(sequence)) {
+            if (!running_.empty()) return;  // they will free some
+            std::uint32_t least = ~0U;
+            for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
+                if (cache_.options().windows[group] == 0) least = std::min(least, cache_.pools()[group].n_blocks());
+            }
+            Error error{fmt::format("out of KV cache: the prompt has {} tokens, and there is room for {}", sequence.tokens.size(),
+                                    std::uint64_t{options_.block_size} * least),
+                        ErrorKind::kOutOfMemory};
+            end(sequence, {}, {.reason = FinishReason::kError, .error = std::move(error)});
+            waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+            continue;
+        }
+        sequence.blocks.emplace();
+        // Positions whose logits are wanted are computed again.
+        const kv::Prefix prefix = cache_.attach(*sequence.blocks, std::span(sequence.tokens).first(sequence.outputs_from()),
+                                                sequence.request.cache_salt, copies_);
+        sequence.n_computed = prefix.n_tokens;
+        if (sequence.n_preemptions == 0) sequence.n_reused = prefix.n_tokens;
+        const auto behind = std::upper_bound(running_.begin(), running_.end(), sequence.order,
+                                             [](double order, const auto& other) { return order < other->order; });
+        running_.insert(behind, std::move(waiting_[i]));
+        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
     }
 }
 
-void Scheduler::reuse_prefix(Sequence& sequence) {
-    if (!finished_) return;
-    const std::vector<TokenId>& have = finished_->tokens;
-    const auto differs = std::mismatch(have.begin(), have.end(), sequence.tokens.begin(), sequence.tokens.end()).first;
-    // Positions whose logits are wanted are computed again.
-    const std::uint32_t n_same = std::min(static_cast<std::uint32_t>(differs - have.begin()), sequence.outputs_from());
-    if (n_same == 0) return;
-    sequence.blocks = std::move(finished_->blocks);
-    finished_.reset();
-    sequence.blocks->truncate(pools_, n_same);
-    sequence.n_computed = sequence.n_reused = n_same;
+CacheUse Scheduler::cache_use() const {
+    std::size_t group = 0;
+    while (group + 1 < cache_.pools().size() && cache_.options().windows[group] != 0) ++group;
+    const kv::BlockPool& pool = cache_.pools()[group];
+    CacheUse use{.n_blocks = pool.n_blocks(), .n_used = pool.n_used() - cache_.n_unused(group), .n_kept = cache_.n_unused(group)};
+    for (const auto& sequence : running_) {
+        const std::uint64_t reserved = std::uint64_t{sequence->blocks->n_blocks()} * options_.block_size;
+        ++use.n_sequences;
+        use.tokens += sequence->n_computed;
+        use.wasted_positions += reserved - sequence->n_computed;
+        use.contiguous_wasted += options_.context - std::min(options_.context, sequence->n_computed);
+    }
+    return use;
 }
 
-bool Scheduler::grow(Sequence& sequence, std::uint32_t n_positions) {
-    if (sequence.blocks->grow(pools_, n_positions)) return true;
-    forget_finished();
-    return sequence.blocks->grow(pools_, n_positions);
-}
-
-void Scheduler::forget_finished() {
-    if (finished_) finished_->blocks.free(pools_);
-    finished_.reset();
+void Scheduler::check() const {
+    std::vector<const kv::SequenceBlocks*> held;
+    for (const auto& sequence : running_) held.push_back(&*sequence->blocks);
+    cache_.check(held);
 }
 
 }  // namespace rafter::engine

@@ -1,10 +1,17 @@
 // Decides which tokens of which sequences the next step computes, and takes in what came out of it. One rule: each step grants tokens until
-// all of a sequence's are computed, so prefill, its chunks and decode are one thing. First come, first served; running sequences decode
-// together.
+// all of a sequence's are computed, so prefill, its chunks, decode and coming back after a pause are one thing.
+//
+//   order       higher priorities first, then who came first; a step of priority is worth half a minute of waiting, so nobody starves
+//   admission   when what it and the running ones are expected to need fits: nobody is let in only to be put off again
+//   chunks      prompts beside decoding sequences get as many tokens as keep the predicted step within the target
+//   preemption  when a sequence finds no block, of those behind it the one that is computed again soonest per block makes room. What it
+//               computed stays in the cache while it can, and the first in order is never put off, so there is always progress
+//   sharing     a request whose prompt begins like one that is being computed waits for that instead of computing it twice
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,7 +19,8 @@
 
 #include "backend/backend.h"
 #include "engine/sequence.h"
-#include "kv/block_pool.h"
+#include "engine/step_cost.h"
+#include "kv/block_cache.h"
 
 namespace rafter::engine {
 
@@ -21,7 +29,11 @@ struct PlannedSequence {
     std::uint32_t n_new;      // its next tokens
     std::uint32_t n_outputs;  // how many of them need logits
 };
-using Plan = std::vector<PlannedSequence>;
+
+struct Plan {
+    std::vector<PlannedSequence> sequences;
+    std::vector<kv::BlockCopy> copies;  // to be done first, in order
+};
 
 // What a step's logits gave one planned sequence.
 struct Accepted {
@@ -35,43 +47,78 @@ struct SchedulerOptions {
     std::uint32_t context = 0;  // tokens a sequence may have, prompt and answer
     std::uint32_t block_size = 16;
     std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
+    std::vector<std::uint32_t> windows;   // [n_cache_groups]: 0: every position is kept
+    bool prefix_cache = true;
+    StepCost cost;
+    double target_itl_seconds = 0.0;  // between two tokens of a decoding sequence; 0: steps are as large as they may be
+    std::function<double()> clock;    // seconds; empty: a steady clock
+};
+
+// Sums since the start.
+struct SchedulerCounters {
+    std::uint64_t preemptions = 0;
+    double recomputed_seconds = 0.0;      // predicted for what preempted sequences have to compute again
+    std::uint64_t waited_for_prefix = 0;  // times that a request waited for another to compute what both begin with
+};
+
+// How full the cache is, of the group that sees everything (or the first).
+struct CacheUse {
+    std::uint32_t n_blocks = 0;
+    std::uint32_t n_used = 0;             // by running sequences
+    std::uint32_t n_kept = 0;             // by nobody: for prompts to come
+    std::uint32_t n_sequences = 0;        // running
+    std::uint64_t tokens = 0;             // of running sequences
+    std::uint64_t wasted_positions = 0;   // reserved for them beyond their tokens
+    std::uint64_t contiguous_wasted = 0;  // what reserving the whole context for each would waste
 };
 
 class Scheduler {
   public:
-    explicit Scheduler(const SchedulerOptions& options);
+    explicit Scheduler(SchedulerOptions options);
 
     void add(std::unique_ptr<Sequence> sequence);
-    // Valid until commit(). Sequences that were cancelled, or that can get no block, end here.
+    // Valid until commit(). Sequences that were cancelled, that are out of time, or that can get no block, end here.
     [[nodiscard]] Plan schedule();
-    // accepted: [plan.size()]. Tokens and endings go to the sequences' streams.
+    // accepted: one for each planned sequence. Tokens and endings go to the sequences' streams.
     void commit(const Plan& plan, std::span<Accepted> accepted);
+    // What the committed step took.
+    void learn(const model::StepShape& shape, double seconds) { options_.cost.learn(shape, seconds); }
 
     [[nodiscard]] bool has_work() const { return !running_.empty() || !waiting_.empty(); }
-    [[nodiscard]] std::span<const kv::BlockPool> pools() const { return pools_; }
+    [[nodiscard]] std::size_t n_running() const { return running_.size(); }
+    [[nodiscard]] std::size_t n_waiting() const { return waiting_.size(); }
+    [[nodiscard]] const kv::BlockCache& cache() const { return cache_; }
+    [[nodiscard]] const StepCost& cost() const { return options_.cost; }
+    [[nodiscard]] const SchedulerCounters& counters() const { return counters_; }
+    [[nodiscard]] CacheUse cache_use() const;
     // Gives up what is kept for reuse: the pools are then empty when no sequence runs.
-    void forget_finished();
+    void forget_unused() { cache_.forget_unused(); }
+    // Stops the program when the cache's bookkeeping contradicts itself. Slow.
+    void check() const;
 
   private:
-    // A finished sequence whose blocks stay until somebody else needs them: the next turn of a conversation begins with its tokens.
-    struct Finished {
-        std::vector<TokenId> tokens;  // those in the cache
-        kv::SequenceBlocks blocks;
-    };
-
-    void drop_cancelled();
-    void admit_waiting();
-    void reuse_prefix(Sequence& sequence);
-    [[nodiscard]] bool grow(Sequence& sequence, std::uint32_t n_positions);
+    void end_overdue(double now);
+    void admit_waiting(double now);
+    [[nodiscard]] bool fits(const Sequence& sequence) const;
+    [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
+    [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
+    [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
+    [[nodiscard]] bool make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan);
+    [[nodiscard]] Sequence* choose_victim(const Sequence& asker) const;
+    void put_off(Sequence& sequence, Plan& plan);
+    void insert_waiting(std::unique_ptr<Sequence> sequence);
     void take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update);
     void end(Sequence& sequence, StreamUpdate update, Finish finish);
     void remove_ended();
+    [[nodiscard]] double now() const;
 
     SchedulerOptions options_;
-    std::vector<kv::BlockPool> pools_;  // [n_cache_groups]
-    std::deque<std::unique_ptr<Sequence>> waiting_;
-    std::vector<std::unique_ptr<Sequence>> running_;  // in order of arrival
-    std::optional<Finished> finished_;
+    kv::BlockCache cache_;
+    std::vector<kv::BlockCopy> copies_;               // of sequences let in, until a step does them
+    std::deque<std::unique_ptr<Sequence>> waiting_;   // in order
+    std::vector<std::unique_ptr<Sequence>> running_;  // in order
+    double answer_tokens_ = 0.0;                      // of the answers that ended lately, on average; 0: none has
+    SchedulerCounters counters_;
 };
 
 }  // namespace rafter::engine

@@ -49,21 +49,21 @@ std::uint32_t Sequence::n_outputs(std::uint32_t n_new) const {
     return until > from ? until - from : 0;
 }
 
-void Sequence::mark_started() {
-    if (!started_) started_ = Clock::now();
+void Sequence::mark_started(double now) {
+    if (!started_) started_ = now;
 }
 
-void Sequence::mark_token() {
-    last_token_ = Clock::now();
+void Sequence::mark_token(double now) {
+    last_token_ = now;
     if (!first_token_) first_token_ = last_token_;
 }
 
-RequestTimes Sequence::times() const {
-    const auto seconds = [](auto from, auto to) { return std::chrono::duration<double>(to - from).count(); };
-    RequestTimes times{.n_prompt = n_prompt, .n_reused = n_reused, .n_generated = n_generated()};
+RequestTimes Sequence::times(double now) const {
+    RequestTimes times{.n_prompt = n_prompt, .n_reused = n_reused, .n_generated = n_generated(), .n_preemptions = n_preemptions};
+    times.queue_seconds = started_.value_or(now) - arrived_;
     if (!started_) return times;
-    times.prefill_seconds = seconds(*started_, first_token_.value_or(Clock::now()));
-    if (first_token_) times.decode_seconds = seconds(*first_token_, *last_token_);
+    times.prefill_seconds = first_token_.value_or(now) - *started_;
+    if (first_token_) times.decode_seconds = *last_token_ - *first_token_;
     return times;
 }
 

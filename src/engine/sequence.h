@@ -1,16 +1,17 @@
 // One request under way: its tokens so far, how many of them are in the KV cache, and what its next step needs.
 #pragma once
 
-#include <chrono>
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
 #include "engine/token_stream.h"
-#include "kv/block_table.h"
+#include "kv/sequence_blocks.h"
 #include "text/tokenizer.h"
 #include "text/utf8_stream.h"
 
@@ -34,8 +35,6 @@ class AnswerText {
 
 class Sequence {
   public:
-    using Clock = std::chrono::steady_clock;
-
     // The request must be valid (Engine::submit checks). tokenizer outlives this.
     Sequence(Request request, std::shared_ptr<TokenStream> stream, const text::Tokenizer& tokenizer);
 
@@ -47,23 +46,31 @@ class Sequence {
     std::uint32_t n_prompt;                    // of them
     std::uint32_t n_computed = 0;              // of them, whose keys and values are in the cache
     std::uint32_t n_reused = 0;                // of those, that an earlier request left there
-    std::optional<kv::SequenceBlocks> blocks;  // from admission to the end
+    std::uint32_t n_used = 0;                  // whose logits, where wanted, were used: computed again after it was put off, they are not
+    std::uint32_t n_preemptions = 0;           // how often it was put off
+    std::optional<kv::SequenceBlocks> blocks;  // while it runs
+    double order = 0.0;                        // the scheduler's: who has the lower number comes first
+    bool waited_for_prefix = false;            // for another one to compute what both begin with
     bool ended = false;
 
     [[nodiscard]] std::uint32_t n_generated() const { return static_cast<std::uint32_t>(tokens.size()) - n_prompt; }
     [[nodiscard]] std::uint32_t n_pending() const { return static_cast<std::uint32_t>(tokens.size()) - n_computed; }
     // Positions from..until - 1 need logits: those whose next token is scored, and from the prompt's last token on those that choose one.
-    [[nodiscard]] std::uint32_t outputs_from() const { return request.score_prompt_from.value_or(n_prompt - 1); }
+    [[nodiscard]] std::uint32_t outputs_from() const { return std::max(n_used, request.score_prompt_from.value_or(n_prompt - 1)); }
     [[nodiscard]] std::uint32_t outputs_until() const { return request.max_tokens > 0 ? ~0U : n_prompt - 1; }
     // Of the next n_new tokens.
     [[nodiscard]] std::uint32_t n_outputs(std::uint32_t n_new) const;
 
-    void mark_started();
-    void mark_token();
-    [[nodiscard]] RequestTimes times() const;
+    // now: seconds of the scheduler's clock.
+    void mark_arrived(double now) { arrived_ = now; }
+    void mark_started(double now);
+    void mark_token(double now);
+    [[nodiscard]] double arrived() const { return arrived_; }
+    [[nodiscard]] RequestTimes times(double now) const;
 
   private:
-    std::optional<Clock::time_point> started_, first_token_, last_token_;
+    double arrived_ = 0.0;
+    std::optional<double> started_, first_token_, last_token_;
 };
 
 }  // namespace rafter::engine

@@ -14,6 +14,8 @@ const char* to_string(FinishReason reason) {
             return "length";
         case FinishReason::kCancelled:
             return "cancelled";
+        case FinishReason::kTimeout:
+            return "timeout";
         case FinishReason::kError:
             return "error";
     }

@@ -19,16 +19,19 @@ enum class FinishReason {
     kStop,       // an end token or a stop string
     kLength,     // max_tokens, or the context is full
     kCancelled,  // by the reader
+    kTimeout,    // its deadline passed
     kError,
 };
-[[nodiscard]] const char* to_string(FinishReason reason);  // "stop", "length", "cancelled", "error"
+[[nodiscard]] const char* to_string(FinishReason reason);  // "stop", "length", "cancelled", "timeout", "error"
 
 struct RequestTimes {
     std::uint32_t n_prompt = 0;
-    std::uint32_t n_reused = 0;     // prompt tokens whose keys and values were in the cache already
-    std::uint32_t n_generated = 0;  // the end token included
-    double prefill_seconds = 0.0;   // from the first step to the first token
-    double decode_seconds = 0.0;    // from the first token to the last
+    std::uint32_t n_reused = 0;       // prompt tokens whose keys and values were in the cache already
+    std::uint32_t n_generated = 0;    // the end token included
+    std::uint32_t n_preemptions = 0;  // how often it had to give its room to others
+    double queue_seconds = 0.0;       // from its arrival to its first step
+    double prefill_seconds = 0.0;     // from the first step to the first token
+    double decode_seconds = 0.0;      // from the first token to the last
 };
 
 struct Finish {

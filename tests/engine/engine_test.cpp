@@ -7,92 +7,13 @@
 #include <random>
 #include <thread>
 
-#include "tests/engine/fake_model.h"
+#include "tests/engine/engine_rig.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::engine {
 namespace {
 
-using tests::FakeModel;
-using tests::FakeTokenizer;
-
-struct RigOptions {
-    std::uint32_t n_groups = 2;
-    std::uint32_t n_blocks = 64;
-    std::uint32_t block_size = 4;
-    std::uint32_t context = 128;
-    backend::StepLimits limits{.n_tokens = 32, .n_outputs = 8};
-};
-
-struct Rig {
-    explicit Rig(const RigOptions& setup = {})
-        : model(setup.n_groups, setup.n_blocks, setup.block_size),
-          engine(model, tokenizer,
-                 {.limits = setup.limits,
-                  .context = setup.context,
-                  .block_size = setup.block_size,
-                  .n_blocks = std::vector<std::uint32_t>(setup.n_groups, setup.n_blocks)}) {}
-
-    std::shared_ptr<TokenStream> submit(Request request) {
-        auto stream = engine.submit(std::move(request));
-        EXPECT_TRUE(stream.has_value());
-        return *stream;
-    }
-    StreamUpdate run(Request request) {
-        const auto stream = submit(std::move(request));
-        while (engine.step()) {}
-        return stream->take();
-    }
-    std::uint32_t n_used() {
-        engine.forget_finished();
-        std::uint32_t n = 0;
-        for (const auto& pool : engine.scheduler().pools()) n += pool.n_used();
-        return n;
-    }
-
-    FakeTokenizer tokenizer;
-    FakeModel model;
-    Engine engine;
-};
-
-Request request_of(std::string_view prompt, std::uint32_t max_tokens = 10) {
-    Request request;
-    request.prompt = FakeTokenizer().encode(prompt, text::SpecialTokens::kAsText);
-    request.max_tokens = max_tokens;
-    return request;
-}
-
-std::vector<TokenId> ids(const StreamUpdate& update) {
-    std::vector<TokenId> result;
-    for (const GeneratedToken& token : update.tokens) result.push_back(token.id);
-    return result;
-}
-
-// The answer by the definition: argmax after the whole history, again and again.
-std::vector<TokenId> slow_answer(const FakeModel& model, std::vector<TokenId> tokens, std::size_t n) {
-    std::vector<TokenId> answer;
-    while (answer.size() < n) {
-        answer.push_back(*argmax(model.logits_after(tokens)));
-        tokens.push_back(answer.back());
-    }
-    return answer;
-}
-
-Request random_request(std::mt19937& random, std::size_t longest_prompt, std::uint32_t longest_answer) {
-    Request request;
-    request.prompt.resize(1 + random() % longest_prompt);
-    for (TokenId& token : request.prompt) token = static_cast<TokenId>(random() % 3);
-    request.max_tokens = 1 + random() % longest_answer;
-    if (random() % 2) {
-        request.sampling.temperature = 1.0;
-        request.sampling.seed = random();
-    }
-    if (random() % 2) request.sampling.repeat_penalty = 1.3;
-    if (random() % 4 == 0) request.sampling.top_k = 5;
-    if (random() % 4 == 0) request.stop = {"b", "cd"};
-    if (random() % 4 == 0) request.n_logprobs = 3;
-    return request;
-}
+using namespace tests;
 
 TEST(Engine, AnswersAsTheModelSays) {
     Rig rig;
@@ -142,7 +63,7 @@ TEST(Engine, GivesEachRequestTheSameBitsWhateverElseRunsAndHoweverItIsCut) {
         RigOptions setup;
         setup.block_size = 1U << (random() % 5);
         setup.n_blocks = 800 / setup.block_size;
-        setup.n_groups = 1 + random() % 3;
+        setup.windows = std::vector<std::vector<std::uint32_t>>{{0}, {0, 20}, {0, 3, 9}}[random() % 3];
         setup.limits.n_tokens = 1 + random() % 50;
         setup.limits.n_outputs = 1 + random() % 9;
         Rig rig(setup);

@@ -47,10 +47,13 @@ class FakeTokenizer : public text::Tokenizer {
 
 class FakeModel : public backend::DeviceModel {
   public:
-    FakeModel(std::uint32_t n_groups, std::uint32_t n_blocks, std::uint32_t block_size)
-        : block_size_(block_size), cache_(n_groups, std::vector<text::TokenId>(std::size_t{n_blocks} * block_size, -1)) {
+    // windows: of each cache group; the first must see everything.
+    FakeModel(std::vector<std::uint32_t> windows, std::uint32_t n_blocks, std::uint32_t block_size)
+        : block_size_(block_size),
+          windows_(std::move(windows)),
+          cache_(windows_.size(), std::vector<text::TokenId>(std::size_t{n_blocks} * block_size, -1)) {
         program_.config.n_vocab = FakeTokenizer::kTokens;
-        program_.cache_groups.resize(n_groups);
+        for (const std::uint32_t window : windows_) program_.cache_groups.push_back({.window = window});
     }
 
     // When set, an answer goes on with these tokens, the first for the position after the prompt's last, whatever the history.
@@ -82,6 +85,11 @@ class FakeModel : public backend::DeviceModel {
 
     [[nodiscard]] backend::StepOutput forward(const backend::Batch& batch) override {
         steps.push_back(batch.shape());
+        for (const backend::BlockCopy& copy : batch.copies) {
+            for (std::uint32_t i = 0; i < block_size_; ++i) {
+                cache_[copy.group].at(copy.to * block_size_ + i) = cache_[copy.group].at(copy.from * block_size_ + i);
+            }
+        }
         for (const backend::BatchSequence& sequence : batch.sequences) {
             for (std::uint32_t row = sequence.first_row; row < sequence.first_row + sequence.step.n_new; ++row) {
                 for (std::size_t group = 0; group < cache_.size(); ++group) slot(sequence, group, batch.positions[row]) = batch.tokens[row];
@@ -94,6 +102,7 @@ class FakeModel : public backend::DeviceModel {
             for (std::uint32_t position = 0; position <= batch.positions[row]; ++position) {
                 history.push_back(slot(sequence, 0, position));
                 for (std::size_t group = 1; group < cache_.size(); ++group) {
+                    if (position + windows_[group] <= batch.positions[row]) continue;  // left behind
                     RAFTER_CHECK(slot(sequence, group, position) == history.back(), "cache groups differ at position {}", position);
                 }
             }
@@ -121,6 +130,7 @@ class FakeModel : public backend::DeviceModel {
     }
 
     std::uint32_t block_size_;
+    std::vector<std::uint32_t> windows_;
     model::Program program_;
     std::vector<std::vector<text::TokenId>> cache_;  // [n_groups][n_blocks * block_size]
     std::vector<float> logits_;

@@ -1,4 +1,4 @@
-// Block pool and block tables against models too simple to be wrong: a map of counts, a list of lists.
+// The block pool against a model too simple to be wrong: a map of counts.
 #include "kv/block_pool.h"
 
 #include <gtest/gtest.h>
@@ -7,8 +7,6 @@
 #include <map>
 #include <random>
 #include <set>
-
-#include "kv/block_table.h"
 
 namespace rafter::kv {
 namespace {
@@ -81,81 +79,6 @@ TEST(BlockPool, AgreesWithAMapOfCountsOverRandomOperations) {
         const auto it = users.find(probe);
         ASSERT_EQ(pool.n_users(probe), it == users.end() ? 0 : it->second);
     }
-}
-
-TEST(SequenceBlocks, RoundsPositionsUpToBlocks) {
-    const SequenceBlocks blocks(1, 16);
-    EXPECT_EQ(blocks.blocks_for(0), 0U);
-    EXPECT_EQ(blocks.blocks_for(1), 1U);
-    EXPECT_EQ(blocks.blocks_for(16), 1U);
-    EXPECT_EQ(blocks.blocks_for(17), 2U);
-    EXPECT_EQ(blocks.blocks_for(0xFFFFFFFFU), 0x10000000U);
-}
-
-TEST(SequenceBlocks, FailedGrowthChangesNoGroup) {
-    std::vector<BlockPool> pools{BlockPool(10), BlockPool(3)};
-    SequenceBlocks blocks(2, 4);
-    ASSERT_TRUE(blocks.grow(pools, 9));
-    EXPECT_FALSE(blocks.grow(pools, 13));  // 4 blocks: the second pool has 3
-    EXPECT_EQ(pools[0].n_used(), 3U);
-    EXPECT_EQ(pools[1].n_used(), 3U);
-    EXPECT_TRUE(blocks.grow(pools, 12));
-    blocks.free(pools);
-    EXPECT_EQ(pools[0].n_used() + pools[1].n_used(), 0U);
-}
-
-TEST(SequenceBlocks, GrowthKeepsEarlierBlocksAndTruncationFreesTheLast) {
-    std::vector<BlockPool> pools{BlockPool(8)};
-    SequenceBlocks blocks(1, 4);
-    ASSERT_TRUE(blocks.grow(pools, 8));
-    const std::vector<BlockId> before(blocks.tables()[0].blocks().begin(), blocks.tables()[0].blocks().end());
-    ASSERT_TRUE(blocks.grow(pools, 20));
-    EXPECT_TRUE(std::equal(before.begin(), before.end(), blocks.tables()[0].blocks().begin()));
-    blocks.truncate(pools, 5);
-    EXPECT_TRUE(std::equal(before.begin(), before.end(), blocks.tables()[0].blocks().begin(), blocks.tables()[0].blocks().end()));
-    ASSERT_TRUE(blocks.grow(pools, 3));  // growing to less is no truncation
-    EXPECT_EQ(blocks.tables()[0].n_blocks(), 2U);
-    blocks.free(pools);
-}
-
-TEST(SequenceBlocks, RandomSequencesNeverShareABlockAndLeaveThePoolsEmpty) {
-    constexpr std::uint32_t kBlockSize = 4;
-    std::vector<BlockPool> pools{BlockPool(50), BlockPool(41)};
-    std::vector<SequenceBlocks> sequences(6, SequenceBlocks(2, kBlockSize));
-    std::vector<std::uint32_t> lengths(6, 0);  // positions there is room for
-    std::mt19937 random(2);
-    int refused = 0;
-    for (int i = 0; i < 100'000; ++i) {
-        const std::size_t s = random() % sequences.size();
-        if (random() % 5 < 3) {
-            const std::uint32_t wanted = lengths[s] + random() % 20;
-            std::uint32_t in_use = 0;
-            for (const std::uint32_t n : lengths) in_use += (n + kBlockSize - 1) / kBlockSize;
-            const std::uint32_t more = (wanted + kBlockSize - 1) / kBlockSize - (lengths[s] + kBlockSize - 1) / kBlockSize;
-            const bool fits = in_use + more <= 41;
-            ASSERT_EQ(sequences[s].grow(pools, wanted), fits);
-            if (fits) lengths[s] = wanted;
-            refused += !fits;
-        } else {
-            lengths[s] = lengths[s] == 0 ? 0 : random() % lengths[s];
-            sequences[s].truncate(pools, lengths[s]);
-        }
-        if (i % 16 != 0) continue;
-        for (std::size_t group = 0; group < 2; ++group) {
-            std::set<BlockId> all;
-            std::size_t n = 0;
-            for (const SequenceBlocks& sequence : sequences) {
-                const auto blocks = sequence.tables()[group].blocks();
-                all.insert(blocks.begin(), blocks.end());
-                n += blocks.size();
-            }
-            ASSERT_EQ(all.size(), n);
-            ASSERT_EQ(n, pools[group].n_used());
-        }
-    }
-    EXPECT_GT(refused, 100);
-    for (SequenceBlocks& sequence : sequences) sequence.free(pools);
-    EXPECT_EQ(pools[0].n_used() + pools[1].n_used(), 0U);
 }
 
 }  // namespace

@@ -1,0 +1,52 @@
+// How long a step takes, cheap enough to ask many times a step: a table over its tokens, another over those that need logits, and what each
+// token adds for each one that it looks back at. The tables come from the roofline's prices; what steps then really take corrects them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "model/step_shape.h"
+
+namespace rafter::engine {
+
+class StepCost {
+  public:
+    // Knows nothing: every step takes 0 seconds.
+    StepCost() = default;
+    // price: seconds of a step of this shape. Asked some fifty times, with at most n_tokens tokens a step and `context` behind them.
+    StepCost(const std::function<double(const model::StepShape&)>& price, std::uint32_t n_tokens, std::uint32_t context);
+
+    [[nodiscard]] bool known() const { return !by_tokens_.empty(); }
+    [[nodiscard]] double seconds(const model::StepShape& shape) const;
+
+    // The same piece by piece, for whoever puts a step together.
+    struct Sum {
+        std::uint32_t n_tokens = 0;
+        std::uint32_t n_outputs = 0;
+        double attention_seconds = 0.0;
+    };
+    void add(Sum& sum, const model::SequenceStep& sequence) const;
+    [[nodiscard]] double seconds(const Sum& sum) const;
+
+    // Computing n tokens after n_past others, in steps as large as they may be.
+    [[nodiscard]] double prefill_seconds(std::uint32_t n, std::uint32_t n_past) const;
+
+    // A step took this long. Predictions follow slowly, so that one disturbed step changes little.
+    void learn(const model::StepShape& shape, double measured_seconds);
+    [[nodiscard]] double correction() const { return correction_; }
+
+  private:
+    using Table = std::vector<std::pair<double, double>>;  // how many, ascending; seconds
+    [[nodiscard]] static double look_up(const Table& table, double n);
+
+    Table by_tokens_;                    // without a past, one of them with logits
+    Table by_outputs_;                   // the same for logits of more than one
+    double decode_pair_seconds_ = 0.0;   // a single new token and one that it looks back at
+    double prefill_pair_seconds_ = 0.0;  // the same within many
+    double correction_ = 1.0;
+    std::uint32_t n_tokens_ = 0;
+};
+
+}  // namespace rafter::engine

@@ -1,0 +1,180 @@
+// A prompt's tokens are pure functions of the seed, the request's number and the position, so a million requests need no room.
+#include "engine/workload.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "engine/noise.h"
+
+namespace rafter::engine {
+namespace {
+
+constexpr std::uint64_t kSharedStream = 1ULL << 62U;   // noise of tokens that all prompts begin with
+constexpr std::uint64_t kArrivalStream = 1ULL << 63U;  // and of gaps between arrivals
+
+struct Active {
+    std::shared_ptr<TokenStream> stream;
+    std::uint64_t number = 0;
+    double arrived = 0.0;
+    double last_token = 0.0;
+    bool has_token = false;
+    std::uint64_t hash = 0;
+};
+
+std::uint64_t hashed(std::uint64_t hash, std::uint64_t value) { return (hash ^ value) * 0x100000001B3ULL; }
+
+Result<std::uint32_t> read_count(const nlohmann::json& line, const char* key, std::uint32_t least, std::uint32_t usual) {
+    if (!line.contains(key)) return usual;
+    const auto& value = line[key];
+    if (!value.is_number_integer() || value.get<std::int64_t>() < least || value.get<std::int64_t>() > INT32_MAX) {
+        return bad_input("{}: expected a whole number of at least {}, found {}", key, least, value.dump());
+    }
+    return value.get<std::uint32_t>();
+}
+
+}  // namespace
+
+Workload::Workload(const WorkloadOptions& options) : options_(options) {}
+
+Result<Workload> Workload::read(const std::filesystem::path& path, const WorkloadOptions& options) {
+    std::ifstream file(path);
+    if (!file) return bad_input("{}: cannot be opened", path.string());
+    Workload workload(options);
+    std::string text;
+    for (std::size_t number = 1; std::getline(file, text); ++number) {
+        if (text.empty()) continue;
+        const auto here = [&](const Error& error) { return error.within(fmt::format("{}, line {}", path.string(), number)); };
+        const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
+        if (!line.is_object()) return here(bad_input("expected a JSON object"));
+        Traced traced;
+        const auto seconds = line.find("arrival_seconds");
+        if (seconds == line.end() || !seconds->is_number() || !(seconds->get<double>() >= 0.0)) {
+            return here(bad_input("arrival_seconds: expected a number that is not negative"));
+        }
+        traced.seconds = seconds->get<double>();
+        if (!workload.trace_.empty() && traced.seconds < workload.trace_.back().seconds) {
+            return here(bad_input("arrival_seconds: expected at least {}, as the line before, found {}", workload.trace_.back().seconds,
+                                  traced.seconds));
+        }
+        for (const auto& [key, least, usual, to] : {std::tuple{"prompt_tokens", 1U, options.prompt, &traced.prompt},
+                                                    std::tuple{"output_tokens", 1U, options.generate, &traced.generate},
+                                                    std::tuple{"shared_tokens", 0U, options.shared_prefix, &traced.shared}}) {
+            const auto count = read_count(line, key, least, usual);
+            if (!count) return here(count.error());
+            *to = *count;
+        }
+        if (traced.shared >= traced.prompt)
+            return here(bad_input("shared_tokens: expected fewer than the prompt's {}, found {}", traced.prompt, traced.shared));
+        if (const auto priority = line.find("priority"); priority != line.end()) {
+            if (!priority->is_number_integer()) return here(bad_input("priority: expected a whole number, found {}", priority->dump()));
+            traced.priority = static_cast<int>(std::clamp<std::int64_t>(priority->get<std::int64_t>(), -1000, 1000));
+        }
+        workload.trace_.push_back(traced);
+    }
+    if (workload.trace_.empty()) return bad_input("{}: no requests", path.string());
+    return workload;
+}
+
+std::optional<Arrival> Workload::next() {
+    if (next_ >= n_requests()) return std::nullopt;
+    Traced wanted{.prompt = options_.prompt, .generate = options_.generate, .shared = options_.shared_prefix};
+    if (!trace_.empty()) {
+        wanted = trace_[next_];
+    } else if (options_.requests_per_second > 0.0) {
+        wanted.seconds = seconds_;
+        seconds_ -= std::log1p(-uniform(options_.seed ^ kArrivalStream, static_cast<std::uint32_t>(next_))) / options_.requests_per_second;
+    }
+    Arrival arrived = arrival(wanted);
+    ++next_;
+    return arrived;
+}
+
+Arrival Workload::arrival(const Traced& wanted) const {
+    Arrival arrival{.seconds = wanted.seconds, .request = {}};
+    std::vector<TokenId>& prompt = arrival.request.prompt;
+    prompt.resize(wanted.prompt);
+    for (std::uint32_t i = 0; i < wanted.prompt; ++i) {
+        const std::uint64_t stream = i < wanted.shared ? options_.seed ^ kSharedStream : options_.seed + next_;
+        prompt[i] = static_cast<TokenId>(uniform(stream, i) * options_.n_vocab);
+    }
+    arrival.request.max_tokens = wanted.generate;
+    arrival.request.priority = wanted.priority;
+    return arrival;
+}
+
+std::uint32_t Workload::longest() const {
+    std::uint32_t most = trace_.empty() ? options_.prompt + options_.generate : 0;
+    for (const Traced& traced : trace_) most = std::max(most, traced.prompt + traced.generate);
+    return most;
+}
+
+Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const std::function<void(std::uint64_t n_ended)>& progress) {
+    WorkloadReport report;
+    std::vector<Active> active;
+    std::uint64_t n_ended = 0;
+    double waste = 0.0, contiguous = 0.0, n_sequence_steps = 0.0;
+    const double start = worker.now();
+    std::optional<Arrival> coming = workload.next();
+    while (coming || !active.empty()) {
+        while (coming && coming->seconds <= worker.now() - start) {
+            report.prompt_tokens += coming->request.prompt.size();
+            RAFTER_TRY(auto stream, worker.submit(std::move(coming->request)));
+            active.push_back({.stream = std::move(stream), .number = report.n_requests, .arrived = start + coming->seconds});
+            ++report.n_requests;
+            coming = workload.next();
+        }
+        if (!worker.step()) {
+            if (coming && active.empty()) worker.wait_until(start + coming->seconds);
+        } else if (const StepReport& step = worker.last_step(); step.shape.n_tokens() > 0) {
+            ++report.n_steps;
+            report.step_seconds += step.step_seconds;
+            report.forward_seconds += step.forward_seconds;
+            report.predicted_seconds += step.predicted_seconds;
+            waste += static_cast<double>(step.cache.wasted_positions);
+            contiguous += static_cast<double>(step.cache.contiguous_wasted);
+            n_sequence_steps += static_cast<double>(step.cache.n_sequences);
+            if (step.cache.n_used > report.most_used.n_used || report.n_steps == 1) report.most_used = step.cache;
+        }
+        const double now = worker.now();
+        std::erase_if(active, [&](Active& request) {
+            StreamUpdate update = request.stream->take();
+            for (const GeneratedToken& token : update.tokens) request.hash = hashed(request.hash, static_cast<std::uint64_t>(token.id) + 1);
+            if (!update.tokens.empty()) {
+                report.generated_tokens += update.tokens.size();
+                (request.has_token ? report.itl_seconds : report.ttft_seconds)
+                    .add(now - (request.has_token ? request.last_token : request.arrived));
+                request.has_token = true;
+                request.last_token = now;
+            }
+            if (!update.finish) return false;
+            report.n_failed += update.finish->reason == FinishReason::kError;
+            report.request_seconds.add(now - request.arrived);
+            report.tokens_hash += hashed(request.hash, request.number);
+            ++n_ended;
+            return true;
+        });
+        if (progress) progress(n_ended);
+    }
+    report.seconds = worker.now() - start;
+    if (n_sequence_steps > 0.0) {
+        report.mean_wasted = waste / n_sequence_steps;
+        report.mean_contiguous = contiguous / n_sequence_steps;
+    }
+    report.cache = worker.scheduler().cache().counters();
+    report.scheduler = worker.scheduler().counters();
+    return report;
+}
+
+double EngineWorker::now() const { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+void EngineWorker::wait_until(double seconds) {
+    const double wait = seconds - now();
+    if (wait > 0.0) std::this_thread::sleep_for(std::chrono::duration<double>(wait));
+}
+
+}  // namespace rafter::engine

@@ -1,0 +1,481 @@
+// A node's block in a group has one user for the tree itself and one for each sequence that holds it; "unused" means that only the tree is
+// left. In the group that sees everything a sequence holds its whole chain, so unused nodes hang below used ones and leave leaf by leaf,
+// and a node lives as long as its block there. In a window's group any unused block may go by itself.
+#include "kv/block_cache.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace rafter::kv {
+namespace {
+
+constexpr std::uint32_t kMostSiblings = 64;  // looked at for a partly equal block, the newest first
+
+std::uint64_t mix(std::uint64_t x) {  // the finaliser of MurmurHash3
+    x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCDULL;
+    x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53ULL;
+    return x ^ (x >> 33);
+}
+
+std::uint32_t n_equal(std::span<const Token> a, std::span<const Token> b) {
+    return static_cast<std::uint32_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+}  // namespace
+
+BlockCache::BlockCache(BlockCacheOptions options) : options_(std::move(options)), n_groups_(options_.n_blocks.size()) {
+    RAFTER_CHECK(options_.block_size > 0 && options_.windows.size() == n_groups_, "{} windows for {} groups", options_.windows.size(),
+                 n_groups_);
+    std::uint64_t most = 0;
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        pools_.emplace_back(options_.n_blocks[group]);
+        most = std::max<std::uint64_t>(most, options_.n_blocks[group]);
+        if (options_.windows[group] > 0) continue;
+        RAFTER_CHECK(!full_group_, "two groups without a window");
+        full_group_ = group;
+    }
+    unused_.resize(n_groups_);
+    n_unused_.assign(n_groups_, 0);
+    clocks_.assign(n_groups_, 0.0);
+    evicted_ring_.assign(std::min<std::uint64_t>(4 * most, 1U << 20U), 0);
+}
+
+Prefix BlockCache::attach(SequenceBlocks& sequence, std::span<const Token> tokens, std::string_view salt, std::vector<BlockCopy>& copies) {
+    RAFTER_CHECK(sequence.n_blocks() == 0 && sequence.nodes_.empty(), "attach to a sequence with {} blocks", sequence.n_blocks());
+    sequence.tables_.assign(n_groups_, {});
+    sequence.first_held_.assign(n_groups_, 0);
+    ++counters_.lookups;
+    counters_.tokens_asked += tokens.size();
+    const Chain chain = find_chain(tokens, salt);
+    const std::uint32_t n_blocks = chain.n_usable;
+    Prefix prefix{.n_tokens = n_blocks * options_.block_size};
+    Tail tail;
+    if (n_blocks == chain.nodes.size() && prefix.n_tokens < tokens.size()) {
+        tail = find_tail(n_blocks == 0 ? kNoNode : chain.nodes.back(), n_blocks, tokens.subspan(prefix.n_tokens), salt);
+    }
+    for (std::uint32_t i = 0; i < n_blocks; ++i) ++nodes_[chain.nodes[i]].n_users;
+    sequence.nodes_.assign(chain.nodes.begin(), chain.nodes.begin() + n_blocks);
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        const std::uint32_t first = std::min(n_blocks, first_seen(group, prefix.n_tokens) / options_.block_size);
+        sequence.first_held_[group] = first;
+        sequence.tables_[group].assign(n_blocks, 0);
+        for (std::uint32_t i = first; i < n_blocks; ++i) {
+            use_block(group, chain.nodes[i]);
+            sequence.tables_[group][i] = block(chain.nodes[i], group);
+        }
+    }
+    if (tail.node != kNoNode) {
+        for (std::size_t group = 0; group < n_groups_; ++group) use_block(group, tail.node);  // so that its own copy cannot push it out
+        if (grow(sequence, prefix.n_tokens + tail.n_tokens)) {
+            prefix.n_tokens += tail.n_tokens;
+            ++counters_.blocks_copied;
+            for (std::size_t group = 0; group < n_groups_; ++group) {
+                copies.push_back({static_cast<std::uint32_t>(group), block(tail.node, group), sequence.tables_[group].back()});
+            }
+        }
+        for (std::size_t group = 0; group < n_groups_; ++group) leave_block(group, block(tail.node, group), tail.node, value_of(tail.node));
+    }
+    const std::uint64_t missed = tokens.size() - prefix.n_tokens;
+    counters_.tokens_found += prefix.n_tokens;
+    if (missed == 0) {
+        prefix.end = PrefixEnd::kComplete;
+    } else if (n_blocks < chain.nodes.size()) {
+        prefix.end = PrefixEnd::kWindow;
+        counters_.missed_window += missed;
+    } else {
+        prefix.end = chain.evicted ? PrefixEnd::kEvicted : PrefixEnd::kNew;
+        (chain.evicted ? counters_.missed_evicted : counters_.missed_new) += missed;
+    }
+    return prefix;
+}
+
+BlockCache::Found BlockCache::find(std::span<const Token> tokens, std::string_view salt) const {
+    const Chain chain = find_chain(tokens, salt);
+    Found found{.n_tokens = chain.n_usable * options_.block_size};
+    while (found.n_in_use < chain.n_usable && nodes_[chain.nodes[found.n_in_use]].n_users > 0) ++found.n_in_use;
+    if (chain.n_usable < chain.nodes.size() || found.n_tokens == tokens.size()) return found;
+    found.n_tokens +=
+        find_tail(chain.nodes.empty() ? kNoNode : chain.nodes.back(), chain.n_usable, tokens.subspan(found.n_tokens), salt).n_tokens;
+    return found;
+}
+
+std::uint32_t BlockCache::n_held_alone(const SequenceBlocks& sequence) const {
+    const std::size_t group = full_group_.value_or(0);
+    std::uint32_t n = 0;
+    for (std::uint32_t i = sequence.first_held_[group]; i < sequence.n_blocks(); ++i) {
+        const bool in_tree = i < sequence.nodes_.size();
+        n += pools_[group].n_users(sequence.tables_[group][i]) == (in_tree ? 2U : 1U);
+    }
+    return n;
+}
+
+bool BlockCache::grow(SequenceBlocks& sequence, std::uint32_t n_positions) {
+    const std::uint32_t n = blocks_for(n_positions);
+    if (n <= sequence.n_blocks()) return true;
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        if (n - sequence.n_blocks() > n_available(group)) return false;
+    }
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        while (sequence.tables_[group].size() < n) {
+            if (pools_[group].n_free() == 0) evict_one(group);
+            const auto taken = pools_[group].allocate();
+            RAFTER_CHECK(taken.has_value(), "group {} said that it had a block", group);
+            sequence.tables_[group].push_back(*taken);
+        }
+    }
+    return true;
+}
+
+std::uint32_t BlockCache::n_available() const {
+    std::uint32_t least = ~0U;
+    for (std::size_t group = 0; group < n_groups_; ++group) least = std::min(least, n_available(group));
+    return least;
+}
+
+void BlockCache::publish(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt) {
+    RAFTER_CHECK(tokens.size() >= n_computed && n_computed <= sequence.n_blocks() * options_.block_size,
+                 "publish of {} positions in {} blocks", n_computed, sequence.n_blocks());
+    if (options_.share) {
+        while (sequence.n_published() < n_computed / options_.block_size) {
+            const std::uint32_t i = sequence.n_published();
+            const std::span<const Token> here = tokens.subspan(std::size_t{i} * options_.block_size, options_.block_size);
+            const NodeId parent = i == 0 ? kNoNode : sequence.nodes_.back();
+            const std::uint64_t hash = hash_of(parent, here, salt);
+            NodeId node = find_child(parent, hash, here, salt);
+            const bool known = node != kNoNode;
+            if (!known) node = add_node(parent, hash, here, salt);
+            if (known) ++counters_.blocks_merged;
+            for (std::size_t group = 0; group < n_groups_; ++group) {
+                BlockId& own = sequence.tables_[group][i];
+                if (block(node, group) == kNoBlock) {
+                    pools_[group].retain(own);
+                    block(node, group) = own;
+                } else {
+                    use_block(group, node);
+                    pools_[group].release(own);
+                    own = block(node, group);
+                }
+            }
+            ++nodes_[node].n_users;
+            sequence.nodes_.push_back(node);
+        }
+    }
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        const std::uint32_t first = std::min(first_seen(group, n_computed) / options_.block_size, sequence.n_blocks());
+        for (std::uint32_t& i = sequence.first_held_[group]; i < first; ++i) give_back(sequence, group, i, false);
+    }
+}
+
+void BlockCache::truncate(SequenceBlocks& sequence, std::uint32_t n_positions) {
+    const std::uint32_t n = blocks_for(n_positions);
+    RAFTER_CHECK(n >= sequence.n_published(), "rollback to {} blocks: {} are published", n, sequence.n_published());
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        auto& table = sequence.tables_[group];
+        while (table.size() > n) {
+            RAFTER_CHECK(table.size() > sequence.first_held_[group], "rollback to before the window");
+            pools_[group].release(table.back());
+            table.pop_back();
+        }
+    }
+}
+
+void BlockCache::release(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt) {
+    publish(sequence, tokens, n_computed, salt);
+    const std::uint32_t n_before = n_computed / options_.block_size;  // blocks
+    const std::span<const Token> rest = tokens.subspan(std::size_t{n_before} * options_.block_size, n_computed % options_.block_size);
+    const NodeId parent = n_before == 0 || !options_.share ? kNoNode : sequence.nodes_.back();
+    if (options_.share && !rest.empty() && find_tail(parent, n_before, rest, salt).n_tokens < rest.size()) {
+        // A tail has no user: it is copied, not shared.
+        const NodeId node = add_node(parent, hash_of(parent, rest, salt), rest, salt);
+        for (std::size_t group = 0; group < n_groups_; ++group) {
+            block(node, group) = sequence.tables_[group][n_before];
+            pools_[group].retain(block(node, group));
+            leave_block(group, block(node, group), node, value_of(node));
+            sequence.tables_[group][n_before] = kNoBlock;
+        }
+    }
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        for (std::uint32_t i = sequence.first_held_[group]; i < sequence.n_blocks(); ++i) {
+            if (sequence.tables_[group][i] != kNoBlock) give_back(sequence, group, i, true);
+        }
+    }
+    for (const NodeId node : sequence.nodes_) --nodes_[node].n_users;
+    if (!full_group_) {
+        for (std::size_t i = sequence.nodes_.size(); i-- > 0;) remove_if_empty(sequence.nodes_[i]);
+    }
+    sequence = {};
+}
+
+void BlockCache::forget_unused() {
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        while (n_unused_[group] > 0) evict_one(group);
+    }
+}
+
+std::span<const Token> BlockCache::tokens_of(NodeId node) const {
+    return {tokens_.data() + std::size_t{node} * options_.block_size, nodes_[node].n_tokens};
+}
+
+std::uint64_t BlockCache::hash_of(NodeId parent, std::span<const Token> tokens, std::string_view salt) const {
+    std::uint64_t hash = parent == kNoNode ? std::hash<std::string_view>{}(salt) : nodes_[parent].hash;
+    for (const Token token : tokens) hash = mix(hash * 0x9E3779B97F4A7C15ULL + static_cast<std::uint32_t>(token) + 1);
+    return hash & options_.hash_mask;
+}
+
+NodeId BlockCache::find_child(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) const {
+    const auto [first, last] = by_hash_.equal_range(hash);
+    for (auto it = first; it != last; ++it) {
+        const Node& node = nodes_[it->second];
+        if (node.parent != parent || (parent == kNoNode && node.salt != salt)) continue;
+        if (std::ranges::equal(tokens_of(it->second), tokens)) return it->second;
+    }
+    return kNoNode;
+}
+
+BlockCache::Chain BlockCache::find_chain(std::span<const Token> tokens, std::string_view salt) const {
+    Chain chain;
+    if (!options_.share) return chain;
+    NodeId parent = kNoNode;
+    for (std::size_t at = 0; at + options_.block_size <= tokens.size(); at += options_.block_size) {
+        const std::span<const Token> here = tokens.subspan(at, options_.block_size);
+        const std::uint64_t hash = hash_of(parent, here, salt);
+        const NodeId node = find_child(parent, hash, here, salt);
+        if (node == kNoNode) {
+            chain.evicted = evicted_.contains(hash);
+            break;
+        }
+        chain.nodes.push_back(node);
+        parent = node;
+    }
+    // With n blocks a window's group needs those that the next token sees.
+    std::vector<std::uint32_t> present(n_groups_, 0);  // blocks in a row up to here
+    for (std::uint32_t i = 0; i < chain.nodes.size(); ++i) {
+        bool usable = true;
+        for (std::size_t group = 0; group < n_groups_; ++group) {
+            present[group] = block(chain.nodes[i], group) == kNoBlock ? 0 : present[group] + 1;
+            const std::uint32_t first = first_seen(group, (i + 1) * options_.block_size) / options_.block_size;
+            usable = usable && present[group] + std::min(first, i + 1) >= i + 1;
+        }
+        if (usable) chain.n_usable = i + 1;
+    }
+    return chain;
+}
+
+BlockCache::Tail BlockCache::find_tail(NodeId parent, std::uint32_t n_before, std::span<const Token> rest, std::string_view salt) const {
+    Tail best;
+    if (!options_.share) return best;
+    std::uint32_t n_seen = 0;
+    NodeId next = parent == kNoNode ? first_root_ : nodes_[parent].first_child;
+    for (; next != kNoNode && n_seen < kMostSiblings; next = nodes_[next].next_sibling, ++n_seen) {
+        if (parent == kNoNode && nodes_[next].salt != salt) continue;
+        const std::uint32_t n = n_equal(tokens_of(next), rest);
+        if (n <= best.n_tokens) continue;
+        bool present = true;
+        for (std::size_t group = 0; group < n_groups_; ++group) present = present && block(next, group) != kNoBlock;
+        if (present) best = {.node = next, .n_tokens = n};
+    }
+    RAFTER_CHECK(best.node == kNoNode || nodes_[best.node].depth == n_before, "a tail {} blocks deep", nodes_[best.node].depth);
+    return best;
+}
+
+std::uint32_t BlockCache::first_seen(std::size_t group, std::uint32_t n_computed) const {
+    const std::uint32_t window = options_.windows[group];
+    return window == 0 || n_computed < window ? 0 : n_computed + 1 - window;
+}
+
+NodeId BlockCache::add_node(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) {
+    if (free_nodes_.empty()) {
+        free_nodes_.push_back(static_cast<NodeId>(nodes_.size()));
+        nodes_.emplace_back();
+        blocks_.resize(blocks_.size() + n_groups_);
+        priorities_.resize(priorities_.size() + n_groups_);
+        tokens_.resize(tokens_.size() + options_.block_size);
+    }
+    const NodeId id = free_nodes_.back();
+    free_nodes_.pop_back();
+    NodeId& first = parent == kNoNode ? first_root_ : nodes_[parent].first_child;
+    if (first == kNoNode && parent != kNoNode && full_group_) unlist(*full_group_, parent);
+    nodes_[id] = {.hash = hash,
+                  .parent = parent,
+                  .next_sibling = first,
+                  .n_tokens = static_cast<std::uint32_t>(tokens.size()),
+                  .depth = parent == kNoNode ? 0 : nodes_[parent].depth + 1,
+                  .salt = parent == kNoNode ? std::string(salt) : std::string()};
+    if (first != kNoNode) nodes_[first].previous_sibling = id;
+    first = id;
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        block(id, group) = kNoBlock;
+        priorities_[id * n_groups_ + group] = 0.0;
+    }
+    std::ranges::copy(tokens, tokens_.begin() + static_cast<std::ptrdiff_t>(std::size_t{id} * options_.block_size));
+    if (tokens.size() == options_.block_size) by_hash_.emplace(hash, id);
+    return id;
+}
+
+void BlockCache::remove_node(NodeId id) {
+    Node& node = nodes_[id];
+    RAFTER_CHECK(node.n_users == 0 && node.first_child == kNoNode && node.n_tokens > 0, "node {} is still in use", id);
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        if (block(id, group) != kNoBlock) drop_block(group, id);
+    }
+    if (node.n_tokens == options_.block_size) {
+        remember_evicted(node.hash);
+        const auto [first, last] = by_hash_.equal_range(node.hash);
+        by_hash_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == id; }));
+    }
+    if (node.next_sibling != kNoNode) nodes_[node.next_sibling].previous_sibling = node.previous_sibling;
+    if (node.previous_sibling != kNoNode) {
+        nodes_[node.previous_sibling].next_sibling = node.next_sibling;
+    } else if (node.parent != kNoNode) {
+        nodes_[node.parent].first_child = node.next_sibling;
+    } else {
+        first_root_ = node.next_sibling;
+    }
+    const NodeId parent = node.parent;
+    node = {};
+    free_nodes_.push_back(id);
+    if (parent == kNoNode) return;
+    if (full_group_) {
+        list_unused(*full_group_, parent);
+    } else {
+        remove_if_empty(parent);
+    }
+}
+
+void BlockCache::remove_if_empty(NodeId id) {
+    const Node& node = nodes_[id];
+    if (node.n_tokens == 0 || node.n_users > 0 || node.first_child != kNoNode) return;
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        if (block(id, group) != kNoBlock) return;
+    }
+    remove_node(id);
+}
+
+void BlockCache::use_block(std::size_t group, NodeId node) {
+    BlockPool& pool = pools_[group];
+    if (pool.n_users(block(node, group)) == 1) {
+        unlist(group, node);
+        --n_unused_[group];
+    }
+    pool.retain(block(node, group));
+}
+
+void BlockCache::leave_block(std::size_t group, BlockId id, NodeId node, double value) {
+    pools_[group].release(id);
+    if (pools_[group].n_users(id) != 1) return;
+    ++n_unused_[group];
+    priorities_[node * n_groups_ + group] = clocks_[group] + value;
+    list_unused(group, node);
+}
+
+void BlockCache::list_unused(std::size_t group, NodeId node) {
+    if (block(node, group) == kNoBlock || pools_[group].n_users(block(node, group)) != 1) return;
+    if (group == full_group_ && nodes_[node].first_child != kNoNode) return;
+    unused_[group].emplace(priorities_[node * n_groups_ + group], node);
+}
+
+void BlockCache::unlist(std::size_t group, NodeId node) { unused_[group].erase({priorities_[node * n_groups_ + group], node}); }
+
+void BlockCache::evict_one(std::size_t group) {
+    RAFTER_CHECK(!unused_[group].empty(), "group {} has {} unused blocks and none may go", group, n_unused_[group]);
+    const auto [priority, node] = *unused_[group].begin();
+    clocks_[group] = priority;
+    ++counters_.blocks_evicted;
+    if (group == full_group_) {
+        counters_.evicted_seconds += value_of(node);
+        remove_node(node);
+        return;
+    }
+    drop_block(group, node);
+    if (!full_group_) {
+        if (nodes_[node].n_tokens == options_.block_size) remember_evicted(nodes_[node].hash);
+        remove_if_empty(node);
+    }
+}
+
+void BlockCache::drop_block(std::size_t group, NodeId node) {
+    unlist(group, node);
+    RAFTER_CHECK(pools_[group].n_users(block(node, group)) == 1, "block {} is in use", block(node, group));
+    --n_unused_[group];
+    pools_[group].release(block(node, group));
+    block(node, group) = kNoBlock;
+}
+
+void BlockCache::give_back(SequenceBlocks& sequence, std::size_t group, std::uint32_t index, bool seen_again) {
+    BlockId& id = sequence.tables_[group][index];
+    const NodeId node = index < sequence.nodes_.size() ? sequence.nodes_[index] : kNoNode;
+    if (node != kNoNode && block(node, group) == id) {
+        leave_block(group, id, node, seen_again ? value_of(node) : 0.0);
+    } else {
+        pools_[group].release(id);
+    }
+    id = 0;
+}
+
+double BlockCache::value_of(NodeId node) const {
+    return options_.recompute_seconds ? options_.recompute_seconds(nodes_[node].depth * options_.block_size) : 1.0;
+}
+
+void BlockCache::remember_evicted(std::uint64_t hash) {
+    if (evicted_ring_.empty()) return;
+    std::uint64_t& slot = evicted_ring_[evicted_next_];
+    if (const auto old = evicted_.find(slot); old != evicted_.end() && --old->second == 0) evicted_.erase(old);
+    slot = hash;
+    ++evicted_[hash];
+    evicted_next_ = (evicted_next_ + 1) % evicted_ring_.size();
+}
+
+void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
+    std::vector<std::uint32_t> n_users(nodes_.size(), 0);
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        std::vector<std::uint32_t> expected(pools_[group].n_blocks(), 0);
+        std::vector<NodeId> owner(pools_[group].n_blocks(), kNoNode);
+        std::uint32_t n_unused = 0, n_listed = 0;
+        for (NodeId node = 0; node < nodes_.size(); ++node) {
+            if (nodes_[node].n_tokens == 0 || block(node, group) == kNoBlock) {
+                RAFTER_CHECK(group != full_group_ || nodes_[node].n_tokens == 0, "node {} has lost its block", node);
+                continue;
+            }
+            RAFTER_CHECK(owner[block(node, group)] == kNoNode, "block {} is in two nodes", block(node, group));
+            owner[block(node, group)] = node;
+            ++expected[block(node, group)];
+        }
+        for (const SequenceBlocks* sequence : sequences) {
+            for (std::uint32_t i = sequence->first_held_[group]; i < sequence->n_blocks(); ++i) {
+                const BlockId id = sequence->tables_[group][i];
+                ++expected[id];
+                RAFTER_CHECK(i >= sequence->nodes_.size() || owner[id] == sequence->nodes_[i], "block {} is not its node's", id);
+                RAFTER_CHECK(i < sequence->nodes_.size() || owner[id] == kNoNode, "block {} was published too early", id);
+            }
+        }
+        std::uint32_t n_free = 0;
+        for (BlockId id = 0; id < expected.size(); ++id) {
+            RAFTER_CHECK(pools_[group].n_users(id) == expected[id], "block {} has {} users, expected {}", id, pools_[group].n_users(id),
+                         expected[id]);
+            n_free += expected[id] == 0;
+            if (expected[id] != 1 || owner[id] == kNoNode) continue;
+            ++n_unused;
+            if (group == full_group_ && nodes_[owner[id]].first_child != kNoNode) continue;
+            ++n_listed;
+            RAFTER_CHECK(unused_[group].contains({priorities_[owner[id] * n_groups_ + group], owner[id]}), "unused block {} is not listed",
+                         id);
+        }
+        RAFTER_CHECK(n_unused == n_unused_[group] && n_listed == unused_[group].size(), "{} unused blocks counted as {}", n_unused,
+                     n_unused_[group]);
+        RAFTER_CHECK(n_free == pools_[group].n_free(), "{} free blocks counted as {}", n_free, pools_[group].n_free());
+    }
+    for (const SequenceBlocks* sequence : sequences) {
+        for (const NodeId node : sequence->nodes_) ++n_users[node];
+    }
+    std::size_t n_full = 0;
+    for (NodeId node = 0; node < nodes_.size(); ++node) {
+        RAFTER_CHECK(n_users[node] == nodes_[node].n_users, "node {} has {} users, expected {}", node, nodes_[node].n_users, n_users[node]);
+        n_full += nodes_[node].n_tokens == options_.block_size;
+        const NodeId parent = nodes_[node].parent;
+        RAFTER_CHECK(parent == kNoNode || nodes_[parent].n_tokens == options_.block_size, "node {} hangs on nothing", node);
+    }
+    RAFTER_CHECK(n_full == by_hash_.size(), "{} full nodes, {} to be found", n_full, by_hash_.size());
+}
+
+}  // namespace rafter::kv

@@ -1,0 +1,185 @@
+// All blocks of the KV cache: who uses them, and which tokens' keys and values they hold. Full blocks of running sequences and all blocks
+// of ended ones can be found by their tokens, so that a prompt that begins alike is not computed again; blocks that nobody uses stay until
+// others need their room. Pure bookkeeping; the keys and values themselves are the backend's.
+//
+// Blocks hang in a tree: a node is one block's worth of tokens after those of its parent. A child is found by the chained hash of its
+// tokens and accepted when parent and tokens are equal, so that equal hashes never share. The first block's nodes carry the salt: equal
+// tokens under different salts are strangers.
+//
+// Which unused block goes first: the one whose keys and values are the cheapest to compute again, with age counted in the same unit, by the
+// GreedyDual rule (Cao and Irani, "Cost-aware WWW proxy caching algorithms", USITS 1997): a block's priority is its cost plus the priority
+// of the block given up last before its latest use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kv/block_pool.h"
+#include "kv/sequence_blocks.h"
+
+namespace rafter::kv {
+
+using Token = std::int32_t;
+
+struct BlockCacheOptions {
+    std::uint32_t block_size = 16;
+    std::vector<std::uint32_t> n_blocks;  // [n_groups]
+    std::vector<std::uint32_t> windows;   // [n_groups]: positions that a token of this group sees; 0: all. At most one group has 0.
+    bool share = true;                    // false: nothing is found, and ended sequences leave nothing
+    // Seconds that computing block_size tokens from this position on takes; none: every block is worth the same.
+    std::function<double(std::uint32_t position)> recompute_seconds;
+    std::uint64_t hash_mask = ~std::uint64_t{0};  // for tests of colliding hashes
+};
+
+// A whole block to be copied before the next step computes anything, in order.
+struct BlockCopy {
+    std::uint32_t group = 0;
+    BlockId from = 0;
+    BlockId to = 0;
+};
+
+// Why a prefix ended where it did.
+enum class PrefixEnd {
+    kComplete,  // all of what was asked for is there
+    kNew,       // nobody computed these tokens
+    kEvicted,   // their block was given up
+    kWindow,    // they are known, but a sliding window's last positions before them are not
+};
+
+struct Prefix {
+    std::uint32_t n_tokens = 0;  // whose keys and values are there
+    PrefixEnd end = PrefixEnd::kNew;
+};
+
+// What happened since the start.
+struct BlockCacheCounters {
+    std::uint64_t lookups = 0;
+    std::uint64_t tokens_asked = 0;  // of prompts
+    std::uint64_t tokens_found = 0;  // of them
+    std::uint64_t missed_new = 0;    // tokens, by PrefixEnd
+    std::uint64_t missed_evicted = 0;
+    std::uint64_t missed_window = 0;
+    std::uint64_t blocks_copied = 0;  // partly equal blocks
+    std::uint64_t blocks_merged = 0;  // computed twice and found equal
+    std::uint64_t blocks_evicted = 0;
+    double evicted_seconds = 0.0;  // that computing them took by recompute_seconds
+};
+
+// One thread (the engine's). A sequence that attach() saw must go through release().
+class BlockCache {
+  public:
+    explicit BlockCache(BlockCacheOptions options);
+
+    // Gives an empty sequence the longest prefix of tokens that is there, tokens.size() at most. A partly equal block is copied into one of
+    // its own: `copies` says so.
+    [[nodiscard]] Prefix attach(SequenceBlocks& sequence, std::span<const Token> tokens, std::string_view salt,
+                                std::vector<BlockCopy>& copies);
+    // What attach() would find. Changes nothing.
+    struct Found {
+        std::uint32_t n_tokens = 0;
+        std::uint32_t n_in_use = 0;  // of their blocks, those that a sequence holds now
+    };
+    [[nodiscard]] Found find(std::span<const Token> tokens, std::string_view salt) const;
+    // Blocks that would be available if this sequence let go, in the group that sees everything, or the first.
+    [[nodiscard]] std::uint32_t n_held_alone(const SequenceBlocks& sequence) const;
+
+    // Room for positions 0 .. n_positions - 1 in every group, taken from free blocks and unused ones; false, and nothing changed, when
+    // there are too few.
+    [[nodiscard]] bool grow(SequenceBlocks& sequence, std::uint32_t n_positions);
+    // Blocks that grow() could still hand out in the group that has the fewest.
+    [[nodiscard]] std::uint32_t n_available() const;
+    [[nodiscard]] std::uint32_t n_available(std::size_t group) const { return pools_[group].n_free() + n_unused_[group]; }
+
+    // The first n_computed of these tokens are in the cache: their full blocks can be found from now on, equal ones are merged, and blocks
+    // that no later position sees are given back.
+    void publish(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
+    // Rollback: keeps room for the first n_positions only, which is no less than what is published.
+    void truncate(SequenceBlocks& sequence, std::uint32_t n_positions);
+    // The sequence ends or is put off. What it computed stays until others need the room.
+    void release(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
+    // Gives up everything that nobody uses.
+    void forget_unused();
+
+    [[nodiscard]] std::span<const BlockPool> pools() const { return pools_; }
+    [[nodiscard]] const BlockCacheOptions& options() const { return options_; }
+    [[nodiscard]] const BlockCacheCounters& counters() const { return counters_; }
+    [[nodiscard]] std::uint32_t n_unused(std::size_t group) const { return n_unused_[group]; }
+    [[nodiscard]] std::uint32_t blocks_for(std::uint32_t n_positions) const {
+        return n_positions / options_.block_size + (n_positions % options_.block_size != 0);
+    }
+    // Stops the program when its parts contradict each other; takes as long as there are blocks. sequences: all that hold something.
+    void check(std::span<const SequenceBlocks* const> sequences) const;
+
+  private:
+    struct Node {
+        std::uint64_t hash = 0;
+        NodeId parent = kNoNode;
+        NodeId first_child = kNoNode, next_sibling = kNoNode, previous_sibling = kNoNode;  // newest first
+        std::uint32_t n_tokens = 0;                                                        // 0: a node not in use
+        std::uint32_t n_users = 0;                                                         // sequences whose chain it is part of
+        std::uint32_t depth = 0;                                                           // blocks before it
+        std::string salt;                                                                  // of those without a parent
+    };
+    using Unused = std::set<std::pair<double, NodeId>>;
+    // The chain of full blocks that tokens begin with.
+    struct Chain {
+        std::vector<NodeId> nodes;
+        std::uint32_t n_usable = 0;  // of them, so that every group can go on
+        bool evicted = false;        // the next block was there once
+    };
+
+    [[nodiscard]] BlockId& block(NodeId node, std::size_t group) { return blocks_[node * n_groups_ + group]; }
+    [[nodiscard]] BlockId block(NodeId node, std::size_t group) const { return blocks_[node * n_groups_ + group]; }
+    [[nodiscard]] std::span<const Token> tokens_of(NodeId node) const;
+    [[nodiscard]] std::uint64_t hash_of(NodeId parent, std::span<const Token> tokens, std::string_view salt) const;
+    [[nodiscard]] NodeId find_child(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) const;
+    [[nodiscard]] Chain find_chain(std::span<const Token> tokens, std::string_view salt) const;
+    struct Tail {
+        NodeId node = kNoNode;
+        std::uint32_t n_tokens = 0;  // of it that are equal
+    };
+    [[nodiscard]] Tail find_tail(NodeId parent, std::uint32_t n_before, std::span<const Token> rest, std::string_view salt) const;
+    [[nodiscard]] std::uint32_t first_seen(std::size_t group, std::uint32_t n_computed) const;
+
+    NodeId add_node(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt);
+    void remove_node(NodeId node);
+    void use_block(std::size_t group, NodeId node);
+    void leave_block(std::size_t group, BlockId block, NodeId node, double value);
+    void list_unused(std::size_t group, NodeId node);
+    void unlist(std::size_t group, NodeId node);
+    void evict_one(std::size_t group);
+    void drop_block(std::size_t group, NodeId node);
+    void remove_if_empty(NodeId node);
+    void give_back(SequenceBlocks& sequence, std::size_t group, std::uint32_t index, bool seen_again);
+    [[nodiscard]] double value_of(NodeId node) const;
+    void remember_evicted(std::uint64_t hash);
+
+    BlockCacheOptions options_;
+    std::size_t n_groups_;
+    std::optional<std::size_t> full_group_;
+    std::vector<BlockPool> pools_;
+    std::vector<Node> nodes_;
+    std::vector<NodeId> free_nodes_;
+    std::vector<BlockId> blocks_;                             // [n_nodes, n_groups]
+    std::vector<double> priorities_;                          // [n_nodes, n_groups]
+    std::vector<Token> tokens_;                               // [n_nodes, block_size]
+    std::unordered_multimap<std::uint64_t, NodeId> by_hash_;  // full nodes
+    NodeId first_root_ = kNoNode;                             // nodes without a parent are siblings too
+    std::vector<Unused> unused_;                              // [n_groups]: blocks that may go now
+    std::vector<std::uint32_t> n_unused_;                     // [n_groups]: blocks in nodes that no sequence uses
+    std::vector<double> clocks_;                              // [n_groups]: priority of the last one given up
+    std::vector<std::uint64_t> evicted_ring_;                 // hashes of blocks given up lately
+    std::size_t evicted_next_ = 0;
+    std::unordered_map<std::uint64_t, std::uint32_t> evicted_;
+    BlockCacheCounters counters_;
+};
+
+}  // namespace rafter::kv

@@ -20,7 +20,14 @@ struct BatchSequence {
     std::vector<std::vector<BlockId>> block_tables;
 };
 
+// All positions of a block, in every layer of its group.
+struct BlockCopy {
+    std::uint32_t group = 0;
+    BlockId from = 0, to = 0;
+};
+
 struct Batch {
+    std::vector<BlockCopy> copies;  // executed in order, before anything is computed; also where there are no tokens
     std::vector<BatchSequence> sequences;
     std::vector<std::int32_t> tokens;        // [n_tokens]
     std::vector<std::uint32_t> positions;    // [n_tokens]; n_past .. n_past + n_new - 1 within a sequence

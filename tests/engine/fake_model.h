@@ -82,6 +82,12 @@ class FakeModel : public backend::DeviceModel {
 
     [[nodiscard]] backend::StepOutput forward(const backend::Batch& batch) override {
         steps.push_back(batch.shape());
+        for (const backend::BlockCopy& copy : batch.copies) {
+            std::vector<text::TokenId>& cache = cache_.at(copy.group);
+            for (std::size_t i = 0; i < block_size_; ++i) {
+                cache.at(std::size_t{copy.to} * block_size_ + i) = cache.at(std::size_t{copy.from} * block_size_ + i);
+            }
+        }
         for (const backend::BatchSequence& sequence : batch.sequences) {
             for (std::uint32_t row = sequence.first_row; row < sequence.first_row + sequence.step.n_new; ++row) {
                 for (std::size_t group = 0; group < cache_.size(); ++group) slot(sequence, group, batch.positions[row]) = batch.tokens[row];

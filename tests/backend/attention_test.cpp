@@ -363,21 +363,5 @@ TEST(AttentionPlan, SplitsALongDecodeOverPiecesAndALongPromptOverRows) {
     EXPECT_TRUE(plan.merges.empty());
 }
 
-TEST(KvStore, RefusesOptionsThatMakeNoSense) {
-    model::Program program;
-    program.config.n_layers = 1;
-    program.config.n_kv_heads = 1;
-    program.config.head_dim = 16;
-    program.cache_groups = {{.window = 0, .layers = {0}}};
-    EXPECT_FALSE(KvStore::create(program, {.block_size = 24, .n_blocks = {1}}));
-    EXPECT_FALSE(KvStore::create(program, {.block_size = 8, .n_blocks = {1}}));
-    EXPECT_FALSE(KvStore::create(program, {.block_size = 512, .n_blocks = {1}}));
-    EXPECT_FALSE(KvStore::create(program, {.block_size = 16, .n_blocks = {}}));
-    const auto store = KvStore::create(program, {.block_size = 16, .n_blocks = {10}});
-    ASSERT_TRUE(store);
-    EXPECT_EQ(store->size_bytes(), 10U * 2 * 16 * 16 * 2);
-    EXPECT_EQ(store->max_positions(), 160U);
-}
-
 }  // namespace
 }  // namespace rafter::backend::cpu

@@ -10,6 +10,7 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "model/model_file.h"
 #include "model/rewrites.h"
@@ -31,12 +32,24 @@ struct Variant {
     KvType kv_type = KvType::kF16;
     std::uint32_t block_size = 16;
     std::uint32_t seed = 1;  // of the blocks' order
+    bool has_nan_token = false;
 };
+
+constexpr std::int32_t kNanToken = 250;  // no prompt has it
+
+// Makes the embedding of kNanToken NaN.
+void poison_token(std::vector<std::byte>& gguf) {
+    const auto file = files::GgufFile::parse(gguf, "tiny");
+    const files::NamedTensor* const table = file->find_tensor("token_embd.weight");
+    const std::size_t row_bytes = table->shape.back() * sizeof(float);
+    std::memset(gguf.data() + (table->bytes.data() - gguf.data()) + kNanToken * row_bytes, 0xff, row_bytes);
+}
 
 // A loaded tiny model with a KV cache of its own and sequences that grow step by step.
 class Engine {
   public:
     explicit Engine(const Variant& setup) : setup_(setup), bytes_(model::tiny_gguf({.name = setup.model, .matrices = setup.matrices})) {
+        if (setup.has_nan_token) poison_token(bytes_);
         auto file = files::GgufFile::parse(bytes_, setup.model);
         EXPECT_TRUE(file);
         auto config = model::read_config(*file, {});
@@ -68,15 +81,13 @@ class Engine {
     // Appends the tokens to their sequences; logits of every one of them.
     void step(const std::vector<Part>& parts) {
         Batch batch;
+        batch.copies = std::exchange(copies_, {});
         for (const Part& part : parts) {
             Sequence& s = sequences_[part.sequence];
             const auto n_new = static_cast<std::uint32_t>(part.tokens.size());
             s.tables.resize(free_blocks_.size());
             for (std::size_t g = 0; g < free_blocks_.size(); ++g) {
-                while (s.tables[g].size() * setup_.block_size < s.n_past + n_new) {
-                    s.tables[g].push_back(free_blocks_[g].back());
-                    free_blocks_[g].pop_back();
-                }
+                while (s.tables[g].size() * setup_.block_size < s.n_past + n_new) s.tables[g].push_back(take_block(g));
             }
             batch.sequences.push_back({.step = {.n_new = n_new, .n_past = s.n_past, .n_outputs = n_new},
                                        .first_row = static_cast<std::uint32_t>(batch.tokens.size()),
@@ -97,6 +108,28 @@ class Engine {
             }
         }
     }
+    // `to` begins as what `from` is now: they share whole blocks, and the next step copies the last one.
+    void fork(std::uint32_t from, std::uint32_t to) {
+        Sequence& s = sequences_[to] = sequences_[from];
+        for (std::uint32_t g = 0; g < free_blocks_.size() && s.n_past % setup_.block_size != 0; ++g) {
+            const BlockId copy = take_block(g);
+            copies_.push_back({.group = g, .from = std::exchange(s.tables[g].back(), copy), .to = copy});
+        }
+    }
+    // Lets the entries that windows have left behind name the first block of another sequence.
+    void leave_behind(std::uint32_t sequence, std::uint32_t other) {
+        Sequence& s = sequences_[sequence];
+        for (std::size_t g = 0; g < free_blocks_.size(); ++g) {
+            const std::uint32_t window = canonical_.cache_groups[g].window;
+            if (window == 0) continue;
+            for (std::size_t b = 0; (b + 1) * setup_.block_size + window <= s.n_past + 1; ++b) {
+                s.tables[g][b] = sequences_[other].tables[g].front();
+                ++n_left_behind_;
+            }
+        }
+    }
+    [[nodiscard]] std::size_t n_left_behind() const { return n_left_behind_; }
+
     const Logits& logits(std::uint32_t sequence = 0) { return sequences_[sequence].logits; }
     const NaiveModel& naive() const { return *naive_; }
     DeviceModel& model() { return *model_; }
@@ -108,6 +141,11 @@ class Engine {
         Logits logits;
     };
     [[nodiscard]] std::uint32_t n_blocks() const { return 4 * 128 / setup_.block_size + 4; }
+    BlockId take_block(std::size_t group) {
+        const BlockId block = free_blocks_[group].back();
+        free_blocks_[group].pop_back();
+        return block;
+    }
 
     Variant setup_;
     std::vector<std::byte> bytes_;
@@ -118,6 +156,8 @@ class Engine {
     std::unique_ptr<NaiveModel> naive_;
     std::vector<std::vector<BlockId>> free_blocks_;
     std::map<std::uint32_t, Sequence> sequences_;
+    std::vector<BlockCopy> copies_;
+    std::size_t n_left_behind_ = 0;
 };
 
 std::vector<std::int32_t> prompt(std::size_t n, std::uint32_t seed = 0) {
@@ -233,6 +273,50 @@ TEST_P(EachModel, GivesTheSameBitsInEverySetting) {
     }
 }
 
+TEST_P(EachModel, ContinuesACopyOfASequenceAsTheSequence) {
+    const auto tokens = prompt(70);
+    const auto others = prompt(70, 6);
+    const auto part = [](const std::vector<std::int32_t>& from, std::ptrdiff_t begin, std::ptrdiff_t end) {
+        return std::vector<std::int32_t>(from.begin() + begin, from.begin() + end);
+    };
+    auto mixed = part(tokens, 0, 37);
+    mixed.insert(mixed.end(), others.begin(), others.begin() + 20);
+    for (const KvType kv_type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+        for (const unsigned n_threads : {1U, 2U, 3U, 4U}) {
+            const Variant setup{.model = GetParam(), .n_threads = n_threads, .kv_type = kv_type};
+            const Logits expected = logits_at_once(setup, tokens);
+            Engine engine(setup);
+            engine.step({{0, part(tokens, 0, 37)}});
+            engine.fork(0, 1);
+            engine.fork(1, 2);                                                   // a copy of a copy, in the same step
+            engine.step({{0, part(others, 0, 20)}, {2, part(tokens, 37, 38)}});  // which goes on writing what is copied
+            engine.step({{1, part(tokens, 37, 70)}, {2, part(tokens, 38, 70)}});
+            EXPECT_TRUE(same_bits(engine.logits(0), logits_at_once(setup, mixed)));
+            EXPECT_TRUE(same_bits(engine.logits(1), expected));
+            EXPECT_TRUE(same_bits(engine.logits(2), expected));
+        }
+    }
+}
+
+TEST_P(EachModel, NeverReadsWhatAWindowHasLeftBehind) {
+    const auto tokens = prompt(90);
+    const auto at = [&](std::size_t i) { return tokens.begin() + static_cast<std::ptrdiff_t>(i); };
+    for (const std::size_t size : {1U, 5U, 40U}) {
+        const Variant setup{.model = GetParam(), .has_nan_token = true};
+        const Logits expected = logits_in_pieces(setup, tokens, size);
+        Engine engine(setup);
+        engine.step({{1, std::vector<std::int32_t>(16, kNanToken)}});
+        EXPECT_TRUE(std::isnan(engine.logits(1).back()[0]));
+        for (std::size_t i = 0; i < tokens.size(); i += size) {
+            engine.leave_behind(0, 1);
+            engine.step({{0, {at(i), at(std::min(i + size, tokens.size()))}}});
+        }
+        EXPECT_TRUE(same_bits(engine.logits(0), expected)) << size;
+        const auto groups = engine.model().program().cache_groups;
+        EXPECT_EQ(engine.n_left_behind() > 0, std::ranges::any_of(groups, [](const auto& g) { return g.window > 0; }));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, EachModel, testing::ValuesIn(model::tiny_models()), [](const auto& instance) {
     std::string name = instance.param;
     std::ranges::replace(name, '-', '_');
@@ -261,6 +345,28 @@ TEST(CpuBackend, GivesNoLogitsWhereNoneAreAskedAndThoseOfTheRowsThatAre) {
     EXPECT_TRUE(std::ranges::equal(out.logits_of(1), expected[8]));
     EXPECT_EQ(out.hidden.size(), 2 * engine.model().program().config.d_model);
     EXPECT_TRUE(engine.model().forward(Batch{}).logits.empty());
+}
+
+TEST(CpuBackend, CopiesBlocksInAStepWithoutTokens) {
+    const auto tokens = prompt(12);
+    const Logits expected = logits_at_once({}, tokens);
+    Engine engine({});
+    Batch batch;
+    batch.sequences = {{.step = {.n_new = 11, .n_past = 0, .n_outputs = 0}, .first_row = 0, .block_tables = {{0}}}};
+    batch.tokens = {tokens.begin(), tokens.end() - 1};
+    batch.positions.resize(11);
+    std::iota(batch.positions.begin(), batch.positions.end(), 0);
+    (void)engine.model().forward(batch);
+    Batch copy;
+    copy.copies = {{.group = 0, .from = 0, .to = 5}, {.group = 0, .from = 5, .to = 3}, {.group = 0, .from = 1, .to = 0}};
+    EXPECT_TRUE(engine.model().forward(copy).logits.empty());
+    Batch last;
+    last.sequences = {{.step = {.n_new = 1, .n_past = 11, .n_outputs = 1}, .first_row = 0, .block_tables = {{3}}}};
+    last.tokens = {tokens.back()};
+    last.positions = {11};
+    last.output_rows = {0};
+    const StepOutput out = engine.model().forward(last);
+    EXPECT_TRUE(std::ranges::equal(out.logits_of(0), expected.back()));
 }
 
 TEST(CpuBackend, TimesEveryOpOfAStep) {

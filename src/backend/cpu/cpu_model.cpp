@@ -98,6 +98,10 @@ void CpuModel::prepare_step(const Batch& batch) {
                  "a step of {} tokens and {} outputs, limits {} and {}", batch.tokens.size(), batch.output_rows.size(), limits_.n_tokens,
                  limits_.n_outputs);
     RAFTER_CHECK(batch.positions.size() == batch.tokens.size());
+    for (const BlockCopy& copy : batch.copies) {
+        RAFTER_CHECK(copy.group < cache_.n_groups() && std::max(copy.from, copy.to) < cache_.n_blocks(copy.group),
+                     "a copy of block {} to {} of group {}", copy.from, copy.to, copy.group);
+    }
     batch_ = &batch;
     std::size_t n_rows = 0;
     for (std::uint32_t s = 0; s < batch.sequences.size(); ++s) {
@@ -131,7 +135,11 @@ void CpuModel::prepare_step(const Batch& batch) {
 
 StepOutput CpuModel::forward(const Batch& batch) {
     prepare_step(batch);
-    if (!batch.tokens.empty()) pool_.run([this](unsigned thread) { walk(thread); });
+    if (!batch.tokens.empty()) {
+        pool_.run([this](unsigned thread) { walk(thread); });
+    } else if (!batch.copies.empty()) {
+        pool_.run([&](unsigned thread) { cache_.copy_blocks(batch.copies, thread, pool_.n_threads()); });
+    }
     batch_ = nullptr;
     const auto n_outputs = batch.output_rows.size();
     const std::uint32_t n_vocab = value(program_.logits).width;
@@ -168,7 +176,9 @@ void CpuModel::turn_angles(unsigned thread) {
 void CpuModel::walk(unsigned thread) {
     const bool timed = timing_ && thread == 0;
     std::int64_t before_ns = timed ? monotonic_ns() : 0;
-    turn_angles(thread);  // first read by a later op than the first
+    // Both are first read by a later op than the first.
+    cache_.copy_blocks(batch_->copies, thread, pool_.n_threads());
+    turn_angles(thread);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
         run_op(program_.ops[i], prepared_[i], thread);
         if (i + 1 < program_.ops.size()) pool_.barrier();

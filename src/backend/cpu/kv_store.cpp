@@ -42,6 +42,7 @@ Result<KvStore> KvStore::create(const model::Program& program, const KvCacheOpti
     }
     KvStore store;
     store.block_size_ = options.block_size;
+    store.n_blocks_ = options.n_blocks;
     store.layers_.resize(program.config.n_layers);
     for (std::size_t g = 0; g < program.cache_groups.size(); ++g) {
         const std::size_t n_blocks = options.n_blocks[g];
@@ -73,6 +74,18 @@ void KvStore::touch(ThreadPool& pool) {
             const std::size_t end = group.size_bytes() * (thread + std::size_t{1}) / pool.n_threads();
             std::memset(group.data() + begin, 0, end - begin);
         });
+    }
+}
+
+void KvStore::copy_blocks(std::span<const BlockCopy> copies, std::size_t part, std::size_t n_parts) const {
+    for (const KvLayer& layer : layers_) {
+        const std::size_t n_lines = layer.block_bytes / 64;
+        const std::size_t begin = n_lines * part / n_parts * 64;
+        const std::size_t n = n_lines * (part + 1) / n_parts * 64 - begin;
+        for (const BlockCopy& copy : copies) {
+            if (copy.group != layer.group || copy.from == copy.to) continue;
+            std::memcpy(layer.head(copy.to, 0) + begin, layer.head(copy.from, 0) + begin, n);
+        }
     }
 }
 

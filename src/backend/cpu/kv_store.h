@@ -6,9 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/batch.h"
 #include "base/os_memory.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -55,15 +57,21 @@ class KvStore {
     // Zeros everywhere: the memory of pages that were never written is not there yet.
     void touch(ThreadPool& pool);
 
+    // Part `part` of n_parts of whole blocks, one after the other. Parts are apart from each other in memory, also along a chain of copies.
+    void copy_blocks(std::span<const BlockCopy> copies, std::size_t part, std::size_t n_parts) const;
+
     [[nodiscard]] const KvLayer& layer(std::uint32_t layer) const { return layers_[layer]; }
     [[nodiscard]] std::uint32_t block_size() const { return block_size_; }
     [[nodiscard]] std::size_t size_bytes() const;
+    [[nodiscard]] std::size_t n_groups() const { return n_blocks_.size(); }
+    [[nodiscard]] std::uint32_t n_blocks(std::size_t group) const { return n_blocks_[group]; }
     // Positions that a group's blocks hold together: no sequence is longer.
     [[nodiscard]] std::size_t max_positions() const { return max_positions_; }
 
   private:
     std::vector<PageBuffer> groups_;
-    std::vector<KvLayer> layers_;  // [n_layers]
+    std::vector<std::uint32_t> n_blocks_;  // [n_cache_groups]
+    std::vector<KvLayer> layers_;          // [n_layers]
     std::uint32_t block_size_ = 0;
     std::size_t max_positions_ = 0;
 };

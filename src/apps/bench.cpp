@@ -11,6 +11,7 @@
 #include "apps/cli.h"
 #include "apps/output.h"
 #include "apps/session.h"
+#include "apps/workload_report.h"
 #include "engine/noise.h"
 #include "report/progress.h"
 #include "report/table.h"
@@ -30,6 +31,7 @@ struct BenchOptions {
     std::uint32_t repeat = 3;
     std::uint64_t seed = 0;
     bool json = false;
+    WorkloadFlags workload;
 };
 
 // Seconds of the steps of one run. Prefill: those that compute prompt tokens. Decode: those in which every sequence gets its next token.
@@ -148,8 +150,47 @@ Result<std::vector<BenchRow>> measure(const BenchOptions& options, const Environ
     return rows;
 }
 
+// Requests as they come, instead of so many at a time.
+Result<int> bench_workload(const BenchOptions& options, const Environment& environment, Session& session) {
+    const WorkloadFlags& flags = options.workload;
+    RAFTER_TRY(engine::Workload workload, open_workload(flags, {.prompt = options.prompt,
+                                                                .generate = options.generate,
+                                                                .seed = options.seed,
+                                                                .n_vocab = session.opened().config.n_vocab}));
+    const std::uint32_t most = options.batches.back();
+    Session::Needs needs{.context = workload.longest() + 1ULL,
+                         .n_outputs = most,
+                         .n_sequences = most,
+                         .no_more_context = true,
+                         .kv_memory_bytes = flags.kv_memory_bytes,
+                         .prefix_cache = !flags.no_prefix_cache,
+                         .priced_for = "bench"};
+    if (flags.target_itl_ms > 0.0) needs.target_itl_seconds = flags.target_itl_ms * 1e-3;
+    RAFTER_TRY_VOID(session.load(needs));
+    engine::EngineWorker worker(session.engine());
+    report::Progress bar(stderr_terminal(environment), "Working");
+    const auto n = static_cast<double>(workload.n_requests());
+    RAFTER_TRY(const engine::WorkloadReport report, run_workload(workload, worker, [&](std::uint64_t n_ended) {
+                   bar.update(static_cast<double>(n_ended) / n, fmt::format("{} of {:.0f} requests", n_ended, n));
+               }));
+    bar.clear();
+    const engine::SchedulerOptions& limits = session.loaded().limits;
+    if (options.json) {
+        ordered_json json{{"model", session.opened().config.name}, {"threads", session.runtime().pool().n_threads()}, {"batch", most}};
+        json.update(workload_json(report, limits));
+        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        return 0;
+    }
+    const report::Style style = stdout_style(environment);
+    RAFTER_TRY_VOID(
+        write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.opened().config.name),
+                                 style.dim(fmt::format("at most {} sequences together", most)), workload_text(report, limits, style))));
+    return 0;
+}
+
 Result<int> bench(const BenchOptions& options, const Environment& environment) {
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
+    if (!options.workload.requests.empty()) return bench_workload(options, environment, *session);
     const std::uint32_t most = *std::max_element(options.batches.begin(), options.batches.end());
     const std::uint32_t context = context_of(options, most, engine::kStepTokens);
     RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = most, .n_sequences = most, .no_more_context = true}));
@@ -214,11 +255,19 @@ void add_bench(CLI::App& app, Cli& cli) {
         ->capture_default_str();
     verb->add_option("--seed", options->seed, "Other prompts")->type_name("N")->capture_default_str();
     verb->add_flag("--json", options->json, "Print one JSON object");
+    verb->add_option("--requests", options->workload.requests,
+                     "So many requests, or those of a trace file (a JSON object a line: arrival_seconds, prompt_tokens, output_tokens, "
+                     "shared_tokens, priority), of which the last --batch run together at most")
+        ->type_name("N|FILE")
+        ->group("Workload");
+    add_workload_flags(*verb, options->workload);
     verb->footer(
         "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time.\n\n"
         "Examples:\n"
         "  rafter bench SmolLM2-135M-Instruct\n"
-        "  rafter bench model.gguf --prompt 128 --batch 1,4,16,32");
+        "  rafter bench model.gguf --prompt 128 --batch 1,4,16,32\n"
+        "  rafter bench model.gguf --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32 --batch 16\n"
+        "  rafter bench model.gguf --requests trace.jsonl --batch 32 --target-itl 100");
     verb->callback([options, &cli] {
         cli.action = [options, &cli] {
             const Result<int> status = bench(*options, cli.environment);

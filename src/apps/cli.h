@@ -35,6 +35,7 @@ struct Cli {
 void add_run(CLI::App& app, Cli& cli);
 void add_eval(CLI::App& app, Cli& cli);
 void add_bench(CLI::App& app, Cli& cli);
+void add_simulate(CLI::App& app, Cli& cli);
 void add_info(CLI::App& app, Cli& cli);
 void add_plan(CLI::App& app, Cli& cli);
 void add_probe(CLI::App& app, Cli& cli);

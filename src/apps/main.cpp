@@ -72,6 +72,7 @@ int run_main(int argc, char** argv) {
     add_probe(app, cli);
     add_explain(app, cli);
     add_bench(app, cli);
+    add_simulate(app, cli);
     add_models(app, cli);
     add_tokenize(app, cli);
     add_template(app, cli);

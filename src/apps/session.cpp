@@ -25,8 +25,6 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
     return CLI::IsMember(list);
 }
 
-constexpr double kUsualItlSteps = 8.0;  // a token in the time of so many steps alone
-
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
 }  // namespace

@@ -51,14 +51,10 @@ Result<std::uint32_t> choose_context(const model::ModelConfig& config, const Loa
 
 namespace {
 
-struct CacheSize {
-    std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
-};
-
-// Room for n_sequences at full context, or for as much of that as the memory has, one sequence at least. A window's group needs no more
-// than what its window and one step see.
-Result<CacheSize> size_cache(const model::Program& program, std::uint32_t context, std::uint32_t step_tokens,
-                             const LoadModelOptions& options, double bytes_per_token) {
+// [n_cache_groups] blocks: room for n_sequences at full context, or for as much of that as the memory has, one sequence at least. A
+// window's group needs no more than what its window and one step see.
+Result<std::vector<std::uint32_t>> size_cache(const model::Program& program, std::uint32_t context, std::uint32_t step_tokens,
+                                              const LoadModelOptions& options, double bytes_per_token) {
     const auto blocks_for = [](std::uint32_t n) { return n / kBlockSize + (n % kBlockSize != 0); };
     std::size_t n_layers = 0;
     for (const model::CacheGroup& group : program.cache_groups) n_layers += group.layers.size();
@@ -79,36 +75,44 @@ Result<CacheSize> size_cache(const model::Program& program, std::uint32_t contex
                      ErrorKind::kOutOfMemory};
     }
     const double n_fit = bytes_each > 0.0 ? std::min<double>(options.n_sequences, available / bytes_each) : options.n_sequences;
-    CacheSize size;
-    for (const std::uint32_t n : each) size.n_blocks.push_back(static_cast<std::uint32_t>(std::min<double>(UINT32_MAX, n * n_fit)));
-    return size;
+    std::vector<std::uint32_t> n_blocks;
+    for (const std::uint32_t n : each) n_blocks.push_back(static_cast<std::uint32_t>(std::min<double>(UINT32_MAX, n * n_fit)));
+    return n_blocks;
 }
 
 }  // namespace
 
-Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
+Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
     RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
     auto bound = model::bind(model::build(config), opened.file);
     if (!bound) return bound.error().within(opened.file.name());
-    model::Program program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions});
+    PreparedModel prepared{
+        .program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions}),
+        .limits = {},
+        .kv_element_bytes = {}};
+    const auto element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));
+    prepared.kv_element_bytes = {.key = element_bytes, .value = element_bytes};
+    SchedulerOptions& limits = prepared.limits;
+    limits.limits = {
+        .n_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences)),
+        .n_outputs = options.n_outputs};
+    limits.context = context;
+    limits.block_size = kBlockSize;
+    const double bytes_per_token = roofline::kv_bytes_per_token(config, prepared.kv_element_bytes);
+    RAFTER_TRY(limits.n_blocks, size_cache(prepared.program, context, limits.limits.n_tokens, options, bytes_per_token));
+    for (const model::CacheGroup& group : prepared.program.cache_groups) limits.windows.push_back(group.window);
+    return prepared;
+}
 
-    LoadedModel loaded;
-    const double element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));
-    loaded.kv_element_bytes = {.key = element_bytes, .value = element_bytes};
-    const auto step_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences));
-    RAFTER_TRY(const CacheSize size,
-               size_cache(program, context, step_tokens, options, roofline::kv_bytes_per_token(config, loaded.kv_element_bytes)));
-    loaded.limits.limits = {.n_tokens = step_tokens, .n_outputs = options.n_outputs};
-    loaded.limits.context = context;
-    loaded.limits.block_size = kBlockSize;
-    loaded.limits.n_blocks = size.n_blocks;
-    for (const model::CacheGroup& group : program.cache_groups) loaded.limits.windows.push_back(group.window);
+Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
+    RAFTER_TRY(PreparedModel prepared, prepare_model(opened, options));
+    LoadedModel loaded{.device = nullptr, .limits = std::move(prepared.limits), .kv_element_bytes = prepared.kv_element_bytes};
     const backend::LoadOptions load{
         .limits = loaded.limits.limits,
         .cache = {.key_type = options.kv_type, .value_type = options.kv_type, .block_size = kBlockSize, .n_blocks = loaded.limits.n_blocks},
         .progress = options.progress};
-    auto device = runtime.backend().load(std::move(program), opened.file, load);
+    auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
     if (!device) return device.error().within(opened.file.name());
     loaded.device = *std::move(device);
     return loaded;

@@ -44,12 +44,21 @@ struct LoadModelOptions {
     std::function<void(double fraction)> progress;
 };
 
+// What a model will be loaded as, without its weights.
+struct PreparedModel {
+    model::Program program;   // bound and rewritten
+    SchedulerOptions limits;  // for the Engine
+    roofline::KvElementBytes kv_element_bytes;
+};
+// Fails on a context beyond the model's, and when memory does not suffice for one sequence.
+[[nodiscard]] Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOptions& options);
+
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;
     SchedulerOptions limits;  // for the Engine
     roofline::KvElementBytes kv_element_bytes;
 };
-// Fails on a context beyond the model's, and when memory does not suffice for one sequence.
+// Fails as prepare_model does, and on what only the backend finds.
 [[nodiscard]] Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options);
 
 // The context that load_model would take.

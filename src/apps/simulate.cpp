@@ -1,0 +1,173 @@
+// rafter simulate: a workload on a machine that need not be there. The engine's own scheduler decides, and the price of each step is the
+// clock: of this machine by its profile, of another by its data sheet.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/cli.h"
+#include "apps/machine_profile.h"
+#include "apps/output.h"
+#include "apps/plan_request.h"
+#include "apps/session.h"
+#include "apps/workload_report.h"
+#include "engine/loaded_model.h"
+#include "engine/simulator.h"
+#include "report/progress.h"
+#include "roofline/calibrated.h"
+
+namespace rafter::apps {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct SimulateOptions {
+    PlanOptions plan;  // model and hardware
+    WorkloadFlags workload;
+    std::uint32_t prompt = 512;
+    std::uint32_t generate = 64;
+    std::uint32_t batch = 16;
+    std::uint32_t step_tokens = 0;
+    std::uint64_t seed = 0;
+    double host_us = 0.0;
+    bool json = false;
+};
+
+// What the scheduler must know of model and machine.
+struct Simulated {
+    std::string model, machine;
+    std::uint32_t n_vocab = 0;
+    engine::SchedulerOptions limits;
+};
+
+Result<Simulated> simulated_here(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
+    RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.plan.model));
+    RAFTER_TRY(engine::OpenedModel opened, engine::open_model(path));
+    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({}));
+    engine::LoadModelOptions load;
+    load.context = context;
+    load.n_outputs = options.batch;
+    load.n_sequences = options.batch;
+    load.kv_memory_bytes = options.workload.kv_memory_bytes;
+    RAFTER_TRY(engine::PreparedModel prepared, prepare_model(opened, load));
+    RAFTER_TRY(const hardware::Profile machine, machine_profile(environment, runtime.pool(), runtime.isa(), "simulate"));
+    const roofline::PriceOptions price{.cost = {.kv = prepared.kv_element_bytes}, .kv_type = "f16"};
+    prepared.limits.cost =
+        engine::StepCost([&](const model::StepShape& shape) { return price_step(prepared.program, shape, machine, price).seconds; },
+                         prepared.limits.limits.n_tokens, context);
+    return Simulated{
+        .model = opened.config.name, .machine = "this machine", .n_vocab = opened.config.n_vocab, .limits = std::move(prepared.limits)};
+}
+
+Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
+    PlanOptions wanted = options.plan;
+    wanted.context = context;
+    RAFTER_TRY(const PlanRequest request, make_request(wanted, environment));
+    for (const std::string& warning : request.warnings) fmt::print(stderr, "rafter simulate: {}\n", warning);
+    const roofline::Plan plan = roofline::make_plan(request.scenario);
+    constexpr std::uint32_t kBlock = 16;
+    double bytes = plan.memory.capacity_bytes - plan.memory.weights_bytes - plan.memory.workspace_bytes;
+    if (options.workload.kv_memory_bytes) bytes = std::min(bytes, static_cast<double>(*options.workload.kv_memory_bytes));
+    const double n_blocks = std::floor(bytes / plan.kv_bytes_per_token / kBlock);
+    if (!(n_blocks >= 1.0))
+        return bad_input("{} does not fit on {}: no memory is left for a KV cache", options.plan.model, options.plan.hardware);
+    Simulated simulated{.model = options.plan.model, .machine = options.plan.hardware, .n_vocab = 1U << 16U, .limits = {}};
+    simulated.limits = {.limits = {.n_tokens = options.step_tokens > 0 ? options.step_tokens : 8192, .n_outputs = options.batch},
+                        .context = context,
+                        .block_size = kBlock,
+                        .n_blocks = {static_cast<std::uint32_t>(std::min(n_blocks, 4e9))},
+                        .windows = {0}};
+    const roofline::PricedList list = request.scenario.list();
+    simulated.limits.cost = engine::StepCost(
+        [&](const model::StepShape& shape) {
+            return roofline::price_step(list, request.scenario.setup, roofline::Step(shape), roofline::Detail::kTotals).seconds;
+        },
+        simulated.limits.limits.n_tokens, context);
+    return simulated;
+}
+
+Result<int> simulate(const SimulateOptions& options, const Environment& environment) {
+    const WorkloadFlags& flags = options.workload;
+    engine::WorkloadOptions wanted{.prompt = options.prompt, .generate = options.generate, .seed = options.seed, .n_vocab = 1U << 16U};
+    RAFTER_TRY(engine::Workload workload, open_workload(flags, wanted));
+    const std::uint32_t context = workload.longest() + 1;
+    RAFTER_TRY(Simulated simulated, options.plan.hardware == "this" ? simulated_here(options, environment, context)
+                                                                    : simulated_elsewhere(options, environment, context));
+    engine::SchedulerOptions& limits = simulated.limits;
+    limits.prefix_cache = !flags.no_prefix_cache;
+    limits.target_itl_seconds = flags.target_itl_ms > 0.0
+                                    ? flags.target_itl_ms * 1e-3
+                                    : kUsualItlSteps * limits.cost.seconds(model::StepShape{.sequences = {{1, context / 2, 1}}});
+    engine::SimulatedWorker worker(limits, options.host_us * 1e-6);
+    report::Progress bar(stderr_terminal(environment), "Simulating");
+    const auto n = static_cast<double>(workload.n_requests());
+    std::uint64_t last = 0;
+    RAFTER_TRY(const engine::WorkloadReport report, run_workload(workload, worker, [&](std::uint64_t n_ended) {
+                   if (n_ended < last + 100) return;
+                   last = n_ended;
+                   bar.update(static_cast<double>(n_ended) / n, fmt::format("{} of {:.0f} requests", n_ended, n));
+               }));
+    bar.clear();
+    if (options.json) {
+        ordered_json json{{"model", simulated.model}, {"hardware", simulated.machine}, {"batch", options.batch}, {"simulated", true}};
+        json.update(workload_json(report, limits));
+        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        return 0;
+    }
+    const report::Style style = stdout_style(environment);
+    RAFTER_TRY_VOID(
+        write_stdout(fmt::format("{}  {}\n\n{}", style.bold(simulated.model),
+                                 style.dim(fmt::format("simulated on {}, at most {} sequences together", simulated.machine, options.batch)),
+                                 workload_text(report, limits, style))));
+    return 0;
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app, Cli& cli) {
+    const auto options = std::make_shared<SimulateOptions>();
+    CLI::App* verb = app.add_subcommand("simulate", "What a workload would take: the engine's scheduler with the roofline as its clock");
+    verb->add_option("MODEL", options->plan.model, "As `plan` takes it; on this machine a model that `run` could run")->required();
+    verb->add_option("--hardware", options->plan.hardware, "A name that `rafter plan --list hardware` knows, a file, or `this`")
+        ->type_name("NAME|FILE")
+        ->capture_default_str();
+    verb->add_option("--weights", options->plan.weights, "Weight type, where the model leaves it open")->type_name("TYPE");
+    verb->add_option("--efficiency", options->plan.efficiency, "As `plan` takes it, on other hardware")
+        ->type_name("NAME|FILE")
+        ->capture_default_str();
+    verb->add_option("--requests", options->workload.requests, "So many, or a trace file as `bench` reads it")
+        ->type_name("N|FILE")
+        ->required();
+    verb->add_option("--prompt", options->prompt, "Tokens of each prompt")
+        ->check(CLI::Range(1U, 1U << 24U))
+        ->type_name("N")
+        ->capture_default_str();
+    verb->add_option("--generate", options->generate, "Tokens of each answer")
+        ->check(CLI::Range(1U, 1U << 20U))
+        ->type_name("N")
+        ->capture_default_str();
+    verb->add_option("--batch", options->batch, "Sequences together at most")
+        ->check(CLI::Range(1U, 65536U))
+        ->type_name("N")
+        ->capture_default_str();
+    verb->add_option("--step-tokens", options->step_tokens, "Tokens a step at most, on other hardware (default: 8192)")
+        ->check(CLI::Range(1U, 1U << 20U))
+        ->type_name("N");
+    verb->add_option("--host-us", options->host_us, "Microseconds that a step takes around the model")
+        ->check(CLI::Range(0.0, 1e9))
+        ->type_name("US");
+    verb->add_option("--seed", options->seed, "Other prompts and arrivals")->type_name("N")->capture_default_str();
+    add_workload_flags(*verb, options->workload);
+    verb->add_flag("--json", options->json, "Print one JSON object");
+    verb->footer(
+        "Examples:\n"
+        "  rafter simulate SmolLM2-135M-Instruct --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32\n"
+        "  rafter simulate llama-3.1-8b --hardware h100-sxm --requests 100000 --rate 40 --batch 256");
+    verb->callback([options, &cli] {
+        cli.action = [options, &cli] {
+            const Result<int> status = simulate(*options, cli.environment);
+            return status ? *status : report_error("simulate", status.error());
+        };
+    });
+}
+
+}  // namespace rafter::apps

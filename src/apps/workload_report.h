@@ -1,0 +1,32 @@
+// What a workload gave, as a person or a program reads it: `bench --requests` and `simulate` say it alike.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "engine/workload.h"
+#include "report/table.h"
+
+namespace rafter::apps {
+
+// How the work looks, as the command line says it.
+struct WorkloadFlags {
+    std::string requests;  // a number, or a trace file
+    std::uint32_t shared_prefix = 0;
+    double rate = 0.0;
+    double target_itl_ms = 0.0;                    // 0: the usual one
+    std::optional<std::uint64_t> kv_memory_bytes;  // none: what is available
+    bool no_prefix_cache = false;
+};
+void add_workload_flags(CLI::App& verb, WorkloadFlags& flags);
+
+// options: prompt, generate, seed and n_vocab are set. Fails on a bad trace, and where no part of a prompt is its own.
+[[nodiscard]] Result<engine::Workload> open_workload(const WorkloadFlags& flags, engine::WorkloadOptions options);
+[[nodiscard]] nlohmann::ordered_json workload_json(const engine::WorkloadReport& report, const engine::SchedulerOptions& options);
+[[nodiscard]] std::string workload_text(const engine::WorkloadReport& report, const engine::SchedulerOptions& options,
+                                        const report::Style& style);
+
+}  // namespace rafter::apps

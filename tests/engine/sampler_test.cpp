@@ -109,7 +109,7 @@ TEST(Noise, IsEvenlySpreadInTheUnitInterval) {
         ASSERT_LT(u, 1.0);
         ++histogram[static_cast<std::size_t>(u * 10)];
     }
-    for (const int n : histogram) EXPECT_NEAR(n, kDraws / 10, 5 * std::sqrt(kDraws / 10.0));
+    for (const int n : histogram) EXPECT_NEAR(n, kDraws / 10.0, 5 * std::sqrt(kDraws / 10.0));
     EXPECT_NE(uniform(7, 0), uniform(8, 0));
     EXPECT_NE(uniform(7, 0), uniform(7ULL << 32, 0));
 }
@@ -265,10 +265,10 @@ TEST(TypicalP, KeepsOneTokenAtLeastAndNoneThatCannotBe) {
     EXPECT_EQ(draw(std::vector<float>{kNan, -kInfinity, 3.0F, -kInfinity}, typical_at(0.0), 0.999, scratch), 2);
     // Far below the best, exp() of a logit is 0 and its logarithm infinite.
     SamplingOptions cold = typical_at(0.999);
-    cold.temperature = 1e-300;
-    EXPECT_EQ(draw(std::vector<float>{1, 2, 1.999F}, cold, 0.999, scratch), 1);
+    cold.temperature = 1e-306;
+    EXPECT_EQ(draw(std::vector<float>{1e6F, 2e6F, 1.999e6F}, cold, 0.999, scratch), 1);
     cold.top_k = 2;
-    EXPECT_EQ(draw(std::vector<float>{1, 2, 1.999F}, cold, 0.999, scratch), 1);
+    EXPECT_EQ(draw(std::vector<float>{1e6F, 2e6F, 1.999e6F}, cold, 0.999, scratch), 1);
     // 0 keeps the most typical one.
     EXPECT_EQ(draw(logs({0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}), typical_at(0.0), 0.5, scratch), 1);
 }

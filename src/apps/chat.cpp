@@ -125,7 +125,7 @@ class Chat {
 
     std::optional<MemoryRoof> roof() {
         if (total_.n_decoded == 0) return std::nullopt;
-        return memory_roof(environment_, session_, total_.bytes_per_token());
+        return memory_roof(environment_, session_, total_.bytes_per_step());
     }
 
     const Environment& environment_;

@@ -12,44 +12,81 @@ GenerationCost& GenerationCost::operator+=(const GenerationCost& other) {
     n_generated += other.n_generated;
     prefill_seconds += other.prefill_seconds;
     n_decoded += other.n_decoded;
+    n_decode_steps += other.n_decode_steps;
     decode_seconds += other.decode_seconds;
     decode_bytes += other.decode_bytes;
     return *this;
 }
 
-Result<Generation> generate(Session& session, engine::Request request, const std::function<Result<void>(std::string_view)>& on_text,
-                            InterruptFlag& interrupt, engine::StepProfiler* profiler) {
-    RAFTER_TRY(const auto stream, session.engine().submit(std::move(request)));
+Result<Generations> generate_all(Session& session, std::vector<engine::Request> requests, const AnswerSink& on_text,
+                                 InterruptFlag& interrupt, engine::StepProfiler* profiler) {
+    engine::Engine& engine = session.engine();
+    std::vector<std::shared_ptr<engine::TokenStream>> streams;
+    const auto cancel_all = [&] {
+        for (const auto& stream : streams) stream->cancel();
+    };
+    for (engine::Request& request : requests) {
+        auto stream = engine.submit(std::move(request));
+        if (!stream) {
+            cancel_all();
+            while (engine.step()) {}
+            return stream.error();
+        }
+        streams.push_back(*std::move(stream));
+    }
     const model::Program& program = session.loaded().device->program();
-    Generation generation;
-    GenerationCost& cost = generation.cost;
+    Generations all;
+    all.answers.resize(streams.size());
+    GenerationCost& cost = all.cost;
     Result<void> written;
-    bool finished = false;
-    while (!finished) {
-        session.engine().step();
-        const engine::StepReport& report = session.engine().last_step();
+    std::optional<Error> failed;
+    std::vector<bool> finished(streams.size(), false);
+    for (std::size_t n_running = streams.size(); n_running > 0;) {
+        engine.step();
+        const engine::StepReport& report = engine.last_step();
         if (profiler != nullptr) profiler->record(report);
-        if (generation.tokens.empty()) {
-            cost.prefill_seconds += report.step_seconds;
-        } else if (report.shape.n_tokens() > 0) {
+        std::size_t n_decoded = 0;  // answers that this step went on with
+        for (std::size_t i = 0; i < streams.size(); ++i) {
+            if (finished[i]) continue;
+            Generation& answer = all.answers[i];
+            engine::StreamUpdate update = streams[i]->take();
+            if (!answer.tokens.empty() && !update.tokens.empty()) ++n_decoded;
+            std::move(update.tokens.begin(), update.tokens.end(), std::back_inserter(answer.tokens));
+            answer.text += update.text;
+            if (written && !update.text.empty()) written = on_text(i, update.text);
+            if (!update.finish) continue;
+            finished[i] = true;
+            --n_running;
+            answer.finish = *std::move(update.finish);
+            answer.cost.n_prompt = answer.finish.times.n_prompt;
+            answer.cost.n_reused = answer.finish.times.n_reused;
+            answer.cost.n_generated = answer.finish.times.n_generated;
+            cost += answer.cost;
+            if (answer.finish.error && !failed) failed = answer.finish.error;
+        }
+        if (report.shape.n_tokens() > 0 && n_decoded == report.shape.sequences.size()) {
             cost.n_decoded += report.shape.n_tokens();
+            ++cost.n_decode_steps;
             cost.decode_seconds += report.step_seconds;
             cost.decode_bytes += roofline::step_cost(program, report.shape, {.kv = session.loaded().kv_element_bytes}).read_bytes();
+        } else {
+            cost.prefill_seconds += report.step_seconds;
         }
-        engine::StreamUpdate update = stream->take();
-        std::move(update.tokens.begin(), update.tokens.end(), std::back_inserter(generation.tokens));
-        generation.text += update.text;
-        if (written && !update.text.empty()) written = on_text(update.text);
-        finished = update.finish.has_value();
-        if (finished) generation.finish = *std::move(update.finish);
-        if (!finished && (interrupt.is_set() || !written)) stream->cancel();
+        if (interrupt.is_set() || !written || failed) cancel_all();
     }
-    cost.n_prompt = generation.finish.times.n_prompt;
-    cost.n_reused = generation.finish.times.n_reused;
-    cost.n_generated = generation.finish.times.n_generated;
     if (!written) return written.error();
-    if (generation.finish.error) return *generation.finish.error;
-    return generation;
+    if (failed) return *failed;
+    return all;
+}
+
+Result<Generation> generate(Session& session, engine::Request request, const std::function<Result<void>(std::string_view)>& on_text,
+                            InterruptFlag& interrupt, engine::StepProfiler* profiler) {
+    std::vector<engine::Request> requests;
+    requests.push_back(std::move(request));
+    const auto on_answer = [&](std::size_t /*answer*/, std::string_view text) { return on_text(text); };
+    RAFTER_TRY(Generations all, generate_all(session, std::move(requests), on_answer, interrupt, profiler));
+    all.answers[0].cost = all.cost;
+    return std::move(all.answers[0]);
 }
 
 std::string summary_line(const GenerationCost& cost, const std::optional<MemoryRoof>& roof) {

@@ -55,9 +55,9 @@ std::string level_of(std::size_t working_set_bytes, unsigned n_threads) {
 
 }  // namespace
 
-std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& session, double bytes_per_token) {
+std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& session, double bytes_per_step) {
     ThreadPool& pool = session.runtime().pool();
-    const std::size_t working_set = probe::working_set_bytes(bytes_per_token, last_level_cache_bytes());
+    const std::size_t working_set = probe::working_set_bytes(bytes_per_step, last_level_cache_bytes());
     const auto size_step = static_cast<int>(std::lround(4 * std::log2(static_cast<double>(working_set))));
     const json key{{"cpu", cpu_name()}, {"threads", pool.n_threads()}, {"size_step", size_step}};
     const auto now = static_cast<std::int64_t>(std::time(nullptr));

@@ -13,9 +13,9 @@ struct MemoryRoof {
     std::string level;  // where so much data lies: "L2 cache", "L3 cache", "memory"
 };
 
-// Measured now, in a quarter of a second, with this session's threads over as much data as a token reads. On a shared machine one moment is
+// Measured now, in a quarter of a second, with this session's threads over as much data as a step reads. On a shared machine one moment is
 // slower than another, so the best of the last hour counts: those are kept in the cache folder. None when it cannot be measured.
-[[nodiscard]] std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& session, double bytes_per_token);
+[[nodiscard]] std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& session, double bytes_per_step);
 
 // What to say of a rate of reading beside the roof: "58% of the 12.6 GB/s that memory gives here"; above the roof, that one of the two
 // numbers must be wrong.

@@ -1,11 +1,13 @@
 // rafter run: text from a prompt (-p), or a chat in the terminal without one.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "apps/answers.h"
 #include "apps/chat.h"
 #include "apps/cli.h"
 #include "apps/generate.h"
@@ -13,6 +15,7 @@
 #include "apps/profile_report.h"
 #include "apps/session.h"
 #include "engine/conversation.h"
+#include "engine/several.h"
 
 namespace rafter::apps {
 namespace {
@@ -20,6 +23,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::uint32_t kDefaultTokens = 512;
+constexpr std::uint32_t kAnswersAtOnce = 16;  // each has its own keys and values in memory
 
 struct RunOptions {
     SessionOptions session;
@@ -32,9 +36,16 @@ struct RunOptions {
     std::optional<std::uint64_t> seed;
     std::vector<std::string> logit_bias;  // "ID=VALUE"
     std::vector<std::string> stop;
+    std::uint32_t min_tokens = 0;
+    bool ignore_eos = false;
+    std::optional<std::uint32_t> n_answers;
+    std::optional<std::uint32_t> best_of;
     bool json = false;
     std::optional<std::uint32_t> n_logprobs;
     ProfileReportOptions profile;
+
+    [[nodiscard]] bool wants_several() const { return n_answers || best_of; }
+    [[nodiscard]] engine::SeveralOptions several() const { return {.n = n_answers.value_or(1), .best_of = best_of}; }
 };
 
 Result<std::pair<engine::TokenId, float>> parse_bias(const std::string& text) {
@@ -71,43 +82,6 @@ Result<std::vector<engine::TokenId>> prompt_tokens(const RunOptions& options, co
     return tokens;
 }
 
-ordered_json logprobs_json(const engine::GeneratedToken& token) {
-    ordered_json top = ordered_json::array();
-    for (const auto& [id, logprob] : token.logprobs->top) top.push_back({id, logprob});
-    return {{"id", token.id}, {"logprob", token.logprobs->logprob}, {"top", std::move(top)}};
-}
-
-ordered_json result_json(const std::vector<engine::TokenId>& prompt, const Generation& generation, const RunOptions& options,
-                         const engine::SamplingOptions& sampling, double load_seconds, const std::optional<MemoryRoof>& roof) {
-    ordered_json result;
-    result["prompt_tokens"] = prompt;
-    result["tokens"] = ordered_json::array();
-    for (const engine::GeneratedToken& token : generation.tokens) result["tokens"].push_back(token.id);
-    result["text"] = generation.text;
-    result["finish_reason"] = engine::to_string(generation.finish.reason);
-    if (sampling.temperature > 0) result["seed"] = sampling.seed;
-    if (options.n_logprobs) {
-        result["logprobs"] = ordered_json::array();
-        for (const engine::GeneratedToken& token : generation.tokens) result["logprobs"].push_back(logprobs_json(token));
-    }
-    const GenerationCost& cost = generation.cost;
-    result["timings"] = {
-        {"load_seconds", load_seconds},
-        {"prefill_seconds", cost.prefill_seconds},
-        {"prefill_tokens_per_second", cost.prefill_tokens_per_second()},
-        {"decode_seconds", cost.decode_seconds},
-        {"decode_tokens_per_second", cost.decode_tokens_per_second()},
-        {"bytes_per_token", cost.bytes_per_token()},
-        {"read_bytes_per_s", cost.bytes_per_second()},
-        {"bandwidth_bytes_per_s", roof ? ordered_json(roof->bytes_per_s) : ordered_json()},
-        {"bandwidth_level", roof ? ordered_json(roof->level) : ordered_json()},
-        {"roof_fraction", roof ? ordered_json(cost.bytes_per_second() / roof->bytes_per_s) : ordered_json()},
-    };
-    const auto error = roof ? above_roof(cost.bytes_per_second(), *roof) : std::nullopt;
-    if (error) result["timings"]["measuring_error"] = *error;
-    return result;
-}
-
 // Whether the prompt is a chat message.
 Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opened) {
     const bool chat = options.chat || !options.prompt || (!options.raw && opened.has_own_template);
@@ -118,55 +92,98 @@ Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opene
     return chat;
 }
 
-Result<int> answer_once(const RunOptions& options, const Environment& environment, Session& session, bool chat, engine::Request request) {
+// Loads the model with room for these many answers at once.
+Result<void> load_for(const RunOptions& options, Session& session, const engine::Request& request, std::uint32_t n_answers) {
+    const std::uint64_t needed = std::uint64_t{request.prompt.size()} + request.max_tokens;
+    if (n_answers == 1) return session.load({.context = needed, .n_outputs = 1});
+    const std::uint32_t n_at_once = std::min(n_answers, kAnswersAtOnce);
+    return session.load({.context = std::min<std::uint64_t>(needed, session.opened().config.n_context),
+                         .n_outputs = n_at_once,
+                         .n_sequences = n_at_once,
+                         .no_more_context = !options.session.context});
+}
+
+Result<int> answer_prompt(const RunOptions& options, const Environment& environment, Session& session, bool chat, engine::Request request) {
     RAFTER_TRY(request.prompt, prompt_tokens(options, session.opened(), chat));
     request.max_tokens = options.n_tokens.value_or(kDefaultTokens);
-    const std::vector<engine::TokenId> prompt = request.prompt;
-    const engine::SamplingOptions sampling = request.sampling;
-    RAFTER_TRY_VOID(session.load({.context = std::uint64_t{prompt.size()} + request.max_tokens, .n_outputs = 1}));
+    const engine::SeveralOptions several = options.several();
+    RAFTER_TRY_VOID(load_for(options, session, request, several.n_generated()));
 
     RAFTER_TRY(RunProfile profile, RunProfile::start(options.profile, environment, session, "run"));
     const report::Terminal terminal = stderr_terminal(environment);
     InterruptFlag interrupt;
-    const auto on_text = [&](std::string_view text) { return options.json ? Result<void>() : write_stdout(text); };
-    RAFTER_TRY(const Generation generation, generate(session, std::move(request), on_text, interrupt, profile.profiler()));
+    const bool as_it_comes = !options.json && !options.wants_several();
+    const auto on_text = [&](std::size_t /*answer*/, std::string_view text) { return as_it_comes ? write_stdout(text) : Result<void>(); };
+    RAFTER_TRY(const Generations all,
+               generate_all(session, engine::several_requests(request, several), on_text, interrupt, profile.profiler()));
 
     std::optional<MemoryRoof> roof;
-    if (generation.cost.n_decoded > 0) roof = memory_roof(environment, session, generation.cost.bytes_per_token());
+    if (all.cost.n_decoded > 0) roof = memory_roof(environment, session, all.cost.bytes_per_step());
+    const ShowOptions show{.several = several,
+                           .seed = request.sampling.seed,
+                           .drawn = request.sampling.temperature > 0,
+                           .logprobs = options.n_logprobs.has_value()};
     if (options.json) {
-        ordered_json result = result_json(prompt, generation, options, sampling, session.load_seconds(), roof);
+        ordered_json result;
+        result["prompt_tokens"] = request.prompt;
+        if (options.wants_several()) {
+            result["choices"] = choices_json(all.answers, show);
+        } else {
+            put_answer(result, all.answers[0], show, 0);
+        }
+        result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
         // A line end only where a person reads: in a pipe the text stays as the model wrote it.
-        RAFTER_TRY_VOID(write_stdout(is_terminal(stdout) ? "\n" : ""));
+        const std::string line_end = is_terminal(stdout) ? "\n" : "";
+        RAFTER_TRY_VOID(write_stdout(as_it_comes ? line_end : choices_text(all.answers, show)));
         fmt::print(stderr, "{}{}\n", is_terminal(stdout) || !terminal.interactive ? "" : "\n",
-                   terminal.style.dim(summary_line(generation.cost, roof)));
-        if (sampling.temperature > 0 && !options.seed)
-            fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", sampling.seed)));
+                   terminal.style.dim(summary_line(all.cost, roof)));
+        if (request.sampling.temperature > 0 && !options.seed)
+            fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", request.sampling.seed)));
         RAFTER_TRY_VOID(profile.finish(nullptr));
     }
-    if (generation.finish.context_full) {
+    const auto any = [&](auto property) { return std::any_of(all.answers.begin(), all.answers.end(), property); };
+    if (any([](const Generation& answer) { return answer.finish.context_full; })) {
         fmt::print(stderr, "rafter run: the context of {} tokens is full; --context takes more, up to the model's {}\n",
                    session.engine().options().context, session.opened().config.n_context);
     }
-    return generation.finish.reason == engine::FinishReason::kCancelled ? kExitInterrupted : 0;
+    return any([](const Generation& answer) { return answer.finish.reason == engine::FinishReason::kCancelled; }) ? kExitInterrupted : 0;
+}
+
+// Options that make no sense together.
+Result<void> check_usage(const RunOptions& options) {
+    const auto usage = [](std::string message) { return Error{std::move(message), ErrorKind::kUsage}; };
+    if (options.n_logprobs && !options.json) return usage("--logprobs: only --json shows them");
+    if (!options.prompt) {
+        if (options.json) return usage("--json: needs a prompt (-p)");
+        if (!options.profile.format.empty()) return usage("--profile: needs a prompt (-p)");
+        if (options.raw) return usage("--raw: needs a prompt (-p)");
+        if (options.n_answers) return usage("--n: needs a prompt (-p)");
+        if (options.best_of) return usage("--best-of: needs a prompt (-p)");
+    }
+    const std::uint32_t most = options.n_tokens.value_or(options.prompt ? kDefaultTokens : UINT32_MAX);
+    if (options.min_tokens > most) {
+        return usage(fmt::format("--min-tokens: expected at most the {} of --tokens, found {}", most, options.min_tokens));
+    }
+    return {};
 }
 
 Result<int> run(const RunOptions& options, const Environment& environment) {
-    if (options.n_logprobs && !options.json) return Error{"--logprobs: only --json shows them", ErrorKind::kUsage};
-    if (options.json && !options.prompt) return Error{"--json: needs a prompt (-p)", ErrorKind::kUsage};
-    if (!options.profile.format.empty() && !options.prompt) return Error{"--profile: needs a prompt (-p)", ErrorKind::kUsage};
-    if (options.raw && !options.prompt) return Error{"--raw: needs a prompt (-p)", ErrorKind::kUsage};
+    RAFTER_TRY_VOID(check_usage(options));
     engine::Request request;
     RAFTER_TRY(request.sampling, sampling_of(options));
+    RAFTER_TRY_VOID(engine::validate(options.several(), request.sampling));
     request.stop = options.stop;
+    request.min_tokens = options.min_tokens;
+    request.ignore_eos = options.ignore_eos;
     request.n_logprobs = options.n_logprobs;
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     request.end_tokens = session->opened().tokenizer->special().end_of_generation;
     RAFTER_TRY_VOID(engine::validate(request.sampling, session->opened().config.n_vocab));
     RAFTER_TRY(const bool chat, is_chat(options, session->opened()));
-    if (options.prompt) return answer_once(options, environment, *session, chat, std::move(request));
+    if (options.prompt) return answer_prompt(options, environment, *session, chat, std::move(request));
 
     request.max_tokens = options.n_tokens.value_or(session->opened().config.n_context);
     RAFTER_TRY_VOID(session->load({.context = 0, .n_outputs = 1}));
@@ -210,6 +227,11 @@ void add_sampling_options(CLI::App& verb, RunOptions& options) {
         ->type_name("P")
         ->capture_default_str()
         ->group(group);
+    verb.add_option("--typical-p", sampling.typical_p,
+                    "Draw from the tokens that surprise about as much as expected and together have this probability")
+        ->type_name("P")
+        ->capture_default_str()
+        ->group(group);
     verb.add_option("--seed", options.seed, "Same seed, same text (default: a new one each time)")->type_name("N")->group(group);
 }
 
@@ -231,10 +253,24 @@ void add_run(CLI::App& app, Cli& cli) {
         ->type_name("TEXT")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    verb->add_option("--min-tokens", options->min_tokens,
+                     "Do not end the answer before it has so many tokens, by no end token or --stop text")
+        ->type_name("N")
+        ->capture_default_str();
+    verb->add_flag("--ignore-eos", options->ignore_eos, "Go on after end tokens, which are not shown, up to --tokens or a --stop text");
+    verb->add_option("--n", options->n_answers,
+                     fmt::format("Generate so many answers at once, each with a seed of its own made from --seed (at most {})",
+                                 engine::kMostAnswers))
+        ->type_name("N");
+    verb->add_option("--best-of", options->best_of,
+                     "Generate so many, and show the --n of them (default: 1) whose tokens the model thought the likeliest on average")
+        ->type_name("N");
     verb->add_option("--context", options->session.context,
                      "Tokens that prompt and answer may have together (default: what they need, at least 4096 where the model has as many)")
         ->type_name("N");
-    verb->add_flag("--json", options->json, "Print one JSON object: tokens, text, finish reason, timings");
+    verb->add_flag(
+        "--json", options->json,
+        "Print one JSON object: tokens, text, finish reason, timings; with --n or --best-of, an object in choices for each answer");
     verb->add_option("--logprobs", options->n_logprobs, "With --json: log-probabilities of each token and of the N likeliest")
         ->check(CLI::NonNegativeNumber)
         ->type_name("N");
@@ -245,7 +281,8 @@ void add_run(CLI::App& app, Cli& cli) {
         "Examples:\n"
         "  rafter run SmolLM2-135M-Instruct --chat -p \"Why is the sky blue?\"\n"
         "  rafter run model.gguf --raw -p \"The capital of France is\" -n 20 --json --logprobs 5\n"
-        "  rafter run model.gguf --temperature 0.8 --top-p 0.95 --seed 1");
+        "  rafter run model.gguf --temperature 0.8 --top-p 0.95 --seed 1\n"
+        "  rafter run model.gguf -p \"A name for a boat?\" --temperature 1 --n 3 --best-of 8");
     verb->callback([options, &cli] {
         cli.action = [options, &cli] {
             const Result<int> status = run(*options, cli.environment);

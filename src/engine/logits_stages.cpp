@@ -1,9 +1,25 @@
 // Each token is changed on its own, so the order in which a stage visits them cannot change a bit.
 #include "engine/logits_stages.h"
 
+#include <limits>
+
 #include "base/check.h"
 
 namespace rafter::engine {
+
+void NoEarlyEnd::apply(std::span<float> logits) const {
+    if (n_answer_ >= min_tokens_) return;
+    for (const TokenId token : end_tokens_) {
+        // A request's end tokens come from a tokenizer, whose vocabulary may be another than the logits'.
+        const auto i = static_cast<std::size_t>(token);
+        if (i < logits.size()) logits[i] = -std::numeric_limits<float>::infinity();
+    }
+}
+
+void NoEarlyEnd::rollback(std::size_t n) {
+    RAFTER_CHECK(n <= n_answer_, "rollback of {} tokens after {}", n, n_answer_);
+    n_answer_ -= n;
+}
 
 void LogitBias::apply(std::span<float> logits) const {
     for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
@@ -37,14 +53,16 @@ void Penalties::rollback(std::size_t n) {
     }
 }
 
-std::vector<LogitsStage> make_stages(const SamplingOptions& options, std::span<const TokenId> prompt) {
+std::vector<LogitsStage> make_stages(const Request& request) {
+    const SamplingOptions& options = request.sampling;
     std::vector<LogitsStage> stages;
+    if (request.min_tokens > 0 && !request.end_tokens.empty()) stages.emplace_back(NoEarlyEnd(request.end_tokens, request.min_tokens));
     if (!options.logit_bias.empty()) stages.emplace_back(LogitBias(options.logit_bias));
     if (options.repeat_penalty != 1.0 || options.frequency_penalty != 0.0 || options.presence_penalty != 0.0) {
         const Penalties::Strengths strengths{.repeat = static_cast<float>(options.repeat_penalty),
                                              .frequency = static_cast<float>(options.frequency_penalty),
                                              .presence = static_cast<float>(options.presence_penalty)};
-        stages.emplace_back(Penalties(strengths, prompt));
+        stages.emplace_back(Penalties(strengths, request.prompt));
     }
     return stages;
 }

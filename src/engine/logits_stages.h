@@ -14,6 +14,20 @@
 
 namespace rafter::engine {
 
+// Forbids the end tokens until the answer has min_tokens tokens.
+class NoEarlyEnd {
+  public:
+    NoEarlyEnd(std::vector<TokenId> end_tokens, std::uint32_t min_tokens) : end_tokens_(std::move(end_tokens)), min_tokens_(min_tokens) {}
+    void apply(std::span<float> logits) const;
+    void accept(TokenId /*token*/) { ++n_answer_; }
+    void rollback(std::size_t n);
+
+  private:
+    std::vector<TokenId> end_tokens_;
+    std::size_t min_tokens_;
+    std::size_t n_answer_ = 0;
+};
+
 class LogitBias {
   public:
     explicit LogitBias(std::vector<std::pair<TokenId, float>> bias) : bias_(std::move(bias)) {}
@@ -46,9 +60,9 @@ class Penalties {
     std::vector<TokenId> answer_;
 };
 
-using LogitsStage = std::variant<LogitBias, Penalties>;
+using LogitsStage = std::variant<NoEarlyEnd, LogitBias, Penalties>;
 
-// Those stages that these options need: none for plain sampling.
-[[nodiscard]] std::vector<LogitsStage> make_stages(const SamplingOptions& options, std::span<const TokenId> prompt);
+// Those stages that the request's options need: none for plain sampling.
+[[nodiscard]] std::vector<LogitsStage> make_stages(const Request& request);
 
 }  // namespace rafter::engine

@@ -26,4 +26,11 @@ namespace rafter::engine {
     return static_cast<double>((std::uint64_t{words[1]} << 32 | words[0]) >> 11) * 0x1p-53;
 }
 
+// The seed of the i-th of several answers. The first keeps the seed as it is; the others' counters are none that uniform() uses.
+[[nodiscard]] constexpr std::uint64_t derived_seed(std::uint64_t seed, std::uint32_t i) {
+    if (i == 0) return seed;
+    const auto words = philox({i, 0, 0, 1}, {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    return std::uint64_t{words[1]} << 32 | words[0];
+}
+
 }  // namespace rafter::engine

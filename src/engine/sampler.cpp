@@ -22,9 +22,8 @@ bool less_likely(const Candidate& a, const Candidate& b) { return likelier(b, a)
 struct Weight {
     double max;
     double temperature;
-    double operator()(float logit) const {
-        return logit > kMinusInfinity ? std::exp((static_cast<double>(logit) - max) / temperature) : 0.0;
-    }
+    double operator()(float logit) const { return logit > kMinusInfinity ? std::exp(log(logit)) : 0.0; }
+    double log(float logit) const { return (static_cast<double>(logit) - max) / temperature; }
 };
 
 std::optional<TokenId> draw_of_all(std::span<const float> logits, Weight weight, double noise) {
@@ -50,33 +49,10 @@ void keep_top_k(std::vector<Candidate>& candidates, std::size_t k) {
     candidates.resize(k);
 }
 
-}  // namespace
-
-std::optional<TokenId> argmax(std::span<const float> logits) {
-    float best = kMinusInfinity;
-    std::optional<TokenId> token;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        if (logits[i] > best) {
-            best = logits[i];
-            token = static_cast<TokenId>(i);
-        }
-    }
-    return token;
-}
-
-std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise, SamplerScratch& scratch) {
-    const auto best = argmax(logits);
-    if (!best) return std::nullopt;
-    const float max = logits[static_cast<std::size_t>(*best)];
-    if (std::isinf(max)) return std::nullopt;
-    const Weight weight{max, options.temperature};
-    const bool cut_k = options.top_k > 0 && options.top_k < logits.size();
-    if (!cut_k && options.top_p >= 1.0 && options.min_p <= 0.0) return draw_of_all(logits, weight, noise);
-
-    std::vector<Candidate>& candidates = scratch.candidates;
-    candidates.clear();
+// Leaves in `candidates` what top-k, top-p and min-p leave of the logits, the likeliest first.
+void cut_unlikely(std::span<const float> logits, const SamplingOptions& options, const Weight& weight, std::vector<Candidate>& candidates) {
     double total = 0.0;  // of what top-k leaves
-    if (cut_k) {
+    if (options.top_k > 0 && options.top_k < logits.size()) {
         for (std::size_t i = 0; i < logits.size(); ++i) {
             if (logits[i] > kMinusInfinity) candidates.push_back({logits[i], static_cast<TokenId>(i)});
         }
@@ -107,19 +83,89 @@ std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions
         kept += w;
     }
     // The kept ones now stand at the end of the list, the likeliest last.
+    candidates.erase(candidates.begin(), end);
+    std::reverse(candidates.begin(), candidates.end());
+}
+
+// Leaves those whose surprise is nearest to the mean of all candidates' (their entropy), the nearest first. With p = w / total, the
+// logarithm of the total falls out of |-log p - entropy|: it is the distance of log w from its mean.
+void keep_typical(double typical_p, const Weight& weight, std::vector<Candidate>& candidates) {
+    double total = 0.0;
+    double sum_of_logs = 0.0;
+    for (const Candidate& c : candidates) {
+        const double w = weight(c.logit);
+        if (w == 0.0) continue;  // its logarithm may be -inf
+        total += w;
+        sum_of_logs += w * weight.log(c.logit);
+    }
+    const double mean_log = sum_of_logs / total;
+    const auto less_typical = [&](const Candidate& a, const Candidate& b) {
+        const double distance_a = std::abs(weight.log(a.logit) - mean_log);
+        const double distance_b = std::abs(weight.log(b.logit) - mean_log);
+        return distance_a != distance_b ? distance_a > distance_b : likelier(b, a);
+    };
+    std::make_heap(candidates.begin(), candidates.end(), less_typical);
+    double kept = 0.0;
+    auto end = candidates.end();
+    do {
+        kept += weight(candidates.front().logit);
+        std::pop_heap(candidates.begin(), end, less_typical);
+        --end;
+    } while (end != candidates.begin() && kept < typical_p * total);
+    candidates.erase(candidates.begin(), end);
+    std::reverse(candidates.begin(), candidates.end());
+}
+
+// candidates: at least one.
+TokenId draw_of(const std::vector<Candidate>& candidates, const Weight& weight, double noise) {
+    double kept = 0.0;
+    for (const Candidate& c : candidates) kept += weight(c.logit);
     const double target = noise * kept;
     double sum = 0.0;
-    TokenId token = *best;
-    for (auto it = candidates.rbegin(); it != std::make_reverse_iterator(end); ++it) {
-        token = it->token;
-        sum += weight(it->logit);
-        if (sum > target) break;
+    for (const Candidate& c : candidates) {
+        sum += weight(c.logit);
+        if (sum > target) return c.token;
+    }
+    return candidates.back().token;
+}
+
+}  // namespace
+
+std::optional<TokenId> argmax(std::span<const float> logits) {
+    float best = kMinusInfinity;
+    std::optional<TokenId> token;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        if (logits[i] > best) {
+            best = logits[i];
+            token = static_cast<TokenId>(i);
+        }
     }
     return token;
 }
 
-Sampler::Sampler(const SamplingOptions& options, std::span<const TokenId> prompt)
-    : options_(options), stages_(make_stages(options, prompt)) {}
+std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise, SamplerScratch& scratch) {
+    const auto best = argmax(logits);
+    if (!best) return std::nullopt;
+    const float max = logits[static_cast<std::size_t>(*best)];
+    if (std::isinf(max)) return std::nullopt;
+    const Weight weight{max, options.temperature};
+    const bool cut = (options.top_k > 0 && options.top_k < logits.size()) || options.top_p < 1.0 || options.min_p > 0.0;
+    if (!cut && options.typical_p >= 1.0) return draw_of_all(logits, weight, noise);
+
+    std::vector<Candidate>& candidates = scratch.candidates;
+    candidates.clear();
+    if (cut) {
+        cut_unlikely(logits, options, weight, candidates);
+    } else {
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            if (weight(logits[i]) > 0.0) candidates.push_back({logits[i], static_cast<TokenId>(i)});
+        }
+    }
+    if (options.typical_p < 1.0) keep_typical(options.typical_p, weight, candidates);
+    return draw_of(candidates, weight, noise);
+}
+
+Sampler::Sampler(const Request& request) : options_(request.sampling), stages_(make_stages(request)) {}
 
 std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::uint32_t position, SamplerScratch& scratch) const {
     if (!stages_.empty()) {
@@ -151,6 +197,7 @@ Result<void> validate(const SamplingOptions& options, std::size_t n_vocab) {
     RAFTER_TRY_VOID(within("temperature", options.temperature, 0.0, kMax, "0 or more"));
     RAFTER_TRY_VOID(within("top-p", options.top_p, 0.0, 1.0, "0 to 1"));
     RAFTER_TRY_VOID(within("min-p", options.min_p, 0.0, 1.0, "0 to 1"));
+    RAFTER_TRY_VOID(within("typical-p", options.typical_p, 0.0, 1.0, "0 to 1"));
     RAFTER_TRY_VOID(within("repeat penalty", options.repeat_penalty, 1.0 / kMax, kMax, "a positive number"));
     RAFTER_TRY_VOID(within("frequency penalty", options.frequency_penalty, -kMax, kMax, "a number"));
     RAFTER_TRY_VOID(within("presence penalty", options.presence_penalty, -kMax, kMax, "a number"));

@@ -24,11 +24,11 @@ struct SamplerScratch {
 // One a sequence. Follows its history through accept() and rollback().
 class Sampler {
   public:
-    // options must be valid (see validate()).
-    Sampler(const SamplingOptions& options, std::span<const TokenId> prompt);
+    // The request's sampling options must be valid (see validate()).
+    explicit Sampler(const Request& request);
 
     // The token for this position (the number of tokens before it). None when no token can be chosen: all logits are -inf or NaN, or one
-    // is +inf. Time is linear in n_vocab.
+    // is +inf. Time is linear in n_vocab, and a logarithm more for tokens that top-p or typical-p must look at one by one.
     [[nodiscard]] std::optional<TokenId> sample(std::span<const float> logits, std::uint32_t position, SamplerScratch& scratch) const;
     void accept(TokenId token);
     void rollback(std::size_t n);
@@ -43,7 +43,7 @@ class Sampler {
 
 // The likeliest token, the lowest id of equals; none when all are -inf or NaN.
 [[nodiscard]] std::optional<TokenId> argmax(std::span<const float> logits);
-// A token drawn as temperature, top-k, top-p and min-p say, `noise` in [0, 1) deciding. Temperature must be above 0.
+// A token drawn as temperature, top-k, top-p, min-p and typical-p say, `noise` in [0, 1) deciding. Temperature must be above 0.
 [[nodiscard]] std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise,
                                           SamplerScratch& scratch);
 

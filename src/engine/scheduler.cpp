@@ -178,7 +178,7 @@ void Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdat
     update.tokens.push_back(std::move(token));
 
     const auto& end_tokens = sequence.request.end_tokens;
-    if (std::find(end_tokens.begin(), end_tokens.end(), id) != end_tokens.end()) {
+    if (!sequence.request.ignore_eos && std::find(end_tokens.begin(), end_tokens.end(), id) != end_tokens.end()) {
         return end(sequence, std::move(update), {.reason = FinishReason::kStop});
     }
     auto shown = sequence.text.push(id);

@@ -20,26 +20,33 @@ std::vector<std::string> as_characters(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-AnswerText::AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops)
-    : tokenizer_(tokenizer), stops_(as_characters(stops)) {}
+AnswerText::AnswerText(const text::Tokenizer& tokenizer, const Request& request)
+    : tokenizer_(tokenizer), end_tokens_(request.end_tokens), min_tokens_(request.min_tokens), stops_(as_characters(request.stop)) {}
+
+StopMatcher::WhenComplete AnswerText::when_complete() const {
+    return n_tokens_ > min_tokens_ ? StopMatcher::WhenComplete::kStop : StopMatcher::WhenComplete::kGoOn;
+}
 
 StopMatcher::Pushed AnswerText::push(TokenId token) {
-    auto pushed = stops_.push(characters_.push(tokenizer_.piece(token, text::SpecialTokens::kAsText)));
+    ++n_tokens_;
+    // Only an ignored end token comes here.
+    if (std::find(end_tokens_.begin(), end_tokens_.end(), token) != end_tokens_.end()) return {{}, false};
+    auto pushed = stops_.push(characters_.push(tokenizer_.piece(token, text::SpecialTokens::kAsText)), when_complete());
     stopped_ = pushed.stopped;
     return pushed;
 }
 
 std::string AnswerText::finish() {
     if (stopped_) return {};
-    auto last = stops_.push(characters_.finish());
+    auto last = stops_.push(characters_.finish(), when_complete());
     return last.stopped ? last.text : last.text + stops_.finish();
 }
 
 Sequence::Sequence(Request wanted, std::shared_ptr<TokenStream> to, const text::Tokenizer& tokenizer)
     : request(std::move(wanted)),
       stream(std::move(to)),
-      sampler(request.sampling, request.prompt),
-      text(tokenizer, request.stop),
+      sampler(request),
+      text(tokenizer, request),
       tokens(request.prompt),
       n_prompt(static_cast<std::uint32_t>(tokens.size())) {}
 

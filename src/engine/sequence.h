@@ -21,13 +21,18 @@ namespace rafter::engine {
 class AnswerText {
   public:
     // tokenizer outlives this.
-    AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops);
+    AnswerText(const text::Tokenizer& tokenizer, const Request& request);
     [[nodiscard]] StopMatcher::Pushed push(TokenId token);
     // The answer is over: what was held back, unless that was a stop string.
     [[nodiscard]] std::string finish();
 
   private:
+    [[nodiscard]] StopMatcher::WhenComplete when_complete() const;
+
     const text::Tokenizer& tokenizer_;
+    std::vector<TokenId> end_tokens_;
+    std::uint32_t min_tokens_;
+    std::uint32_t n_tokens_ = 0;
     text::Utf8Stream characters_;
     StopMatcher stops_;
     bool stopped_ = false;

@@ -20,7 +20,7 @@ StopMatcher::StopMatcher(const std::vector<std::string>& stops) {
     }
 }
 
-StopMatcher::Pushed StopMatcher::push(std::string_view text) {
+StopMatcher::Pushed StopMatcher::push(std::string_view text, WhenComplete when) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         std::size_t longest_stop = 0;  // of those that end here
         for (Pattern& pattern : patterns_) {
@@ -31,7 +31,7 @@ StopMatcher::Pushed StopMatcher::push(std::string_view text) {
             longest_stop = std::max(longest_stop, k);
             k = pattern.fallback[k];
         }
-        if (longest_stop == 0) continue;
+        if (longest_stop == 0 || when == WhenComplete::kGoOn) continue;
         held_.append(text.substr(0, i + 1));
         held_.resize(held_.size() - longest_stop);
         return {std::exchange(held_, {}), true};

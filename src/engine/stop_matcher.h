@@ -19,7 +19,8 @@ class StopMatcher {
         std::string text;  // can be shown now
         bool stopped;      // a stop string is complete: it and all after it are dropped, and this was the last push
     };
-    [[nodiscard]] Pushed push(std::string_view text);
+    enum class WhenComplete { kStop, kGoOn };  // kGoOn: a stop string that ends in this text is text like any other
+    [[nodiscard]] Pushed push(std::string_view text, WhenComplete when = WhenComplete::kStop);
     // The answer is over without a stop string: what was held back.
     [[nodiscard]] std::string finish();
 

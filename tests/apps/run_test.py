@@ -65,7 +65,7 @@ class Run(program.Case):
 
     def test_top_k_of_one_is_greedy_at_any_temperature(self):
         greedy = self.generate("-p", "hello")["tokens"]
-        for cut in (["--top-k", "1"], ["--top-p", "0"], ["--min-p", "1"]):
+        for cut in (["--top-k", "1"], ["--top-p", "0"], ["--min-p", "1"], ["--min-p", "1", "--typical-p", "0"]):
             self.assertEqual(self.generate("-p", "hello", "--temperature", "5", "--seed", "3", *cut)["tokens"], greedy, cut)
 
     def test_logit_bias_and_penalties_change_the_choice(self):
@@ -86,6 +86,63 @@ class Run(program.Case):
         eos = str(max(self.generate("-p", "x", "-n", "1", "--logprobs", "1000")["logprobs"][0]["top"])[0])
         result = self.generate("-p", "hello", "--logit-bias", eos + "=1000")
         self.assertEqual((result["tokens"], result["text"], result["finish_reason"]), ([int(eos)], "", "stop"))
+
+    def end_token(self):
+        return str(max(self.generate("-p", "x", "-n", "1", "--logprobs", "1000")["logprobs"][0]["top"])[0])
+
+    def test_min_tokens_puts_end_tokens_and_stop_texts_off(self):
+        eos = self.end_token()
+        greedy = self.generate("-p", "hello")
+        result = self.generate("-p", "hello", "--logit-bias", eos + "=1000", "--min-tokens", "5")
+        self.assertEqual((result["tokens"], result["finish_reason"]), (greedy["tokens"][:5] + [int(eos)], "stop"))
+        whole = self.generate("-p", "hello", "-n", "40")
+        stop = whole["text"][0]
+        self.assertEqual(self.generate("-p", "hello", "-n", "40", "--stop", stop)["text"], "")
+        late = self.generate("-p", "hello", "-n", "40", "--stop", stop, "--min-tokens", "10")
+        self.assertGreater(len(late["tokens"]), 10)
+        self.assertTrue(late["text"] and whole["text"].startswith(late["text"]))
+        never = self.generate("-p", "hello", "-n", "40", "--stop", stop, "--min-tokens", "40")
+        self.assertEqual((never["text"], never["finish_reason"]), (whole["text"], "length"))
+
+    def test_ignore_eos_goes_on_and_does_not_show_end_tokens(self):
+        eos = self.end_token()
+        result = self.generate("-p", "hello", "--logit-bias", eos + "=1000", "--ignore-eos")
+        self.assertEqual((result["tokens"], result["text"], result["finish_reason"]), ([int(eos)] * 12, "", "length"))
+
+    def test_several_answers_are_each_what_their_seed_gives_alone(self):
+        warm = ["-p", "hello", "--temperature", "2"]
+        result = self.generate(*warm, "--seed", "7", "--n", "3", "--logprobs", "0")
+        self.assertEqual(list(result), ["prompt_tokens", "choices", "timings"])
+        self.assertEqual([choice["index"] for choice in result["choices"]], [0, 1, 2])
+        self.assertEqual(result["choices"][0]["seed"], 7)
+        self.assertEqual(len({tuple(choice["tokens"]) for choice in result["choices"]}), 3)
+        for choice in result["choices"]:
+            alone = self.generate(*warm, "--seed", str(choice["seed"]), "--logprobs", "0")
+            for name in ("tokens", "text", "finish_reason", "seed", "logprobs"):
+                self.assertEqual(choice[name], alone[name], name)
+        self.assertEqual(self.generate(*warm, "--seed", "7", "--n", "20", "--logprobs", "0")["choices"][:3], result["choices"], "more than go at once")
+
+    def test_best_of_shows_the_likeliest_a_token_first(self):
+        warm = ["-p", "hello", "--temperature", "2", "--seed", "7"]
+        everything = self.generate(*warm, "--n", "8", "--logprobs", "0")["choices"]
+        means = [sum(entry["logprob"] for entry in choice["logprobs"]) / len(choice["logprobs"]) for choice in everything]
+        best = self.generate(*warm, "--n", "3", "--best-of", "8")["choices"]
+        self.assertEqual([choice["index"] for choice in best], sorted(range(8), key=lambda i: -means[i])[:3])
+        for choice in best:
+            self.assertEqual(choice["tokens"], everything[choice["index"]]["tokens"])
+            self.assertAlmostEqual(choice["mean_logprob"], means[choice["index"]], places=12)
+            self.assertNotIn("logprobs", choice)
+        self.assertEqual(len(self.generate(*warm, "--best-of", "2")["choices"]), 1)
+
+    def test_several_answers_as_text_are_parted_by_lines(self):
+        warm = ["run", self.model, "--raw", "-n", "12", "-p", "hello", "--temperature", "2", "--seed", "7", "--n", "2"]
+        choices = self.json_of(*warm)["choices"]
+        texts = [choice["text"] for choice in choices]
+        done = self.rafter(*warm)
+        self.assertEqual(done.stdout.decode(), f"--- answer 1 of 2 ---\n{texts[0]}\n\n--- answer 2 of 2 ---\n{texts[1]}\n")
+        self.assertIn(f"generated {sum(len(choice['tokens']) for choice in choices)} tokens, ", done.stderr.decode())
+        ranked = self.rafter(*warm, "--best-of", "3").stdout.decode()
+        self.assertRegex(ranked, r"^--- answer 1 of 2, mean log-probability -\d+\.\d{4} ---\n")
 
     def test_chat_goes_through_the_template_and_is_the_default_for_a_model_that_has_one(self):
         chat = self.json_of("run", self.model, "--chat", "-p", "hello", "-n", "4")
@@ -130,6 +187,13 @@ class Run(program.Case):
             ("temperature: expected 0 or more, found nan", "--temperature", "nan"),
             ("top-p: expected 0 to 1, found 1.5", "--top-p", "1.5"),
             ("min-p: expected 0 to 1, found -0.5", "--min-p", "-0.5"),
+            ("typical-p: expected 0 to 1, found 1.5", "--typical-p", "1.5"),
+            ("typical-p: expected 0 to 1, found nan", "--typical-p", "nan"),
+            ("n: expected 1 to 128, found 0", "--n", "0"),
+            ("n: expected 1 to 128, found 129", "--n", "129"),
+            ("n: several answers need a temperature above 0", "--n", "2"),
+            ("best-of: expected 1 (n) to 128, found 0", "--best-of", "0"),
+            ("best-of: several answers need a temperature above 0", "--best-of", "2"),
             ("repeat penalty: expected a positive number, found 0", "--repeat-penalty", "0"),
             ("logit bias: expected a token from 0 to", "--logit-bias", "100000=1"),
             ("logit bias: expected a token from 0 to", "--logit-bias", "-1=1"),

@@ -57,6 +57,46 @@ TEST(StopMatcher, HoldsBackOnlyWhatMayBeTheStartOfAStop) {
     EXPECT_TRUE(last.stopped);
 }
 
+TEST(StopMatcher, GoesOnPastStopsWhereItIsToldTo) {
+    using WhenComplete = StopMatcher::WhenComplete;
+    std::mt19937 random(21);
+    const auto letters = [&](std::size_t n) {
+        std::string text(n, 'a');
+        for (char& c : text) c = static_cast<char>('a' + random() % 2);
+        return text;
+    };
+    int n_stopped = 0;
+    for (int round = 0; round < 3000; ++round) {
+        const std::vector<std::string> stops{letters(1 + random() % 5), letters(1 + random() % 5)};
+        const std::string early = letters(random() % 10);
+        const std::string late = letters(random() % 10);
+        StopMatcher matcher(stops);
+        std::string text;
+        for (const char c : early) {
+            const auto pushed = matcher.push(std::string(1, c), WhenComplete::kGoOn);
+            ASSERT_FALSE(pushed.stopped);
+            text += pushed.text;
+        }
+        const auto last = matcher.push(late);
+        text += last.text;
+        if (!last.stopped) text += matcher.finish();
+        // Stops that end in the early part do not count; those that end after it do, wherever they begin.
+        Answer expected{early + late};
+        for (std::size_t end = early.size() + 1; end <= expected.text.size() && !expected.stopped; ++end) {
+            std::size_t longest = 0;
+            for (const std::string& stop : stops) {
+                if (stop.size() > end || expected.text.compare(end - stop.size(), stop.size(), stop) != 0) continue;
+                longest = std::max(longest, stop.size());
+            }
+            if (longest > 0) expected = {expected.text.substr(0, end - longest), true};
+        }
+        ASSERT_EQ(last.stopped, expected.stopped);
+        ASSERT_EQ(text, expected.text);
+        n_stopped += expected.stopped;
+    }
+    EXPECT_GT(n_stopped, 500);
+}
+
 TEST(StopMatcher, FinishGivesWhatWasHeldBack) {
     const Answer answer = feed({"END"}, {"the E", "N"});
     EXPECT_EQ(answer.text, "the EN");

@@ -14,7 +14,7 @@ namespace rafter::engine::tests {
 
 struct FakeEngine {
     FakeTokenizer tokenizer;
-    FakeModel model{1, 200, 4};
+    FakeModel model{{0}, 200, 4};
     Engine engine{model, tokenizer, {.limits = {.n_tokens = 16, .n_outputs = 5}, .context = 64, .block_size = 4, .n_blocks = {200}}};
 
     // Runs them all together to their ends; [requests.size()].

@@ -33,6 +33,7 @@ struct Cli {
 };
 
 void add_run(CLI::App& app, Cli& cli);
+void add_batch(CLI::App& app, Cli& cli);
 void add_eval(CLI::App& app, Cli& cli);
 void add_bench(CLI::App& app, Cli& cli);
 void add_simulate(CLI::App& app, Cli& cli);

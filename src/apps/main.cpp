@@ -66,6 +66,7 @@ int run_main(int argc, char** argv) {
     app.footer("Each verb has its own: rafter VERB --help");
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     add_run(app, cli);
+    add_batch(app, cli);
     add_eval(app, cli);
     add_info(app, cli);
     add_plan(app, cli);

@@ -73,13 +73,7 @@ Result<engine::SamplingOptions> sampling_of(const RunOptions& options) {
 // The prompt's tokens: as it stands, or as the user's message of a chat.
 Result<std::vector<engine::TokenId>> prompt_tokens(const RunOptions& options, const engine::OpenedModel& opened, bool chat) {
     if (chat) return engine::Conversation(opened, options.system).ask(*options.prompt);
-    const text::Tokenizer& tokenizer = *opened.tokenizer;
-    // A raw prompt is what a template would have written: its special tokens are tokens.
-    std::vector<engine::TokenId> tokens = tokenizer.encode(*options.prompt, text::SpecialTokens::kParse);
-    const text::SpecialIds& special = tokenizer.special();
-    if (special.add_bos && special.bos) tokens.insert(tokens.begin(), *special.bos);
-    if (tokens.empty()) return bad_input("the prompt is empty, and this model has no BOS token to start from");
-    return tokens;
+    return engine::encode_prompt(opened, *options.prompt);
 }
 
 // Whether the prompt is a chat message.

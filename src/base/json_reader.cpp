@@ -31,14 +31,14 @@ bool is_too_deep(std::string_view text) {
     return false;
 }
 
-std::string shown(const nlohmann::json& value) {
-    const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    return text.size() <= 60 ? text : text.substr(0, 57) + "...";
-}
-
 std::string number(double n) { return n >= 1e15 || (n > 0 && n < 1e-4) ? fmt::format("{:g}", n) : fmt::format("{}", n); }
 
 }  // namespace
+
+std::string shown_json(const nlohmann::json& value) {
+    const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return text.size() <= 60 ? text : text.substr(0, 57) + "...";
+}
 
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view name) {
     if (is_too_deep(text)) return bad_input("{}: expected JSON nested at most {} deep, found deeper", name, kMaxDepth);
@@ -64,7 +64,7 @@ Result<nlohmann::json> read_json_file(const std::string& path) {
 }
 
 Result<JsonReader> JsonReader::open(const nlohmann::json& value, std::string where) {
-    if (!value.is_object()) return bad_input("{}: expected an object, found {}", where, shown(value));
+    if (!value.is_object()) return bad_input("{}: expected an object, found {}", where, shown_json(value));
     return JsonReader(value, std::move(where));
 }
 
@@ -83,7 +83,7 @@ Result<std::optional<double>> JsonReader::find_number(const std::string& key, do
     if (value == nullptr) return std::optional<double>();
     const double n = value->is_number() ? value->get<double>() : std::nan("");
     if (!std::isfinite(n) || n < low || n > high) {
-        return bad_input("{}: {}: expected a number from {} to {}, found {}", where_, key, number(low), number(high), shown(*value));
+        return bad_input("{}: {}: expected a number from {} to {}, found {}", where_, key, number(low), number(high), shown_json(*value));
     }
     return std::optional<double>(n);
 }
@@ -93,7 +93,7 @@ Result<std::optional<std::uint32_t>> JsonReader::find_uint(const std::string& ke
     if (value == nullptr) return std::optional<std::uint32_t>();
     const double n = value->is_number() ? value->get<double>() : std::nan("");
     if (!(n >= low && n <= high) || n != std::floor(n)) {
-        return bad_input("{}: {}: expected a whole number from {} to {}, found {}", where_, key, low, high, shown(*value));
+        return bad_input("{}: {}: expected a whole number from {} to {}, found {}", where_, key, low, high, shown_json(*value));
     }
     return std::optional<std::uint32_t>(static_cast<std::uint32_t>(n));
 }
@@ -101,14 +101,14 @@ Result<std::optional<std::uint32_t>> JsonReader::find_uint(const std::string& ke
 Result<std::optional<bool>> JsonReader::find_bool(const std::string& key) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr) return std::optional<bool>();
-    if (!value->is_boolean()) return bad_input("{}: {}: expected true or false, found {}", where_, key, shown(*value));
+    if (!value->is_boolean()) return bad_input("{}: {}: expected true or false, found {}", where_, key, shown_json(*value));
     return std::optional<bool>(value->get<bool>());
 }
 
 Result<std::optional<std::string>> JsonReader::find_string(const std::string& key) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr) return std::optional<std::string>();
-    if (!value->is_string()) return bad_input("{}: {}: expected a text, found {}", where_, key, shown(*value));
+    if (!value->is_string()) return bad_input("{}: {}: expected a text, found {}", where_, key, shown_json(*value));
     return std::optional<std::string>(value->get<std::string>());
 }
 

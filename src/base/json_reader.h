@@ -19,6 +19,9 @@ namespace rafter {
 // Of a file of at most 256 MB.
 [[nodiscard]] Result<nlohmann::json> read_json_file(const std::string& path);
 
+// A value as messages show it: printable ASCII, its end left out where it is long.
+[[nodiscard]] std::string shown_json(const nlohmann::json& value);
+
 // One object; views the JSON, which the caller keeps. `where` stands before each message: "hw.json" or "model.json: mla".
 class JsonReader {
   public:

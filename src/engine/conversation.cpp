@@ -19,6 +19,14 @@ std::string valid_utf8(std::string_view text) {
 
 }  // namespace
 
+Result<std::vector<TokenId>> encode_prompt(const OpenedModel& opened, std::string_view text) {
+    std::vector<TokenId> tokens = opened.tokenizer->encode(text, text::SpecialTokens::kParse);
+    const text::SpecialIds& special = opened.tokenizer->special();
+    if (special.add_bos && special.bos) tokens.insert(tokens.begin(), *special.bos);
+    if (tokens.empty()) return bad_input("the prompt is empty, and this model has no BOS token to start from");
+    return tokens;
+}
+
 Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages) {
     text::ChatTemplateInput input;
     input.messages = messages;

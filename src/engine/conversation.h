@@ -41,6 +41,10 @@ class Conversation {
     Known answered_;  // up to and including the last answer
 };
 
+// The tokens of a text that an answer is to continue: its special tokens are tokens, and BOS stands before it where the model wants that.
+// Fails when nothing is left to start from.
+[[nodiscard]] Result<std::vector<TokenId>> encode_prompt(const OpenedModel& opened, std::string_view text);
+
 // The prompt of these messages as text. bos_token and eos_token are given to the template, so it writes BOS itself where the model wants
 // it.
 [[nodiscard]] Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages);

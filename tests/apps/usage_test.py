@@ -1,7 +1,7 @@
 """The command line: help, versions, and wrong usage told in two lines with exit status 2."""
 import program
 
-VERBS = ["run", "eval", "info", "plan", "models", "tokenize", "template"]
+VERBS = ["run", "batch", "eval", "info", "plan", "models", "tokenize", "template"]
 
 
 class Usage(program.Case):
@@ -53,6 +53,10 @@ class Usage(program.Case):
             ("--min-tokens: expected at most the 3 of --tokens, found 4", ["run", self.model, "-p", "x", "-n", "3", "--min-tokens", "4"]),
             ("--min-tokens: expected at most the 512 of --tokens", ["run", self.model, "-p", "x", "--min-tokens", "513"]),
             ("--system", ["run", self.model, "--raw", "-p", "x", "--system", "y"]),
+            ("--in", ["batch", self.model, "--out", "x"]),
+            ("--out", ["batch", self.model, "--in", "x"]),
+            ("--batch", ["batch", self.model, "--in", "x", "--out", "y", "--batch", "0"]),
+            ("--tokens", ["batch", self.model, "--in", "x", "--out", "y", "-n", "0"]),
             ("--text", ["eval", self.model]),
             ("--context", ["eval", self.model, "--text", "x", "--context", "3"]),
             ("--nonsense", ["info", self.model, "--nonsense"]),

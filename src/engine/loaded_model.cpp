@@ -57,8 +57,10 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
     model::Program program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions});
 
     LoadedModel loaded;
-    const double element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));
-    loaded.kv_element_bytes = {.key = element_bytes, .value = element_bytes};
+    const auto element_bytes = [&](backend::KvType type) {
+        return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
+    };
+    loaded.kv_element_bytes = {.key = element_bytes(options.key_type), .value = element_bytes(options.value_type)};
     const std::uint32_t blocks_each = context / kBlockSize + (context % kBlockSize != 0);
     const std::uint64_t n_blocks = std::uint64_t{blocks_each} * options.n_sequences;
     const double cache_bytes = roofline::kv_bytes_per_token(config, loaded.kv_element_bytes) * static_cast<double>(n_blocks) * kBlockSize;
@@ -73,10 +75,11 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
                      .context = context,
                      .block_size = kBlockSize,
                      .n_blocks = std::vector<std::uint32_t>(program.cache_groups.size(), static_cast<std::uint32_t>(n_blocks))};
-    const backend::LoadOptions load{
-        .limits = loaded.limits.limits,
-        .cache = {.key_type = options.kv_type, .value_type = options.kv_type, .block_size = kBlockSize, .n_blocks = loaded.limits.n_blocks},
-        .progress = options.progress};
+    backend::LoadOptions load;
+    load.limits = loaded.limits.limits;
+    load.cache = {.key_type = options.key_type, .value_type = options.value_type, .block_size = kBlockSize, .n_blocks = {}};
+    load.cache.n_blocks = loaded.limits.n_blocks;
+    load.progress = options.progress;
     auto device = runtime.backend().load(std::move(program), opened.file, load);
     if (!device) return device.error().within(opened.file.name());
     loaded.device = *std::move(device);

@@ -38,15 +38,16 @@ struct LoadModelOptions {
     std::uint32_t n_sequences = 1;  // that the KV cache has room for at full context
     std::uint32_t n_outputs = 1;    // rows with logits a step
     model::ActivationMode activations = model::ActivationMode::kQ8;
-    backend::KvType kv_type = backend::KvType::kF16;
+    backend::KvType key_type = backend::KvType::kF16;  // of the KV cache
+    backend::KvType value_type = backend::KvType::kF16;
     std::set<std::string> without_fusions;  // as model::RewriteOptions names them
     std::function<void(double fraction)> progress;
 };
 
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;
-    SchedulerOptions limits;  // for the Engine
-    roofline::KvElementBytes kv_element_bytes;
+    SchedulerOptions limits;                    // for the Engine
+    roofline::KvElementBytes kv_element_bytes;  // with the scales of quantised types
 };
 // Fails on a context beyond the model's, and when memory does not suffice.
 [[nodiscard]] Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options);

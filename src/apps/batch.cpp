@@ -185,10 +185,7 @@ Result<BatchSurvey> survey_batch(const BatchOptions& options, const Environment&
 class BatchRun {
   public:
     BatchRun(const BatchOptions& options, Session& session, const BatchParser& parser, BatchWriter& writer, const BatchSurvey& survey)
-        : options_(options), session_(session), parser_(parser), writer_(writer), to_do_(survey.to_do) {
-        const engine::SchedulerOptions& limits = session.engine().options();
-        n_free_blocks_ = *std::min_element(limits.n_blocks.begin(), limits.n_blocks.end());
-    }
+        : options_(options), session_(session), parser_(parser), writer_(writer), to_do_(survey.to_do) {}
 
     // False when there was nothing left to do. Ends in order when the engine fails.
     [[nodiscard]] Result<bool> step() {
@@ -198,7 +195,6 @@ class BatchRun {
         std::size_t n_ended = 0;
         for (Flight& flight : flights_) {
             if (!flight.job->choices[flight.choice].take(flight.stream->take())) continue;
-            n_free_blocks_ += flight.n_blocks;
             flight.stream.reset();
             ++n_ended;
             RAFTER_TRY_VOID(choice_ended(*flight.job));
@@ -228,7 +224,6 @@ class BatchRun {
         std::shared_ptr<Job> job;
         std::size_t choice;
         std::shared_ptr<engine::TokenStream> stream;
-        std::uint32_t n_blocks;  // that it may come to need
     };
 
     [[nodiscard]] Result<void> refill() {
@@ -237,10 +232,6 @@ class BatchRun {
             if (waiting_.empty()) return {};
             const Waiting waiting = waiting_.front();
             engine::Request& request = waiting.job->request.choices[waiting.choice];
-            const std::uint32_t block_size = session_.engine().options().block_size;
-            const std::uint32_t room = std::min(parser_.room_for(request), session_.engine().options().context);
-            const std::uint32_t n_blocks = room / block_size + (room % block_size != 0);
-            if (n_blocks > n_free_blocks_) return {};  // those that run will free some
             waiting_.pop_front();
             auto stream = session_.engine().submit(std::move(request));
             if (!stream) {
@@ -248,8 +239,7 @@ class BatchRun {
                 RAFTER_TRY_VOID(choice_ended(*waiting.job));
                 continue;
             }
-            n_free_blocks_ -= n_blocks;
-            flights_.push_back({waiting.job, waiting.choice, *std::move(stream), n_blocks});
+            flights_.push_back({waiting.job, waiting.choice, *std::move(stream)});
         }
         return {};
     }
@@ -279,19 +269,12 @@ class BatchRun {
     std::size_t next_ = 0;  // of to_do_
     std::deque<Waiting> waiting_;
     std::vector<Flight> flights_;
-    std::uint32_t n_free_blocks_;
 };
 
-// Room for those that run together, or for as many of them as memory has: the others wait.
-std::uint32_t n_sequences_in_cache(const BatchOptions& options, const Session& session, const BatchSurvey& survey, std::uint32_t context) {
-    constexpr double kShare = 0.8;  // of the memory that the weights leave
-    const double element_bytes = session.kv_type() == "f32" ? 4.0 : 2.0;
-    const double bytes_per_token = roofline::kv_bytes_per_token(session.opened().config, {.key = element_bytes, .value = element_bytes});
-    const double available =
-        static_cast<double>(read_memory_state().available_bytes) - static_cast<double>(session.opened().file.size_bytes());
-    const double n_fitting = std::floor(kShare * available / (bytes_per_token * context));
+// Room in the cache for as many as run together, or fewer where all the work needs less.
+std::uint32_t n_sequences_in_cache(const BatchOptions& options, const BatchSurvey& survey, std::uint32_t context) {
     const double n_wanted = std::ceil(static_cast<double>(survey.sum_of_longest) / context);
-    return static_cast<std::uint32_t>(std::clamp(std::min(n_fitting, n_wanted), 1.0, static_cast<double>(options.n_together)));
+    return static_cast<std::uint32_t>(std::clamp(n_wanted, 1.0, static_cast<double>(options.n_together)));
 }
 
 void say_what_is_special(const BatchSurvey& survey, const engine::OpenedModel& opened) {
@@ -311,7 +294,7 @@ Result<bool> answer_all(const BatchOptions& options, const Environment& environm
     const std::uint32_t context = options.session.context.value_or(survey.longest);
     RAFTER_TRY_VOID(session.load({.context = context,
                                   .n_outputs = options.n_together,
-                                  .n_sequences = n_sequences_in_cache(options, session, survey, context),
+                                  .n_sequences = n_sequences_in_cache(options, survey, context),
                                   .no_more_context = true}));
     BatchRun run(options, session, parser, writer, survey);
     report::Progress bar(stderr_terminal(environment), "Answering");

@@ -52,18 +52,11 @@ struct Explained {
     std::vector<double> seconds;  // of each repeat
 };
 
-roofline::PriceOptions price_options(const Session& session) {
-    roofline::PriceOptions options;
-    options.cost.kv = session.loaded().kv_element_bytes;
-    options.kv_type = session.kv_type();
-    return options;
-}
-
 Result<Explained> explain_shape(Session& session, engine::StepLab& lab, const hardware::Profile& machine, const LabShape& shape,
                                 double least_seconds) {
     RAFTER_TRY(const engine::LabResult result, lab.run(shape, {.n_repeats = 5, .least_seconds = least_seconds, .timing = true}));
     const model::Program& program = session.loaded().device->program();
-    const roofline::PriceOptions options = price_options(session);
+    const roofline::PriceOptions options = session.price_options();
     Explained explained{
         .shape = shape, .what = shape.n_new > 1 || shape.n_past == 0 ? "prefill" : "decode", .phase = {}, .seconds = result.seconds};
     engine::PhaseProfile& phase = explained.phase;
@@ -214,7 +207,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
                                         .machine = machine,
                                         .shape = shape,
                                         .model_name = session->opened().config.name,
-                                        .price = price_options(*session),
+                                        .price = session->price_options(),
                                         .host = host,
                                         .best_isa = std::string(backend::cpu::to_string(backend::cpu::best_isa())),
                                         .usable_cpus = usable_cpus()});

@@ -56,6 +56,12 @@ struct ModelInfo {
 
 constexpr roofline::KvElementBytes kDefaultKv{};  // F16, as `run` takes unless told otherwise
 
+// A token's keys and values in all layers, scales included.
+double kv_bytes(const model::ModelConfig& config, backend::KvType type) {
+    const double element = static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
+    return roofline::kv_bytes_per_token(config, {.key = element, .value = element});
+}
+
 std::string shown(std::string_view untrusted) {
     text::Utf8Stream characters;
     std::string text = characters.push(untrusted);
@@ -153,7 +159,9 @@ std::string facts_text(const ModelInfo& info, const report::Style& style) {
         if (c.moe.n_experts > 0) facts.add("experts", fmt::format("{}, {} of them a token", c.moe.n_experts, c.moe.n_experts_used));
         facts.add("context", fmt::format("{} tokens", report::grouped(c.n_context)));
         const double kv = roofline::kv_bytes_per_token(c, kDefaultKv);
-        facts.add("KV cache", fmt::format("{} a token in F16, {} at full context", report::bytes(kv), report::bytes(kv * c.n_context)));
+        facts.add("KV cache", fmt::format("{} a token in F16 ({} in q8, {} in q4), {} at full context", report::bytes(kv),
+                                          report::bytes(kv_bytes(c, backend::KvType::kQ8)),
+                                          report::bytes(kv_bytes(c, backend::KvType::kQ4)), report::bytes(kv * c.n_context)));
     } else {
         facts.add("runs", "no: " + info.why_no_config);
     }
@@ -222,6 +230,8 @@ ordered_json info_json(const ModelInfo& info, const files::GgufFile& file, bool 
                             {"n_experts", c.moe.n_experts},
                             {"n_experts_used", c.moe.n_experts_used}};
         result["kv_bytes_per_token"] = roofline::kv_bytes_per_token(c, kDefaultKv);
+        for (const backend::KvType type : backend::kv_types())
+            result["kv_bytes_per_token_by_type"][std::string(to_string(type))] = kv_bytes(c, type);
     }
     if (info.program) result["bytes_per_token"] = roofline::step_cost(*info.program, decode_step(0), {.kv = kDefaultKv}).read_bytes();
     for (const std::string& why : {info.why_no_config, info.why_no_program}) {

@@ -96,7 +96,7 @@ void add_number_options(CLI::App& verb, PlanOptions& o) {
     verb.add_option("--activations", o.activations, "Type of the activations; int8 and fp8 rates need weights and activations of 8 bits")
         ->type_name("TYPE")
         ->group(group);
-    verb.add_option("--kv", o.kv, "Type of the KV cache, or of keys and values: fp16, int8, q8_0,q4_0")->type_name("TYPE")->group(group);
+    verb.add_option("--kv", o.kv, "Type of the KV cache, or of keys and values: fp16, int8, q8, q8,q4")->type_name("TYPE")->group(group);
     verb.add_flag("--no-fuse", o.no_fuse, "Price every op alone, all activations through memory, attention with its scores")->group(group);
     verb.add_option("--measured-prefill", o.measured_prefill, "With --format json: seconds measured, to have their MBU and MFU")
         ->check(CLI::PositiveNumber)

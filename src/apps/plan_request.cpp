@@ -41,8 +41,9 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
     return close ? fmt::format("; did you mean {}?", *close) : std::string();
 }
 
-Result<roofline::NumberType> type_of(const char* option, const std::string& name) {
-    const auto type = roofline::number_type(name);
+Result<roofline::NumberType> type_of(const char* option, const std::string& name,
+                                     std::optional<roofline::NumberType> (*named)(std::string_view) = roofline::number_type) {
+    const auto type = named(name);
     if (type) return *type;
     const std::vector<std::string> names = roofline::number_type_names();
     return bad_input("{}: expected a type ({}, ...) or bits a weight, found {}{}", option,
@@ -104,8 +105,9 @@ Result<void> set_types(const PlanOptions& o, PlanRequest& r) {
     r.kv_type = "fp16";
     if (o.kv.empty()) return {};
     const std::size_t comma = std::min(o.kv.find(','), o.kv.size());
-    RAFTER_TRY(const roofline::NumberType key, type_of("--kv", o.kv.substr(0, comma)));
-    RAFTER_TRY(const roofline::NumberType value, type_of("--kv", comma < o.kv.size() ? o.kv.substr(comma + 1) : o.kv));
+    RAFTER_TRY(const roofline::NumberType key, type_of("--kv", o.kv.substr(0, comma), roofline::kv_number_type));
+    RAFTER_TRY(const roofline::NumberType value,
+               type_of("--kv", comma < o.kv.size() ? o.kv.substr(comma + 1) : o.kv, roofline::kv_number_type));
     types.kv = {key.bits / 8, value.bits / 8};
     r.kv_type = key.name == value.name ? key.name : key.name + ", " + value.name;
     return {};

@@ -221,8 +221,7 @@ Result<RunProfile> RunProfile::start(const ProfileReportOptions& options, const 
     RAFTER_TRY(run.machine_, machine_profile(environment, session.runtime().pool(), session.runtime().isa(), verb));
     run.style_ = options.file.empty() ? stderr_terminal(environment).style : report::Style{};
     run.session_ = &session;
-    run.price_.cost.kv = session.loaded().kv_element_bytes;
-    run.price_.kv_type = session.kv_type();
+    run.price_ = session.price_options();
     run.profiler_ = std::make_unique<engine::StepProfiler>(*session.loaded().device);
     return run;
 }

@@ -1,9 +1,16 @@
 // Names on the command line become the types of the layers below.
 #include "apps/session.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
 #include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "base/clock.h"
+#include "base/quote.h"
 #include "engine/model_store.h"
 #include "report/progress.h"
 #include "roofline/calibrated.h"
@@ -13,8 +20,6 @@ namespace {
 
 const std::map<std::string, model::ActivationMode> kActivations{
     {"q8", model::ActivationMode::kQ8}, {"q16", model::ActivationMode::kQ16}, {"f32", model::ActivationMode::kF32}};
-const std::map<std::string, backend::KvType> kKvTypes{
-    {"f16", backend::KvType::kF16}, {"bf16", backend::KvType::kBF16}, {"f32", backend::KvType::kF32}};
 const std::map<std::string, backend::cpu::Isa> kIsas{
     {"scalar", backend::cpu::Isa::kScalar}, {"avx2", backend::cpu::Isa::kAvx2}, {"avx512", backend::cpu::Isa::kAvx512}};
 
@@ -23,6 +28,13 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
     std::vector<std::string> list;
     for (const auto& [name, value] : names) list.push_back(name);
     return CLI::IsMember(list);
+}
+
+CLI::Validator kv_type_names() {
+    std::vector<std::string_view> names;
+    for (const backend::KvType type : backend::kv_types()) names.push_back(backend::to_string(type));
+    const std::string expected = fmt::format("expected one of {}, or two as KEYS,VALUES", fmt::join(names, ", "));
+    return {[expected](const std::string& text) { return kv_types_of(text) ? std::string() : expected + ", found " + quote(text); }, ""};
 }
 
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
@@ -47,9 +59,10 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
         ->type_name("NAME")
         ->capture_default_str()
         ->group(group);
-    verb.add_option("--kv-type", options.kv_type, "Number type of the KV cache")
-        ->check(one_of(kKvTypes))
-        ->type_name("NAME")
+    verb.add_option("--kv-type", options.kv_type,
+                    "Number type of the KV cache, or of keys and values: f32, f16, bf16, q8 (8.5 bits), q4 (5 bits), q8,q4")
+        ->check(kv_type_names())
+        ->type_name("TYPE[,TYPE]")
         ->capture_default_str()
         ->group(group);
     verb.add_option("--no-fuse", options.no_fuse,
@@ -59,6 +72,14 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->type_name("NAME,..")
         ->group(group);
+}
+
+std::optional<KvTypes> kv_types_of(const std::string& text) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const auto key = backend::kv_type_from_name(std::string_view(text).substr(0, comma));
+    const auto value = comma < text.size() ? backend::kv_type_from_name(std::string_view(text).substr(comma + 1)) : key;
+    if (!key || !value) return std::nullopt;
+    return KvTypes{.key = *key, .value = *value};
 }
 
 std::vector<std::filesystem::path> models_folders(const Environment& environment) {
@@ -84,6 +105,14 @@ Result<std::unique_ptr<Session>> Session::open(const Environment& environment, c
     return session;
 }
 
+roofline::PriceOptions Session::price_options() const {
+    roofline::PriceOptions options;
+    options.cost.kv = loaded_.kv_element_bytes;
+    options.key_type = backend::to_string(key_type());
+    options.value_type = backend::to_string(value_type());
+    return options;
+}
+
 Result<void> Session::load(Needs needs) {
     const std::int64_t start_ns = monotonic_ns();
     report::Progress bar(stderr_terminal(environment_), "Loading " + opened_.config.name);
@@ -95,7 +124,8 @@ Result<void> Session::load(Needs needs) {
     load.n_sequences = needs.n_sequences;
     load.kv_memory_bytes = needs.kv_memory_bytes;
     load.activations = kActivations.at(options_.activations);
-    load.kv_type = kKvTypes.at(options_.kv_type);
+    load.key_type = key_type();
+    load.value_type = value_type();
     load.without_fusions = {options_.no_fuse.begin(), options_.no_fuse.end()};
     load.progress = [&](double fraction) { bar.update(fraction); };
     RAFTER_TRY(loaded_, engine::load_model(runtime_, opened_, load));
@@ -103,7 +133,7 @@ Result<void> Session::load(Needs needs) {
     if (!needs.priced_for.empty()) {
         bar.clear();
         RAFTER_TRY(const hardware::Profile machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
-        const roofline::PriceOptions options{.cost = {.kv = loaded_.kv_element_bytes}, .kv_type = options_.kv_type};
+        const roofline::PriceOptions options = price_options();
         const auto price = [&](const model::StepShape& shape) {
             return price_step(loaded_.device->program(), shape, machine, options).seconds;
         };

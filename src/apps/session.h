@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "engine/loaded_model.h"
 #include "engine/runtime.h"
+#include "roofline/calibrated.h"
 
 namespace rafter::apps {
 
@@ -24,9 +25,16 @@ struct SessionOptions {
     unsigned n_threads = 0;
     std::string isa;  // "": the best one
     std::string activations = "q8";
-    std::string kv_type = "f16";
+    std::string kv_type = "f16";  // or of keys and values: "q8,q4"
     std::vector<std::string> no_fuse;
 };
+
+struct KvTypes {
+    backend::KvType key = backend::KvType::kF16;
+    backend::KvType value = backend::KvType::kF16;
+};
+// "q8" or "q8,q4"; none where it is neither.
+[[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
 
 // MODEL, --threads, --isa, --activations, --kv-type, --no-fuse. (--context says something else in each verb.)
 void add_session_options(CLI::App& verb, SessionOptions& options);
@@ -57,7 +65,9 @@ class Session {
     [[nodiscard]] engine::Engine& engine() { return *engine_; }
     [[nodiscard]] engine::Runtime& runtime() { return runtime_; }
     [[nodiscard]] engine::LoadedModel& loaded() { return loaded_; }
-    [[nodiscard]] const std::string& kv_type() const { return options_.kv_type; }
+    [[nodiscard]] backend::KvType key_type() const { return kv_types_of(options_.kv_type)->key; }
+    [[nodiscard]] backend::KvType value_type() const { return kv_types_of(options_.kv_type)->value; }
+    [[nodiscard]] roofline::PriceOptions price_options() const;
     [[nodiscard]] double load_seconds() const { return load_seconds_; }
 
   private:

@@ -50,7 +50,7 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
     load.kv_memory_bytes = options.workload.kv_memory_bytes;
     RAFTER_TRY(engine::PreparedModel prepared, prepare_model(opened, load));
     RAFTER_TRY(const hardware::Profile machine, machine_profile(environment, runtime.pool(), runtime.isa(), "simulate"));
-    const roofline::PriceOptions price{.cost = {.kv = prepared.kv_element_bytes}, .kv_type = "f16"};
+    const roofline::PriceOptions price{.cost = {.kv = prepared.kv_element_bytes}};
     prepared.limits.cost =
         engine::StepCost([&](const model::StepShape& shape) { return price_step(prepared.program, shape, machine, price).seconds; },
                          prepared.limits.limits.n_tokens, context);

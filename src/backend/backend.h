@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/batch.h"
@@ -17,9 +19,21 @@
 
 namespace rafter::backend {
 
-enum class KvType { kF32, kF16, kBF16 };
+// How the cache holds keys and values: each row of a head is rounded by itself when it is appended. The quantised types take 32 elements of
+// a row at a time (a row's last group may have fewer), with numbers of 16 bits, F16, for each group:
+//   Q8  x = scale * q            q in -127 .. 127
+//   Q4  x = scale * q + minimum  q in 0 .. 15
+// An element is then off by half a scale at most. A group that has no finite scale or minimum, as with NaN or magnitudes beyond 65504 * 127
+// (Q8) or 65504 (Q4), becomes NaN.
+enum class KvType { kF32, kF16, kBF16, kQ8, kQ4 };
 
-[[nodiscard]] std::size_t element_bytes(KvType type);
+inline constexpr std::size_t kKvGroup = 32;
+
+[[nodiscard]] std::span<const KvType> kv_types();
+[[nodiscard]] std::string_view to_string(KvType type);  // "f32", "f16", "bf16", "q8", "q4"
+[[nodiscard]] std::optional<KvType> kv_type_from_name(std::string_view name);
+// Of a head's key or value of n elements, scales and minimums included.
+[[nodiscard]] std::size_t kv_row_bytes(KvType type, std::size_t n_elements);
 
 struct StepLimits {
     std::uint32_t n_tokens = 512;  // a step's rows at most

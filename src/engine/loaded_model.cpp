@@ -91,8 +91,10 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
         .program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions}),
         .limits = {},
         .kv_element_bytes = {}};
-    const auto element_bytes = static_cast<double>(backend::element_bytes(options.kv_type));
-    prepared.kv_element_bytes = {.key = element_bytes, .value = element_bytes};
+    const auto element_bytes = [&](backend::KvType type) {
+        return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
+    };
+    prepared.kv_element_bytes = {.key = element_bytes(options.key_type), .value = element_bytes(options.value_type)};
     SchedulerOptions& limits = prepared.limits;
     limits.limits = {
         .n_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences)),
@@ -108,10 +110,12 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(PreparedModel prepared, prepare_model(opened, options));
     LoadedModel loaded{.device = nullptr, .limits = std::move(prepared.limits), .kv_element_bytes = prepared.kv_element_bytes};
-    const backend::LoadOptions load{
-        .limits = loaded.limits.limits,
-        .cache = {.key_type = options.kv_type, .value_type = options.kv_type, .block_size = kBlockSize, .n_blocks = loaded.limits.n_blocks},
-        .progress = options.progress};
+    const backend::LoadOptions load{.limits = loaded.limits.limits,
+                                    .cache = {.key_type = options.key_type,
+                                              .value_type = options.value_type,
+                                              .block_size = kBlockSize,
+                                              .n_blocks = loaded.limits.n_blocks},
+                                    .progress = options.progress};
     auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
     if (!device) return device.error().within(opened.file.name());
     loaded.device = *std::move(device);

@@ -39,7 +39,8 @@ struct LoadModelOptions {
     std::optional<std::uint64_t> kv_memory_bytes;  // that the KV cache may take; none: what is available
     std::uint32_t n_outputs = 1;                   // rows with logits a step
     model::ActivationMode activations = model::ActivationMode::kQ8;
-    backend::KvType kv_type = backend::KvType::kF16;
+    backend::KvType key_type = backend::KvType::kF16;  // of the KV cache
+    backend::KvType value_type = backend::KvType::kF16;
     std::set<std::string> without_fusions;  // as model::RewriteOptions names them
     std::function<void(double fraction)> progress;
 };
@@ -55,8 +56,8 @@ struct PreparedModel {
 
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;
-    SchedulerOptions limits;  // for the Engine
-    roofline::KvElementBytes kv_element_bytes;
+    SchedulerOptions limits;                    // for the Engine
+    roofline::KvElementBytes kv_element_bytes;  // with the scales of quantised types
 };
 // Fails as prepare_model does, and on what only the backend finds.
 [[nodiscard]] Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options);

@@ -17,7 +17,6 @@ using backend::cpu::padded_to_16;
 
 struct Case {
     KvType type;
-    const char* type_name;
     unsigned n_queries, head_dim, n_positions;
     bool from_memory;
 };
@@ -32,8 +31,8 @@ struct ThreadMemory {
 // One piece: keys and values of one head, as in the cache, and the merge with the pieces before.
 double sample(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const Case& c, std::vector<ThreadMemory>& threads) {
     const auto& kernels = backend::cpu::attention_kernels(isa);
-    const std::size_t key_bytes = std::size_t{c.head_dim} * kTilePositions * element_bytes(c.type);
-    const std::size_t value_bytes = padded_to_16(c.head_dim) * kTilePositions * element_bytes(c.type);
+    const std::size_t key_bytes = kTilePositions * backend::kv_row_bytes(c.type, c.head_dim);
+    const std::size_t value_bytes = kTilePositions * backend::kv_row_bytes(c.type, padded_to_16(c.head_dim));
     const std::size_t n_tiles = (c.n_positions + kTilePositions - 1) / kTilePositions;
     const unsigned n_pieces = c.from_memory ? 8 : 1;
     const auto work = [&](unsigned thread) {
@@ -70,13 +69,13 @@ double sample(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const
 
 std::vector<Case> cases_of(const MatrixPlan& plan) {
     std::vector<Case> cases;
-    for (const auto& [type, name] : {std::pair{KvType::kF16, "f16"}, std::pair{KvType::kBF16, "bf16"}, std::pair{KvType::kF32, "f32"}}) {
+    for (const KvType type : backend::kv_types()) {
         if (plan.quick && type != KvType::kF16) continue;
         for (const unsigned n_queries : {1U, 2U, 3U, 4U, 5U, 6U, 8U, 12U}) {
             if ((plan.quick || type != KvType::kF16) && n_queries != 1 && n_queries != 3 && n_queries != 4 && n_queries != 12) continue;
-            for (const unsigned head_dim : {64U, 256U}) cases.push_back({type, name, n_queries, head_dim, 256, false});
-            cases.push_back({type, name, n_queries, 64, 16, false});
-            if (n_queries <= 4) cases.push_back({type, name, n_queries, 64, 256, true});
+            for (const unsigned head_dim : {64U, 256U}) cases.push_back({type, n_queries, head_dim, 256, false});
+            cases.push_back({type, n_queries, 64, 16, false});
+            if (n_queries <= 4) cases.push_back({type, n_queries, 64, 256, true});
         }
     }
     return cases;
@@ -91,7 +90,7 @@ void add_attention_benchmarks(ThreadPool& pool, backend::cpu::Isa isa, ColdMemor
         benchmarks.push_back({.sample = [&pool, isa, &memory, c, threads] { return sample(pool, isa, memory, c, *threads); },
                               .record =
                                   [&profile, c](const Spread& spread) {
-                                      profile.attention.push_back({.kv_type = c.type_name,
+                                      profile.attention.push_back({.kv_type = std::string(to_string(c.type)),
                                                                    .n_queries = c.n_queries,
                                                                    .head_dim = c.head_dim,
                                                                    .n_positions = c.n_positions,

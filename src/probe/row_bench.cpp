@@ -88,8 +88,6 @@ double empty_region(ThreadPool& pool) {
     return least;
 }
 
-const char* name_of(KvType type) { return type == KvType::kF32 ? "f32" : type == KvType::kF16 ? "f16" : "bf16"; }
-
 }  // namespace
 
 void add_row_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {
@@ -121,9 +119,9 @@ void add_row_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, s
     });
     add("quantize_q8", [&linear](RowData& d, std::size_t n) { linear.quantize(d.a.data(), n, model::Encoding::kQ8, d.bytes.data()); });
     add("quantize_q16", [&linear](RowData& d, std::size_t n) { linear.quantize(d.a.data(), n, model::Encoding::kQ16, d.bytes.data()); });
-    for (const KvType type : {KvType::kF16, KvType::kBF16, KvType::kF32}) {  // an element being one of a key and one of a value
+    for (const KvType type : backend::kv_types()) {  // an element being one of a key and one of a value
         add_row(
-            pool, fmt::format("store_{}", name_of(type)),
+            pool, fmt::format("store_{}", backend::to_string(type)),
             [&rows, type](RowData& d, std::size_t n) {
                 for (std::size_t at = 0; at < n; at += kHeadDim) {
                     rows.store_key(d.a.data(), kHeadDim, type, at / kHeadDim % 16, d.bytes.data());

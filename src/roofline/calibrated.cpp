@@ -77,7 +77,7 @@ class Pricer {
                 break;
             case OpKind::kAttention: {
                 const AttentionPrice attention =
-                    price_attention(std::get<model::AttentionOptions>(op.options), step_, profile_, options_.kv_type);
+                    price_attention(std::get<model::AttentionOptions>(op.options), step_, profile_, options_.key_type, options_.value_type);
                 complete_ = complete_ && attention.complete;
                 price.compute_seconds = attention.compute_seconds;
                 price.memory_seconds = price.cost.kv_read_bytes / bandwidth_;
@@ -214,7 +214,9 @@ class Pricer {
             case OpKind::kRope:
                 return rows_seconds("rope", n, out().width);
             case OpKind::kKvAppend:
-                return rows_seconds("store_" + options_.kv_type, n, value(op.inputs.front()).width);
+                // Each reading is of a key and a value.
+                return 0.5 * (rows_seconds("store_" + options_.key_type, n, value(op.inputs.front()).width) +
+                              rows_seconds("store_" + options_.value_type, n, value(op.inputs.front()).width));
             case OpKind::kGatedActivation: {
                 const model::Activation activation = std::get<model::ActivationOptions>(op.options).activation;
                 const char* kind = activation == model::Activation::kSilu       ? "silu"

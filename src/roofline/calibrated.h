@@ -36,7 +36,8 @@ struct OpPrice {
 
 struct PriceOptions {
     CostOptions cost;
-    std::string kv_type = "f16";
+    std::string key_type = "f16";  // of the KV cache, as the profile names them
+    std::string value_type = "f16";
 };
 
 struct StepPrice {

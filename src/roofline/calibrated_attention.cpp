@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 
+#include "roofline/number_types.h"
+
 namespace rafter::roofline {
 namespace {
 
@@ -54,6 +56,8 @@ Split choose_split(const model::AttentionOptions& options, const Step& step, dou
     return split;
 }
 
+AttentionPrice price_one_type(const model::AttentionOptions& options, const Step& step, const Profile& profile, const std::string& kv_type);
+
 }  // namespace
 
 double piece_seconds(const Profile& profile, const std::string& kv_type, double n_queries, double head_dim, double n_positions) {
@@ -68,8 +72,22 @@ double piece_seconds(const Profile& profile, const std::string& kv_type, double 
     return first + (positions - kTile) / (kPiece - kTile) * (full - first);
 }
 
+// Readings are of keys and values of one type. Scores and weighted sums are as many multiply-adds: of two types each is half.
 AttentionPrice price_attention(const model::AttentionOptions& options, const Step& step, const Profile& profile,
-                               const std::string& kv_type) {
+                               const std::string& key_type, const std::string& value_type) {
+    AttentionPrice price = price_one_type(options, step, profile, key_type);
+    if (value_type == key_type) return price;
+    const AttentionPrice values = price_one_type(options, step, profile, value_type);
+    price.compute_seconds = 0.5 * (price.compute_seconds + values.compute_seconds);
+    price.hidden = 0.5 * (price.hidden + values.hidden);
+    price.complete = price.complete && values.complete;
+    return price;
+}
+
+namespace {
+
+AttentionPrice price_one_type(const model::AttentionOptions& options, const Step& step, const Profile& profile,
+                              const std::string& kv_type) {
     AttentionPrice price;
     const double n_threads = profile.key.n_threads;
     const Split split = choose_split(options, step, n_threads);
@@ -109,12 +127,13 @@ AttentionPrice price_attention(const model::AttentionOptions& options, const Ste
     const auto near = by_queries(profile, kv_type, n_queries, 64, 256, false);
     const auto cold = by_queries(profile, kv_type, n_queries, 64, 256, true);
     if (near && cold && profile.stream_bytes_per_s > 0) {
-        const double element = kv_type == "f32" ? 4.0 : 2.0;
-        const double memory = 2 * 64.0 * kPiece * element * n_threads / profile.stream_bytes_per_s;
+        const double element_bytes = kv_number_type(kv_type).value_or(NumberType{.bits = 16}).bits / 8;
+        const double memory = 2 * 64.0 * kPiece * element_bytes * n_threads / profile.stream_bytes_per_s;
         const double visible = (*cold - std::max(*near, memory)) / std::min(*near, memory);
         price.hidden = 1.0 - std::clamp(visible, 0.0, kMostVisible);
     }
     return price;
 }
 
+}  // namespace
 }  // namespace rafter::roofline

@@ -16,7 +16,7 @@ struct AttentionPrice {
     bool complete = true;          // false where the profile has no reading of this type of cache
 };
 [[nodiscard]] AttentionPrice price_attention(const model::AttentionOptions& options, const Step& step, const hardware::Profile& profile,
-                                             const std::string& kv_type);
+                                             const std::string& key_type, const std::string& value_type);
 
 // One call of the kernel, near: linear in queries, elements of a head and positions between the readings. 0 without any.
 [[nodiscard]] double piece_seconds(const hardware::Profile& profile, const std::string& kv_type, double n_queries, double head_dim,

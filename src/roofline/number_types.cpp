@@ -50,6 +50,13 @@ std::optional<NumberType> number_type(std::string_view name) {
     return NumberType{wanted + " bits", bits, false};
 }
 
+std::optional<NumberType> kv_number_type(std::string_view name) {
+    const std::string wanted = lower(name);
+    if (wanted == "q8") return NumberType{"q8", 8.5, false};  // a scale of 16 bits to 32 elements
+    if (wanted == "q4") return NumberType{"q4", 5.0, false};  // and a minimum
+    return number_type(name);
+}
+
 std::vector<std::string> number_type_names() {
     std::vector<std::string> names;
     for (const Named& known : kNamed) names.emplace_back(known.name);

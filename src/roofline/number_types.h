@@ -20,6 +20,8 @@ struct NumberType {
 // Any case. Bits from 0.1 to 64.
 [[nodiscard]] std::optional<NumberType> number_type(std::string_view name);
 [[nodiscard]] std::vector<std::string> number_type_names();
+// Of a KV cache: also "q8" and "q4", this program's own, in heads of a multiple of 32 elements.
+[[nodiscard]] std::optional<NumberType> kv_number_type(std::string_view name);
 // What a device can multiply: fp32, fp16, bf16, fp8, fp4, int8, int4.
 [[nodiscard]] std::optional<hardware::Precision> precision_named(std::string_view name);
 // Bytes of an activation held in it.

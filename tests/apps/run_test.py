@@ -50,7 +50,7 @@ class Run(program.Case):
                          self.generate("-p", "hello", "--threads", "3", "--logprobs", "2")["logprobs"])
 
     def test_every_mode_runs(self):
-        for option, values in {"--activations": ["q8", "q16", "f32"], "--kv-type": ["f32", "f16", "bf16"], "--isa": ["scalar"]}.items():
+        for option, values in {"--activations": ["q8", "q16", "f32"], "--kv-type": ["f32", "f16", "bf16", "q8", "q4", "q8,q4", "f16,q8"], "--isa": ["scalar"]}.items():
             for value in values:
                 self.assertEqual(len(self.generate("-p", "hello", option, value)["tokens"]), 12, (option, value))
 

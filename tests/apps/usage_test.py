@@ -33,7 +33,7 @@ class Usage(program.Case):
             ("MODEL", ["run"]),
             ("--isa", ["run", self.model, "-p", "x", "--isa", "sse2"]),
             ("--activations", ["run", self.model, "-p", "x", "--activations", "q4"]),
-            ("--kv-type", ["run", self.model, "-p", "x", "--kv-type", "q8"]),
+            ("--kv-type", ["run", self.model, "-p", "x", "--kv-type", "q9"]),
             ("--tokens", ["run", self.model, "-p", "x", "-n", "-1"]),
             ("--tokens", ["run", self.model, "-p", "x", "-n", "many"]),
             ("--tokens", ["run", self.model, "-p", "x", "-n", "99999999999999999999"]),

@@ -9,11 +9,13 @@
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <span>
+#include <utility>
 
 #include "backend/cpu/rows.h"
 #include "base/thread_pool.h"
-#include "tensor/half.h"
 #include "tests/isa_under_test.h"
+#include "tests/support/kv_rounding.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -49,18 +51,6 @@ std::vector<float> random_floats(std::size_t n, std::uint32_t seed) {
     return values;
 }
 
-float rounded(float x, KvType type) {
-    switch (type) {
-        case KvType::kF32:
-            return x;
-        case KvType::kF16:
-            return tensor::f16_to_f32(tensor::f32_to_f16(x));
-        case KvType::kBF16:
-            return tensor::bf16_to_f32(tensor::f32_to_bf16(x));
-    }
-    return x;
-}
-
 struct Tokens {
     std::uint32_t n;
     std::vector<float> q, k, v;  // [n, width]
@@ -74,6 +64,16 @@ struct Tokens {
     }
 };
 
+// Rows of all KV heads as the cache holds them.
+std::vector<float> rounded_rows(const Shape& shape, const std::vector<float>& rows, KvType type) {
+    std::vector<float> rounded;
+    for (std::size_t at = 0; at < rows.size(); at += shape.head_dim) {
+        const auto row = backend::rounded_row(std::span(rows).subspan(at, shape.head_dim), type);
+        rounded.insert(rounded.end(), row.begin(), row.end());
+    }
+    return rounded;
+}
+
 // A step computes the next `n_new` tokens of each sequence that it names.
 struct Part {
     std::uint32_t sequence;
@@ -81,11 +81,15 @@ struct Part {
 };
 using Steps = std::vector<std::vector<Part>>;
 
+// What stands in a block table where a window has left a block behind.
+enum class LeftBehind { kNoBlock, kBlockOfNan, kOldBlock };
+
 struct Setup {
     Isa isa = Isa::kScalar;
     unsigned n_threads = 1;
     std::uint32_t block_size = 16;
     std::uint32_t seed = 1;  // of the blocks' order
+    LeftBehind left_behind = LeftBehind::kNoBlock;
 };
 
 std::vector<float> sink_logits(const Shape& shape) { return random_floats(shape.n_heads, 99); }
@@ -145,8 +149,10 @@ std::vector<std::vector<float>> run(const Shape& shape, const std::vector<Tokens
                 }
             }
             s.block_tables = {table};
-            if (shape.window > 0) {  // what the window has left behind may hold any id
-                for (std::size_t b = 0; (b + 1) * setup.block_size + shape.window <= n_past + 1; ++b) s.block_tables[0][b] = 0xffffffffU;
+            if (shape.window > 0 && setup.left_behind != LeftBehind::kOldBlock) {
+                // The first of the free blocks is never taken, and so all NaN.
+                const BlockId id = setup.left_behind == LeftBehind::kBlockOfNan ? free_blocks.front() : 0xffffffffU;
+                for (std::size_t b = 0; (b + 1) * setup.block_size + shape.window <= n_past + 1; ++b) s.block_tables[0][b] = id;
             }
             q.insert(q.end(), tokens.q.begin() + static_cast<std::ptrdiff_t>(n_past * shape.q_width()),
                      tokens.q.begin() + static_cast<std::ptrdiff_t>((n_past + part.n_new) * shape.q_width()));
@@ -191,60 +197,111 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// The largest error over its bound. The bound for a head's output, with u = 2^-24: a score is a dot product of head_dim terms, so it is off
-// by at most (head_dim + 2) u sum|q k|; a weight by that and 4 u more; both sums over n positions by (n + 16) u; all of it twice (numerator
-// and denominator), times the largest value. Rounding errors mostly cancel: what is found is far below.
-double worst_error(const Shape& shape, const Tokens& tokens, const std::vector<float>& found) {
-    const model::AttentionOptions options = shape.options();
-    const std::vector<float> sinks = sink_logits(shape);
-    const double u = std::ldexp(1.0, -24);
+// A query head's attention in float64.
+struct ExactHead {
+    std::vector<double> output;        // [head_dim]
+    std::vector<double> weighted_sum;  // [head_dim]: of the magnitudes of values
+    std::vector<double> largest;       // [head_dim]: magnitude of the values seen
+    std::uint32_t first = 0;           // position seen
+    double weight_error = 0;           // of a weight, relative: what float arithmetic may lose
+
+    // k, v: [n_tokens, kv_width]. With u = 2^-24, a score is a dot product of head_dim terms, so it is off by at most
+    // (head_dim + 2) u sum|q k|; a weight by that and 4 u more; both sums over n positions by (n + 16) u. Rounding errors mostly cancel:
+    // what is found is far below.
+    ExactHead(const Shape& shape, const Tokens& tokens, const std::vector<float>& k, const std::vector<float>& v, std::uint32_t p,
+              std::uint32_t h)
+        : output(shape.head_dim), weighted_sum(shape.head_dim), largest(shape.head_dim) {
+        const auto scale = static_cast<double>(shape.options().scale);
+        const double u = std::ldexp(1.0, -24);
+        first = shape.window == 0 || p + 1 < shape.window ? 0 : p + 1 - shape.window;
+        const float* q = tokens.q.data() + p * shape.q_width() + std::size_t{h} * shape.head_dim;
+        const std::size_t kv = std::size_t{h / (shape.n_heads / shape.n_kv_heads)} * shape.head_dim;
+        const double sink = shape.sinks ? static_cast<double>(sink_logits(shape)[h]) : -INFINITY;
+        std::vector<double> weights;
+        double most = sink;
+        double score_error = 0;
+        for (std::uint32_t j = first; j <= p; ++j) {
+            double score = 0;
+            double magnitude = 0;
+            for (std::uint32_t d = 0; d < shape.head_dim; ++d) {
+                const double term = static_cast<double>(q[d]) * static_cast<double>(k[j * shape.kv_width() + kv + d]);
+                score += term;
+                magnitude += std::abs(term);
+            }
+            score *= scale;
+            if (shape.softcap != 0.0F) score = shape.softcap * std::tanh(score / shape.softcap);
+            score_error = std::max(score_error, (shape.head_dim + 2) * u * magnitude * scale);
+            weights.push_back(score);
+            most = std::max(most, score);
+        }
+        if (shape.softcap != 0.0F) score_error += 8 * u * static_cast<double>(shape.softcap);
+        double sum = shape.sinks ? std::exp(sink - most) : 0;
+        for (double& w : weights) sum += w = std::exp(w - most);
+        weight_error = score_error + (std::abs(most) + 4) * u + (static_cast<double>(weights.size()) + 16) * u;
+        for (std::uint32_t d = 0; d < shape.head_dim; ++d) {
+            for (std::uint32_t j = first; j <= p; ++j) {
+                const auto value = static_cast<double>(v[j * shape.kv_width() + kv + d]);
+                output[d] += weights[j - first] / sum * value;
+                weighted_sum[d] += weights[j - first] / sum * std::abs(value);
+                largest[d] = std::max(largest[d], std::abs(value));
+            }
+        }
+    }
+    // All of it twice (numerator and denominator), times the largest value.
+    [[nodiscard]] double float_error(std::uint32_t d) const { return 2 * weight_error * largest[d]; }
+};
+
+// The largest error over its bound, over the rows and heads: bound(head, p, h, d).
+template <typename Bound>
+double worst_ratio(const Shape& shape, const Tokens& tokens, const std::vector<float>& k, const std::vector<float>& v,
+                   const std::vector<float>& found, const Bound& bound) {
     double worst = 0;
     const std::uint32_t step = tokens.n < 100 ? 1 : 7;  // float64 is slow: not every row of a long sequence
     for (std::uint32_t p = (tokens.n - 1) % step; p < tokens.n; p += step) {
-        const std::uint32_t first = shape.window == 0 || p + 1 < shape.window ? 0 : p + 1 - shape.window;
         for (std::uint32_t h = 0; h < shape.n_heads; ++h) {
-            const float* q = tokens.q.data() + p * shape.q_width() + std::size_t{h} * shape.head_dim;
-            const std::size_t kv = std::size_t{h / (shape.n_heads / shape.n_kv_heads)} * shape.head_dim;
-            std::vector<double> scores;
-            double largest = shape.sinks ? static_cast<double>(sinks[h]) : -INFINITY;
-            double score_error = 0;
-            for (std::uint32_t j = first; j <= p; ++j) {
-                double dot = 0;
-                double magnitude = 0;
-                for (std::uint32_t d = 0; d < shape.head_dim; ++d) {
-                    const double term = static_cast<double>(q[d]) * rounded(tokens.k[j * shape.kv_width() + kv + d], shape.key_type);
-                    dot += term;
-                    magnitude += std::abs(term);
-                }
-                double score = dot * static_cast<double>(options.scale);
-                if (shape.softcap != 0.0F) score = shape.softcap * std::tanh(score / shape.softcap);
-                score_error = std::max(score_error, (shape.head_dim + 2) * u * magnitude * static_cast<double>(options.scale));
-                scores.push_back(score);
-                largest = std::max(largest, score);
-            }
-            if (shape.softcap != 0.0F) score_error += 8 * u * static_cast<double>(shape.softcap);
-            double sum = shape.sinks ? std::exp(static_cast<double>(sinks[h]) - largest) : 0;
-            for (double& s : scores) {
-                s = std::exp(s - largest);
-                sum += s;
-            }
-            const double weight_error = score_error + (std::abs(largest) + 4) * u + (static_cast<double>(scores.size()) + 16) * u;
+            const ExactHead exact(shape, tokens, k, v, p, h);
             for (std::uint32_t d = 0; d < shape.head_dim; ++d) {
-                double expected = 0;
-                double largest_value = 0;
-                for (std::uint32_t j = first; j <= p; ++j) {
-                    const double value = rounded(tokens.v[j * shape.kv_width() + kv + d], shape.value_type);
-                    expected += scores[j - first] / sum * value;
-                    largest_value = std::max(largest_value, std::abs(value));
-                }
-                const double error =
-                    std::abs(expected - static_cast<double>(found[p * shape.q_width() + std::size_t{h} * shape.head_dim + d]));
-                const double ratio = error / (2 * weight_error * largest_value);
+                const auto y = static_cast<double>(found[p * shape.q_width() + std::size_t{h} * shape.head_dim + d]);
+                const double ratio = std::abs(exact.output[d] - y) / bound(exact, p, h, d);
                 if (!(ratio <= worst)) worst = ratio;  // NaN counts
             }
         }
     }
     return worst;
+}
+
+// Of the arithmetic: against keys and values as the cache holds them.
+double worst_error(const Shape& shape, const Tokens& tokens, const std::vector<float>& found) {
+    return worst_ratio(shape, tokens, rounded_rows(shape, tokens.k, shape.key_type), rounded_rows(shape, tokens.v, shape.value_type), found,
+                       [](const ExactHead& exact, std::uint32_t, std::uint32_t, std::uint32_t d) { return exact.float_error(d); });
+}
+
+// Of arithmetic and rounding: against keys and values as they were. Where an element of a key is off by b at most, a score is off by
+// e = scale * sum|q| b, so a weight by a factor of at most e^(2 e); a value adds its own rounding.
+double worst_rounding(const Shape& shape, const Tokens& tokens, const std::vector<float>& found) {
+    std::vector<double> key_bounds;
+    std::vector<double> value_bounds;
+    for (std::size_t at = 0; at < tokens.k.size(); at += shape.head_dim) {
+        const auto key = backend::rounding_bounds(std::span(tokens.k).subspan(at, shape.head_dim), shape.key_type);
+        const auto value = backend::rounding_bounds(std::span(tokens.v).subspan(at, shape.head_dim), shape.value_type);
+        key_bounds.insert(key_bounds.end(), key.begin(), key.end());
+        value_bounds.insert(value_bounds.end(), value.begin(), value.end());
+    }
+    const auto bound = [&](const ExactHead& exact, std::uint32_t p, std::uint32_t h, std::uint32_t d) {
+        const float* q = tokens.q.data() + p * shape.q_width() + std::size_t{h} * shape.head_dim;
+        const std::size_t kv = std::size_t{h / (shape.n_heads / shape.n_kv_heads)} * shape.head_dim;
+        double score_error = 0;
+        double value_error = 0;
+        for (std::uint32_t j = exact.first; j <= p; ++j) {
+            double error = 0;
+            for (std::uint32_t i = 0; i < shape.head_dim; ++i)
+                error += std::abs(static_cast<double>(q[i])) * key_bounds[j * shape.kv_width() + kv + i];
+            score_error = std::max(score_error, error * static_cast<double>(shape.options().scale));
+            value_error = std::max(value_error, value_bounds[j * shape.kv_width() + kv + d]);
+        }
+        return value_error + std::expm1(2 * score_error) * exact.weighted_sum[d] + 2 * exact.float_error(d) + 1e-30;
+    };
+    return worst_ratio(shape, tokens, tokens.k, tokens.v, found, bound);
 }
 
 class Attention : public testing::TestWithParam<Isa> {
@@ -271,9 +328,69 @@ TEST_P(Attention, IsThatOfFloat64ForEveryGrouping) {
 }
 
 TEST_P(Attention, IsThatOfFloat64ForEveryCacheType) {
-    for (const KvType key : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
-        for (const KvType value : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
-            expect_exact({.head_dim = 20, .key_type = key, .value_type = value}, 260);
+    for (const KvType key : kv_types()) {
+        for (const KvType value : kv_types()) expect_exact({.head_dim = 20, .key_type = key, .value_type = value}, 260);
+    }
+}
+
+TEST_P(Attention, IsThatOfFloat64ForEveryShapeOfQuantisedTiles) {
+    for (const auto& [key, value] : {std::pair{KvType::kQ8, KvType::kQ4}, std::pair{KvType::kQ4, KvType::kQ8}}) {
+        for (const std::uint32_t head_dim : {1U, 15U, 16U, 33U, 48U, 64U, 80U, 96U, 128U, 256U}) {
+            expect_exact({.head_dim = head_dim, .key_type = key, .value_type = value}, 270);
+        }
+        for (const std::uint32_t group : {1U, 2U, 3U, 4U, 5U, 6U, 8U, 12U, 13U}) {
+            expect_exact({.n_heads = 2 * group, .n_kv_heads = 2, .head_dim = 80, .key_type = key, .value_type = value}, 40);
+        }
+        expect_exact({.head_dim = 64, .window = 100, .softcap = 20.0F, .sinks = true, .key_type = key, .value_type = value}, 400);
+    }
+}
+
+// Rows as a model does not make them, one change to each.
+std::vector<Tokens> adversarial_tokens(const Shape& shape, std::uint32_t n) {
+    std::vector<Tokens> all;
+    const auto changed = [&](const auto& change) {
+        Tokens tokens(shape, n, 11);
+        change(tokens);
+        all.push_back(tokens);
+    };
+    changed([](Tokens&) {});
+    changed([](Tokens& t) {
+        for (std::size_t i = 3; i < t.k.size(); i += 37) t.k[i] *= 50;
+        for (std::size_t i = 7; i < t.v.size(); i += 41) t.v[i] *= 1000;
+    });
+    changed([&](Tokens& t) {  // every third token all zeros
+        for (std::size_t i = 0; i < t.k.size(); ++i) {
+            if (i / shape.kv_width() % 3 == 0) t.k[i] = t.v[i] = 0.0F;
+        }
+    });
+    changed([](Tokens& t) {
+        for (float& x : t.k) x *= 1e-40F;
+        for (float& x : t.v) x *= 1e-40F;
+    });
+    changed([](Tokens& t) {
+        for (float& x : t.v) x *= 1e4F;
+        for (float& x : t.k) x *= 1e4F;
+        for (float& x : t.q) x *= 1e-4F;
+    });
+    changed([](Tokens& t) {  // an offset beside which the row is small
+        for (float& x : t.k) x = 10.0F + 0.1F * x;
+        for (float& x : t.v) x = -100.0F + x;
+    });
+    changed([](Tokens& t) {
+        for (std::size_t i = 0; i < t.k.size(); ++i) t.k[i] = std::ldexp(t.k[i], static_cast<int>(i % 40) - 35);
+        for (std::size_t i = 0; i < t.v.size(); ++i) t.v[i] = std::ldexp(t.v[i], static_cast<int>(i % 40) - 25);
+    });
+    return all;
+}
+
+TEST_P(Attention, IsWithinTheRoundingOfTheCacheOfExactAttention) {
+    for (const KvType key : kv_types()) {
+        for (const KvType value : kv_types()) {
+            const Shape shape{.n_heads = 4, .n_kv_heads = 2, .head_dim = 48, .key_type = key, .value_type = value};
+            for (const Tokens& tokens : adversarial_tokens(shape, 60)) {
+                const auto found = run(shape, {tokens}, whole({tokens}), {.isa = GetParam()});
+                EXPECT_LE(worst_rounding(shape, tokens, found[0]), 1.0) << to_string(key) << " " << to_string(value);
+            }
         }
     }
 }
@@ -295,7 +412,9 @@ TEST_P(Attention, OfOnePositionIsItsValue) {
 TEST_P(Attention, IsBitEqualHoweverThePromptIsCut) {
     for (const Shape& shape :
          {Shape{}, Shape{.n_heads = 4, .n_kv_heads = 1, .head_dim = 20, .window = 100}, Shape{.n_heads = 9, .n_kv_heads = 3, .sinks = true},
-          Shape{.n_heads = 7, .n_kv_heads = 1, .window = 300, .softcap = 20.0F}}) {
+          Shape{.n_heads = 7, .n_kv_heads = 1, .window = 300, .softcap = 20.0F},
+          Shape{.n_heads = 3, .n_kv_heads = 1, .head_dim = 48, .key_type = KvType::kQ8, .value_type = KvType::kQ4},
+          Shape{.n_heads = 5, .n_kv_heads = 1, .head_dim = 64, .window = 90, .key_type = KvType::kQ4, .value_type = KvType::kQ8}}) {
         const std::vector<Tokens> tokens = {Tokens(shape, length(600), 5)};
         const auto expected = run(shape, tokens, whole(tokens), {.isa = GetParam()});
         for (const std::uint32_t size : {1U, 7U, 64U, 255U}) {
@@ -305,44 +424,83 @@ TEST_P(Attention, IsBitEqualHoweverThePromptIsCut) {
     }
 }
 
+// The types that the bits are compared for: F16 and both quantised ones, as keys and as values.
+constexpr std::pair<KvType, KvType> kTypePairs[] = {{KvType::kF16, KvType::kF16},
+                                                    {KvType::kQ8, KvType::kQ8},
+                                                    {KvType::kQ4, KvType::kQ4},
+                                                    {KvType::kQ8, KvType::kQ4},
+                                                    {KvType::kF16, KvType::kQ8}};
+
 TEST_P(Attention, IsBitEqualForAnyNumberOfThreads) {
-    const Shape shape{.n_heads = 4, .n_kv_heads = 1, .window = 0};
-    const std::vector<Tokens> tokens = {Tokens(shape, length(1100), 6)};
-    Steps steps = {{{0, tokens[0].n - 3}}, {{0, 1}}, {{0, 1}}, {{0, 1}}};
-    const auto expected = run(shape, tokens, steps, {.isa = GetParam()});
-    for (unsigned n_threads = 2; n_threads <= 8; ++n_threads) {
-        EXPECT_TRUE(same_bits(run(shape, tokens, steps, {.isa = GetParam(), .n_threads = n_threads})[0], expected[0])) << n_threads;
+    for (const auto& [key, value] : kTypePairs) {
+        const Shape shape{.n_heads = 4, .n_kv_heads = 1, .head_dim = 48, .key_type = key, .value_type = value};
+        const std::vector<Tokens> tokens = {Tokens(shape, length(1100), 6)};
+        const Steps steps = {{{0, tokens[0].n - 3}}, {{0, 1}}, {{0, 1}}, {{0, 1}}};
+        const auto expected = run(shape, tokens, steps, {.isa = GetParam()});
+        for (unsigned n_threads = 2; n_threads <= (key == KvType::kF16 ? 8U : 4U); ++n_threads) {
+            EXPECT_TRUE(same_bits(run(shape, tokens, steps, {.isa = GetParam(), .n_threads = n_threads})[0], expected[0])) << n_threads;
+        }
     }
 }
 
 TEST_P(Attention, IsBitEqualForAnyBlocks) {
-    const Shape shape{.window = 70};
-    const std::vector<Tokens> tokens = {Tokens(shape, 280, 8)};
-    const auto expected = run(shape, tokens, in_pieces(280, 33), {.isa = GetParam(), .block_size = 256});
-    for (const std::uint32_t block_size : {16U, 32U, 128U}) {
-        for (const std::uint32_t seed : {2U, 3U}) {
-            const auto found = run(shape, tokens, in_pieces(280, 33), {.isa = GetParam(), .block_size = block_size, .seed = seed});
-            EXPECT_TRUE(same_bits(found[0], expected[0])) << block_size;
+    for (const auto& [key, value] : kTypePairs) {
+        const Shape shape{.head_dim = 20, .window = 70, .key_type = key, .value_type = value};
+        const std::vector<Tokens> tokens = {Tokens(shape, 280, 8)};
+        const auto expected = run(shape, tokens, in_pieces(280, 33), {.isa = GetParam(), .block_size = 256});
+        for (const std::uint32_t block_size : {16U, 32U, 128U}) {
+            for (const std::uint32_t seed : {2U, 3U}) {
+                const auto found = run(shape, tokens, in_pieces(280, 33), {.isa = GetParam(), .block_size = block_size, .seed = seed});
+                EXPECT_TRUE(same_bits(found[0], expected[0])) << block_size;
+            }
+        }
+    }
+}
+
+TEST_P(Attention, NeverReadsABlockThatTheWindowHasLeftBehind) {
+    for (const auto& [key, value] : kTypePairs) {
+        for (const std::uint32_t window : {1U, 16U, 17U, 70U, 256U}) {
+            const Shape shape{.window = window, .key_type = key, .value_type = value};
+            const std::vector<Tokens> tokens = {Tokens(shape, 400, 12)};
+            for (const std::uint32_t size : {1U, 19U, 64U}) {
+                if (GetParam() == Isa::kScalar && size == 1) continue;  // slow
+                const Steps steps = in_pieces(tokens[0].n, size);
+                const auto expected = run(shape, tokens, steps, {.isa = GetParam(), .left_behind = LeftBehind::kOldBlock});
+                for (const LeftBehind left_behind : {LeftBehind::kBlockOfNan, LeftBehind::kNoBlock}) {
+                    const auto found = run(shape, tokens, steps, {.isa = GetParam(), .n_threads = 2, .left_behind = left_behind});
+                    EXPECT_TRUE(same_bits(found[0], expected[0])) << window << " " << size;
+                }
+            }
         }
     }
 }
 
 TEST_P(Attention, IsBitEqualAloneAndInCompany) {
-    const Shape shape{.n_heads = 4, .n_kv_heads = 2, .sinks = true};
-    const std::vector<Tokens> tokens = {Tokens(shape, 290, 1), Tokens(shape, 17, 2), Tokens(shape, 150, 3)};
-    const Steps together = {{{2, 100}, {0, 280}}, {{1, 10}, {0, 1}, {2, 50}}, {{0, 9}, {1, 7}}};
-    const auto found = run(shape, tokens, together, {.isa = GetParam(), .n_threads = 2});
-    for (std::size_t s = 0; s < tokens.size(); ++s) {
-        const std::vector<Tokens> alone = {tokens[s]};
-        EXPECT_TRUE(same_bits(found[s], run(shape, alone, whole(alone), {.isa = GetParam()})[0])) << s;
+    for (const auto& [key, value] : kTypePairs) {
+        const Shape shape{.n_heads = 4, .n_kv_heads = 2, .sinks = true, .key_type = key, .value_type = value};
+        const std::vector<Tokens> tokens = {Tokens(shape, 290, 1), Tokens(shape, 17, 2), Tokens(shape, 150, 3)};
+        const Steps together = {{{2, 100}, {0, 280}}, {{1, 10}, {0, 1}, {2, 50}}, {{0, 9}, {1, 7}}};
+        const auto found = run(shape, tokens, together, {.isa = GetParam(), .n_threads = 2});
+        for (std::size_t s = 0; s < tokens.size(); ++s) {
+            const std::vector<Tokens> alone = {tokens[s]};
+            EXPECT_TRUE(same_bits(found[s], run(shape, alone, whole(alone), {.isa = GetParam()})[0])) << s;
+        }
     }
 }
 
 TEST_P(Attention, GivesTheBitsOfTheScalarReference) {
-    const Shape shape{.n_heads = 6, .n_kv_heads = 2, .head_dim = 20, .window = 90, .softcap = 10.0F, .sinks = true};
-    const std::vector<Tokens> tokens = {Tokens(shape, 270, 4)};
-    const auto expected = run(shape, tokens, whole(tokens), {.isa = Isa::kScalar});
-    EXPECT_TRUE(same_bits(run(shape, tokens, whole(tokens), {.isa = GetParam()})[0], expected[0]));
+    for (const KvType key : kv_types()) {
+        for (const KvType value : kv_types()) {
+            const Shape shape{.head_dim = 20, .window = 90, .softcap = 10.0F, .sinks = true, .key_type = key, .value_type = value};
+            const std::vector<Tokens> tokens = {Tokens(shape, 270, 4)};
+            const auto expected = run(shape, tokens, whole(tokens), {.isa = Isa::kScalar});
+            EXPECT_TRUE(same_bits(run(shape, tokens, whole(tokens), {.isa = GetParam()})[0], expected[0]));
+        }
+    }
+    const Shape wide{.n_heads = 5, .n_kv_heads = 1, .head_dim = 112, .key_type = KvType::kQ4, .value_type = KvType::kQ8};
+    const std::vector<Tokens> tokens = {Tokens(wide, 100, 4)};
+    EXPECT_TRUE(
+        same_bits(run(wide, tokens, whole(tokens), {.isa = GetParam()})[0], run(wide, tokens, whole(tokens), {.isa = Isa::kScalar})[0]));
 }
 
 INSTANTIATE_TEST_SUITE_P(EachIsa, Attention, testing::ValuesIn(tests::isas_under_test(available_isas())),

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -13,6 +14,7 @@
 #include "backend/cpu/kv_store.h"
 #include "tensor/half.h"
 #include "tests/isa_under_test.h"
+#include "tests/support/kv_rounding.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -220,7 +222,7 @@ TEST_P(Rows, CombineAddsInOrderOfRank) {
 TEST_P(Rows, KeysAndValuesAreRoundedIntoTheirPlaceAndNowhereElse) {
     for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
         for (const std::size_t head_dim : {1U, 16U, 20U, 64U}) {
-            const std::size_t size = element_bytes(type);
+            const std::size_t size = kv_row_bytes(type, 1);
             const std::vector<float> x = random_floats(head_dim, 11, 100.0F);
             std::vector<std::byte> keys(head_dim * 16 * size, std::byte{0xee});
             std::vector<std::byte> values(padded_to_16(head_dim) * 16 * size, std::byte{0xee});
@@ -241,6 +243,119 @@ TEST_P(Rows, KeysAndValuesAreRoundedIntoTheirPlaceAndNowhereElse) {
                 std::uint32_t bits = 0;
                 std::memcpy(&bits, values.data() + i * size, size);
                 EXPECT_EQ(bits, i / 16 % 16 == kLane ? expected_bits(i / 256 * 16 + i % 16) : 0xeeeeeeeeU >> (32 - 8 * size));
+            }
+        }
+    }
+}
+
+// Reads element d of the key or value at `lane` by the layout that kv_store.h states.
+float read_quantized(const std::vector<std::byte>& tile, bool is_key, std::size_t d, std::size_t lane, KvType type) {
+    const bool q8 = type == KvType::kQ8;
+    const std::size_t group = d / 32 * (q8 ? 32 + 32 * 16 : 64 + 16 * 16);
+    const auto f16_at = [&](std::size_t at) {
+        std::uint16_t bits = 0;
+        std::memcpy(&bits, tile.data() + at, 2);
+        return tensor::f16_to_f32(bits);
+    };
+    const float scale = f16_at(group + lane * 2);
+    const std::size_t i = d % 32;
+    if (q8) {
+        const std::size_t at = group + 32 + (is_key ? i * 16 + lane : i / 16 * 256 + lane * 16 + i % 16);
+        return scale * static_cast<float>(static_cast<std::int8_t>(tile[at]));
+    }
+    const std::size_t at = group + 64 + (is_key ? i / 2 * 16 + lane : i / 16 * 128 + lane * 8 + i % 8);
+    const bool is_high = is_key ? i % 2 == 1 : i % 16 >= 8;
+    const int q = is_high ? std::to_integer<int>(tile[at]) >> 4 : std::to_integer<int>(tile[at]) & 15;
+    return std::fma(static_cast<float>(q), scale, f16_at(group + 32 + lane * 2));
+}
+
+std::vector<std::vector<float>> rows_to_quantize(std::size_t n) {
+    std::vector<std::vector<float>> rows;
+    for (const float sigma : {1.0F, 1e-3F, 1e-6F, 1e-20F, 1e-40F, 300.0F, 1e4F}) rows.push_back(random_floats(n, 21, sigma));
+    const auto changed = [&](const auto& change) {
+        std::vector<float> row = random_floats(n, 22);
+        for (std::size_t i = 0; i < n; ++i) row[i] = change(i, row[i]);
+        rows.push_back(row);
+    };
+    changed([](std::size_t, float) { return 0.0F; });
+    changed([](std::size_t, float) { return -0.0F; });
+    changed([](std::size_t, float) { return -7.25F; });
+    changed([](std::size_t, float) { return 1e-30F; });
+    changed([](std::size_t i, float x) { return i % 37 == 5 ? 5000.0F * x : x; });
+    changed([](std::size_t i, float x) { return i % 32 == 0 ? 60000.0F : x; });
+    changed([](std::size_t i, float x) { return i % 32 == 31 ? -60000.0F : 1e-7F * x; });
+    changed([](std::size_t, float x) { return 100.0F + 0.1F * x; });
+    changed([](std::size_t, float x) { return -3.0F - std::abs(x); });
+    changed([](std::size_t i, float x) { return std::ldexp(x, static_cast<int>(i % 50) - 40); });
+    changed([](std::size_t i, float) { return i % 2 == 0 ? 65504.0F : -65504.0F; });
+    changed([](std::size_t i, float) { return static_cast<float>(i % 16) * 0.5F; });
+    changed([](std::size_t i, float x) { return i == 0 ? std::numeric_limits<float>::denorm_min() : 0.0F * x; });
+    return rows;
+}
+
+TEST_P(Rows, QuantisedKeysAndValuesAreInTheirBoundsAndTouchNothingElse) {
+    for (const KvType type : {KvType::kQ8, KvType::kQ4}) {
+        for (const std::size_t head_dim : {1U, 15U, 16U, 20U, 32U, 33U, 64U, 80U, 128U}) {
+            for (const std::vector<float>& x : rows_to_quantize(head_dim)) {
+                const std::vector<float> expected = backend::rounded_row(x, type);
+                const std::vector<double> bounds = backend::rounding_bounds(x, type);
+                for (const bool is_key : {true, false}) {
+                    const std::size_t n_stored = is_key ? head_dim : padded_to_16(head_dim);
+                    std::vector<std::byte> tile(16 * kv_row_bytes(type, n_stored), std::byte{0xee});
+                    const auto store = [&](const std::vector<float>& row, std::size_t lane) {
+                        (is_key ? rows().store_key : rows().store_value)(row.data(), head_dim, type, lane, tile.data());
+                    };
+                    constexpr std::size_t kLane = 5;
+                    store(x, kLane);
+                    for (std::size_t d = 0; d < head_dim; ++d) {
+                        const float found = read_quantized(tile, is_key, d, kLane, type);
+                        EXPECT_EQ(found, expected[d]) << x[d];
+                        EXPECT_LE(std::abs(static_cast<double>(found) - static_cast<double>(x[d])), bounds[d]) << x[d];
+                    }
+                    const auto n_touched = std::ranges::count_if(tile, [](std::byte b) { return b != std::byte{0xee}; });
+                    EXPECT_LE(static_cast<std::size_t>(n_touched), kv_row_bytes(type, n_stored));
+                    // Rows of all other positions come later and change nothing of this one.
+                    for (std::size_t lane = 0; lane < 16; ++lane) {
+                        if (lane != kLane) store(random_floats(head_dim, static_cast<std::uint32_t>(lane), 10.0F), lane);
+                    }
+                    for (std::size_t d = 0; d < head_dim; ++d) EXPECT_EQ(read_quantized(tile, is_key, d, kLane, type), expected[d]);
+                }
+            }
+        }
+    }
+}
+
+TEST_P(Rows, AGroupThatCannotBeQuantisedIsNanAndItsNeighboursAreNot) {
+    for (const KvType type : {KvType::kQ8, KvType::kQ4}) {
+        for (const float bad : {std::nanf(""), INFINITY, -INFINITY, -1e7F, 3e38F}) {
+            std::vector<float> x = random_floats(96, 23);
+            x[40] = bad;
+            for (const bool is_key : {true, false}) {
+                std::vector<std::byte> tile(16 * kv_row_bytes(type, 96));
+                (is_key ? rows().store_key : rows().store_value)(x.data(), 96, type, 3, tile.data());
+                for (std::size_t d = 0; d < 96; ++d) {
+                    const float found = read_quantized(tile, is_key, d, 3, type);
+                    EXPECT_EQ(std::isnan(found), d / 32 == 1) << bad << " at " << d;
+                }
+            }
+        }
+    }
+}
+
+TEST_P(Rows, QuantiseAsTheScalarReferenceDoes) {
+    for (const KvType type : {KvType::kQ8, KvType::kQ4}) {
+        for (const std::size_t head_dim : {20U, 64U, 80U}) {
+            auto all = rows_to_quantize(head_dim);
+            all.emplace_back(head_dim, std::nanf(""));
+            for (const std::vector<float>& x : all) {
+                std::vector<std::byte> found(16 * kv_row_bytes(type, padded_to_16(head_dim)));
+                std::vector<std::byte> expected = found;
+                rows().store_key(x.data(), head_dim, type, 9, found.data());
+                row_kernels(Isa::kScalar).store_key(x.data(), head_dim, type, 9, expected.data());
+                EXPECT_EQ(found, expected);
+                rows().store_value(x.data(), head_dim, type, 15, found.data());
+                row_kernels(Isa::kScalar).store_value(x.data(), head_dim, type, 15, expected.data());
+                EXPECT_EQ(found, expected);
             }
         }
     }

@@ -75,6 +75,7 @@ void integer_operations(const tests::VecOperands& x, Recorder& r) {
     r.put("int reduce_max", reduce_max(a));
     r.put("load_i8", load_i8(x.bytes));
     r.put("load_u8", load_u8(x.bytes));
+    r.put("load_u4", load_u4(x.bytes));
     std::int8_t bytes[kLanes];
     store_i8(bytes, shift_right_signed<24>(a));
     r.put_bytes("store_i8", bytes, sizeof bytes);

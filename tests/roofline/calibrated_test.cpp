@@ -150,18 +150,18 @@ TEST(CalibratedAttention, DecodePricesEachPieceOfEachKvHead) {
     const Profile p = attention_profile();
     model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
     // 3 queries a KV head, 512 positions: two whole pieces.
-    EXPECT_DOUBLE_EQ(price_attention(options, decode_step(1, 512), p, "f16").compute_seconds, 2 * 2 * 2e-6);
-    EXPECT_DOUBLE_EQ(price_attention(options, decode_step(5, 512), p, "f16").compute_seconds, 5 * 2 * 2 * 2e-6);
+    EXPECT_DOUBLE_EQ(price_attention(options, decode_step(1, 512), p, "f16", "f16").compute_seconds, 2 * 2 * 2e-6);
+    EXPECT_DOUBLE_EQ(price_attention(options, decode_step(5, 512), p, "f16", "f16").compute_seconds, 5 * 2 * 2 * 2e-6);
     // A window of 256 that ends with a piece sees that piece alone.
     options.window = 256;
-    EXPECT_DOUBLE_EQ(price_attention(options, decode_step(1, 512), p, "f16").compute_seconds, 2 * 2e-6);
-    EXPECT_FALSE(price_attention(options, decode_step(1, 512), p, "f32").complete);
+    EXPECT_DOUBLE_EQ(price_attention(options, decode_step(1, 512), p, "f16", "f16").compute_seconds, 2 * 2e-6);
+    EXPECT_FALSE(price_attention(options, decode_step(1, 512), p, "f32", "f32").complete);
 }
 
 TEST(CalibratedAttention, HugeStepsAreFiniteAndQuick) {
     const Profile p = attention_profile();
     const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
-    const double seconds = price_attention(options, prefill_step(1e6, 1e9), p, "f16").compute_seconds;
+    const double seconds = price_attention(options, prefill_step(1e6, 1e9), p, "f16", "f16").compute_seconds;
     EXPECT_TRUE(std::isfinite(seconds));
     EXPECT_GT(seconds, 0.0);
 }

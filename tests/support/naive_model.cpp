@@ -5,11 +5,12 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "base/check.h"
 #include "model/model_file.h"
 #include "tensor/formats/formats.h"
-#include "tensor/half.h"
+#include "tests/support/kv_rounding.h"
 
 namespace rafter::backend {
 namespace {
@@ -17,11 +18,13 @@ namespace {
 using model::Op;
 using model::OpKind;
 
-double rounded(double x, KvType type) {
-    const auto f = static_cast<float>(x);
-    if (type == KvType::kF16) return static_cast<double>(tensor::f16_to_f32(tensor::f32_to_f16(f)));
-    if (type == KvType::kBF16) return static_cast<double>(tensor::bf16_to_f32(tensor::f32_to_bf16(f)));
-    return static_cast<double>(f);
+// A token's keys or values of all heads, each head as the cache holds it.
+void round_heads(std::vector<double>& row, std::size_t head_dim, KvType type) {
+    const std::vector<float> floats(row.begin(), row.end());
+    for (std::size_t at = 0; at < row.size(); at += head_dim) {
+        const std::vector<float> head = rounded_row(std::span(floats).subspan(at, head_dim), type);
+        std::ranges::copy(head, row.begin() + static_cast<std::ptrdiff_t>(at));
+    }
 }
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -61,10 +64,9 @@ struct NaiveModel::Run {
             const std::uint32_t layer = std::get<model::CacheOptions>(op.options).layer;
             keys[layer] = values[op.inputs[0]];
             cached_values[layer] = values[op.inputs[1]];
-            for (auto& row : keys[layer]) std::ranges::transform(row, row.begin(), [&](double x) { return rounded(x, self.key_type_); });
-            for (auto& row : cached_values[layer]) {
-                std::ranges::transform(row, row.begin(), [&](double x) { return rounded(x, self.value_type_); });
-            }
+            const std::size_t head_dim = program().config.head_dim;
+            for (auto& row : keys[layer]) round_heads(row, head_dim, self.key_type_);
+            for (auto& row : cached_values[layer]) round_heads(row, head_dim, self.value_type_);
             return;
         }
         for (std::size_t row = 0; row < n_rows; ++row) run_row(op, row, values[op.outputs[0]][row]);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backend/cpu/attention.h"
+#include "backend/cpu/attention_quantized.h"
 #include "backend/cpu/vec_math.h"
 
 namespace rafter::backend::cpu {
@@ -27,8 +28,8 @@ constexpr int side_by_side(int n_queries) {
 // scores[q][t * 16 + lane] = scale * (query[q] . key of that position), summed in order of element. Meanwhile it asks for the memory at
 // `soon`, two addresses a tile: tiles lie scattered in 2 KiB or so, too short for the CPU to foresee. (64 bytes an element is the most.)
 template <KvType kType, int kQueries, int kTiles>
-void score_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
-                 std::uint32_t head_dim, float scale, float* scores) {
+void score_float_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
+                       std::uint32_t head_dim, float scale, float* scores) {
     constexpr std::size_t kElementBytes = kType == KvType::kF32 ? 64 : 32;
     F32x16 sum[kQueries][kTiles];
     for (int q = 0; q < kQueries; ++q) {
@@ -44,6 +45,16 @@ void score_tiles(const float* const* query, const std::byte* const* tiles, const
     }
     for (int q = 0; q < kQueries; ++q) {
         for (int t = 0; t < kTiles; ++t) store(scores + q * kPiecePositions + t * kTilePositions, sum[q][t] * broadcast(scale));
+    }
+}
+
+template <KvType kType, int kQueries, int kTiles>
+void score_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
+                 std::uint32_t head_dim, float scale, float* scores) {
+    if constexpr (is_quantized(kType)) {
+        return score_quantized_tiles<kType, kQueries, kTiles>(query, tiles, soon, head_dim, scale, scores);
+    } else {
+        return score_float_tiles<kType, kQueries, kTiles>(query, tiles, soon, head_dim, scale, scores);
     }
 }
 
@@ -102,8 +113,8 @@ void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, fl
 
 // out[q][chunk lanes] += sum over positions [begin, end), in order, of weight * value.
 template <KvType kType, int kQueries, int kChunks>
-void add_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
-                float* const* out) {
+void add_float_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
+                      float* const* out) {
     F32x16 sum[kQueries][kChunks];
     for (int q = 0; q < kQueries; ++q) {
         for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out[q] + (chunk + c) * 16);
@@ -122,6 +133,16 @@ void add_chunks(const AttentionPiece& piece, const float* const* weights, std::s
     }
     for (int q = 0; q < kQueries; ++q) {
         for (int c = 0; c < kChunks; ++c) store(out[q] + (chunk + c) * 16, sum[q][c]);
+    }
+}
+
+template <KvType kType, int kQueries, int kChunks>
+void add_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
+                float* const* out) {
+    if constexpr (is_quantized(kType)) {
+        add_quantized_chunks<kType, kQueries, kChunks>(piece, weights, chunk, begin, end, out);
+    } else {
+        add_float_chunks<kType, kQueries, kChunks>(piece, weights, chunk, begin, end, out);
     }
 }
 
@@ -225,6 +246,12 @@ void attend(const AttentionPiece& piece, float* scores, float* states) {
             case KvType::kBF16:
                 score_group<KvType::kBF16>(size, piece, q, first_tile, last_tile, scores);
                 break;
+            case KvType::kQ8:
+                score_group<KvType::kQ8>(size, piece, q, first_tile, last_tile, scores);
+                break;
+            case KvType::kQ4:
+                score_group<KvType::kQ4>(size, piece, q, first_tile, last_tile, scores);
+                break;
         }
     }
     for (std::uint32_t q = 0; q < n; ++q) {
@@ -247,6 +274,12 @@ void attend(const AttentionPiece& piece, float* scores, float* states) {
                 break;
             case KvType::kBF16:
                 values_group<KvType::kBF16>(size, piece, q, scores, states);
+                break;
+            case KvType::kQ8:
+                values_group<KvType::kQ8>(size, piece, q, scores, states);
+                break;
+            case KvType::kQ4:
+                values_group<KvType::kQ4>(size, piece, q, scores, states);
                 break;
         }
     }

@@ -15,8 +15,8 @@ KvLayer layout_of(const model::ModelConfig& config, const KvCacheOptions& option
     layer.key_type = options.key_type;
     layer.value_type = options.value_type;
     layer.tiles_per_block = options.block_size / kTilePositions;
-    layer.key_tile_bytes = std::size_t{config.head_dim} * kTilePositions * element_bytes(options.key_type);
-    layer.value_tile_bytes = padded_to_16(config.head_dim) * kTilePositions * element_bytes(options.value_type);
+    layer.key_tile_bytes = kTilePositions * kv_row_bytes(options.key_type, config.head_dim);
+    layer.value_tile_bytes = kTilePositions * kv_row_bytes(options.value_type, padded_to_16(config.head_dim));
     // Each head's part starts on a cache line.
     layer.values_offset = (layer.tiles_per_block * layer.key_tile_bytes + 63) / 64 * 64;
     layer.head_bytes = layer.values_offset + (layer.tiles_per_block * layer.value_tile_bytes + 63) / 64 * 64;

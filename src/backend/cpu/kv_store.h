@@ -1,7 +1,10 @@
 // Where keys and values lie in memory. A block (kv/ hands out their numbers) holds block_size positions of all layers of its group; within
 // it each layer and KV head has tiles of 16 positions, laid out as attention reads them:
 //   keys    [head_dim][16 positions]                      a score's lanes are positions: no sums across lanes
-//   values  [head_dim / 16, rounded up][16 positions][16] an output's lanes are elements; the last chunk is padded with zeros
+//   values  [head_dim / 16, rounded up][16 positions][16] an output's lanes are elements; the last chunk is padded
+// In a quantised tile each group of 32 elements lies by itself: its scales [16 positions] (and of Q4 its minimums [16]) as F16, then its
+// integers in the above order, of Q4 two in a byte, the low half first. These are two elements of one position, so that no two positions
+// share a byte: d and d + 1 of keys [16 pairs][16 positions], i and i + 8 of a chunk of values [2 chunks][16 positions][8].
 #pragma once
 
 #include <cstddef>
@@ -23,14 +26,21 @@ inline constexpr std::uint32_t kTilePositions = 16;
 // Internal linkage, as in all that files of one instruction set include (vec_scalar.h).
 [[nodiscard]] static constexpr std::size_t padded_to_16(std::size_t n) { return (n + 15) / 16 * 16; }
 
+[[nodiscard]] static constexpr bool is_quantized(KvType type) { return type == KvType::kQ8 || type == KvType::kQ4; }
+
+// Where a group's integers begin in a quantised tile, how far two chunks of a value's 16 elements lie apart, and how far two groups.
+[[nodiscard]] static constexpr std::size_t kv_integers_offset(KvType type) { return type == KvType::kQ8 ? 32 : 64; }
+[[nodiscard]] static constexpr std::size_t kv_chunk_bytes(KvType type) { return type == KvType::kQ8 ? 256 : 128; }
+[[nodiscard]] static constexpr std::size_t kv_group_bytes(KvType type) { return kv_integers_offset(type) + 2 * kv_chunk_bytes(type); }
+
 // One layer's part of the store: plain numbers, copied freely.
 struct KvLayer {
     std::byte* base = nullptr;
-    std::size_t block_bytes = 0;        // from a block to the next
-    std::size_t head_bytes = 0;         // from a KV head to the next in a block
-    std::size_t values_offset = 0;      // from a head's keys to its values
-    std::size_t key_tile_bytes = 0;     // [head_dim][16]
-    std::size_t value_tile_bytes = 0;   // [head_dim / 16, rounded up][16][16]
+    std::size_t block_bytes = 0;    // from a block to the next
+    std::size_t head_bytes = 0;     // from a KV head to the next in a block
+    std::size_t values_offset = 0;  // from a head's keys to its values
+    std::size_t key_tile_bytes = 0;
+    std::size_t value_tile_bytes = 0;
     std::uint32_t tiles_per_block = 0;  // block_size / 16
     std::uint32_t group = 0;            // whose block tables it uses
     KvType key_type = KvType::kF16;

@@ -1,6 +1,7 @@
 // The row kernels, written once for all instruction sets: included after a vec header (see vec_scalar.h).
 #pragma once
 
+#include "backend/cpu/kv_quantize.h"
 #include "backend/cpu/kv_store.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/vec_math.h"
@@ -118,7 +119,7 @@ void combine_rows(const float* x, std::size_t stride, const float* weight, std::
     }
 }
 
-// 16 elements rounded to `type`: what a cache holds of them.
+// 16 elements rounded to a type of floats: what a cache holds of them.
 RAFTER_VEC void store_rounded(void* to, const F32x16& x, KvType type) {
     switch (type) {
         case KvType::kF32:
@@ -127,12 +128,16 @@ RAFTER_VEC void store_rounded(void* to, const F32x16& x, KvType type) {
             return store_f16(static_cast<std::uint16_t*>(to), x);
         case KvType::kBF16:
             return store_bf16(static_cast<std::uint16_t*>(to), x);
+        case KvType::kQ8:
+        case KvType::kQ4:
+            return;  // not element by element
     }
 }
 
 RAFTER_VEC F32x16 load_up_to_16(const float* x, std::size_t n) { return n >= 16 ? load(x) : load_partial(x, static_cast<int>(n)); }
 
 void store_key(const float* key, std::size_t head_dim, KvType type, std::size_t lane, std::byte* tile) {
+    if (is_quantized(type)) return store_quantized_key(key, head_dim, type, lane, tile);
     if (type == KvType::kF32) {
         for (std::size_t d = 0; d < head_dim; ++d) reinterpret_cast<float*>(tile)[d * kTilePositions + lane] = key[d];
         return;
@@ -145,8 +150,9 @@ void store_key(const float* key, std::size_t head_dim, KvType type, std::size_t 
     }
 }
 
-// The last chunk's padding is written as zeros.
+// The last chunk's padding is written too: zeros, and in quantised types copies of one of the group's elements.
 void store_value(const float* value, std::size_t head_dim, KvType type, std::size_t lane, std::byte* tile) {
+    if (is_quantized(type)) return store_quantized_value(value, head_dim, type, lane, tile);
     const std::size_t size = type == KvType::kF32 ? 4 : 2;
     for (std::size_t d = 0; d < head_dim; d += 16) {
         std::byte* const to = tile + (d * kTilePositions + lane * 16) * size;

@@ -77,6 +77,10 @@ RAFTER_VEC I32x16 load_u8(const void* p) {
     const auto* bytes = static_cast<const std::uint8_t*>(p);
     return {_mm256_cvtepu8_epi32(load_64(bytes)), _mm256_cvtepu8_epi32(load_64(bytes + 8))};
 }
+RAFTER_VEC I32x16 load_u4(const void* p) {
+    const __m256i bytes = _mm256_cvtepu8_epi32(load_64(p));
+    return {_mm256_and_si256(bytes, _mm256_set1_epi32(15)), _mm256_srli_epi32(bytes, 4)};
+}
 RAFTER_VEC void store_i8(std::int8_t* p, I32x16 x) {
     const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.lo, x.hi), 0xd8);  // packs works within halves of a register
     const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));

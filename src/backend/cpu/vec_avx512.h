@@ -50,6 +50,12 @@ RAFTER_VEC I32x16 load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; 
 RAFTER_VEC void store(std::int32_t* p, I32x16 x) { _mm512_storeu_si512(p, x.v); }
 RAFTER_VEC I32x16 load_i8(const void* p) { return {_mm512_cvtepi8_epi32(load_128(p))}; }
 RAFTER_VEC I32x16 load_u8(const void* p) { return {_mm512_cvtepu8_epi32(load_128(p))}; }
+RAFTER_VEC I32x16 load_u4(const void* p) {
+    std::int64_t bytes;
+    __builtin_memcpy(&bytes, p, sizeof bytes);
+    const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4);
+    return {_mm512_and_si512(_mm512_srlv_epi32(_mm512_cvtepu8_epi32(_mm_set1_epi64x(bytes)), halves), _mm512_set1_epi32(15))};
+}
 RAFTER_VEC void store_i8(std::int8_t* p, I32x16 x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x.v)); }
 RAFTER_VEC I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 RAFTER_VEC I32x16 operator-(I32x16 a, I32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }

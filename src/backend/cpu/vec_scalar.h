@@ -110,6 +110,10 @@ RAFTER_VEC I32x16 load_i8(const void* p) {
 RAFTER_VEC I32x16 load_u8(const void* p) {
     return each_lane<I32x16>([&](int i) { return static_cast<const std::uint8_t*>(p)[i]; });
 }
+// The halves of 8 bytes, widened: the low ones in lanes 0..7, the high ones in lanes 8..15.
+RAFTER_VEC I32x16 load_u4(const void* p) {
+    return each_lane<I32x16>([&](int i) { return static_cast<const std::uint8_t*>(p)[i % 8] >> (i / 8 * 4) & 15; });
+}
 // Stores 16 bytes; each lane must be in [-128, 127].
 RAFTER_VEC void store_i8(std::int8_t* p, const I32x16& x) {
     for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int8_t>(x.lane[i]);

@@ -288,9 +288,13 @@ void say_what_is_special(const BatchSurvey& survey, const engine::OpenedModel& o
     }
 }
 
-// Whether all was done: Ctrl-C ends it early, and what was under way then is asked again in the next run.
-Result<bool> answer_all(const BatchOptions& options, const Environment& environment, Session& session, const BatchParser& parser,
-                        BatchWriter& writer, const BatchSurvey& survey) {
+struct BatchEnd {
+    bool is_complete = true;  // Ctrl-C ends it early, and what was under way then is asked again in the next run
+    double seconds = 0.0;     // with the model loaded
+};
+
+Result<BatchEnd> answer_all(const BatchOptions& options, const Environment& environment, Session& session, const BatchParser& parser,
+                            BatchWriter& writer, const BatchSurvey& survey) {
     const std::uint32_t context = options.session.context.value_or(survey.longest);
     RAFTER_TRY_VOID(session.load({.context = context,
                                   .n_outputs = options.n_together,
@@ -304,9 +308,9 @@ Result<bool> answer_all(const BatchOptions& options, const Environment& environm
     const std::size_t n_to_do = survey.to_do.size();
     while (!interrupt.is_set()) {
         RAFTER_TRY(const bool went_on, run.step());
-        if (!went_on) return true;
-        const std::size_t n_done = writer.counts().n_answered - n_before;
         const double seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
+        if (!went_on) return BatchEnd{.is_complete = true, .seconds = seconds};
+        const std::size_t n_done = writer.counts().n_answered - n_before;
         std::string note = fmt::format("{} of {}, {} tok/s", report::grouped(n_done), report::grouped(n_to_do),
                                        report::rate(static_cast<double>(run.n_generated_tokens()) / seconds));
         if (n_done > 0) {
@@ -315,7 +319,7 @@ Result<bool> answer_all(const BatchOptions& options, const Environment& environm
         }
         bar.update(static_cast<double>(n_done) / static_cast<double>(n_to_do), note);
     }
-    return false;
+    return BatchEnd{.is_complete = false, .seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9};
 }
 
 std::string batch_summary(const BatchCounts& counts, std::size_t n_before, std::size_t n_left, double seconds) {
@@ -344,18 +348,16 @@ Result<int> batch(const BatchOptions& options, const Environment& environment) {
     RAFTER_TRY(const BatchSurvey survey, survey_batch(options, environment, requests, results, parser, writer));
     say_what_is_special(survey, session->opened());
 
-    const std::int64_t start_ns = monotonic_ns();
-    bool is_complete = true;
+    BatchEnd end;
     if (!survey.to_do.empty()) {
-        RAFTER_TRY(is_complete, answer_all(options, environment, *session, parser, writer, survey));
+        RAFTER_TRY(end, answer_all(options, environment, *session, parser, writer, survey));
     }
     RAFTER_TRY_VOID(results.sync());
     const BatchCounts& counts = writer.counts();
-    const double seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
     if (counts.n_errors > 0) fmt::print(stderr, "rafter batch: {}\n", counts.first_error);
     const std::size_t n_left = requests.lines().size() - n_before - counts.n_answered;
-    fmt::print(stderr, "{}\n", stderr_terminal(environment).style.dim(batch_summary(counts, n_before, n_left, seconds)));
-    return is_complete ? 0 : kExitInterrupted;
+    fmt::print(stderr, "{}\n", stderr_terminal(environment).style.dim(batch_summary(counts, n_before, n_left, end.seconds)));
+    return end.is_complete ? 0 : kExitInterrupted;
 }
 
 }  // namespace

@@ -54,8 +54,9 @@ class Workload(program.Case):
         self.expect_error("KV cache", "bench", self.model, *self.work, "--requests", "3", "--kv-memory", "1KB")
 
     def test_the_simulation_counts_what_the_engine_does(self):
-        real = self.report("--requests", "12")
-        simulated = self.json_of("simulate", self.model, *self.work, "--requests", "12")
+        # A target that no step misses: else chunks follow what steps really take.
+        real = self.report("--requests", "12", "--target-itl", "1e6")
+        simulated = self.json_of("simulate", self.model, *self.work, "--requests", "12", "--target-itl", "1e6")
         for key in ("requests", "failed", "prompt_tokens", "generated_tokens", "preemptions"):
             self.assertEqual(real[key], simulated[key], key)
         self.assertEqual(real["prefix_cache"]["tokens_found"], simulated["prefix_cache"]["tokens_found"])

@@ -158,6 +158,20 @@ TEST(CalibratedAttention, DecodePricesEachPieceOfEachKvHead) {
     EXPECT_FALSE(price_attention(options, decode_step(1, 512), p, "f32", "f32").complete);
 }
 
+TEST(CalibratedAttention, KeysAndValuesOfTwoTypesAreHalfOfEach) {
+    Profile p = attention_profile();
+    const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
+    EXPECT_FALSE(price_attention(options, decode_step(1, 512), p, "f16", "q4").complete);
+    for (auto reading : attention_profile().attention) {
+        reading.kv_type = "q4";
+        reading.seconds *= 3;
+        p.attention.push_back(reading);
+    }
+    const AttentionPrice price = price_attention(options, decode_step(1, 512), p, "f16", "q4");
+    EXPECT_TRUE(price.complete);
+    EXPECT_DOUBLE_EQ(price.compute_seconds, 2 * 2 * 4e-6);
+}
+
 TEST(CalibratedAttention, HugeStepsAreFiniteAndQuick) {
     const Profile p = attention_profile();
     const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "backend/backend.h"
 #include "hardware/catalog.h"
 #include "model/catalog.h"
 #include "model/model_json.h"
@@ -101,6 +102,11 @@ TEST(NumberTypes, AreKnownByNameOrBits) {
     EXPECT_EQ(number_type("Q4_K")->bits, 4.5);
     EXPECT_EQ(number_type("4.85")->bits, 4.85);
     EXPECT_TRUE(number_type("q4_k_m")->is_mixture);
+    EXPECT_EQ(kv_number_type("int8")->bits, 8);
+    EXPECT_FALSE(number_type("q8"));
+    for (const backend::KvType type : backend::kv_types()) {  // what the engine takes is what is planned
+        EXPECT_EQ(kv_number_type(to_string(type))->bits, static_cast<double>(backend::kv_row_bytes(type, 64)) * 8 / 64) << to_string(type);
+    }
     for (const char* wrong : {"", "int", "0", "-4", "65", "nan", "inf", "4bits", "1e9"}) EXPECT_FALSE(number_type(wrong)) << wrong;
 }
 

@@ -105,7 +105,7 @@ RAFTER_VEC void store(std::int32_t* p, const I32x16& x) {
 }
 // 16 bytes, widened.
 RAFTER_VEC I32x16 load_i8(const void* p) {
-    return each_lane<I32x16>([&](int i) { return static_cast<const std::int8_t*>(p)[i]; });
+    return each_lane<I32x16>([&](int i) { return static_cast<std::int32_t>(static_cast<const std::int8_t*>(p)[i]); });
 }
 RAFTER_VEC I32x16 load_u8(const void* p) {
     return each_lane<I32x16>([&](int i) { return static_cast<const std::uint8_t*>(p)[i]; });

@@ -1,6 +1,6 @@
 // Quantised weights times quantised activations: exact integer sums of 32 (or 16) products, then floats in the order that linear.h gives.
-// Up to four columns: weights are unpacked in registers and used for all of them at once. More: a panel is unpacked to L1, 256 elements at
-// a time, and tiles of columns read it there. The arithmetic of a step is the same function in both.
+// Few columns: weights are unpacked in registers and used for four of them at once. More: a panel is unpacked to L1, 512 elements at a
+// time, and tiles of columns read it there. The arithmetic of a step is the same function in both.
 #pragma once
 
 #include "backend/cpu/linear_columns.h"
@@ -269,9 +269,9 @@ void int8_any_columns(const LinearTask& task) {
     const model::QuantizedRow at = model::quantized_row(task.encoding, task.weights.n_cols);
     if constexpr (!PanelFormat::kIsGeneric) {
         // Measured (docs/performance.md): from how many columns on a chunk in L1 wins, by what unpacking costs.
-        constexpr bool kUnpacksSlowly = PanelFormat::Format::kSubBlock == 16;
-        constexpr int kColumns = (kUnpacksSlowly ? 4 : 8) / kPlanes;
-        constexpr std::uint32_t kMost = kUnpacksSlowly ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : 24;
+        constexpr bool kOf256 = PanelFormat::Format::kBlockElements > kStep;
+        constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;
+        constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : 24;
         if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, kPlanes, kColumns>(task, at);
     }
     int8_chunked<PanelFormat, kPlanes>(task, at);

@@ -20,8 +20,8 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/json_reader.h"
-#include "base/os_memory.h"
 #include "base/os_terminal.h"
 #include "base/quote.h"
 #include "report/progress.h"
@@ -45,10 +45,10 @@ struct BatchOptions {
     std::uint32_t n_tokens = kDefaultBatchTokens;
 };
 
-// FNV-1a: a request without a seed gets one of its own, the same in every run.
+// A request without a seed gets one of its own, the same in every run.
 std::uint64_t seed_of(std::string_view custom_id) {
-    std::uint64_t hash = 0xCBF29CE484222325U;
-    for (const char byte : custom_id) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
+    std::uint64_t hash = kFnvBasis;
+    for (const char byte : custom_id) hash = fnv1a(hash, static_cast<unsigned char>(byte));
     return hash;
 }
 

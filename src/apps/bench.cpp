@@ -12,6 +12,7 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "apps/workload_report.h"
+#include "base/fnv.h"
 #include "engine/noise.h"
 #include "report/progress.h"
 #include "report/table.h"
@@ -37,8 +38,8 @@ struct BenchOptions {
 // Seconds of the steps of one run. Prefill: those that compute prompt tokens. Decode: those in which every sequence gets its next token.
 struct BenchRun {
     double prefill_seconds = 0.0;
-    std::vector<double> decode_seconds;               // [generate]
-    std::uint64_t tokens_hash = 0xCBF29CE484222325U;  // of what was generated: the same work gives the same tokens
+    std::vector<double> decode_seconds;     // [generate]
+    std::uint64_t tokens_hash = kFnvBasis;  // of what was generated: the same work gives the same tokens
 };
 
 double sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
@@ -94,7 +95,7 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
         const engine::StreamUpdate update = stream->take();
         if (update.finish && update.finish->error) return *update.finish->error;
         for (std::size_t i = 0; i < std::min<std::size_t>(update.tokens.size(), options.generate); ++i) {
-            run.tokens_hash = (run.tokens_hash ^ update.tokens[i].id) * 0x100000001B3U;  // FNV-1a, token by token
+            run.tokens_hash = fnv1a(run.tokens_hash, static_cast<std::uint64_t>(update.tokens[i].id));
         }
     }
     return run;

@@ -13,7 +13,6 @@
 #include "base/quote.h"
 #include "engine/model_store.h"
 #include "report/progress.h"
-#include "roofline/calibrated.h"
 
 namespace rafter::apps {
 namespace {
@@ -133,13 +132,9 @@ Result<void> Session::load(Needs needs) {
     if (!needs.priced_for.empty()) {
         bar.clear();
         RAFTER_TRY(const hardware::Profile machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
-        const roofline::PriceOptions options = price_options();
-        const auto price = [&](const model::StepShape& shape) {
-            return price_step(loaded_.device->program(), shape, machine, options).seconds;
-        };
         engine::SchedulerOptions& limits = loaded_.limits;
-        limits.cost = engine::StepCost(price, limits.limits.n_tokens, limits.context);
-        limits.target_itl_seconds = needs.target_itl_seconds.value_or(kUsualItlSteps * price({.sequences = {{1, limits.context / 2, 1}}}));
+        limits.cost = engine::StepCost(loaded_.device->program(), machine, price_options(), limits.limits.n_tokens, limits.context);
+        limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context));
     }
     engine_.emplace(*loaded_.device, *opened_.tokenizer, loaded_.limits);
     load_seconds_ += seconds_since(start_ns);

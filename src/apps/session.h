@@ -17,8 +17,6 @@
 
 namespace rafter::apps {
 
-inline constexpr double kUsualItlSteps = 8.0;  // beside prompts, a token may take the time of so many steps alone
-
 struct SessionOptions {
     std::string model;
     std::optional<std::uint32_t> context;

@@ -13,7 +13,6 @@
 #include "engine/loaded_model.h"
 #include "engine/simulator.h"
 #include "report/progress.h"
-#include "roofline/calibrated.h"
 
 namespace rafter::apps {
 namespace {
@@ -51,9 +50,7 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
     RAFTER_TRY(engine::PreparedModel prepared, prepare_model(opened, load));
     RAFTER_TRY(const hardware::Profile machine, machine_profile(environment, runtime.pool(), runtime.isa(), "simulate"));
     const roofline::PriceOptions price{.cost = {.kv = prepared.kv_element_bytes}};
-    prepared.limits.cost =
-        engine::StepCost([&](const model::StepShape& shape) { return price_step(prepared.program, shape, machine, price).seconds; },
-                         prepared.limits.limits.n_tokens, context);
+    prepared.limits.cost = engine::StepCost(prepared.program, machine, price, prepared.limits.limits.n_tokens, context);
     return Simulated{
         .model = opened.config.name, .machine = "this machine", .n_vocab = opened.config.n_vocab, .limits = std::move(prepared.limits)};
 }
@@ -94,9 +91,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
                                                                     : simulated_elsewhere(options, environment, context));
     engine::SchedulerOptions& limits = simulated.limits;
     limits.prefix_cache = !flags.no_prefix_cache;
-    limits.target_itl_seconds = flags.target_itl_ms > 0.0
-                                    ? flags.target_itl_ms * 1e-3
-                                    : kUsualItlSteps * limits.cost.seconds(model::StepShape{.sequences = {{1, context / 2, 1}}});
+    limits.target_itl_seconds = flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : limits.cost.usual_itl_seconds(context);
     engine::SimulatedWorker worker(limits, options.host_us * 1e-6);
     report::Progress bar(stderr_terminal(environment), "Simulating");
     const auto n = static_cast<double>(workload.n_requests());

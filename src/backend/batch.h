@@ -6,11 +6,13 @@
 #include <span>
 #include <vector>
 
+#include "kv/block_pool.h"
 #include "model/step_shape.h"
 
 namespace rafter::backend {
 
-using BlockId = std::uint32_t;
+using kv::BlockCopy;
+using kv::BlockId;
 
 struct BatchSequence {
     model::SequenceStep step;
@@ -18,12 +20,6 @@ struct BatchSequence {
     // [n_cache_groups]: the blocks of its positions 0, block_size, 2 * block_size, ...; covers n_past + n_new positions. Entries that a
     // sliding window has left behind may hold any id: they are not read.
     std::vector<std::vector<BlockId>> block_tables;
-};
-
-// All positions of a block, in every layer of its group.
-struct BlockCopy {
-    std::uint32_t group = 0;
-    BlockId from = 0, to = 0;
 };
 
 struct Batch {

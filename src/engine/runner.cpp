@@ -8,8 +8,7 @@ backend::StepOutput Runner::forward(const Plan& plan) {
     batch_.positions.clear();
     batch_.output_rows.clear();
     batch_.sequences.resize(plan.sequences.size());
-    batch_.copies.clear();
-    for (const kv::BlockCopy& copy : plan.copies) batch_.copies.push_back({.group = copy.group, .from = copy.from, .to = copy.to});
+    batch_.copies = plan.copies;
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         const Sequence& sequence = *plan.sequences[i].sequence;
         const std::uint32_t first = sequence.n_computed;

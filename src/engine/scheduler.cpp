@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -119,7 +120,8 @@ bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& p
     return true;
 }
 
-// Of those that come after it: least seconds to compute again for each block that it frees.
+// Of those that come after it: least seconds to compute again for each block that it frees. Where each shares all its blocks with others
+// that come after it too, they free some only together: the last in order goes first.
 Sequence* Scheduler::choose_victim(const Sequence& asker) const {
     Sequence* best = nullptr;
     double best_price = 0.0;
@@ -127,9 +129,8 @@ Sequence* Scheduler::choose_victim(const Sequence& asker) const {
         Sequence& sequence = *running_[i];
         if (sequence.ended || !sequence.blocks) continue;
         const std::uint32_t n_freed = cache_.n_held_alone(*sequence.blocks);
-        if (n_freed == 0) continue;
         const double seconds = options_.cost.known() ? options_.cost.prefill_seconds(sequence.n_computed, 0) : sequence.n_computed;
-        const double price = seconds / n_freed;
+        const double price = n_freed > 0 ? seconds / n_freed : std::numeric_limits<double>::infinity();
         if (best == nullptr || price < best_price) {
             best = &sequence;
             best_price = price;

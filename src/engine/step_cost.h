@@ -7,7 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "hardware/profile.h"
+#include "model/program.h"
 #include "model/step_shape.h"
+#include "roofline/calibrated.h"
 
 namespace rafter::engine {
 
@@ -17,6 +20,9 @@ class StepCost {
     StepCost() = default;
     // price: seconds of a step of this shape. Asked some fifty times, with at most n_tokens tokens a step and `context` behind them.
     StepCost(const std::function<double(const model::StepShape&)>& price, std::uint32_t n_tokens, std::uint32_t context);
+    // By the profile of the machine that it runs on; program: bound and rewritten.
+    StepCost(const model::Program& program, const hardware::Profile& machine, const roofline::PriceOptions& options, std::uint32_t n_tokens,
+             std::uint32_t context);
 
     [[nodiscard]] bool known() const { return !by_tokens_.empty(); }
     [[nodiscard]] double seconds(const model::StepShape& shape) const;
@@ -33,11 +39,17 @@ class StepCost {
     // Computing n tokens after n_past others, in steps as large as they may be.
     [[nodiscard]] double prefill_seconds(std::uint32_t n, std::uint32_t n_past) const;
 
+    // Between two tokens, where nothing is said: prompts beside a decoding sequence may cost it so many steps of its own.
+    [[nodiscard]] double usual_itl_seconds(std::uint32_t context) const {
+        return kUsualItlSteps * seconds(model::StepShape{.sequences = {{.n_new = 1, .n_past = context / 2, .n_outputs = 1}}});
+    }
+
     // A step took this long. Predictions follow slowly, so that one disturbed step changes little.
     void learn(const model::StepShape& shape, double measured_seconds);
     [[nodiscard]] double correction() const { return correction_; }
 
   private:
+    static constexpr double kUsualItlSteps = 8.0;
     using Table = std::vector<std::pair<double, double>>;  // how many, ascending; seconds
     [[nodiscard]] static double look_up(const Table& table, double n);
 

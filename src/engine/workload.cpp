@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 
+#include "base/fnv.h"
+#include "base/json_reader.h"
+#include "base/os_file.h"
 #include "engine/noise.h"
 
 namespace rafter::engine {
@@ -23,61 +25,53 @@ struct Active {
     double arrived = 0.0;
     double last_token = 0.0;
     bool has_token = false;
-    std::uint64_t hash = 0;
+    std::uint64_t hash = kFnvBasis;
 };
 
-std::uint64_t hashed(std::uint64_t hash, std::uint64_t value) { return (hash ^ value) * 0x100000001B3ULL; }
-
-Result<std::uint32_t> read_count(const nlohmann::json& line, const char* key, std::uint32_t least, std::uint32_t usual) {
-    if (!line.contains(key)) return usual;
-    const auto& value = line[key];
-    if (!value.is_number_integer() || value.get<std::int64_t>() < least || value.get<std::int64_t>() > INT32_MAX) {
-        return bad_input("{}: expected a whole number of at least {}, found {}", key, least, value.dump());
-    }
-    return value.get<std::uint32_t>();
-}
+// Requests that are under way or wait. Beyond that arrivals are held back: each step looks at all of them.
+constexpr std::size_t kMostActive = 4096;
 
 }  // namespace
 
 Workload::Workload(const WorkloadOptions& options) : options_(options) {}
 
 Result<Workload> Workload::read(const std::filesystem::path& path, const WorkloadOptions& options) {
-    std::ifstream file(path);
-    if (!file) return bad_input("{}: cannot be opened", path.string());
+    RAFTER_TRY(const std::string text, read_file(path));
     Workload workload(options);
-    std::string text;
-    for (std::size_t number = 1; std::getline(file, text); ++number) {
-        if (text.empty()) continue;
-        const auto here = [&](const Error& error) { return error.within(fmt::format("{}, line {}", path.string(), number)); };
-        const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
-        if (!line.is_object()) return here(bad_input("expected a JSON object"));
-        Traced traced;
-        const auto seconds = line.find("arrival_seconds");
-        if (seconds == line.end() || !seconds->is_number() || !(seconds->get<double>() >= 0.0)) {
-            return here(bad_input("arrival_seconds: expected a number that is not negative"));
-        }
-        traced.seconds = seconds->get<double>();
-        if (!workload.trace_.empty() && traced.seconds < workload.trace_.back().seconds) {
-            return here(bad_input("arrival_seconds: expected at least {}, as the line before, found {}", workload.trace_.back().seconds,
-                                  traced.seconds));
-        }
-        for (const auto& [key, least, usual, to] : {std::tuple{"prompt_tokens", 1U, options.prompt, &traced.prompt},
-                                                    std::tuple{"output_tokens", 1U, options.generate, &traced.generate},
-                                                    std::tuple{"shared_tokens", 0U, options.shared_prefix, &traced.shared}}) {
-            const auto count = read_count(line, key, least, usual);
-            if (!count) return here(count.error());
-            *to = *count;
-        }
-        if (traced.shared >= traced.prompt)
-            return here(bad_input("shared_tokens: expected fewer than the prompt's {}, found {}", traced.prompt, traced.shared));
-        if (const auto priority = line.find("priority"); priority != line.end()) {
-            if (!priority->is_number_integer()) return here(bad_input("priority: expected a whole number, found {}", priority->dump()));
-            traced.priority = static_cast<int>(std::clamp<std::int64_t>(priority->get<std::int64_t>(), -1000, 1000));
-        }
+    std::istringstream lines(text);
+    std::string line;
+    for (std::size_t number = 1; std::getline(lines, line); ++number) {
+        if (line.empty()) continue;
+        RAFTER_TRY(const Traced traced, workload.read_line(line, fmt::format("{}, line {}", path.string(), number)));
         workload.trace_.push_back(traced);
     }
     if (workload.trace_.empty()) return bad_input("{}: no requests", path.string());
     return workload;
+}
+
+Result<Workload::Traced> Workload::read_line(std::string_view text, const std::string& where) const {
+    constexpr std::uint32_t kMostTokens = 1U << 24U;
+    constexpr double kMostPriority = 1000.0;
+    RAFTER_TRY(const nlohmann::json value, parse_json(text, where));
+    RAFTER_TRY(const JsonReader reader, JsonReader::open(value, where));
+    Traced traced{.prompt = options_.prompt, .generate = options_.generate, .shared = options_.shared_prefix};
+    RAFTER_TRY(traced.seconds, reader.get_number("arrival_seconds", 0.0, 1e9));
+    if (!trace_.empty() && traced.seconds < trace_.back().seconds) {
+        return bad_input("{}: arrival_seconds: expected at least {}, as the line before, found {}", where, trace_.back().seconds,
+                         traced.seconds);
+    }
+    RAFTER_TRY(const auto prompt, reader.find_uint("prompt_tokens", 1, kMostTokens));
+    RAFTER_TRY(const auto generate, reader.find_uint("output_tokens", 1, kMostTokens));
+    RAFTER_TRY(const auto shared, reader.find_uint("shared_tokens", 0, kMostTokens));
+    RAFTER_TRY(const auto priority, reader.find_number("priority", -kMostPriority, kMostPriority));
+    traced.prompt = prompt.value_or(traced.prompt);
+    traced.generate = generate.value_or(traced.generate);
+    traced.shared = shared.value_or(traced.shared);
+    traced.priority = static_cast<int>(priority.value_or(0.0));
+    if (traced.shared >= traced.prompt) {
+        return bad_input("{}: shared_tokens: expected fewer than the prompt's {}, found {}", where, traced.prompt, traced.shared);
+    }
+    return traced;
 }
 
 std::optional<Arrival> Workload::next() {
@@ -121,7 +115,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
     const double start = worker.now();
     std::optional<Arrival> coming = workload.next();
     while (coming || !active.empty()) {
-        while (coming && coming->seconds <= worker.now() - start) {
+        while (coming && active.size() < kMostActive && coming->seconds <= worker.now() - start) {
             report.prompt_tokens += coming->request.prompt.size();
             RAFTER_TRY(auto stream, worker.submit(std::move(coming->request)));
             active.push_back({.stream = std::move(stream), .number = report.n_requests, .arrived = start + coming->seconds});
@@ -143,7 +137,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
         const double now = worker.now();
         std::erase_if(active, [&](Active& request) {
             StreamUpdate update = request.stream->take();
-            for (const GeneratedToken& token : update.tokens) request.hash = hashed(request.hash, static_cast<std::uint64_t>(token.id) + 1);
+            for (const GeneratedToken& token : update.tokens) request.hash = fnv1a(request.hash, static_cast<std::uint64_t>(token.id) + 1);
             if (!update.tokens.empty()) {
                 report.generated_tokens += update.tokens.size();
                 (request.has_token ? report.itl_seconds : report.ttft_seconds)
@@ -154,7 +148,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
             if (!update.finish) return false;
             report.n_failed += update.finish->reason == FinishReason::kError;
             report.request_seconds.add(now - request.arrived);
-            report.tokens_hash += hashed(request.hash, request.number);
+            report.tokens_hash += fnv1a(request.hash, request.number);
             ++n_ended;
             return true;
         });

@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log_histogram.h"
@@ -50,6 +52,7 @@ class Workload {
         std::uint32_t prompt = 0, generate = 0, shared = 0;
         int priority = 0;
     };
+    [[nodiscard]] Result<Traced> read_line(std::string_view text, const std::string& where) const;
     [[nodiscard]] Arrival arrival(const Traced& wanted) const;
 
     WorkloadOptions options_;

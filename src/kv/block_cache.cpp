@@ -4,6 +4,7 @@
 #include "kv/block_cache.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 
@@ -38,7 +39,8 @@ BlockCache::BlockCache(BlockCacheOptions options) : options_(std::move(options))
     unused_.resize(n_groups_);
     n_unused_.assign(n_groups_, 0);
     clocks_.assign(n_groups_, 0.0);
-    evicted_ring_.assign(std::min<std::uint64_t>(4 * most, 1U << 20U), 0);
+    buckets_.assign(std::bit_ceil(std::max<std::uint64_t>(1, most)), kNoNode);
+    evicted_.assign(4 * buckets_.size(), 0);
 }
 
 Prefix BlockCache::attach(SequenceBlocks& sequence, std::span<const Token> tokens, std::string_view salt, std::vector<BlockCopy>& copies) {
@@ -224,11 +226,10 @@ std::uint64_t BlockCache::hash_of(NodeId parent, std::span<const Token> tokens, 
 }
 
 NodeId BlockCache::find_child(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) const {
-    const auto [first, last] = by_hash_.equal_range(hash);
-    for (auto it = first; it != last; ++it) {
-        const Node& node = nodes_[it->second];
-        if (node.parent != parent || (parent == kNoNode && node.salt != salt)) continue;
-        if (std::ranges::equal(tokens_of(it->second), tokens)) return it->second;
+    for (NodeId id = buckets_[hash & (buckets_.size() - 1)]; id != kNoNode; id = nodes_[id].next_in_bucket) {
+        const Node& node = nodes_[id];
+        if (node.hash != hash || node.parent != parent || (parent == kNoNode && node.salt != salt)) continue;
+        if (std::ranges::equal(tokens_of(id), tokens)) return id;
     }
     return kNoNode;
 }
@@ -242,7 +243,7 @@ BlockCache::Chain BlockCache::find_chain(std::span<const Token> tokens, std::str
         const std::uint64_t hash = hash_of(parent, here, salt);
         const NodeId node = find_child(parent, hash, here, salt);
         if (node == kNoNode) {
-            chain.evicted = evicted_.contains(hash);
+            chain.evicted = evicted_[hash & (evicted_.size() - 1)] == hash;
             break;
         }
         chain.nodes.push_back(node);
@@ -309,7 +310,11 @@ NodeId BlockCache::add_node(NodeId parent, std::uint64_t hash, std::span<const T
         priorities_[id * n_groups_ + group] = 0.0;
     }
     std::ranges::copy(tokens, tokens_.begin() + static_cast<std::ptrdiff_t>(std::size_t{id} * options_.block_size));
-    if (tokens.size() == options_.block_size) by_hash_.emplace(hash, id);
+    if (tokens.size() == options_.block_size) {
+        NodeId& bucket = buckets_[hash & (buckets_.size() - 1)];
+        nodes_[id].next_in_bucket = bucket;
+        bucket = id;
+    }
     return id;
 }
 
@@ -320,9 +325,10 @@ void BlockCache::remove_node(NodeId id) {
         if (block(id, group) != kNoBlock) drop_block(group, id);
     }
     if (node.n_tokens == options_.block_size) {
-        remember_evicted(node.hash);
-        const auto [first, last] = by_hash_.equal_range(node.hash);
-        by_hash_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == id; }));
+        evicted_[node.hash & (evicted_.size() - 1)] = node.hash;
+        NodeId* link = &buckets_[node.hash & (buckets_.size() - 1)];
+        while (*link != id) link = &nodes_[*link].next_in_bucket;
+        *link = node.next_in_bucket;
     }
     if (node.next_sibling != kNoNode) nodes_[node.next_sibling].previous_sibling = node.previous_sibling;
     if (node.previous_sibling != kNoNode) {
@@ -388,10 +394,7 @@ void BlockCache::evict_one(std::size_t group) {
         return;
     }
     drop_block(group, node);
-    if (!full_group_) {
-        if (nodes_[node].n_tokens == options_.block_size) remember_evicted(nodes_[node].hash);
-        remove_if_empty(node);
-    }
+    if (!full_group_) remove_if_empty(node);
 }
 
 void BlockCache::drop_block(std::size_t group, NodeId node) {
@@ -415,15 +418,6 @@ void BlockCache::give_back(SequenceBlocks& sequence, std::size_t group, std::uin
 
 double BlockCache::value_of(NodeId node) const {
     return options_.recompute_seconds ? options_.recompute_seconds(nodes_[node].depth * options_.block_size) : 1.0;
-}
-
-void BlockCache::remember_evicted(std::uint64_t hash) {
-    if (evicted_ring_.empty()) return;
-    std::uint64_t& slot = evicted_ring_[evicted_next_];
-    if (const auto old = evicted_.find(slot); old != evicted_.end() && --old->second == 0) evicted_.erase(old);
-    slot = hash;
-    ++evicted_[hash];
-    evicted_next_ = (evicted_next_ + 1) % evicted_ring_.size();
 }
 
 void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
@@ -475,7 +469,14 @@ void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
         const NodeId parent = nodes_[node].parent;
         RAFTER_CHECK(parent == kNoNode || nodes_[parent].n_tokens == options_.block_size, "node {} hangs on nothing", node);
     }
-    RAFTER_CHECK(n_full == by_hash_.size(), "{} full nodes, {} to be found", n_full, by_hash_.size());
+    std::size_t n_found = 0;
+    for (std::size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+        for (NodeId node = buckets_[bucket]; node != kNoNode; node = nodes_[node].next_in_bucket, ++n_found) {
+            RAFTER_CHECK((nodes_[node].hash & (buckets_.size() - 1)) == bucket && nodes_[node].n_tokens == options_.block_size,
+                         "node {} is in the wrong bucket", node);
+        }
+    }
+    RAFTER_CHECK(n_full == n_found, "{} full nodes, {} to be found", n_full, n_found);
 }
 
 }  // namespace rafter::kv

@@ -18,7 +18,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -37,13 +36,6 @@ struct BlockCacheOptions {
     // Seconds that computing block_size tokens from this position on takes; none: every block is worth the same.
     std::function<double(std::uint32_t position)> recompute_seconds;
     std::uint64_t hash_mask = ~std::uint64_t{0};  // for tests of colliding hashes
-};
-
-// A whole block to be copied before the next step computes anything, in order.
-struct BlockCopy {
-    std::uint32_t group = 0;
-    BlockId from = 0;
-    BlockId to = 0;
 };
 
 // Why a prefix ended where it did.
@@ -125,8 +117,9 @@ class BlockCache {
         NodeId first_child = kNoNode, next_sibling = kNoNode, previous_sibling = kNoNode;  // newest first
         std::uint32_t n_tokens = 0;                                                        // 0: a node not in use
         std::uint32_t n_users = 0;                                                         // sequences whose chain it is part of
-        std::uint32_t depth = 0;                                                           // blocks before it
-        std::string salt;                                                                  // of those without a parent
+        NodeId next_in_bucket = kNoNode;
+        std::uint32_t depth = 0;  // blocks before it
+        std::string salt;         // of those without a parent
     };
     using Unused = std::set<std::pair<double, NodeId>>;
     // The chain of full blocks that tokens begin with.
@@ -160,7 +153,6 @@ class BlockCache {
     void remove_if_empty(NodeId node);
     void give_back(SequenceBlocks& sequence, std::size_t group, std::uint32_t index, bool seen_again);
     [[nodiscard]] double value_of(NodeId node) const;
-    void remember_evicted(std::uint64_t hash);
 
     BlockCacheOptions options_;
     std::size_t n_groups_;
@@ -168,17 +160,15 @@ class BlockCache {
     std::vector<BlockPool> pools_;
     std::vector<Node> nodes_;
     std::vector<NodeId> free_nodes_;
-    std::vector<BlockId> blocks_;                             // [n_nodes, n_groups]
-    std::vector<double> priorities_;                          // [n_nodes, n_groups]
-    std::vector<Token> tokens_;                               // [n_nodes, block_size]
-    std::unordered_multimap<std::uint64_t, NodeId> by_hash_;  // full nodes
-    NodeId first_root_ = kNoNode;                             // nodes without a parent are siblings too
-    std::vector<Unused> unused_;                              // [n_groups]: blocks that may go now
-    std::vector<std::uint32_t> n_unused_;                     // [n_groups]: blocks in nodes that no sequence uses
-    std::vector<double> clocks_;                              // [n_groups]: priority of the last one given up
-    std::vector<std::uint64_t> evicted_ring_;                 // hashes of blocks given up lately
-    std::size_t evicted_next_ = 0;
-    std::unordered_map<std::uint64_t, std::uint32_t> evicted_;
+    std::vector<BlockId> blocks_;          // [n_nodes, n_groups]
+    std::vector<double> priorities_;       // [n_nodes, n_groups]
+    std::vector<Token> tokens_;            // [n_nodes, block_size]
+    std::vector<NodeId> buckets_;          // full nodes, by the low bits of their hash
+    NodeId first_root_ = kNoNode;          // nodes without a parent are siblings too
+    std::vector<Unused> unused_;           // [n_groups]: blocks that may go now
+    std::vector<std::uint32_t> n_unused_;  // [n_groups]: blocks in nodes that no sequence uses
+    std::vector<double> clocks_;           // [n_groups]: priority of the last one given up
+    std::vector<std::uint64_t> evicted_;   // hashes of full blocks given up, by their low bits: the latest of each
     BlockCacheCounters counters_;
 };
 

@@ -10,6 +10,13 @@ namespace rafter::kv {
 
 using BlockId = std::uint32_t;
 
+// All positions of a block, in every layer of its group, are to be copied before a step computes anything. Several: in order.
+struct BlockCopy {
+    std::uint32_t group = 0;
+    BlockId from = 0;
+    BlockId to = 0;
+};
+
 // Every operation is O(1) and allocates nothing. One thread (the engine's).
 class BlockPool {
   public:

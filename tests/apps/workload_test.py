@@ -49,7 +49,7 @@ class Workload(program.Case):
     def test_wrong_work_is_refused(self):
         self.expect_error("--shared-prefix: expected fewer", "bench", self.model, "--requests", "3", "--prompt", "8", "--shared-prefix", "8")
         self.expect_error("--requests: expected at least 1", "bench", self.model, "--requests", "0")
-        self.expect_error("cannot be opened", "bench", self.model, "--requests", "no-such-file")
+        self.expect_error("cannot be read", "bench", self.model, "--requests", "no-such-file")
         self.expect_error("--rate", "bench", self.model, "--requests", "3", "--rate", "-1", status=2)
         self.expect_error("KV cache", "bench", self.model, *self.work, "--requests", "3", "--kv-memory", "1KB")
 

@@ -3,21 +3,21 @@
 
 #include <random>
 
-#include "tests/engine/fake_engine.h"
+#include "tests/engine/engine_rig.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::engine {
 namespace {
 
-using tests::FakeEngine;
 using tests::ids;
-using tests::letters;
+using tests::request_of;
+using tests::Rig;
 using Ids = std::vector<TokenId>;
 
 constexpr TokenId kEnd = tests::FakeTokenizer::kEnd;
 
 StreamUpdate scripted(Ids script, const Request& request) {
-    FakeEngine fake;
+    Rig fake;
     fake.model.script = std::move(script);
     fake.model.script_from = static_cast<std::uint32_t>(request.prompt.size());
     return fake.run(request);
@@ -25,7 +25,7 @@ StreamUpdate scripted(Ids script, const Request& request) {
 
 TEST(Ending, TheEndTokenComesAfterMinTokensOthers) {
     const Ids script{4, kEnd, 5, kEnd, 6};
-    Request request = letters("ab", 5);
+    Request request = request_of("ab", 5);
     request.end_tokens = {kEnd};
     EXPECT_EQ(ids(scripted(script, request)), (Ids{4, kEnd}));
     request.min_tokens = 1;
@@ -34,14 +34,14 @@ TEST(Ending, TheEndTokenComesAfterMinTokensOthers) {
     request.min_tokens = 2;
     const StreamUpdate update = scripted(script, request);
     // In its place stands what is the likeliest beside it.
-    std::vector<float> logits = FakeEngine().model.logits_after(Ids{0, 1, 4});
+    std::vector<float> logits = Rig().model.logits_after(Ids{0, 1, 4});
     logits[kEnd] = -1e9F;
     EXPECT_EQ(ids(update), (Ids{4, *argmax(logits), 5, kEnd}));
     EXPECT_EQ(update.finish->reason, FinishReason::kStop);
 }
 
 TEST(Ending, MaxTokensEndsAnAnswerWhateverMinTokensSays) {
-    Request request = letters("ab", 3);
+    Request request = request_of("ab", 3);
     request.end_tokens = {kEnd, 500, -7};
     request.min_tokens = 1000;
     const StreamUpdate update = scripted({kEnd, kEnd, kEnd, kEnd}, request);
@@ -52,7 +52,7 @@ TEST(Ending, MaxTokensEndsAnAnswerWhateverMinTokensSays) {
 
 TEST(Ending, StopTextsThatAreCompleteWithinMinTokensAreText) {
     const Ids script{0, 1, 2, 0, 1, 3};  // "abcabd"
-    Request request = letters("zz", 6);
+    Request request = request_of("zz", 6);
     request.stop = {"ab"};
     EXPECT_EQ(scripted(script, request).text, "");
     request.min_tokens = 1;  // it ends with the second token
@@ -72,7 +72,7 @@ TEST(Ending, StopTextsThatAreCompleteWithinMinTokensAreText) {
 }
 
 TEST(Ending, IgnoredEndTokensAreDrawnAndNeitherEndNorShow) {
-    Request request = letters("ab", 4);
+    Request request = request_of("ab", 4);
     request.end_tokens = {kEnd, 5};  // the second has a text of its own
     request.ignore_eos = true;
     const StreamUpdate update = scripted({4, kEnd, 5, 6}, request);
@@ -85,7 +85,7 @@ TEST(Ending, IgnoredEndTokensAreDrawnAndNeitherEndNorShow) {
 }
 
 TEST(Ending, MinTokensForbidsEndTokensAlsoWhereTheyAreIgnored) {
-    Request request = letters("ab", 4);
+    Request request = request_of("ab", 4);
     request.end_tokens = {kEnd};
     request.ignore_eos = true;
     request.min_tokens = 2;
@@ -102,7 +102,7 @@ TEST(Ending, IsWhereTheDefinitionsPutItForRandomRequests) {
     for (int round = 0; round < rafter::tests::rounds(2000); ++round) {
         std::vector<Request> requests(1 + random() % 4);
         for (Request& request : requests) {
-            request = letters("q", 1 + random() % 15);
+            request = request_of("q", 1 + random() % 15);
             request.prompt.push_back(static_cast<TokenId>(random() % 26));
             request.sampling.temperature = random() % 2 ? 3.0 : 0.0;
             request.sampling.typical_p = random() % 2 ? 0.8 : 1.0;
@@ -112,7 +112,7 @@ TEST(Ending, IsWhereTheDefinitionsPutItForRandomRequests) {
             for (TokenId i = 0; i < 4; ++i) request.end_tokens.push_back(static_cast<TokenId>(random() % 26));
             for (int i = 0; i < 3; ++i) request.stop.emplace_back(1, static_cast<char>('a' + random() % 26));
         }
-        const std::vector<StreamUpdate> updates = FakeEngine().run(requests);
+        const std::vector<StreamUpdate> updates = Rig().run(requests);
         for (std::size_t i = 0; i < requests.size(); ++i) {
             const Request& request = requests[i];
             const auto is_end = [&](TokenId id) { return std::count(request.end_tokens.begin(), request.end_tokens.end(), id) > 0; };
@@ -122,7 +122,7 @@ TEST(Ending, IsWhereTheDefinitionsPutItForRandomRequests) {
             while (tokens.size() < request.max_tokens && reason == FinishReason::kLength) {
                 Ids history = request.prompt;
                 history.insert(history.end(), tokens.begin(), tokens.end());
-                std::vector<float> logits = FakeEngine().model.logits_after(history);
+                std::vector<float> logits = Rig().model.logits_after(history);
                 for (const TokenId end : request.end_tokens) {
                     if (tokens.size() < request.min_tokens) logits[static_cast<std::size_t>(end)] = -std::numeric_limits<float>::infinity();
                 }

@@ -45,11 +45,16 @@ struct Rig {
         EXPECT_TRUE(stream.has_value());
         return *stream;
     }
-    StreamUpdate run(Request request) {
-        const auto stream = submit(std::move(request));
+    // Runs them all together to their ends; [requests.size()].
+    std::vector<StreamUpdate> run(const std::vector<Request>& requests) {
+        std::vector<std::shared_ptr<TokenStream>> streams;
+        for (const Request& request : requests) streams.push_back(submit(request));
         while (engine.step()) {}
-        return stream->take();
+        std::vector<StreamUpdate> updates;
+        for (const auto& stream : streams) updates.push_back(stream->take());
+        return updates;
     }
+    StreamUpdate run(const Request& request) { return run(std::vector<Request>{request})[0]; }
     std::uint32_t n_used() {
         engine.forget_unused();
         std::uint32_t n = 0;

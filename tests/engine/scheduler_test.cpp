@@ -6,19 +6,13 @@
 #include <map>
 
 #include "tests/engine/engine_rig.h"
+#include "tests/engine/made_up_price.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::engine {
 namespace {
 
 using namespace tests;
-
-// A step: 1 ms, and 1 ms a token from the 9th on; looking back 1,000 tokens takes another.
-double made_up_price(const model::StepShape& shape) {
-    double seconds = 1e-3 + 1e-3 * std::max(0.0, shape.n_tokens() - 8.0);
-    for (const model::SequenceStep& s : shape.sequences) seconds += 1e-6 * s.n_new * s.n_past;
-    return seconds;
-}
 
 std::uint32_t tokens_computed(const FakeModel& model) {
     std::uint32_t n = 0;
@@ -115,6 +109,27 @@ TEST(Scheduler, TheFirstInOrderIsNeverPutOff) {
     for (std::size_t i = 1; i < 3; ++i) EXPECT_EQ(streams[i]->take().finish->reason, FinishReason::kLength);
 }
 
+TEST(Scheduler, ThoseThatShareAllTheirBlocksMakeRoomTogether) {
+    RigOptions setup;
+    setup.windows = {0};
+    setup.n_blocks = 8;
+    setup.limits = {.n_tokens = 1, .n_outputs = 8};  // prompts get nothing while somebody decodes
+    Rig rig(setup);
+    (void)rig.run(request_of("pppppppp", 1));  // answers seem to be short, and two blocks are kept
+    const auto first = rig.submit(request_of("abc", 25));
+    for (int i = 0; i < 3; ++i) (void)rig.engine.step();
+    const auto second = rig.submit(request_of("ppppppppx", 1));
+    const auto third = rig.submit(request_of("ppppppppy", 1));
+    (void)rig.engine.step();
+    EXPECT_EQ(rig.engine.scheduler().n_running(), 3U);  // the last two hold the kept blocks and none of their own
+    while (rig.engine.step()) rig.engine.scheduler().check();
+    EXPECT_EQ(rig.engine.scheduler().counters().preemptions, 2U);
+    EXPECT_EQ(ids(first->take()), slow_answer(rig.model, request_of("abc").prompt, 25));
+    EXPECT_EQ(ids(second->take()), slow_answer(rig.model, request_of("ppppppppx").prompt, 1));
+    EXPECT_EQ(ids(third->take()), slow_answer(rig.model, request_of("ppppppppy").prompt, 1));
+    EXPECT_EQ(rig.n_used(), 0U);
+}
+
 TEST(Scheduler, LetsNobodyInWhoseExpectedAnswerHasNoRoom) {
     RigOptions setup;
     setup.n_blocks = 12;
@@ -195,31 +210,6 @@ TEST(Scheduler, PromptsBesideDecodingSequencesKeepToTheTarget) {
     EXPECT_EQ(first.sequences.size(), 2U);
     EXPECT_NEAR(made_up_price(first), 40e-3 / correction, 2e-3);
     EXPECT_LT(correction, 1.0);
-}
-
-TEST(StepCost, IsTheTableWhereItHasOneAndALineBetween) {
-    const StepCost cost(made_up_price, 512, 1000);
-    for (const std::uint32_t n : {1U, 8U, 100U, 512U}) {
-        for (const std::uint32_t past : {0U, 10U, 900U}) {
-            const model::StepShape shape{.sequences = {{.n_new = n, .n_past = past, .n_outputs = 1}}};
-            EXPECT_NEAR(cost.seconds(shape), made_up_price(shape), 0.1 * made_up_price(shape)) << n << " after " << past;
-        }
-    }
-    EXPECT_FALSE(StepCost().known());
-    EXPECT_EQ(StepCost().seconds(model::StepShape{.sequences = {{.n_new = 5}}}), 0.0);
-}
-
-TEST(StepCost, LearnsFromWhatStepsTakeButSlowly) {
-    StepCost cost(made_up_price, 512, 1000);
-    const model::StepShape shape{.sequences = {{.n_new = 64, .n_past = 0, .n_outputs = 1}}};
-    const double before = cost.seconds(shape);
-    cost.learn(shape, 100.0 * before);  // a disturbance
-    EXPECT_LT(cost.seconds(shape), 1.1 * before);
-    for (int i = 0; i < 300; ++i) cost.learn(shape, 2.0 * before);
-    EXPECT_NEAR(cost.seconds(shape), 2.0 * before, 0.02 * before);
-    cost.learn(shape, 0.0);
-    cost.learn(shape, -1.0);
-    EXPECT_NEAR(cost.seconds(shape), 2.0 * before, 0.02 * before);
 }
 
 }  // namespace

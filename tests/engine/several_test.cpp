@@ -8,19 +8,19 @@
 #include <set>
 
 #include "engine/noise.h"
-#include "tests/engine/fake_engine.h"
+#include "tests/engine/engine_rig.h"
 
 namespace rafter::engine {
 namespace {
 
-using tests::FakeEngine;
 using tests::ids;
-using tests::letters;
+using tests::request_of;
+using tests::Rig;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Request warm_request() {
-    Request request = letters("hello", 12);
+    Request request = request_of("hello", 12);
     request.sampling.temperature = 3.0;
     request.sampling.seed = 77;
     return request;
@@ -38,13 +38,13 @@ TEST(DerivedSeed, IsTheSeedForTheFirstAndAnotherForEachOther) {
 TEST(Several, TheIthAnswerIsThatOfItsSeedAloneHoweverManyThereAre) {
     const Request request = warm_request();
     std::set<std::vector<TokenId>> different;
-    for (const std::uint32_t n : {1U, 3U, 13U}) {  // at most five run at once
-        const std::vector<StreamUpdate> together = FakeEngine().run(several_requests(request, {.n = n}));
+    for (const std::uint32_t n : {1U, 3U, 13U}) {  // at most eight run at once
+        const std::vector<StreamUpdate> together = Rig().run(several_requests(request, {.n = n}));
         ASSERT_EQ(together.size(), n);
         for (std::uint32_t i = 0; i < n; ++i) {
             Request alone = request;
             alone.sampling.seed = derived_seed(77, i);
-            ASSERT_EQ(ids(together[i]), ids(FakeEngine().run(alone)));
+            ASSERT_EQ(ids(together[i]), ids(Rig().run(alone)));
             EXPECT_FALSE(together[i].tokens[0].logprobs.has_value());
             different.insert(ids(together[i]));
         }
@@ -56,7 +56,7 @@ TEST(Several, BestOfTakesTheAnswersWithTheHighestMeanLogProbability) {
     Request request = warm_request();
     request.end_tokens = {0, 1, 2};  // answers of different lengths
     const SeveralOptions options{.n = 3, .best_of = 10};
-    const std::vector<StreamUpdate> answers = FakeEngine().run(several_requests(request, options));
+    const std::vector<StreamUpdate> answers = Rig().run(several_requests(request, options));
     ASSERT_EQ(answers.size(), 10U);
     std::vector<double> means;
     std::vector<double> expected;
@@ -67,7 +67,7 @@ TEST(Several, BestOfTakesTheAnswersWithTheHighestMeanLogProbability) {
         std::vector<TokenId> history = request.prompt;
         double sum = 0.0;
         for (const TokenId id : ids(answer)) {
-            const std::vector<float> logits = FakeEngine().model.logits_after(history);
+            const std::vector<float> logits = Rig().model.logits_after(history);
             double total = 0.0;
             for (const float logit : logits) total += std::exp(static_cast<double>(logit));
             sum += logits[static_cast<std::size_t>(id)] - std::log(total);

@@ -1,6 +1,7 @@
 // rafter bench: how fast the engine is on made-up work, end to end: prompts of --prompt tokens, then --generate tokens each, for so many
 // sequences together. The same two phases as other programs' benchmarks have, so numbers compare.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +14,9 @@
 #include "apps/session.h"
 #include "apps/workload_report.h"
 #include "base/fnv.h"
+#include "base/os_file.h"
 #include "engine/noise.h"
+#include "engine/step_profile.h"
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -32,14 +35,29 @@ struct BenchOptions {
     std::uint32_t repeat = 3;
     std::uint64_t seed = 0;
     bool json = false;
+    std::string replay;  // a text file; "": made-up prompts
     WorkloadFlags workload;
+
+    [[nodiscard]] bool compares() const { return session.speculation.kind == "compare"; }
 };
 
 // Seconds of the steps of one run. Prefill: those that compute prompt tokens. Decode: those in which every sequence gets its next token.
 struct BenchRun {
     double prefill_seconds = 0.0;
-    std::vector<double> decode_seconds;     // [generate]
+    std::vector<double> decode_seconds;     // [n_steps]: as many as tokens a sequence, without guesses
+    std::uint64_t decode_tokens = 0;        // that those steps gave
     std::uint64_t tokens_hash = kFnvBasis;  // of what was generated: the same work gives the same tokens
+    engine::SpeculationCounters speculation;
+    double expected_seconds = 0.0;        // that the governor expected decoding to take
+    double expected_plain_seconds = 0.0;  // and without guesses, for the tokens that it expected
+
+    void add_decode(const engine::StepReport& step, const engine::GovernorChoice& choice) {
+        decode_seconds.push_back(step.step_seconds);
+        decode_tokens += step.n_chosen;
+        if (choice.plain_tokens_per_second <= 0.0) return;
+        expected_seconds += choice.seconds;
+        expected_plain_seconds += choice.expected_tokens / choice.plain_tokens_per_second;
+    }
 };
 
 double sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
@@ -61,41 +79,64 @@ std::vector<TokenId> made_up_prompt(const BenchOptions& options, std::uint32_t s
 // While some sequences still read their prompts, others decode already: so many tokens more than asked for may come.
 std::uint32_t context_of(const BenchOptions& options, std::uint32_t batch, std::uint32_t step_tokens) {
     const std::uint64_t prompts = std::uint64_t{batch} * options.prompt;
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(options.prompt + options.generate + prompts / step_tokens + 2, UINT32_MAX));
+    const std::uint64_t each_step = options.session.speculation.on() ? 1 + options.session.speculation.most : 1;
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(options.prompt + options.generate + each_step * (prompts / step_tokens + 2), UINT32_MAX));
 }
 
-bool is_decode(const model::StepShape& shape, std::uint32_t batch) {
-    return shape.sequences.size() == batch && std::all_of(shape.sequences.begin(), shape.sequences.end(),
-                                                          [](const model::SequenceStep& s) { return s.n_new == 1 && s.n_past > 0; });
-}
+// A text's tokens, for prompts and forced answers. The sequences begin at different places, so that none shares another's cache.
+struct Replay {
+    std::vector<TokenId> tokens;
 
-Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::uint32_t batch) {
+    [[nodiscard]] std::vector<TokenId> part(std::uint32_t sequence, std::uint32_t batch, std::size_t from, std::size_t n) const {
+        const std::size_t start = tokens.size() * sequence / batch + from;
+        std::vector<TokenId> part(n);
+        for (std::size_t i = 0; i < n; ++i) part[i] = tokens[(start + i) % tokens.size()];
+        return part;
+    }
+};
+
+// replay: null for made-up prompts and whatever answers the model gives.
+Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::uint32_t batch, const Replay* replay) {
     engine::Engine& engine = session.engine();
     std::vector<std::shared_ptr<engine::TokenStream>> streams;
     for (std::uint32_t i = 0; i < batch; ++i) {
         engine::Request request;
-        request.prompt = made_up_prompt(options, i, session.opened().config.n_vocab);
+        request.prompt = replay ? replay->part(i, batch, 0, options.prompt) : made_up_prompt(options, i, session.opened().config.n_vocab);
         request.max_tokens = session.loaded().limits.context - options.prompt;
+        if (replay) request.forced_answer = replay->part(i, batch, options.prompt, request.max_tokens);
         RAFTER_TRY(auto stream, engine.submit(std::move(request)));
         streams.push_back(std::move(stream));
     }
     BenchRun run;
-    while (run.decode_seconds.size() < options.generate && engine.step()) {
+    const engine::SpeculationCounters before = engine.scheduler().speculator().counters();
+    // Timed until the first sequence has decoded all its tokens; then on until each has them, so that the same work gives the same hash.
+    std::vector<std::vector<TokenId>> answers(batch);
+    std::vector<std::size_t> n_decoded(batch);
+    while (*std::ranges::min_element(n_decoded) < options.generate && engine.step()) {
         const engine::StepReport& step = engine.last_step();
-        if (is_decode(step.shape, batch)) {
-            run.decode_seconds.push_back(step.step_seconds);
-        } else {
+        const bool decodes = step.shape.sequences.size() == batch && engine::is_decode(step.shape);
+        if (!decodes) {
             run.prefill_seconds += step.step_seconds;
+        } else if (*std::ranges::max_element(n_decoded) < options.generate) {
+            run.add_decode(step, engine.scheduler().speculator().last_choice());
+        }
+        for (std::uint32_t i = 0; i < batch; ++i) {
+            const engine::StreamUpdate update = streams[i]->take();
+            if (update.finish && update.finish->error) return *update.finish->error;
+            for (const engine::GeneratedToken& token : update.tokens) answers[i].push_back(token.id);
+            n_decoded[i] += decodes ? update.tokens.size() : 0;
+            if (update.finish) n_decoded[i] = std::max<std::size_t>(n_decoded[i], options.generate);
         }
     }
+    run.speculation = engine.scheduler().speculator().counters();
+    run.speculation -= before;
     for (const auto& stream : streams) stream->cancel();
     while (engine.step()) {}
     engine.forget_unused();
-    for (const auto& stream : streams) {
-        const engine::StreamUpdate update = stream->take();
-        if (update.finish && update.finish->error) return *update.finish->error;
-        for (std::size_t i = 0; i < std::min<std::size_t>(update.tokens.size(), options.generate); ++i) {
-            run.tokens_hash = fnv1a(run.tokens_hash, static_cast<std::uint64_t>(update.tokens[i].id));
+    for (const std::vector<TokenId>& answer : answers) {
+        for (std::size_t i = 0; i < std::min<std::size_t>(answer.size(), options.generate); ++i) {
+            run.tokens_hash = fnv1a(run.tokens_hash, static_cast<std::uint64_t>(answer[i]));
         }
     }
     return run;
@@ -103,11 +144,40 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
 
 struct BenchRow {
     std::uint32_t batch = 0;
+    std::string drafter;
     std::vector<double> prefill_rates;  // tok/s of all sequences together; [repeat]
     std::vector<double> decode_rates;   // [repeat]
     std::vector<double> step_seconds;   // of all decode steps
     std::uint64_t tokens_hash = 0;
+    engine::SpeculationCounters speculation;  // of all runs
+    double decode_tokens = 0.0;
+    double n_steps = 0.0;
+    double expected_seconds = 0.0;
+    double expected_plain_seconds = 0.0;
+
+    void add(const BenchOptions& options, const BenchRun& run);
+    [[nodiscard]] double tokens_per_step() const { return n_steps > 0 ? decode_tokens / n_steps / batch : 0.0; }
+    [[nodiscard]] double predicted_speedup() const { return expected_seconds > 0 ? expected_plain_seconds / expected_seconds : 1.0; }
 };
+
+void BenchRow::add(const BenchOptions& options, const BenchRun& run) {
+    prefill_rates.push_back(static_cast<double>(batch) * options.prompt / run.prefill_seconds);
+    if (options.generate > 0) decode_rates.push_back(static_cast<double>(run.decode_tokens) / sum(run.decode_seconds));
+    step_seconds.insert(step_seconds.end(), run.decode_seconds.begin(), run.decode_seconds.end());
+    tokens_hash = run.tokens_hash;
+    speculation += run.speculation;
+    decode_tokens += static_cast<double>(run.decode_tokens);
+    n_steps += static_cast<double>(run.decode_seconds.size());
+    expected_seconds += run.expected_seconds;
+    expected_plain_seconds += run.expected_plain_seconds;
+}
+
+// Of each run to that of plain decoding beside it.
+std::vector<double> speedups(const BenchRow& row, const BenchRow& plain) {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < row.decode_rates.size(); ++i) ratios.push_back(row.decode_rates[i] / plain.decode_rates[i]);
+    return ratios;
+}
 
 ordered_json spread_json(const std::vector<double>& values) {
     return {{"median", quantile(values, 0.5)}, {"least", quantile(values, 0.0)}, {"most", quantile(values, 1.0)}};
@@ -120,6 +190,12 @@ ordered_json row_json(const BenchRow& row) {
         json["step_seconds"] = {{"median", quantile(row.step_seconds, 0.5)}, {"p99", quantile(row.step_seconds, 0.99)}};
         json["tokens_hash"] = fmt::format("{:016x}", row.tokens_hash);
     }
+    if (row.drafter != "off") {
+        json["drafter"] = row.drafter;
+        json["tokens_per_step"] = row.tokens_per_step();
+        json["predicted_speedup"] = row.predicted_speedup();
+        json.update(speculation_json(row.speculation));
+    }
     return json;
 }
 
@@ -129,26 +205,94 @@ std::string with_spread(const std::vector<double>& rates) {
     return fmt::format("{} ± {}", report::rate(median), report::percent((quantile(rates, 1.0) - quantile(rates, 0.0)) / median / 2));
 }
 
+// Who guesses: one, or all in turn so that a drifting machine treats them alike.
+std::vector<std::string> drafters_of(const BenchOptions& options) {
+    if (!options.compares()) return {std::string(options.session.speculation.drafter())};
+    std::vector<std::string> drafters{"off", "ngram"};
+    if (!options.session.speculation.draft_model.empty()) drafters.emplace_back("draft");
+    return drafters;
+}
+
 Result<std::vector<BenchRow>> measure(const BenchOptions& options, const Environment& environment, Session& session) {
+    Replay replay;
+    if (!options.replay.empty()) {
+        RAFTER_TRY(const std::string text, read_file(options.replay));
+        replay.tokens = session.opened().tokenizer->encode(text, text::SpecialTokens::kAsText);
+        if (replay.tokens.empty()) return bad_input("{}: expected a text to replay, found an empty file", options.replay);
+    }
     report::Progress bar(stderr_terminal(environment), "Measuring");
-    const double n_runs = static_cast<double>(options.batches.size()) * options.repeat;
-    std::vector<BenchRow> rows;
+    const std::vector<std::string> drafters = drafters_of(options);
+    const double n_runs = static_cast<double>(options.batches.size() * drafters.size()) * options.repeat;
+    std::vector<BenchRow> all;
     for (const std::uint32_t batch : options.batches) {
-        BenchRow row{.batch = batch};
-        for (std::uint32_t i = 0; i < options.repeat; ++i) {
-            bar.update((static_cast<double>(rows.size()) * options.repeat + i) / n_runs, fmt::format("{} together", batch));
-            RAFTER_TRY(const BenchRun run, run_once(options, session, batch));
-            row.prefill_rates.push_back(static_cast<double>(batch) * options.prompt / run.prefill_seconds);
-            if (options.generate > 0) {
-                row.decode_rates.push_back(static_cast<double>(batch) * options.generate / sum(run.decode_seconds));
-            }
-            row.step_seconds.insert(row.step_seconds.end(), run.decode_seconds.begin(), run.decode_seconds.end());
-            row.tokens_hash = run.tokens_hash;
+        std::vector<BenchRow> rows;
+        for (const std::string& drafter : drafters) {
+            rows.emplace_back();
+            rows.back().batch = batch;
+            rows.back().drafter = drafter;
         }
-        rows.push_back(std::move(row));
+        for (std::uint32_t i = 0; i < options.repeat; ++i) {
+            for (std::size_t j = 0; j < rows.size(); ++j) {
+                const auto n_done = static_cast<double>(all.size() * options.repeat + i * rows.size() + j);
+                bar.update(n_done / n_runs, fmt::format("{} together", batch));
+                session.use_drafter(rows[j].drafter);
+                RAFTER_TRY(const BenchRun run, run_once(options, session, batch, replay.tokens.empty() ? nullptr : &replay));
+                rows[j].add(options, run);
+            }
+        }
+        std::ranges::move(rows, std::back_inserter(all));
     }
     bar.clear();
-    return rows;
+    return all;
+}
+
+// "4: 61%, 0: 30%, 8: 9%": how many guesses a sequence got in a step, the most frequent first.
+std::string chosen_text(const engine::SpeculationCounters& counters) {
+    std::vector<std::pair<std::uint64_t, std::size_t>> chosen;
+    double n = 0.0;
+    for (std::size_t k = 0; k < counters.chosen.size(); ++k) {
+        if (counters.chosen[k] > 0) chosen.emplace_back(counters.chosen[k], k);
+        n += static_cast<double>(counters.chosen[k]);
+    }
+    std::ranges::sort(chosen, std::greater());
+    constexpr std::size_t kMost = 4;
+    if (chosen.size() > kMost) chosen.resize(kMost);
+    std::vector<std::string> parts;
+    for (const auto& [times, k] : chosen) parts.push_back(fmt::format("{}: {}", k, report::percent(static_cast<double>(times) / n)));
+    return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// "82 71 64%": of the guesses at each place, how many were right.
+std::string by_position_text(const engine::SpeculationCounters& counters) {
+    constexpr std::size_t kMost = 6;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(kMost, counters.drafted_per_position.size()); ++i) {
+        const std::uint64_t right = i < counters.accepted_per_position.size() ? counters.accepted_per_position[i] : 0;
+        text += fmt::format("{}{:.0f}", i == 0 ? "" : " ",
+                            100.0 * static_cast<double>(right) / static_cast<double>(counters.drafted_per_position[i]));
+    }
+    return text.empty() ? "-" : text + "%";
+}
+
+std::string comparison_text(const std::vector<BenchRow>& rows, const report::Style& style) {
+    report::Table table({{"batch", report::Align::kRight},
+                         {"guesses", report::Align::kLeft},
+                         {"decode tok/s", report::Align::kRight},
+                         {"times plain", report::Align::kRight},
+                         {"predicted", report::Align::kRight},
+                         {"tokens a step", report::Align::kRight},
+                         {"right by place", report::Align::kLeft},
+                         {"how many, how often", report::Align::kLeft}});
+    const BenchRow* plain = nullptr;
+    for (const BenchRow& row : rows) {
+        if (row.drafter == "off") plain = &row;
+        const bool guesses = row.drafter != "off";
+        table.add({fmt::format("{}", row.batch), guesses ? row.drafter : "none", with_spread(row.decode_rates),
+                   guesses ? fmt::format("{:.2f}", quantile(speedups(row, *plain), 0.5)) : "",
+                   guesses ? fmt::format("{:.2f}", row.predicted_speedup()) : "", fmt::format("{:.2f}", row.tokens_per_step()),
+                   guesses ? by_position_text(row.speculation) : "", guesses ? chosen_text(row.speculation) : ""});
+    }
+    return table.render(style, "  ");
 }
 
 // Requests as they come, instead of so many at a time.
@@ -190,11 +334,17 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
 }
 
 Result<int> bench(const BenchOptions& options, const Environment& environment) {
+    RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    if (options.compares() && options.generate == 0) return Error{"--speculate compare: needs tokens to --generate", ErrorKind::kUsage};
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     if (!options.workload.requests.empty()) return bench_workload(options, environment, *session);
     const std::uint32_t most = *std::max_element(options.batches.begin(), options.batches.end());
     const std::uint32_t context = context_of(options, most, engine::kStepTokens);
-    RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = most, .n_sequences = most, .no_more_context = true}));
+    RAFTER_TRY_VOID(session->load({.context = context,
+                                   .n_outputs = most,
+                                   .n_sequences = most,
+                                   .no_more_context = true,
+                                   .priced_for = options.session.speculation.on() ? "bench" : ""}));
     RAFTER_TRY(const std::vector<BenchRow> rows, measure(options, environment, *session));
     if (options.json) {
         ordered_json json{{"model", session->opened().config.name},
@@ -207,6 +357,14 @@ Result<int> bench(const BenchOptions& options, const Environment& environment) {
                           {"rows", ordered_json::array()}};
         for (const BenchRow& row : rows) json["rows"].push_back(row_json(row));
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        return 0;
+    }
+    const report::Style style = stdout_style(environment);
+    if (options.compares()) {
+        RAFTER_TRY_VOID(write_stdout(fmt::format(
+            "{}  {}\n\n{}", style.bold(session->opened().config.name),
+            style.dim(fmt::format("prompts of {}, then {} tokens each; {} runs in turn", options.prompt, options.generate, options.repeat)),
+            comparison_text(rows, style))));
         return 0;
     }
     report::Table table({{"batch", report::Align::kRight},
@@ -222,7 +380,6 @@ Result<int> bench(const BenchOptions& options, const Environment& environment) {
                    decodes ? report::duration(quantile(row.step_seconds, 0.5)) : "-",
                    decodes ? report::duration(quantile(row.step_seconds, 0.99)) : "-"});
     }
-    const report::Style style = stdout_style(environment);
     RAFTER_TRY_VOID(write_stdout(
         fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
                     style.dim(fmt::format("prompts of {}, then {} tokens each; {} runs", options.prompt, options.generate, options.repeat)),
@@ -255,7 +412,16 @@ void add_bench(CLI::App& app, Cli& cli) {
         ->type_name("N")
         ->capture_default_str();
     verb->add_option("--seed", options->seed, "Other prompts")->type_name("N")->capture_default_str();
+    verb->add_option("--replay", options->replay,
+                     "A text instead of made-up prompts; the answers are what follows in it, whatever the model says")
+        ->type_name("FILE");
     verb->add_flag("--json", options->json, "Print one JSON object");
+    add_speculation_flags(*verb, options->session.speculation, "off", {"compare"});
+    verb->add_option("--draft-accept", options->session.speculation.forced_acceptance,
+                     "With --replay: the draft model runs, and its guesses are right with this chance")
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("P")
+        ->group("Speculation (same text, fewer steps)");
     verb->add_option("--requests", options->workload.requests,
                      "So many requests, or those of a trace file (a JSON object a line: arrival_seconds, prompt_tokens, output_tokens, "
                      "shared_tokens, priority), of which the last --batch run together at most")
@@ -267,6 +433,7 @@ void add_bench(CLI::App& app, Cli& cli) {
         "Examples:\n"
         "  rafter bench SmolLM2-135M-Instruct\n"
         "  rafter bench model.gguf --prompt 128 --batch 1,4,16,32\n"
+        "  rafter bench model.gguf --replay source.cpp --speculate compare --draft small.gguf\n"
         "  rafter bench model.gguf --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32 --batch 16\n"
         "  rafter bench model.gguf --requests trace.jsonl --batch 32 --target-itl 100");
     verb->callback([options, &cli] {

@@ -34,6 +34,13 @@ Result<hardware::Profile> machine_profile(const Environment& environment, Thread
     return profile;
 }
 
+std::optional<hardware::Profile> saved_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa) {
+    if (!environment.cache_folder) return std::nullopt;
+    const hardware::ProfileKey key = probe::profile_key(pool, isa, version());
+    auto saved = hardware::read_profile(hardware::profile_path(*environment.cache_folder, key));
+    return saved && saved->key == key ? std::optional(*std::move(saved)) : std::nullopt;
+}
+
 std::string age_of(const hardware::Profile& profile) {
     const std::int64_t seconds = std::max<std::int64_t>(0, static_cast<std::int64_t>(std::time(nullptr)) - profile.time);
     const auto words = [](std::int64_t n, const char* unit) { return fmt::format("{} {}{}", n, unit, n == 1 ? "" : "s"); };

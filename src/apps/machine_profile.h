@@ -14,6 +14,9 @@ namespace rafter::apps {
 [[nodiscard]] Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa,
                                                         std::string_view verb);
 
+// The saved one, if it is of this machine, thread count, instruction set and version.
+[[nodiscard]] std::optional<hardware::Profile> saved_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa);
+
 // "3 minutes", "2 days": how old a profile is.
 [[nodiscard]] std::string age_of(const hardware::Profile& profile);
 

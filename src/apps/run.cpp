@@ -111,6 +111,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
     RAFTER_TRY(const Generations all,
                generate_all(session, engine::several_requests(request, several), on_text, interrupt, profile.profiler()));
 
+    const engine::SpeculationCounters& speculated = session.engine().scheduler().speculator().counters();
     std::optional<MemoryRoof> roof;
     if (all.cost.n_decoded > 0) roof = memory_roof(environment, session, all.cost.bytes_per_step());
     const ShowOptions show{.several = several,
@@ -126,6 +127,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
             put_answer(result, all.answers[0], show, 0);
         }
         result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
+        if (options.session.speculation.on()) result["speculation"] = speculation_json(speculated);
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
@@ -134,6 +136,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         RAFTER_TRY_VOID(write_stdout(as_it_comes ? line_end : choices_text(all.answers, show)));
         fmt::print(stderr, "{}{}\n", is_terminal(stdout) || !terminal.interactive ? "" : "\n",
                    terminal.style.dim(summary_line(all.cost, roof)));
+        if (const std::string line = speculation_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
         if (request.sampling.temperature > 0 && !options.seed)
             fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", request.sampling.seed)));
         RAFTER_TRY_VOID(profile.finish(nullptr));
@@ -166,6 +169,7 @@ Result<void> check_usage(const RunOptions& options) {
 
 Result<int> run(const RunOptions& options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options));
+    RAFTER_TRY_VOID(check_usage(options.session.speculation));
     engine::Request request;
     RAFTER_TRY(request.sampling, sampling_of(options));
     RAFTER_TRY_VOID(engine::validate(options.several(), request.sampling));
@@ -235,6 +239,7 @@ void add_run(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<RunOptions>();
     CLI::App* verb = app.add_subcommand("run", "Generate text from a prompt, or chat in the terminal");
     add_session_options(*verb, options->session);
+    add_speculation_flags(*verb, options->session.speculation, "auto");
     verb->add_option("-p,--prompt", options->prompt, "The prompt; without it, an interactive chat")->type_name("TEXT");
     CLI::Option* chat =
         verb->add_flag("--chat", options->chat, "The prompt is a chat message (default where the model file has a chat template)");

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/quote.h"
 #include "engine/model_store.h"
+#include "engine/ngram_drafter.h"
 #include "report/progress.h"
 
 namespace rafter::apps {
@@ -35,6 +36,8 @@ CLI::Validator kv_type_names() {
     const std::string expected = fmt::format("expected one of {}, or two as KEYS,VALUES", fmt::join(names, ", "));
     return {[expected](const std::string& text) { return kv_types_of(text) ? std::string() : expected + ", found " + quote(text); }, ""};
 }
+
+constexpr std::uint32_t kMostOutputs = 64;  // rows with logits, for guesses: more of them never pay together
 
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
@@ -120,6 +123,10 @@ Result<void> Session::load(Needs needs) {
     load.context_needed = needs.context;
     if (needs.no_more_context) load.context = static_cast<std::uint32_t>(needs.context);
     load.n_outputs = needs.n_outputs;
+    const SpeculationFlags& speculation = options_.speculation;
+    if (speculation.on()) {
+        load.n_outputs = std::max(needs.n_outputs, std::min(kMostOutputs, needs.n_outputs * (1 + speculation.most)));
+    }
     load.n_sequences = needs.n_sequences;
     load.kv_memory_bytes = needs.kv_memory_bytes;
     load.activations = kActivations.at(options_.activations);
@@ -129,16 +136,66 @@ Result<void> Session::load(Needs needs) {
     load.progress = [&](double fraction) { bar.update(fraction); };
     RAFTER_TRY(loaded_, engine::load_model(runtime_, opened_, load));
     loaded_.limits.prefix_cache = needs.prefix_cache;
+    loaded_.limits.n_sequences = needs.n_outputs;
+    std::optional<hardware::Profile> machine;
     if (!needs.priced_for.empty()) {
         bar.clear();
-        RAFTER_TRY(const hardware::Profile machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
+        RAFTER_TRY(machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
+    } else if (speculation.on()) {
+        machine = saved_profile(environment_, runtime_.pool(), runtime_.isa());
+    }
+    if (machine) {
         engine::SchedulerOptions& limits = loaded_.limits;
-        limits.cost = engine::StepCost(loaded_.device->program(), machine, price_options(), limits.limits.n_tokens, limits.context);
+        limits.cost = engine::StepCost(loaded_.device->program(), *machine, price_options(), limits.limits.n_tokens, limits.context);
         limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context));
     }
-    engine_.emplace(*loaded_.device, *opened_.tokenizer, loaded_.limits);
+    if (!speculation.draft_model.empty()) RAFTER_TRY_VOID(load_draft(load, machine));
+    use_drafter(std::string(speculation.drafter()));
     load_seconds_ += seconds_since(start_ns);
     return {};
+}
+
+Result<void> Session::load_draft(const engine::LoadModelOptions& like, const std::optional<hardware::Profile>& machine) {
+    RAFTER_TRY(const std::filesystem::path path, find_model(environment_, options_.speculation.draft_model));
+    RAFTER_TRY(draft_opened_, engine::open_model(path));
+    auto map =
+        engine::VocabularyMap::match(*opened_.tokenizer, opened_.config.n_vocab, *draft_opened_->tokenizer, draft_opened_->config.n_vocab);
+    if (!map) return map.error().within(draft_opened_->file.name());
+    engine::LoadModelOptions load = like;
+    load.context = std::min(loaded_.limits.context, draft_opened_->config.n_context);
+    load.n_outputs = loaded_.limits.n_sequences;
+    load.progress = {};
+    RAFTER_TRY(draft_loaded_, engine::load_model(runtime_, *draft_opened_, load));
+    const engine::SchedulerOptions& limits = draft_loaded_.limits;
+    engine::ModelDrafterOptions drafter{.limits = limits.limits,
+                                        .context = limits.context,
+                                        .block_size = limits.block_size,
+                                        .n_blocks = limits.n_blocks,
+                                        .windows = limits.windows,
+                                        .cost = {},
+                                        .forced_acceptance = options_.speculation.forced_acceptance};
+    if (machine) {
+        roofline::PriceOptions price = price_options();
+        price.cost.kv = draft_loaded_.kv_element_bytes;
+        drafter.cost = engine::StepCost(draft_loaded_.device->program(), *machine, price, limits.limits.n_tokens, limits.context);
+    }
+    model_drafter_ = std::make_unique<engine::ModelDrafter>(*draft_loaded_.device, *std::move(map), std::move(drafter));
+    return {};
+}
+
+void Session::use_drafter(const std::string& drafter) {
+    if (engine_ != nullptr) engine_->forget_unused();
+    if (model_drafter_) model_drafter_->forget_unused();
+    Drafting& drafting = engines_[drafter];
+    if (!drafting.engine) {
+        if (drafter == "ngram") drafting.ngram = std::make_unique<engine::NgramDrafter>(engine::NgramDrafterOptions{});
+        engine::SchedulerOptions options = loaded_.limits;
+        options.speculation = {.drafter = drafter == "draft" ? model_drafter_.get() : drafting.ngram.get(),
+                               .most_drafts = options_.speculation.most,
+                               .fixed = options_.speculation.fixed};
+        drafting.engine = std::make_unique<engine::Engine>(*loaded_.device, *opened_.tokenizer, options);
+    }
+    engine_ = drafting.engine.get();
 }
 
 }  // namespace rafter::apps

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,8 +11,10 @@
 #include <vector>
 
 #include "apps/cli.h"
+#include "apps/speculation.h"
 #include "engine/engine.h"
 #include "engine/loaded_model.h"
+#include "engine/model_drafter.h"
 #include "engine/runtime.h"
 #include "roofline/calibrated.h"
 
@@ -25,6 +28,7 @@ struct SessionOptions {
     std::string activations = "q8";
     std::string kv_type = "f16";  // or of keys and values: "q8,q4"
     std::vector<std::string> no_fuse;
+    SpeculationFlags speculation;  // off, where the verb has no such flags
 };
 
 struct KvTypes {
@@ -57,6 +61,9 @@ class Session {
         std::optional<double> target_itl_seconds;  // none: a small multiple of what a step of one token takes
     };
     [[nodiscard]] Result<void> load(Needs needs);
+    // The engine with this drafter from now on: "off", "ngram", or "draft" where --draft was given. The one before must be idle; what it
+    // learned of this machine is there again when it is chosen again.
+    void use_drafter(const std::string& drafter);
 
     [[nodiscard]] const engine::OpenedModel& opened() const { return opened_; }
     [[nodiscard]] const engine::LoadedModel& loaded() const { return loaded_; }
@@ -72,12 +79,22 @@ class Session {
     Session(const Environment& environment, const SessionOptions& options, engine::Runtime runtime, engine::OpenedModel opened)
         : environment_(environment), options_(options), runtime_(std::move(runtime)), opened_(std::move(opened)) {}
 
+    [[nodiscard]] Result<void> load_draft(const engine::LoadModelOptions& like, const std::optional<hardware::Profile>& machine);
+
     Environment environment_;
     SessionOptions options_;
     engine::Runtime runtime_;
     engine::OpenedModel opened_;
     engine::LoadedModel loaded_;
-    std::optional<engine::Engine> engine_;
+    std::optional<engine::OpenedModel> draft_opened_;
+    engine::LoadedModel draft_loaded_;
+    std::unique_ptr<engine::ModelDrafter> model_drafter_;
+    struct Drafting {
+        std::unique_ptr<engine::Drafter> ngram;
+        std::unique_ptr<engine::Engine> engine;
+    };
+    std::map<std::string, Drafting> engines_;  // by drafter
+    engine::Engine* engine_ = nullptr;
     double load_seconds_ = 0.0;
 };
 

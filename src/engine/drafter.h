@@ -27,7 +27,9 @@ class DraftState {
 // A decoding sequence, as a drafter sees it.
 struct DraftSequence {
     std::span<const TokenId> tokens;     // prompt and answer so far
-    const Sampler* sampler;              // how its tokens are chosen; its history is `tokens`
+    Sampler* sampler;                    // how its tokens are chosen; its history is `tokens`, and is so again after each call
+    std::span<const TokenId> forced;     // the answer from position n_prompt on, where it is forced; else empty
+    std::uint32_t n_prompt = 0;          // of the tokens
     std::string_view cache_salt;         // only sequences of the same salt may learn from each other
     std::unique_ptr<DraftState>* state;  // null before the drafter sees it first
 };

@@ -23,6 +23,11 @@ Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
         return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", n_most, options_.context,
                          request.prompt.size());
     }
+    for (const TokenId token : request.forced_answer) {
+        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab_) {
+            return bad_input("the forced answer holds token {}: expected 0 to {}", token, n_vocab_ - 1);
+        }
+    }
     if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
         return bad_input("scoring starts at position {}: the prompt has {}", *request.score_prompt_from, request.prompt.size());
     }
@@ -36,15 +41,19 @@ bool Engine::step() {
     const auto start = std::chrono::steady_clock::now();
     const auto seconds_since = [](auto from) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count(); };
     inbox_.drain_into(scheduler_);
-    const Plan plan = scheduler_.schedule();
+    Plan plan = scheduler_.schedule();
     report_ = {};
     if (plan.sequences.empty()) return scheduler_.has_work();
+    const auto draft_start = std::chrono::steady_clock::now();
+    scheduler_.draft(plan);
+    report_.draft_seconds = seconds_since(draft_start);
     const auto forward_start = std::chrono::steady_clock::now();
     const backend::StepOutput out = runner_.forward(plan);
     report_.forward_seconds = seconds_since(forward_start);
     const auto sample_start = std::chrono::steady_clock::now();
     std::vector<Accepted> accepted = sample(plan, out);
     report_.sample_seconds = seconds_since(sample_start);
+    for (const Accepted& each : accepted) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
     report_.shape = runner_.batch().shape();
     report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);
     scheduler_.commit(plan, accepted);
@@ -55,30 +64,43 @@ bool Engine::step() {
 }
 
 std::vector<Accepted> Engine::sample(const Plan& plan, const backend::StepOutput& out) {
-    std::vector<Accepted> accepted(plan.sequences.size());
-    std::size_t output = 0;  // of the step
-    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
-        const Sequence& sequence = *plan.sequences[i].sequence;
-        const std::uint32_t first_output = std::max(sequence.n_computed, sequence.outputs_from());  // its position
-        for (std::uint32_t j = 0; j < plan.sequences[i].n_outputs; ++j, ++output) {
-            const std::span<const float> logits = out.logits_of(output);
-            const std::uint32_t position = first_output + j + 1;  // of the token that these logits choose or score
-            if (position < sequence.tokens.size()) {
-                if (sequence.request.score_prompt_from) {
-                    accepted[i].prompt_scores.push_back(
-                        logprobs_of(logits, sequence.tokens[position], sequence.request.n_logprobs.value_or(0)));
-                }
-                continue;
-            }
-            const auto token = sequence.sampler.sample(logits, position, scratch_);
-            if (!token) {
-                accepted[i].error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
-                continue;
-            }
-            accepted[i].token = GeneratedToken{.id = *token};
-            if (const auto n = sequence.request.n_logprobs) accepted[i].token->logprobs = logprobs_of(logits, *token, *n);
-        }
+    std::vector<Accepted> accepted;
+    std::size_t first_output = 0;
+    for (const PlannedSequence& planned : plan.sequences) {
+        accepted.push_back(sample(planned, out, first_output));
+        first_output += planned.step().n_outputs;
     }
+    return accepted;
+}
+
+// The logits after each guess are the model's only as long as every guess before them is what the model chooses there.
+Accepted Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output) {
+    Sequence& sequence = *planned.sequence;
+    Accepted accepted;
+    std::uint32_t position = std::max(sequence.n_computed, sequence.outputs_from()) + 1;  // of the token that the logits choose or score
+    std::size_t output = first_output;
+    for (; output < first_output + planned.n_outputs && position < sequence.tokens.size(); ++output, ++position) {
+        if (!sequence.request.score_prompt_from) continue;
+        accepted.prompt_scores.push_back(
+            logprobs_of(out.logits_of(output), sequence.tokens[position], sequence.request.n_logprobs.value_or(0)));
+    }
+    if (output == first_output + planned.n_outputs) return accepted;  // tokens are still to come before it chooses
+    for (std::size_t n_right = 0;; ++n_right, ++output, ++position) {
+        const std::span<const float> logits = out.logits_of(output);
+        auto token = sequence.forced_token(position);
+        if (!token) token = sequence.sampler.sample(logits, position, scratch_);
+        if (!token) {
+            accepted.error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
+            break;
+        }
+        accepted.tokens.push_back({.id = *token, .logprobs = {}});
+        if (const auto n = sequence.request.n_logprobs) accepted.tokens.back().logprobs = logprobs_of(logits, *token, *n);
+        if (n_right == planned.drafts.size() || planned.drafts[n_right] != *token) break;
+        sequence.sampler.accept(*token);
+    }
+    // The scheduler moves the sequence on.
+    const std::size_t n_taken = accepted.tokens.size() - (accepted.error || accepted.tokens.empty() ? 0 : 1);
+    sequence.sampler.rollback(n_taken);
     return accepted;
 }
 

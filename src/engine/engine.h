@@ -18,8 +18,10 @@ namespace rafter::engine {
 // What the last step did.
 struct StepReport {
     model::StepShape shape;
+    std::uint32_t n_chosen = 0;      // tokens that it added to answers
     CacheUse cache;                  // at its end
     double predicted_seconds = 0.0;  // for the model; 0: nothing is known of this machine
+    double draft_seconds = 0.0;      // guessing
     double forward_seconds = 0.0;    // in the model
     double sample_seconds = 0.0;     // choosing and scoring tokens
     double step_seconds = 0.0;       // all of it: scheduling, sampling and streams too
@@ -55,6 +57,7 @@ class Engine {
     };
 
     [[nodiscard]] std::vector<Accepted> sample(const Plan& plan, const backend::StepOutput& out);
+    [[nodiscard]] Accepted sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output);
 
     const text::Tokenizer& tokenizer_;
     SchedulerOptions options_;

@@ -48,6 +48,8 @@ struct Request {
     int priority = 0;                       // the higher first; each step of it is worth half a minute of waiting
     std::optional<double> timeout_seconds;  // from its arrival; it then ends with what it has
     std::string cache_salt;                 // only requests with the same salt share what is in the cache
+    // The answer begins with these tokens, whatever the logits say, which are computed all the same: to measure on a given text.
+    std::vector<TokenId> forced_answer;
 };
 
 }  // namespace rafter::engine

@@ -1,4 +1,4 @@
-// A sequence's rows are its next n_new tokens.
+// A sequence's rows are its next n_new tokens, then the guesses.
 #include "engine/runner.h"
 
 namespace rafter::engine {
@@ -12,19 +12,19 @@ backend::StepOutput Runner::forward(const Plan& plan) {
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         const Sequence& sequence = *plan.sequences[i].sequence;
         const std::uint32_t first = sequence.n_computed;
-        const std::uint32_t n_new = plan.sequences[i].n_new;
+        const std::uint32_t n_known = plan.sequences[i].n_new;
         const auto first_row = static_cast<std::uint32_t>(batch_.tokens.size());
         backend::BatchSequence& rows = batch_.sequences[i];
-        rows.step = {.n_new = n_new, .n_past = first, .n_outputs = plan.sequences[i].n_outputs};
+        rows.step = plan.sequences[i].step();
         rows.first_row = first_row;
         const auto tables = sequence.blocks->tables();
         rows.block_tables.resize(tables.size());
         for (std::size_t group = 0; group < tables.size(); ++group) {
             rows.block_tables[group].assign(tables[group].begin(), tables[group].end());
         }
-        for (std::uint32_t j = 0; j < n_new; ++j) {
+        for (std::uint32_t j = 0; j < rows.step.n_new; ++j) {
             const std::uint32_t position = first + j;
-            batch_.tokens.push_back(sequence.tokens[position]);
+            batch_.tokens.push_back(j < n_known ? sequence.tokens[position] : plan.sequences[i].drafts[j - n_known]);
             batch_.positions.push_back(position);
             if (position >= sequence.outputs_from() && position < sequence.outputs_until()) batch_.output_rows.push_back(first_row + j);
         }

@@ -31,8 +31,10 @@ kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
 
 }  // namespace
 
-Scheduler::Scheduler(SchedulerOptions options) : options_(std::move(options)), cache_(cache_options(options_)) {
+Scheduler::Scheduler(SchedulerOptions options)
+    : options_(std::move(options)), cache_(cache_options(options_)), speculator_(options_.speculation) {
     RAFTER_CHECK(options_.limits.n_tokens > 0 && options_.limits.n_outputs > 0 && options_.context > 0, "limits of 0");
+    if (options_.n_sequences == 0) options_.n_sequences = options_.limits.n_outputs;
 }
 
 double Scheduler::now() const {
@@ -56,7 +58,7 @@ void Scheduler::insert_waiting(std::unique_ptr<Sequence> sequence) {
 Plan Scheduler::schedule() {
     const double start = now();
     end_overdue(start);
-    admit_waiting(start);
+    admit_waiting();
     Plan plan;
     std::uint32_t n_tokens = options_.limits.n_tokens;
     std::uint32_t n_outputs = options_.limits.n_outputs;
@@ -91,16 +93,50 @@ Plan Scheduler::schedule() {
             if (n_new == 0) continue;
             if (!make_room(sequence, sequence.n_computed + n_new, plan)) continue;
             sequence.mark_started(start);
-            plan.sequences.push_back({&sequence, n_new, sequence.n_outputs(n_new)});
+            plan.sequences.push_back({.sequence = &sequence, .n_new = n_new, .n_outputs = sequence.n_outputs(n_new)});
             n_tokens -= n_new;
             n_outputs -= plan.sequences.back().n_outputs;
             options_.cost.add(cost, {.n_new = n_new, .n_past = sequence.n_computed, .n_outputs = plan.sequences.back().n_outputs});
             if (!decoding) n_granted += n_new;
         }
+        if (decoding && speculator_.on()) grant_drafts(plan, n_tokens, n_outputs, cost);
     }
     remove_ended();
     if (!plan.sequences.empty()) plan.copies = std::exchange(copies_, {});
     return plan;
+}
+
+// The plan holds the decoding sequences so far. Guesses never make others give room.
+void Scheduler::grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost) {
+    StepCost::Sum prompts;
+    std::uint32_t n_prompts = 0;
+    for (const auto& sequence : running_) {
+        if (sequence->ended || !sequence->blocks || sequence->n_pending() <= 1) continue;
+        prompts.n_tokens = std::min(n_tokens, prompts.n_tokens + sequence->n_pending());
+        ++n_prompts;
+    }
+    const auto most = [&](const Sequence& sequence) {
+        const std::uint32_t n_wanted = std::min(options_.context, sequence.n_prompt + sequence.request.max_tokens);  // tokens in all
+        const auto n = static_cast<std::uint32_t>(sequence.tokens.size()) + 1;  // after this step, guesses apart
+        return n_wanted > n ? n_wanted - n : 0;
+    };
+    speculator_.grant(plan.sequences, options_.cost, prompts,
+                      {.n_tokens = n_tokens, .n_outputs = n_outputs - std::min(n_outputs, n_prompts), .most = most});
+    for (PlannedSequence& planned : plan.sequences) {
+        Sequence& sequence = *planned.sequence;
+        const std::uint32_t n_known = sequence.n_computed + planned.n_new;
+        if (planned.grant.n > 0 && !cache_.grow(*sequence.blocks, n_known + planned.grant.n)) {
+            planned.grant.n = std::min(planned.grant.n, sequence.blocks->n_blocks() * options_.block_size - n_known);
+        }
+        n_tokens -= planned.grant.n;
+        n_outputs -= planned.grant.n;
+        cost.n_tokens += planned.grant.n;
+        cost.n_outputs += planned.grant.n;
+    }
+}
+
+void Scheduler::draft(Plan& plan) {
+    if (speculator_.on()) speculator_.draft(plan.sequences);
 }
 
 bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan) {
@@ -146,6 +182,7 @@ void Scheduler::put_off(Sequence& sequence, Plan& plan) {
     counters_.recomputed_seconds += options_.cost.prefill_seconds(sequence.n_computed, 0);
     cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
     sequence.blocks.reset();
+    sequence.draft_state.reset();
     sequence.n_used = std::max(sequence.n_used, sequence.n_computed);
     sequence.n_computed = 0;
 }
@@ -153,25 +190,31 @@ void Scheduler::put_off(Sequence& sequence, Plan& plan) {
 void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
     RAFTER_CHECK(accepted.size() == plan.sequences.size(), "{} results for {} sequences", accepted.size(), plan.sequences.size());
     for (std::size_t i = 0; i < accepted.size(); ++i) {
-        Sequence& sequence = *plan.sequences[i].sequence;
+        const PlannedSequence& planned = plan.sequences[i];
+        Sequence& sequence = *planned.sequence;
         Accepted& result = accepted[i];
-        sequence.n_computed += plan.sequences[i].n_new;
-        cache_.publish(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
         StreamUpdate update{.prompt_scores = std::move(result.prompt_scores)};
-        if (result.error) {
-            end(sequence, std::move(update), {.reason = FinishReason::kError, .error = std::move(result.error)});
-        } else if (result.token) {
-            take_token(sequence, std::move(*result.token), update);
-        } else if (sequence.request.max_tokens == 0 && sequence.n_pending() == 0) {
-            end(sequence, std::move(update), {.reason = FinishReason::kLength});
-        } else if (!update.prompt_scores.empty()) {
-            sequence.stream->publish(std::move(update));
+        sequence.n_computed += planned.n_new;
+        if (!result.tokens.empty()) speculator_.learn(planned, static_cast<std::uint32_t>(result.tokens.size()) - 1);
+        std::optional<Finish> finish;
+        for (std::size_t j = 0; j < result.tokens.size() && !finish; ++j) {
+            if (j > 0) ++sequence.n_computed;  // the token before was a guess, and is computed
+            finish = take_token(sequence, std::move(result.tokens[j]), update);
         }
+        if (!finish && result.error) finish = Finish{.reason = FinishReason::kError, .error = std::move(result.error)};
+        if (!finish && sequence.request.max_tokens == 0 && sequence.n_pending() == 0) finish = Finish{.reason = FinishReason::kLength};
+        if (finish) {
+            end(sequence, std::move(update), *std::move(finish));
+            continue;
+        }
+        cache_.publish(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
+        if (planned.grant.n > 0) cache_.truncate(*sequence.blocks, sequence.n_computed);
+        if (!update.tokens.empty() || !update.prompt_scores.empty()) sequence.stream->publish(std::move(update));
     }
     remove_ended();
 }
 
-void Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update) {
+std::optional<Finish> Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update) {
     const TokenId id = token.id;
     sequence.tokens.push_back(id);
     sequence.sampler.accept(id);
@@ -180,17 +223,17 @@ void Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdat
 
     const auto& end_tokens = sequence.request.end_tokens;
     if (!sequence.request.ignore_eos && std::find(end_tokens.begin(), end_tokens.end(), id) != end_tokens.end()) {
-        return end(sequence, std::move(update), {.reason = FinishReason::kStop});
+        return Finish{.reason = FinishReason::kStop};
     }
     auto shown = sequence.text.push(id);
     update.text += shown.text;
-    if (shown.stopped) return end(sequence, std::move(update), {.reason = FinishReason::kStop});
+    if (shown.stopped) return Finish{.reason = FinishReason::kStop};
     const bool context_full = sequence.tokens.size() >= options_.context;
     if (context_full || sequence.n_generated() >= sequence.request.max_tokens) {
         const bool asked_for_more = sequence.n_generated() < sequence.request.max_tokens;
-        return end(sequence, std::move(update), {.reason = FinishReason::kLength, .context_full = asked_for_more});
+        return Finish{.reason = FinishReason::kLength, .context_full = asked_for_more};
     }
-    sequence.stream->publish(std::move(update));
+    return std::nullopt;
 }
 
 void Scheduler::end(Sequence& sequence, StreamUpdate update, Finish finish) {
@@ -206,6 +249,7 @@ void Scheduler::end(Sequence& sequence, StreamUpdate update, Finish finish) {
         cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
         sequence.blocks.reset();
     }
+    sequence.draft_state.reset();
     sequence.ended = true;
 }
 
@@ -282,8 +326,8 @@ bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
     return false;
 }
 
-void Scheduler::admit_waiting(double now) {
-    for (std::size_t i = 0; i < waiting_.size() && running_.size() < options_.limits.n_outputs;) {
+void Scheduler::admit_waiting() {
+    for (std::size_t i = 0; i < waiting_.size() && running_.size() < options_.n_sequences;) {
         Sequence& sequence = *waiting_[i];
         if (waits_for_prefix(sequence)) {
             counters_.waited_for_prefix += !sequence.waited_for_prefix;

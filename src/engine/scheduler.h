@@ -19,6 +19,7 @@
 
 #include "backend/backend.h"
 #include "engine/sequence.h"
+#include "engine/speculator.h"
 #include "engine/step_cost.h"
 #include "kv/block_cache.h"
 
@@ -26,8 +27,15 @@ namespace rafter::engine {
 
 struct PlannedSequence {
     Sequence* sequence;
-    std::uint32_t n_new;      // its next tokens
-    std::uint32_t n_outputs;  // how many of them need logits
+    std::uint32_t n_new;          // its next tokens
+    std::uint32_t n_outputs;      // how many of them need logits
+    DraftGrant grant = {};        // guesses that may follow them
+    std::vector<TokenId> drafts;  // the guesses, once they are made; each needs logits
+
+    [[nodiscard]] model::SequenceStep step() const {
+        const auto n_drafts = static_cast<std::uint32_t>(drafts.size());
+        return {.n_new = n_new + n_drafts, .n_past = sequence->n_computed, .n_outputs = n_outputs + n_drafts};
+    }
 };
 
 struct Plan {
@@ -38,8 +46,9 @@ struct Plan {
 // What a step's logits gave one planned sequence.
 struct Accepted {
     std::vector<TokenLogprobs> prompt_scores;
-    std::optional<GeneratedToken> token;  // when all its tokens are computed and another is wanted
-    std::optional<Error> error;           // it ends here, alone
+    // When all its tokens are computed and more are wanted: one, and one more for each guess that was right.
+    std::vector<GeneratedToken> tokens;
+    std::optional<Error> error;  // it ends after these, alone
 };
 
 struct SchedulerOptions {
@@ -50,8 +59,10 @@ struct SchedulerOptions {
     std::vector<std::uint32_t> windows;   // [n_cache_groups]: 0: every position is kept
     bool prefix_cache = true;
     StepCost cost;
+    std::uint32_t n_sequences = 0;    // that run together at most; 0: as many as limits.n_outputs
     double target_itl_seconds = 0.0;  // between two tokens of a decoding sequence; 0: steps are as large as they may be
-    std::function<double()> clock;    // seconds; empty: a steady clock
+    SpeculationOptions speculation;
+    std::function<double()> clock;  // seconds; empty: a steady clock
 };
 
 // Sums since the start.
@@ -79,6 +90,8 @@ class Scheduler {
     void add(std::unique_ptr<Sequence> sequence);
     // Valid until commit(). Sequences that were cancelled, that are out of time, or that can get no block, end here.
     [[nodiscard]] Plan schedule();
+    // Fills in the guesses that the plan grants; without it there are none.
+    void draft(Plan& plan);
     // accepted: one for each planned sequence. Tokens and endings go to the sequences' streams.
     void commit(const Plan& plan, std::span<Accepted> accepted);
     // What the committed step took.
@@ -90,6 +103,7 @@ class Scheduler {
     [[nodiscard]] const kv::BlockCache& cache() const { return cache_; }
     [[nodiscard]] const StepCost& cost() const { return options_.cost; }
     [[nodiscard]] const SchedulerCounters& counters() const { return counters_; }
+    [[nodiscard]] const Speculator& speculator() const { return speculator_; }
     [[nodiscard]] CacheUse cache_use() const;
     // Gives up what is kept for reuse: the pools are then empty when no sequence runs.
     void forget_unused() { cache_.forget_unused(); }
@@ -98,7 +112,7 @@ class Scheduler {
 
   private:
     void end_overdue(double now);
-    void admit_waiting(double now);
+    void admit_waiting();
     [[nodiscard]] bool fits(const Sequence& sequence) const;
     [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
     [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
@@ -107,13 +121,15 @@ class Scheduler {
     [[nodiscard]] Sequence* choose_victim(const Sequence& asker) const;
     void put_off(Sequence& sequence, Plan& plan);
     void insert_waiting(std::unique_ptr<Sequence> sequence);
-    void take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update);
+    void grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost);
+    [[nodiscard]] std::optional<Finish> take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update);
     void end(Sequence& sequence, StreamUpdate update, Finish finish);
     void remove_ended();
     [[nodiscard]] double now() const;
 
     SchedulerOptions options_;
     kv::BlockCache cache_;
+    Speculator speculator_;
     std::vector<kv::BlockCopy> copies_;               // of sequences let in, until a step does them
     std::deque<std::unique_ptr<Sequence>> waiting_;   // in order
     std::vector<std::unique_ptr<Sequence>> running_;  // in order

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/governor.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
@@ -54,6 +55,8 @@ class Sequence {
     std::uint32_t n_used = 0;                  // whose logits, where wanted, were used: computed again after it was put off, they are not
     std::uint32_t n_preemptions = 0;           // how often it was put off
     std::optional<kv::SequenceBlocks> blocks;  // while it runs
+    std::unique_ptr<DraftState> draft_state;   // while it runs and is guessed for
+    AcceptanceHistory acceptance;              // of the guesses
     double order = 0.0;                        // the scheduler's: who has the lower number comes first
     bool waited_for_prefix = false;            // for another one to compute what both begin with
     bool ended = false;
@@ -63,6 +66,11 @@ class Sequence {
     // Positions from..until - 1 need logits: those whose next token is scored, and from the prompt's last token on those that choose one.
     [[nodiscard]] std::uint32_t outputs_from() const { return std::max(n_used, request.score_prompt_from.value_or(n_prompt - 1)); }
     [[nodiscard]] std::uint32_t outputs_until() const { return request.max_tokens > 0 ? ~0U : n_prompt - 1; }
+    // Where the request forces the answer's token at this position.
+    [[nodiscard]] std::optional<TokenId> forced_token(std::uint32_t position) const {
+        const std::uint32_t i = position - n_prompt;
+        return position >= n_prompt && i < request.forced_answer.size() ? std::optional(request.forced_answer[i]) : std::nullopt;
+    }
     // Of the next n_new tokens.
     [[nodiscard]] std::uint32_t n_outputs(std::uint32_t n_new) const;
 

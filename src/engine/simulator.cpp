@@ -50,12 +50,12 @@ bool SimulatedWorker::step() {
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         const PlannedSequence& planned = plan.sequences[i];
         const Sequence& sequence = *planned.sequence;
-        report_.shape.sequences.push_back({.n_new = planned.n_new, .n_past = sequence.n_computed, .n_outputs = planned.n_outputs});
+        report_.shape.sequences.push_back(planned.step());
         if (planned.n_new < sequence.n_pending() || sequence.request.max_tokens == 0) continue;
         const auto position = static_cast<std::uint32_t>(sequence.tokens.size());
         const auto who = static_cast<std::uint64_t>(sequence.arrived() * 1e9) ^ static_cast<std::uint64_t>(sequence.request.prompt.back())
                                                                                     << 40U;
-        accepted[i].token = GeneratedToken{.id = static_cast<TokenId>(uniform(who, position) * 0x1p30)};
+        accepted[i].tokens.push_back({.id = static_cast<TokenId>(uniform(who, position) * 0x1p30)});
     }
     report_.predicted_seconds = scheduler_->cost().seconds(report_.shape);
     report_.forward_seconds = report_.predicted_seconds;

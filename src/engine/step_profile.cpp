@@ -10,7 +10,7 @@ namespace rafter::engine {
 
 bool is_decode(const model::StepShape& shape) {
     return std::all_of(shape.sequences.begin(), shape.sequences.end(),
-                       [](const model::SequenceStep& s) { return s.n_new == 1 && s.n_past > 0; });
+                       [](const model::SequenceStep& s) { return s.n_new == s.n_outputs && s.n_past > 0; });
 }
 
 double PhaseProfile::op_seconds() const {
@@ -55,7 +55,7 @@ std::vector<PhaseProfile> StepProfiler::phases(const hardware::Profile& profile,
             phase.read_bytes += price.ops[i].cost.read_bytes();
         }
         ++phase.n_steps;
-        phase.n_tokens += record.step.shape.n_tokens();
+        phase.n_tokens += &phase == &phases[1] ? record.step.n_chosen : record.step.shape.n_tokens();
         phase.step_seconds += record.step.step_seconds;
         phase.forward_seconds += record.step.forward_seconds;
         phase.sample_seconds += record.step.sample_seconds;

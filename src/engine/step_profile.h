@@ -62,7 +62,7 @@ class StepProfiler {
     [[nodiscard]] const std::vector<Record>& records() const { return records_; }
     [[nodiscard]] std::size_t n_dropped() const { return n_dropped_; }
 
-    // Phases that had a step. In a step of the phase "decode" every sequence has a past and one new token.
+    // Phases that had a step. In a step of the phase "decode" every sequence has a past, one new token, and perhaps guesses.
     [[nodiscard]] std::vector<PhaseProfile> phases(const hardware::Profile& profile, const roofline::PriceOptions& options) const;
 
   private:

@@ -23,6 +23,7 @@ struct RigOptions {
     bool prefix_cache = true;
     StepCost cost;
     double target_itl_seconds = 0.0;
+    SpeculationOptions speculation;
     std::function<double()> clock;
 };
 
@@ -38,6 +39,7 @@ struct Rig {
                   .prefix_cache = setup.prefix_cache,
                   .cost = setup.cost,
                   .target_itl_seconds = setup.target_itl_seconds,
+                  .speculation = setup.speculation,
                   .clock = setup.clock}) {}
 
     std::shared_ptr<TokenStream> submit(Request request) {

@@ -60,12 +60,14 @@ class FakeModel : public backend::DeviceModel {
     std::vector<text::TokenId> script;
     std::uint32_t script_from = 0;  // position of script[0]
     text::TokenId poison = -1;      // logits after this token are NaN
+    std::uint32_t contrary = 0;     // when set, it thinks otherwise after each multiple of so many tokens
     std::vector<model::StepShape> steps;
 
     // What the model thinks after these tokens.
     [[nodiscard]] std::vector<float> logits_after(std::span<const text::TokenId> tokens) const {
         std::uint64_t hash = 1469598103934665603ULL;
         for (const text::TokenId token : tokens) hash = (hash ^ static_cast<std::uint64_t>(token + 1)) * 1099511628211ULL;
+        if (contrary > 0 && tokens.size() % contrary == 0) hash = ~hash;
         std::vector<float> logits(FakeTokenizer::kTokens);
         for (std::size_t i = 0; i < logits.size(); ++i) {
             std::uint64_t x = hash + (i + 1) * 0x9E3779B97F4A7C15ULL;

@@ -1,0 +1,80 @@
+// Speculation as the scheduler uses it: how many guesses each decoding sequence gets in a step, the guesses, and what became of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/drafter.h"
+#include "engine/governor.h"
+#include "engine/step_cost.h"
+
+namespace rafter::engine {
+
+class Sequence;
+struct PlannedSequence;
+
+struct SpeculationOptions {
+    Drafter* drafter = nullptr;          // outlives the scheduler; none: no guesses
+    std::uint32_t most_drafts = 8;       // a sequence and step
+    std::optional<std::uint32_t> fixed;  // always so many, where they can be had, whatever they cost; none: the governor chooses
+};
+
+// Guesses that a sequence may have in a step.
+struct DraftGrant {
+    std::uint32_t n = 0;
+    std::uint32_t trust = 0;  // of the drafter in them
+};
+
+// Sums since the start.
+struct SpeculationCounters {
+    std::uint64_t n_drafts = 0;           // how often a sequence had guesses in a step
+    std::uint64_t n_draft_tokens = 0;     // guesses
+    std::uint64_t n_accepted_tokens = 0;  // of them, that were right
+    std::vector<std::uint64_t> drafted_per_position;
+    std::vector<std::uint64_t> accepted_per_position;  // [i]: how often the i-th guess after a known token was right
+    std::vector<std::uint64_t> chosen;                 // [k]: how often a sequence in a step got k guesses
+    double draft_seconds = 0.0;                        // that guessing took
+
+    SpeculationCounters& operator+=(const SpeculationCounters& other);
+    SpeculationCounters& operator-=(const SpeculationCounters& other);
+
+  private:
+    template <typename Operation>
+    SpeculationCounters& combine(const SpeculationCounters& other, Operation operation);
+};
+
+class Speculator {
+  public:
+    explicit Speculator(const SpeculationOptions& options) : options_(options) {}
+    [[nodiscard]] bool on() const { return options_.drafter != nullptr && options_.most_drafts > 0; }
+
+    // What the step has left for guesses.
+    struct Room {
+        std::uint32_t n_tokens = 0;
+        std::uint32_t n_outputs = 0;
+        std::function<std::uint32_t(const Sequence&)> most;  // that one sequence can use
+    };
+    // decoding: one pending token each; base: what else will be in the step. Fills in the grants.
+    void grant(std::span<PlannedSequence> decoding, const StepCost& cost, const StepCost::Sum& base, const Room& room);
+    // Fills in the guesses.
+    void draft(std::span<PlannedSequence> plan);
+    // The first n_accepted guesses of this sequence were right.
+    void learn(const PlannedSequence& planned, std::uint32_t n_accepted);
+
+    [[nodiscard]] const SpeculationCounters& counters() const { return counters_; }
+    // Why: of the last step that had decoding sequences and offers.
+    [[nodiscard]] const GovernorChoice& last_choice() const { return choice_; }
+
+  private:
+    SpeculationOptions options_;
+    Governor governor_;
+    GovernorChoice choice_;
+    std::vector<GovernorRow> rows_;  // kept for their memory
+    std::vector<DraftRequest> requests_;
+    SpeculationCounters counters_;
+};
+
+}  // namespace rafter::engine

@@ -1,7 +1,9 @@
 // How long a step takes, cheap enough to ask many times a step: a table over its tokens, another over those that need logits, and what each
-// token adds for each one that it looks back at. The tables come from the roofline's prices; what steps then really take corrects them.
+// token adds for each one that it looks back at. The tables come from the roofline's prices; what steps then really take corrects them: all
+// of them by one factor, and steps of few tokens, where kernels change with their number, each number and its neighbours by another.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -17,8 +19,8 @@ namespace rafter::engine {
 class StepCost {
   public:
     // Knows nothing: every step takes 0 seconds.
-    StepCost() = default;
-    // price: seconds of a step of this shape. Asked some fifty times, with at most n_tokens tokens a step and `context` behind them.
+    StepCost() { few_corrections_.fill(1.0); }
+    // price: seconds of a step of this shape. Asked some hundred and fifty times, with at most n_tokens tokens a step and `context` behind them.
     StepCost(const std::function<double(const model::StepShape&)>& price, std::uint32_t n_tokens, std::uint32_t context);
     // By the profile of the machine that it runs on; program: bound and rewritten.
     StepCost(const model::Program& program, const hardware::Profile& machine, const roofline::PriceOptions& options, std::uint32_t n_tokens,
@@ -35,6 +37,8 @@ class StepCost {
     };
     void add(Sum& sum, const model::SequenceStep& sequence) const;
     [[nodiscard]] double seconds(const Sum& sum) const;
+    // Of what the tables say, what a step of so many tokens really takes, as far as is known: seconds() has it already.
+    [[nodiscard]] double correction(std::uint32_t n_tokens) const;
 
     // Computing n tokens after n_past others, in steps as large as they may be.
     [[nodiscard]] double prefill_seconds(std::uint32_t n, std::uint32_t n_past) const;
@@ -44,12 +48,13 @@ class StepCost {
         return kUsualItlSteps * seconds(model::StepShape{.sequences = {{.n_new = 1, .n_past = context / 2, .n_outputs = 1}}});
     }
 
-    // A step took this long. Predictions follow slowly, so that one disturbed step changes little.
+    // A step took this long. Predictions follow slowly, so that one disturbed step changes little: however long it took, 10% at most.
     void learn(const model::StepShape& shape, double measured_seconds);
     [[nodiscard]] double correction() const { return correction_; }
 
   private:
     static constexpr double kUsualItlSteps = 8.0;
+    static constexpr std::uint32_t kFewTokens = 64;
     using Table = std::vector<std::pair<double, double>>;  // how many, ascending; seconds
     [[nodiscard]] static double look_up(const Table& table, double n);
 
@@ -58,6 +63,7 @@ class StepCost {
     double decode_pair_seconds_ = 0.0;   // a single new token and one that it looks back at
     double prefill_pair_seconds_ = 0.0;  // the same within many
     double correction_ = 1.0;
+    std::array<double, kFewTokens> few_corrections_;  // of steps of 1, 2, ... tokens, on top of that; 1 at first
     std::uint32_t n_tokens_ = 0;
 };
 

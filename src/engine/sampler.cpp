@@ -1,12 +1,11 @@
-// Probabilities are summed in float64 in a fixed order (token ids, or falling likelihood when some are cut off), so the same noise always
-// draws the same token.
+// What the cuts leave of the tokens runs a race: each has an exponentially distributed time of its own, divided by its weight, and the
+// smallest wins with the probability that its weight has in the total. No total is needed, and a token's time depends neither on which
+// others run nor on its place among them, so a draft model's draws with the same noise tend to be the same.
 #include "engine/sampler.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include "engine/noise.h"
 
 namespace rafter::engine {
 namespace {
@@ -26,20 +25,48 @@ struct Weight {
     double log(float logit) const { return (static_cast<double>(logit) - max) / temperature; }
 };
 
-std::optional<TokenId> draw_of_all(std::span<const float> logits, Weight weight, double noise) {
-    double total = 0.0;
-    for (const float logit : logits) total += weight(logit);
-    const double target = noise * total;
-    double sum = 0.0;
-    std::optional<TokenId> last;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        const double w = weight(logits[i]);
-        if (w == 0.0) continue;
-        last = static_cast<TokenId>(i);
-        sum += w;
-        if (sum > target) break;
+class Race {
+  public:
+    Race(const Weight& weight, const TokenNoise& noise) : weight_(weight), noise_(noise) {}
+
+    // upper: the token's, of noise.
+    void enter(TokenId token, float logit, std::uint32_t upper) {
+        // exp(y) >= (1 + y / 16)^16, and the exponential time is at least the uniform number that it is made of: nearly all tokens are seen
+        // to lose without exp() or log(). The margin is far above the rounding of either side.
+        double slowness = 1.0 - weight_.log(logit) / 16.0;
+        for (int i = 0; i < 4; ++i) slowness *= slowness;
+        if (upper * 0x1p-32 * slowness > best_time_ * (1.0 + 1e-9)) return;
+        const double w = weight_(logit);
+        if (w == 0.0) return;
+        const double time = noise_.exponential(static_cast<std::uint32_t>(token)) / w;
+        if (time > best_time_ || (time == best_time_ && token > winner_)) return;
+        best_time_ = time;
+        winner_ = token;
     }
-    return last;
+    void enter(TokenId token, float logit) {
+        const auto id = static_cast<std::uint32_t>(token);
+        enter(token, logit, noise_.upper(id / 4)[id % 4]);
+    }
+    // At least one token of some weight has entered.
+    [[nodiscard]] TokenId winner() const { return winner_; }
+
+  private:
+    const Weight& weight_;
+    const TokenNoise& noise_;
+    double best_time_ = std::numeric_limits<double>::infinity();
+    TokenId winner_ = std::numeric_limits<TokenId>::max();
+};
+
+// likely: any of the tokens; the likelier, the sooner others are seen to lose.
+TokenId draw_of_all(std::span<const float> logits, const Weight& weight, const TokenNoise& noise, TokenId likely) {
+    Race race(weight, noise);
+    race.enter(likely, logits[static_cast<std::size_t>(likely)]);
+    for (std::size_t i = 0; i < logits.size(); i += 4) {
+        const auto upper = noise.upper(static_cast<std::uint32_t>(i / 4));
+        const std::size_t n = std::min<std::size_t>(4, logits.size() - i);
+        for (std::size_t j = 0; j < n; ++j) race.enter(static_cast<TokenId>(i + j), logits[i + j], upper[j]);
+    }
+    return race.winner();
 }
 
 // The k likeliest, unordered, as a list of candidates.
@@ -116,17 +143,10 @@ void keep_typical(double typical_p, const Weight& weight, std::vector<Candidate>
     std::reverse(candidates.begin(), candidates.end());
 }
 
-// candidates: at least one.
-TokenId draw_of(const std::vector<Candidate>& candidates, const Weight& weight, double noise) {
-    double kept = 0.0;
-    for (const Candidate& c : candidates) kept += weight(c.logit);
-    const double target = noise * kept;
-    double sum = 0.0;
-    for (const Candidate& c : candidates) {
-        sum += weight(c.logit);
-        if (sum > target) return c.token;
-    }
-    return candidates.back().token;
+TokenId draw_of(const std::vector<Candidate>& candidates, const Weight& weight, const TokenNoise& noise) {
+    Race race(weight, noise);
+    for (const Candidate& c : candidates) race.enter(c.token, c.logit);
+    return race.winner();
 }
 
 }  // namespace
@@ -143,14 +163,15 @@ std::optional<TokenId> argmax(std::span<const float> logits) {
     return token;
 }
 
-std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise, SamplerScratch& scratch) {
+std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, const TokenNoise& noise,
+                            SamplerScratch& scratch) {
     const auto best = argmax(logits);
     if (!best) return std::nullopt;
     const float max = logits[static_cast<std::size_t>(*best)];
     if (std::isinf(max)) return std::nullopt;
     const Weight weight{max, options.temperature};
     const bool cut = (options.top_k > 0 && options.top_k < logits.size()) || options.top_p < 1.0 || options.min_p > 0.0;
-    if (!cut && options.typical_p >= 1.0) return draw_of_all(logits, weight, noise);
+    if (!cut && options.typical_p >= 1.0) return draw_of_all(logits, weight, noise, *best);
 
     std::vector<Candidate>& candidates = scratch.candidates;
     candidates.clear();
@@ -175,7 +196,7 @@ std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::uint3
         }
         logits = scratch.logits;
     }
-    if (options_.temperature > 0.0) return draw(logits, options_, uniform(options_.seed, position), scratch);
+    if (options_.temperature > 0.0) return draw(logits, options_, TokenNoise(options_.seed, position), scratch);
     const auto best = argmax(logits);
     return best && std::isfinite(logits[static_cast<std::size_t>(*best)]) ? best : std::nullopt;
 }

@@ -1,4 +1,4 @@
-// Chooses a sequence's next token: a pure function of (logits, history, options, noise keyed by seed and position).
+// Chooses a sequence's next token: a pure function of (logits, history, options, noise keyed by seed, position and token).
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/logits_stages.h"
+#include "engine/noise.h"
 #include "engine/request.h"
 
 namespace rafter::engine {
@@ -43,8 +44,11 @@ class Sampler {
 
 // The likeliest token, the lowest id of equals; none when all are -inf or NaN.
 [[nodiscard]] std::optional<TokenId> argmax(std::span<const float> logits);
-// A token drawn as temperature, top-k, top-p, min-p and typical-p say, `noise` in [0, 1) deciding. Temperature must be above 0.
-[[nodiscard]] std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, double noise,
+// A token drawn as temperature, top-k, top-p, min-p and typical-p say. Temperature must be above 0. Draws of different logits with the same
+// noise are the same token as often as their distributions allow: with probability (1 - d) / (1 + d) at least, d being the total variation
+// between them. Daliri et al. 2024, "Coupling without communication and drafter-invariant speculative decoding",
+// https://arxiv.org/abs/2408.07978
+[[nodiscard]] std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, const TokenNoise& noise,
                                           SamplerScratch& scratch);
 
 }  // namespace rafter::engine

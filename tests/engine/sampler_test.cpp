@@ -1,4 +1,4 @@
-// The sampler against the definitions computed the slow way: sort everything, cut, renormalise, walk the cumulative sum.
+// The sampler against the definitions computed the slow way: tests/engine/slow_sampler.h. How often it draws what is in race_test.cpp.
 #include "engine/sampler.h"
 
 #include <gtest/gtest.h>
@@ -13,80 +13,38 @@
 
 #include "engine/logprobs.h"
 #include "engine/noise.h"
+#include "tests/engine/slow_sampler.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::engine {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::vector<float> random_logits(std::mt19937& random, std::size_t n) {
-    std::normal_distribution<float> normal(0.0F, 3.0F);
-    std::vector<float> logits(n);
-    for (float& logit : logits) logit = normal(random);
-    return logits;
-}
+using namespace tests;
 
 // A sampler for one request's options; prompt as it stands.
 Sampler sampler_of(const SamplingOptions& options, std::vector<TokenId> prompt = {}) {
     return Sampler(Request{.prompt = std::move(prompt), .sampling = options});
 }
 
-// Locally typical sampling word by word: the surprise of each token beside the entropy, sorted by how far it is off, until the mass is
-// there. p: sums to 1. The indices that stay.
-std::vector<std::size_t> slow_typical(const std::vector<double>& p, double typical_p) {
-    double entropy = 0.0;
-    for (const double x : p) entropy -= x > 0.0 ? x * std::log(x) : 0.0;
-    std::vector<std::size_t> order(p.size());
-    std::iota(order.begin(), order.end(), 0U);
-    const auto distance = [&](std::size_t i) { return std::abs(-std::log(p[i]) - entropy); };
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return distance(a) < distance(b); });
-    double mass = 0.0;
-    std::size_t n = 0;
-    while (n < order.size() && (n == 0 || mass < typical_p)) mass += p[order[n++]];
-    order.resize(n);
-    return order;
-}
-
-// The tokens that may be drawn, each with its probability.
-std::map<TokenId, double> slow_distribution(const std::vector<float>& logits, const SamplingOptions& options) {
-    std::vector<TokenId> order(logits.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](TokenId a, TokenId b) { return logits[a] > logits[b]; });
-    std::vector<long double> p;
-    for (const TokenId id : order) p.push_back(std::exp((static_cast<long double>(logits[id]) - logits[order[0]]) / options.temperature));
-    const auto renormalise = [&] {
-        const long double total = std::accumulate(p.begin(), p.end(), 0.0L);
-        for (long double& x : p) x /= total;
-    };
-    if (options.top_k > 0 && options.top_k < p.size()) p.resize(options.top_k);
-    renormalise();
-    long double sum = 0.0L;
-    std::size_t n = 0;
-    while (n < p.size() && (n == 0 || sum < options.top_p)) sum += p[n++];
-    p.resize(n);
-    const long double least = options.min_p * p[0];
-    p.erase(std::remove_if(p.begin(), p.end(), [&](long double x) { return x < least; }), p.end());
-    renormalise();
-    if (options.typical_p < 1.0) {
-        std::vector<long double> typical(p.size(), 0.0L);
-        for (const std::size_t i : slow_typical({p.begin(), p.end()}, options.typical_p)) typical[i] = p[i];
-        p = typical;
-        renormalise();
-    }
-    std::map<TokenId, double> result;
-    for (std::size_t i = 0; i < p.size(); ++i) {
-        if (p[i] > 0.0L) result[order[i]] = static_cast<double>(p[i]);
-    }
-    return result;
-}
-
-// The probability of each token, read off by trying evenly spaced noise.
-std::map<TokenId, double> drawn_distribution(const std::vector<float>& logits, const SamplingOptions& options, int n_draws) {
+// Whether each of n_draws is what the slow race over the slow distribution gives.
+testing::AssertionResult draws_what_wins_the_race(const std::vector<float>& logits, const SamplingOptions& options, int n_draws) {
+    const auto expected = slow_distribution(logits, options);
     SamplerScratch scratch;
-    std::map<TokenId, double> result;
-    for (int i = 0; i < n_draws; ++i) result[*draw(logits, options, (i + 0.5) / n_draws, scratch)] += 1.0 / n_draws;
+    for (int i = 0; i < n_draws; ++i) {
+        const TokenNoise noise(5, static_cast<std::uint32_t>(i));
+        const auto drawn = draw(logits, options, noise, scratch);
+        if (!drawn) return testing::AssertionFailure() << "draw " << i << ": nothing drawn";
+        const TokenId wanted = slow_race(expected, noise);
+        if (drawn != wanted) return testing::AssertionFailure() << "draw " << i << ": expected token " << wanted << ", drawn " << *drawn;
+    }
+    return testing::AssertionSuccess();
+}
+
+// The tokens that some draw takes, each with how often of n_draws.
+std::map<TokenId, int> drawn_tokens(const std::vector<float>& logits, const SamplingOptions& options, int n_draws) {
+    SamplerScratch scratch;
+    std::map<TokenId, int> result;
+    for (int i = 0; i < n_draws; ++i) ++result[*draw(logits, options, TokenNoise(6, static_cast<std::uint32_t>(i)), scratch)];
     return result;
 }
 
@@ -112,6 +70,26 @@ TEST(Noise, IsEvenlySpreadInTheUnitInterval) {
     for (const int n : histogram) EXPECT_NEAR(n, kDraws / 10.0, 5 * std::sqrt(kDraws / 10.0));
     EXPECT_NE(uniform(7, 0), uniform(8, 0));
     EXPECT_NE(uniform(7, 0), uniform(7ULL << 32, 0));
+}
+
+TEST(Noise, OfATokenIsInsideTheUnitIntervalAndOfItsOwn) {
+    constexpr std::uint32_t kTokens = 100'003;
+    std::set<double> seen;
+    std::vector<int> histogram(10, 0);
+    for (const auto& noise : {TokenNoise(7, 0), TokenNoise(7, 1), TokenNoise(8, 0), TokenNoise(7ULL << 32, 0), TokenNoise(0, 7)}) {
+        for (std::uint32_t token = 0; token < kTokens; ++token) {
+            const double u = noise.uniform(token);
+            ASSERT_GT(u, 0.0);
+            ASSERT_LT(u, 1.0);
+            ASSERT_EQ(std::floor(u * 0x1p32), noise.upper(token / 4)[token % 4]);
+            ASSERT_EQ(1.0 - (1.0 - u), u);
+            ASSERT_GE(noise.exponential(token), u);
+            seen.insert(u);
+            ++histogram[static_cast<std::size_t>(u * 10)];
+        }
+    }
+    EXPECT_EQ(seen.size(), 5 * kTokens);
+    for (const int n : histogram) EXPECT_NEAR(n, kTokens / 2.0, 5 * std::sqrt(kTokens / 2.0));
 }
 
 TEST(Sampler, GreedyTakesTheLowestIdOfEquals) {
@@ -148,15 +126,7 @@ TEST(Sampler, DrawsFromTheDistributionThatTheOptionsDefine) {
         if (random() % 2) options.top_p = 0.01 * (random() % 101);
         if (random() % 2) options.min_p = 0.01 * (random() % 101);
         if (random() % 2) options.typical_p = 0.01 * (random() % 101);
-        const auto expected = slow_distribution(logits, options);
-        constexpr int kDraws = 2000;
-        const auto drawn = drawn_distribution(logits, options, kDraws);
-        for (const auto& [token, p] : drawn)
-            ASSERT_TRUE(expected.count(token)) << "round " << round << ": token " << token << " was cut off";
-        for (const auto& [token, p] : expected) {
-            const auto it = drawn.find(token);
-            ASSERT_NEAR(it == drawn.end() ? 0.0 : it->second, p, 1.01 / kDraws) << "round " << round << ", token " << token;
-        }
+        ASSERT_TRUE(draws_what_wins_the_race(logits, options, 100)) << "round " << round;
     }
 }
 
@@ -169,19 +139,15 @@ TEST(Sampler, CutsALargeVocabularyAsItCutsASmallOne) {
                                      {0U, 1.0, 0.02, 1.0},
                                      {100U, 0.9, 0.01, 1.0},
                                      {0U, 1.0, 0.0, 0.05},
-                                     {0U, 0.9, 0.0, 0.3}}) {
+                                     {0U, 0.9, 0.0, 0.3},
+                                     {0U, 1.0, 0.0, 1.0}}) {
         SamplingOptions options;
         options.temperature = 0.8;
         options.top_k = k;
         options.top_p = p;
         options.min_p = m;
         options.typical_p = t;
-        const auto expected = slow_distribution(logits, options);
-        const int n_draws = rafter::tests::rounds(500);
-        for (const auto& [token, drawn] : drawn_distribution(logits, options, n_draws)) {
-            ASSERT_TRUE(expected.count(token)) << token;
-            ASSERT_NEAR(drawn, expected.at(token), 1.01 / n_draws);
-        }
+        ASSERT_TRUE(draws_what_wins_the_race(logits, options, rafter::tests::rounds(30)));
     }
 }
 
@@ -200,7 +166,7 @@ TEST(Sampler, TopPOfNothingAndTopKOfOneAreGreedy) {
         min_p.temperature = 2.0;
         min_p.min_p = 1.0;
         for (const SamplingOptions& options : {top_p, top_k, min_p}) {
-            EXPECT_EQ(draw(logits, options, 0.999999, scratch), argmax(logits));
+            EXPECT_EQ(draw(logits, options, TokenNoise(1, round), scratch), argmax(logits));
         }
     }
 }
@@ -209,7 +175,7 @@ TEST(Sampler, TinyTemperatureIsGreedyAndFinite) {
     SamplerScratch scratch;
     SamplingOptions options;
     options.temperature = 1e-300;
-    EXPECT_EQ(draw(std::vector<float>{1, 2, 1.999F}, options, 0.99, scratch), 1);
+    for (std::uint32_t i = 0; i < 100; ++i) EXPECT_EQ(draw(std::vector<float>{1, 2, 1.999F}, options, TokenNoise(1, i), scratch), 1);
 }
 
 TEST(Sampler, SameSeedAndPositionGiveTheSameTokenWhateverWasDrawnBefore) {
@@ -240,37 +206,32 @@ SamplingOptions typical_at(double typical_p) {
     return options;
 }
 
-std::vector<float> logs(const std::vector<double>& p) {
-    std::vector<float> logits;
-    for (const double x : p) logits.push_back(static_cast<float>(std::log(x)));
-    return logits;
-}
-
 TEST(TypicalP, CutsOffTheLikeliestWhenItSurprisesTooLittle) {
     // Entropy 1.75; the first token's surprise is 0.92, the others' 2.30.
-    const auto drawn = drawn_distribution(logs({0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}), typical_at(0.45), 1000);
+    const auto drawn = drawn_tokens(logs({0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}), typical_at(0.45), 1000);
     ASSERT_EQ(drawn.size(), 5U);
-    for (const TokenId token : {1, 2, 3, 4, 5}) EXPECT_NEAR(drawn.at(token), 0.2, 1e-3);
+    for (const TokenId token : {1, 2, 3, 4, 5}) EXPECT_NEAR(drawn.at(token), 200, 60);
 }
 
 TEST(TypicalP, OfEquallyTypicalTokensTakesTheLowerIds) {
     const std::vector<float> flat(8, 1.5F);
-    const auto drawn = drawn_distribution(flat, typical_at(0.5), 1000);
+    const auto drawn = drawn_tokens(flat, typical_at(0.5), 1000);
     ASSERT_EQ(drawn.size(), 4U);
     EXPECT_EQ(drawn.rbegin()->first, 3);
 }
 
 TEST(TypicalP, KeepsOneTokenAtLeastAndNoneThatCannotBe) {
     SamplerScratch scratch;
-    EXPECT_EQ(draw(std::vector<float>{kNan, -kInfinity, 3.0F, -kInfinity}, typical_at(0.0), 0.999, scratch), 2);
+    const TokenNoise noise(1, 1);
+    EXPECT_EQ(draw(std::vector<float>{kNan, -kInfinity, 3.0F, -kInfinity}, typical_at(0.0), noise, scratch), 2);
     // Far below the best, exp() of a logit is 0 and its logarithm infinite.
     SamplingOptions cold = typical_at(0.999);
     cold.temperature = 1e-306;
-    EXPECT_EQ(draw(std::vector<float>{1e6F, 2e6F, 1.999e6F}, cold, 0.999, scratch), 1);
+    EXPECT_EQ(draw(std::vector<float>{1e6F, 2e6F, 1.999e6F}, cold, noise, scratch), 1);
     cold.top_k = 2;
-    EXPECT_EQ(draw(std::vector<float>{1e6F, 2e6F, 1.999e6F}, cold, 0.999, scratch), 1);
+    EXPECT_EQ(draw(std::vector<float>{1e6F, 2e6F, 1.999e6F}, cold, noise, scratch), 1);
     // 0 keeps the most typical one.
-    EXPECT_EQ(draw(logs({0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}), typical_at(0.0), 0.5, scratch), 1);
+    EXPECT_EQ(drawn_tokens(logs({0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}), typical_at(0.0), 100), (std::map<TokenId, int>{{1, 100}}));
 }
 
 TEST(TypicalP, IsWhatThePaperDefinesForDistributionsOfEveryShape) {
@@ -284,38 +245,18 @@ TEST(TypicalP, IsWhatThePaperDefinesForDistributionsOfEveryShape) {
         const double normalizer = log_sum_exp(logits);
         for (const float logit : logits) p.push_back(std::exp(logit - normalizer));
         const double typical_p = std::uniform_real_distribution(0.0, 1.0)(random);
-        std::vector<double> expected(p.size(), 0.0);
-        double mass = 0.0;
-        for (const std::size_t i : slow_typical(p, typical_p)) mass += expected[i] = p[i];
-        constexpr int kDraws = 2000;
-        const auto drawn = drawn_distribution(logits, typical_at(typical_p), kDraws);
-        for (std::size_t i = 0; i < p.size(); ++i) {
-            const auto it = drawn.find(static_cast<TokenId>(i));
-            if (expected[i] == 0.0) {
-                ASSERT_TRUE(it == drawn.end()) << "round " << round << ", token " << i;
-            } else {
-                ASSERT_NEAR(it == drawn.end() ? 0.0 : it->second, expected[i] / mass, 1.01 / kDraws)
-                    << "round " << round << ", token " << i;
-            }
+        std::map<TokenId, double> expected;
+        for (const std::size_t i : slow_typical(p, typical_p)) expected[static_cast<TokenId>(i)] = p[i];
+        SamplerScratch scratch;
+        for (std::uint32_t position = 0; position < 100; ++position) {
+            const TokenNoise noise(9, position);
+            ASSERT_EQ(draw(logits, typical_at(typical_p), noise, scratch), slow_race(expected, noise)) << "round " << round;
         }
+        std::set<TokenId> kept;
+        for (const auto& candidate : scratch.candidates) kept.insert(candidate.token);
+        for (const auto& [token, weight] : expected) ASSERT_TRUE(kept.count(token)) << "round " << round << ", token " << token;
+        ASSERT_EQ(kept.size(), expected.size()) << "round " << round;
     }
-}
-
-// Penalties as the sentence in request.h defines them, from the whole history each time.
-std::vector<float> slow_penalties(std::vector<float> logits, const SamplingOptions& options, const std::vector<TokenId>& prompt,
-                                  const std::vector<TokenId>& answer) {
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        const auto token = static_cast<TokenId>(i);
-        const auto n = std::count(answer.begin(), answer.end(), token);
-        if (n > 0 || std::count(prompt.begin(), prompt.end(), token) > 0) {
-            const auto repeat = static_cast<float>(options.repeat_penalty);
-            logits[i] = logits[i] > 0 ? logits[i] / repeat : logits[i] * repeat;
-        }
-        if (n > 0)
-            logits[i] -=
-                static_cast<float>(options.frequency_penalty) * static_cast<float>(n) + static_cast<float>(options.presence_penalty);
-    }
-    return logits;
 }
 
 TEST(Penalties, AgreeWithTheDefinitionThroughAcceptAndRollback) {
@@ -401,73 +342,6 @@ TEST(Sampler, IsAPureFunctionOfLogitsHistoryOptionsSeedAndPosition) {
             wanders.accept(*expected);
         }
     }
-}
-
-// The chi-square value that a right sampler exceeds once in about 10^5 times: Wilson and Hilferty's approximation.
-double chi_square_limit(double freedom) {
-    const double x = 2.0 / (9.0 * freedom);
-    return freedom * std::pow(1.0 - x + 4.3 * std::sqrt(x), 3.0);
-}
-
-TEST(Sampler, DrawsEachTokenAsOftenAsItsProbabilitySaysWithAllOptionsOn) {
-    constexpr std::size_t kVocab = 60;
-    std::mt19937 random(12);
-    std::size_t most_tokens = 0;
-    for (int round = 0; round < 20; ++round) {
-        Request request;
-        request.prompt = {1, 2, 3, 4};
-        request.end_tokens = {7, 50};
-        request.min_tokens = 5;
-        SamplingOptions& options = request.sampling;
-        options.logit_bias = {{5, 2.0F}, {6, -2.0F}, {7, 3.0F}};
-        options.repeat_penalty = 1.2;
-        options.frequency_penalty = 0.3;
-        options.presence_penalty = 0.1;
-        options.temperature = 1.5;
-        options.top_k = 40;
-        options.top_p = 0.97;
-        options.min_p = 0.002;
-        options.typical_p = 0.3 + 0.05 * (random() % 14);
-        options.seed = random();
-        const std::vector<TokenId> answer{3, 9, 9};
-        Sampler sampler(request);
-        for (const TokenId token : answer) sampler.accept(token);
-
-        const std::vector<float> logits = random_logits(random, kVocab);
-        std::vector<float> changed = logits;
-        for (const auto& [token, bias] : options.logit_bias) changed[static_cast<std::size_t>(token)] += bias;
-        changed = slow_penalties(changed, options, request.prompt, answer);
-        for (const TokenId token : request.end_tokens) changed[static_cast<std::size_t>(token)] = -kInfinity;
-        const auto expected = slow_distribution(changed, options);
-        most_tokens = std::max(most_tokens, expected.size());
-
-        constexpr auto kDraws = static_cast<std::uint32_t>(rafter::tests::rounds(20'000));
-        SamplerScratch scratch;
-        std::map<TokenId, double> seen;
-        for (std::uint32_t position = 0; position < kDraws; ++position) seen[*sampler.sample(logits, position, scratch)] += 1.0;
-        for (const auto& [token, n] : seen) ASSERT_TRUE(expected.count(token)) << token;
-        double chi_square = 0.0;
-        double rare_expected = 0.0;  // cells of less than ten are one
-        double rare_seen = 0.0;
-        int n_cells = 0;
-        const auto add_cell = [&](double wanted, double found) {
-            chi_square += (found - wanted) * (found - wanted) / wanted;
-            ++n_cells;
-        };
-        for (const auto& [token, p] : expected) {
-            if (p * kDraws >= 10.0) {
-                add_cell(p * kDraws, seen[token]);
-            } else {
-                rare_expected += p * kDraws;
-                rare_seen += seen[token];
-            }
-        }
-        if (rare_expected >= 1.0) add_cell(rare_expected, rare_seen);
-        if (n_cells > 1) {
-            EXPECT_LT(chi_square, chi_square_limit(n_cells - 1)) << "round " << round << ", " << n_cells << " cells";
-        }
-    }
-    EXPECT_GT(most_tokens, 10U);
 }
 
 TEST(MinTokens, ForbidsEndTokensUntilTheAnswerIsLongEnoughAlsoAfterRollback) {

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "apps/cli.h"
+#include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "apps/workload_report.h"
@@ -20,6 +21,7 @@
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
+#include "tensor/float_types.h"
 
 namespace rafter::apps {
 namespace {
@@ -295,6 +297,21 @@ std::string comparison_text(const std::vector<BenchRow>& rows, const report::Sty
     return table.render(style, "  ");
 }
 
+// By the machine's profile, for steps of one token each.
+std::optional<MachinePeaks> peaks_of(Session& session, const Environment& environment) {
+    const auto machine = saved_profile(environment, session.runtime().pool(), session.runtime().isa());
+    if (!machine) return std::nullopt;
+    const model::StepShape one{.sequences = {{.n_new = 1, .n_past = 0, .n_outputs = 1}}};
+    double quantised = 0.0;
+    double total = 0.0;
+    for (const auto& [type, bytes] : roofline::weight_bytes_by_type(session.loaded().device->program(), one)) {
+        total += bytes;
+        quantised += tensor::is_float(type) ? 0.0 : bytes;
+    }
+    return MachinePeaks{.bytes_per_s = hardware::best_bandwidth_at(*machine, total, session.runtime().pool().n_threads()),
+                        .flop_per_s = quantised > total / 2 ? machine->int8_flop_per_s : machine->float_flop_per_s};
+}
+
 // Requests as they come, instead of so many at a time.
 Result<int> bench_workload(const BenchOptions& options, const Environment& environment, Session& session) {
     const WorkloadFlags& flags = options.workload;
@@ -312,7 +329,9 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
                          .priced_for = "bench"};
     if (flags.target_itl_ms > 0.0) needs.target_itl_seconds = flags.target_itl_ms * 1e-3;
     RAFTER_TRY_VOID(session.load(needs));
-    engine::EngineWorker worker(session.engine());
+    const roofline::CostOptions cost = session.price_options().cost;
+    const model::Program& program = session.loaded().device->program();
+    engine::EngineWorker worker(session.engine(), [&](const model::StepShape& shape) { return roofline::step_cost(program, shape, cost); });
     report::Progress bar(stderr_terminal(environment), "Working");
     const auto n = static_cast<double>(workload.n_requests());
     RAFTER_TRY(const engine::WorkloadReport report, run_workload(workload, worker, [&](std::uint64_t n_ended) {
@@ -320,16 +339,20 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
                }));
     bar.clear();
     const engine::SchedulerOptions& limits = session.loaded().limits;
+    const std::optional<MachinePeaks> peaks = peaks_of(session, environment);
     if (options.json) {
-        ordered_json json{{"model", session.opened().config.name}, {"threads", session.runtime().pool().n_threads()}, {"batch", most}};
-        json.update(workload_json(report, limits));
+        ordered_json json{{"model", session.opened().config.name},
+                          {"threads", session.runtime().pool().n_threads()},
+                          {"batch", most},
+                          {"kv_type", options.session.kv_type}};
+        json.update(workload_json(report, limits, peaks));
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);
-    RAFTER_TRY_VOID(
-        write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.opened().config.name),
-                                 style.dim(fmt::format("at most {} sequences together", most)), workload_text(report, limits, style))));
+    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.opened().config.name),
+                                             style.dim(fmt::format("at most {} sequences together", most)),
+                                             workload_text(report, limits, peaks, style))));
     return 0;
 }
 
@@ -350,6 +373,7 @@ Result<int> bench(const BenchOptions& options, const Environment& environment) {
         ordered_json json{{"model", session->opened().config.name},
                           {"threads", session->runtime().pool().n_threads()},
                           {"isa", backend::cpu::to_string(session->runtime().isa())},
+                          {"kv_type", options.session.kv_type},
                           {"prompt", options.prompt},
                           {"generate", options.generate},
                           {"repeat", options.repeat},

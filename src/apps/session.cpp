@@ -30,18 +30,18 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
     return CLI::IsMember(list);
 }
 
+constexpr std::uint32_t kMostOutputs = 64;  // rows with logits, for guesses: more of them never pay together
+
+double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
+
+}  // namespace
+
 CLI::Validator kv_type_names() {
     std::vector<std::string_view> names;
     for (const backend::KvType type : backend::kv_types()) names.push_back(backend::to_string(type));
     const std::string expected = fmt::format("expected one of {}, or two as KEYS,VALUES", fmt::join(names, ", "));
     return {[expected](const std::string& text) { return kv_types_of(text) ? std::string() : expected + ", found " + quote(text); }, ""};
 }
-
-constexpr std::uint32_t kMostOutputs = 64;  // rows with logits, for guesses: more of them never pay together
-
-double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
-
-}  // namespace
 
 void add_session_options(CLI::App& verb, SessionOptions& options) {
     verb.add_option("MODEL", options.model, "A GGUF file, a Hugging Face cache folder, or a name that `rafter models` lists")->required();
@@ -65,6 +65,11 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
                     "Number type of the KV cache, or of keys and values: f32, f16, bf16, q8 (8.5 bits), q4 (5 bits), q8,q4")
         ->check(kv_type_names())
         ->type_name("TYPE[,TYPE]")
+        ->capture_default_str()
+        ->group(group);
+    verb.add_option("--kv-block", options.block_size, "Positions a block of the KV cache: the smallest part that is shared or given up")
+        ->check(CLI::IsMember({16U, 32U, 64U, 128U, 256U}))
+        ->type_name("N")
         ->capture_default_str()
         ->group(group);
     verb.add_option("--no-fuse", options.no_fuse,
@@ -130,6 +135,7 @@ Result<void> Session::load(Needs needs) {
     load.n_sequences = needs.n_sequences;
     load.kv_memory_bytes = needs.kv_memory_bytes;
     load.activations = kActivations.at(options_.activations);
+    load.block_size = options_.block_size;
     load.key_type = key_type();
     load.value_type = value_type();
     load.without_fusions = {options_.no_fuse.begin(), options_.no_fuse.end()};
@@ -188,7 +194,7 @@ void Session::use_drafter(const std::string& drafter) {
     if (model_drafter_) model_drafter_->forget_unused();
     Drafting& drafting = engines_[drafter];
     if (!drafting.engine) {
-        if (drafter == "ngram") drafting.ngram = std::make_unique<engine::NgramDrafter>(engine::NgramDrafterOptions{});
+        if (drafter == "ngram") drafting.ngram = std::make_unique<engine::NgramDrafter>(engine::NgramOptions{.shared_bytes = 0});
         engine::SchedulerOptions options = loaded_.limits;
         options.speculation = {.drafter = drafter == "draft" ? model_drafter_.get() : drafting.ngram.get(),
                                .most_drafts = options_.speculation.most,

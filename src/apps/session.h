@@ -27,6 +27,7 @@ struct SessionOptions {
     std::string isa;  // "": the best one
     std::string activations = "q8";
     std::string kv_type = "f16";  // or of keys and values: "q8,q4"
+    std::uint32_t block_size = 16;
     std::vector<std::string> no_fuse;
     SpeculationFlags speculation;  // off, where the verb has no such flags
 };
@@ -37,8 +38,9 @@ struct KvTypes {
 };
 // "q8" or "q8,q4"; none where it is neither.
 [[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
+[[nodiscard]] CLI::Validator kv_type_names();
 
-// MODEL, --threads, --isa, --activations, --kv-type, --no-fuse. (--context says something else in each verb.)
+// MODEL, --threads, --isa, --activations, --kv-type, --kv-block, --no-fuse. (--context says something else in each verb.)
 void add_session_options(CLI::App& verb, SessionOptions& options);
 
 // Folders in which models have names: RAFTER_MODELS_DIR and the cache's models/.

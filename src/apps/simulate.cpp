@@ -10,9 +10,11 @@
 #include "apps/plan_request.h"
 #include "apps/session.h"
 #include "apps/workload_report.h"
+#include "engine/cache_size.h"
 #include "engine/loaded_model.h"
 #include "engine/simulator.h"
 #include "report/progress.h"
+#include "report/units.h"
 
 namespace rafter::apps {
 namespace {
@@ -28,6 +30,7 @@ struct SimulateOptions {
     std::uint32_t step_tokens = 0;
     std::uint64_t seed = 0;
     double host_us = 0.0;
+    std::string kv_type = "f16";
     bool json = false;
 };
 
@@ -47,9 +50,15 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
     load.n_outputs = options.batch;
     load.n_sequences = options.batch;
     load.kv_memory_bytes = options.workload.kv_memory_bytes;
+    const KvTypes types = *kv_types_of(options.kv_type);
+    load.key_type = types.key;
+    load.value_type = types.value;
     RAFTER_TRY(engine::PreparedModel prepared, prepare_model(opened, load));
     RAFTER_TRY(const hardware::Profile machine, machine_profile(environment, runtime.pool(), runtime.isa(), "simulate"));
-    const roofline::PriceOptions price{.cost = {.kv = prepared.kv_element_bytes}};
+    roofline::PriceOptions price;
+    price.cost.kv = prepared.kv_element_bytes;
+    price.key_type = backend::to_string(types.key);
+    price.value_type = backend::to_string(types.value);
     prepared.limits.cost = engine::StepCost(prepared.program, machine, price, prepared.limits.limits.n_tokens, context);
     return Simulated{
         .model = opened.config.name, .machine = "this machine", .n_vocab = opened.config.n_vocab, .limits = std::move(prepared.limits)};
@@ -58,22 +67,27 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
 Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
     PlanOptions wanted = options.plan;
     wanted.context = context;
+    wanted.kv = options.kv_type;
     RAFTER_TRY(const PlanRequest request, make_request(wanted, environment));
     for (const std::string& warning : request.warnings) fmt::print(stderr, "rafter simulate: {}\n", warning);
     const roofline::Plan plan = roofline::make_plan(request.scenario);
-    constexpr std::uint32_t kBlock = 16;
     double bytes = plan.memory.capacity_bytes - plan.memory.weights_bytes - plan.memory.workspace_bytes;
     if (options.workload.kv_memory_bytes) bytes = std::min(bytes, static_cast<double>(*options.workload.kv_memory_bytes));
-    const double n_blocks = std::floor(bytes / plan.kv_bytes_per_token / kBlock);
-    if (!(n_blocks >= 1.0))
-        return bad_input("{} does not fit on {}: no memory is left for a KV cache", options.plan.model, options.plan.hardware);
-    Simulated simulated{.model = options.plan.model, .machine = options.plan.hardware, .n_vocab = 1U << 16U, .limits = {}};
-    simulated.limits = {.limits = {.n_tokens = options.step_tokens > 0 ? options.step_tokens : 8192, .n_outputs = options.batch},
-                        .context = context,
-                        .block_size = kBlock,
-                        .n_blocks = {static_cast<std::uint32_t>(std::min(n_blocks, 4e9))},
-                        .windows = {0}};
     const roofline::PricedList list = request.scenario.list();
+    const std::uint32_t step_tokens = options.step_tokens > 0 ? options.step_tokens : 8192;
+    const engine::CacheDemand demand{
+        .context = context, .step_tokens = step_tokens, .n_sequences = UINT32_MAX, .bytes_per_token = plan.kv_bytes_per_token};
+    engine::CacheSize cache = engine::size_cache(list.program.cache_groups, demand, bytes);
+    if (!(cache.sequence_bytes <= bytes)) {
+        return bad_input("{} does not fit on {}: a KV cache for {} tokens takes {}, and {} is left", options.plan.model,
+                         options.plan.hardware, context, report::bytes(cache.sequence_bytes), report::bytes(std::max(0.0, bytes)));
+    }
+    Simulated simulated{.model = options.plan.model, .machine = options.plan.hardware, .n_vocab = 1U << 16U, .limits = {}};
+    simulated.limits = {.limits = {.n_tokens = step_tokens, .n_outputs = options.batch},
+                        .context = context,
+                        .block_size = demand.block_size,
+                        .n_blocks = std::move(cache.n_blocks)};
+    for (const model::CacheGroup& group : list.program.cache_groups) simulated.limits.windows.push_back(group.window);
     simulated.limits.cost = engine::StepCost(
         [&](const model::StepShape& shape) {
             return roofline::price_step(list, request.scenario.setup, roofline::Step(shape), roofline::Detail::kTotals).seconds;
@@ -103,8 +117,12 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
                }));
     bar.clear();
     if (options.json) {
-        ordered_json json{{"model", simulated.model}, {"hardware", simulated.machine}, {"batch", options.batch}, {"simulated", true}};
-        json.update(workload_json(report, limits));
+        ordered_json json{{"model", simulated.model},
+                          {"hardware", simulated.machine},
+                          {"batch", options.batch},
+                          {"kv_type", options.kv_type},
+                          {"simulated", true}};
+        json.update(workload_json(report, limits, std::nullopt));
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
@@ -112,7 +130,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
     RAFTER_TRY_VOID(
         write_stdout(fmt::format("{}  {}\n\n{}", style.bold(simulated.model),
                                  style.dim(fmt::format("simulated on {}, at most {} sequences together", simulated.machine, options.batch)),
-                                 workload_text(report, limits, style))));
+                                 workload_text(report, limits, std::nullopt, style))));
     return 0;
 }
 
@@ -150,6 +168,10 @@ void add_simulate(CLI::App& app, Cli& cli) {
     verb->add_option("--host-us", options->host_us, "Microseconds that a step takes around the model")
         ->check(CLI::Range(0.0, 1e9))
         ->type_name("US");
+    verb->add_option("--kv-type", options->kv_type, "Number type of the KV cache, as `run` takes it")
+        ->check(kv_type_names())
+        ->type_name("TYPE[,TYPE]")
+        ->capture_default_str();
     verb->add_option("--seed", options->seed, "Other prompts and arrivals")->type_name("N")->capture_default_str();
     add_workload_flags(*verb, options->workload);
     verb->add_flag("--json", options->json, "Print one JSON object");

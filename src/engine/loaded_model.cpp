@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "base/os_memory.h"
+#include "engine/cache_size.h"
 #include "model/model_file.h"
 
 namespace rafter::engine {
 namespace {
 
 constexpr std::uint32_t kDefaultContext = 4096;
-constexpr std::uint32_t kBlockSize = 16;
 
 Result<OpenedModel> open_parts(files::GgufFile file) {
     RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
@@ -51,33 +51,18 @@ Result<std::uint32_t> choose_context(const model::ModelConfig& config, const Loa
 
 namespace {
 
-// [n_cache_groups] blocks: room for n_sequences at full context, or for as much of that as the memory has, one sequence at least. A
-// window's group needs no more than what its window and one step see.
-Result<std::vector<std::uint32_t>> size_cache(const model::Program& program, std::uint32_t context, std::uint32_t step_tokens,
-                                              const LoadModelOptions& options, double bytes_per_token) {
-    const auto blocks_for = [](std::uint32_t n) { return n / kBlockSize + (n % kBlockSize != 0); };
-    std::size_t n_layers = 0;
-    for (const model::CacheGroup& group : program.cache_groups) n_layers += group.layers.size();
-    std::vector<std::uint32_t> each;  // blocks of one sequence, by group
-    double bytes_each = 0.0;
-    for (const model::CacheGroup& group : program.cache_groups) {
-        std::uint32_t n = blocks_for(context);
-        if (group.window > 0) n = std::min(n, blocks_for(group.window) + blocks_for(step_tokens) + 2);
-        each.push_back(n);
-        bytes_each += bytes_per_token * kBlockSize * n * static_cast<double>(group.layers.size()) / static_cast<double>(n_layers);
-    }
+// Room for n_sequences at full context, or for as much of that as the memory has, one sequence at least.
+Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, const CacheDemand& demand, const LoadModelOptions& options) {
     auto available = static_cast<double>(read_memory_state().available_bytes);
     if (options.kv_memory_bytes) available = std::min(available, static_cast<double>(*options.kv_memory_bytes));
-    if (bytes_each > available) {
-        return Error{fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", context,
-                                 format_bytes(static_cast<std::uint64_t>(bytes_each)), format_bytes(static_cast<std::uint64_t>(available)),
-                                 options.kv_memory_bytes ? "allowed" : "available"),
+    CacheSize size = size_cache(program.cache_groups, demand, available);
+    if (size.sequence_bytes > available) {
+        return Error{fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", demand.context,
+                                 format_bytes(static_cast<std::uint64_t>(size.sequence_bytes)),
+                                 format_bytes(static_cast<std::uint64_t>(available)), options.kv_memory_bytes ? "allowed" : "available"),
                      ErrorKind::kOutOfMemory};
     }
-    const double n_fit = bytes_each > 0.0 ? std::min<double>(options.n_sequences, available / bytes_each) : options.n_sequences;
-    std::vector<std::uint32_t> n_blocks;
-    for (const std::uint32_t n : each) n_blocks.push_back(static_cast<std::uint32_t>(std::min<double>(UINT32_MAX, n * n_fit)));
-    return n_blocks;
+    return std::move(size.n_blocks);
 }
 
 }  // namespace
@@ -100,9 +85,13 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
         .n_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences)),
         .n_outputs = options.n_outputs};
     limits.context = context;
-    limits.block_size = kBlockSize;
-    const double bytes_per_token = roofline::kv_bytes_per_token(config, prepared.kv_element_bytes);
-    RAFTER_TRY(limits.n_blocks, size_cache(prepared.program, context, limits.limits.n_tokens, options, bytes_per_token));
+    limits.block_size = options.block_size;
+    const CacheDemand demand{.context = context,
+                             .step_tokens = limits.limits.n_tokens,
+                             .n_sequences = options.n_sequences,
+                             .block_size = options.block_size,
+                             .bytes_per_token = roofline::kv_bytes_per_token(config, prepared.kv_element_bytes)};
+    RAFTER_TRY(limits.n_blocks, cache_blocks(prepared.program, demand, options));
     for (const model::CacheGroup& group : prepared.program.cache_groups) limits.windows.push_back(group.window);
     return prepared;
 }
@@ -113,7 +102,7 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
     const backend::LoadOptions load{.limits = loaded.limits.limits,
                                     .cache = {.key_type = options.key_type,
                                               .value_type = options.value_type,
-                                              .block_size = kBlockSize,
+                                              .block_size = options.block_size,
                                               .n_blocks = loaded.limits.n_blocks},
                                     .progress = options.progress};
     auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);

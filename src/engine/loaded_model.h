@@ -39,6 +39,7 @@ struct LoadModelOptions {
     std::optional<std::uint64_t> kv_memory_bytes;  // that the KV cache may take; none: what is available
     std::uint32_t n_outputs = 1;                   // rows with logits a step
     model::ActivationMode activations = model::ActivationMode::kQ8;
+    std::uint32_t block_size = 16;                     // positions a block of the KV cache; a power of two from 16 to 256
     backend::KvType key_type = backend::KvType::kF16;  // of the KV cache
     backend::KvType value_type = backend::KvType::kF16;
     std::set<std::string> without_fusions;  // as model::RewriteOptions names them

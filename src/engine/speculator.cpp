@@ -46,16 +46,13 @@ SpeculationCounters& SpeculationCounters::operator-=(const SpeculationCounters& 
 void Speculator::grant(std::span<PlannedSequence> decoding, const StepCost& cost, const StepCost::Sum& base, const Room& room) {
     if (!options_.fixed && !cost.known()) return;
     rows_.clear();
-    bool any = false;
     for (const PlannedSequence& planned : decoding) {
         Sequence& sequence = *planned.sequence;
         DraftSequence seen = seen_by_drafter(sequence);
         const std::uint32_t most = std::min({options_.fixed.value_or(options_.most_drafts), options_.most_drafts, room.most(sequence)});
         const DraftOffer offer = most > 0 ? options_.drafter->offer(seen, most) : DraftOffer{};
-        any = any || offer.n_tokens > 0;
         rows_.push_back({.history = &sequence.acceptance, .offer = offer, .n_past = sequence.n_computed});
     }
-    if (!any) return;
     if (options_.fixed) {
         choice_ = {};
         std::uint32_t left = std::min(room.n_tokens, room.n_outputs);
@@ -93,8 +90,9 @@ void Speculator::draft(std::span<PlannedSequence> plan) {
 
 void Speculator::learn(const PlannedSequence& planned, std::uint32_t n_accepted) {
     const auto n_drafted = static_cast<std::uint32_t>(planned.drafts.size());
+    if (planned.grant.n == 0) return;
+    if (!options_.fixed) governor_.learn(planned.sequence->acceptance, planned.grant.trust, n_drafted, n_accepted);
     if (n_drafted == 0) return;
-    governor_.learn(planned.sequence->acceptance, planned.grant.trust, n_drafted, n_accepted);
     ++counters_.n_drafts;
     counters_.n_draft_tokens += n_drafted;
     counters_.n_accepted_tokens += n_accepted;

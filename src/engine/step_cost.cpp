@@ -17,9 +17,7 @@ constexpr double kMostFewCorrection = 2.0;
 constexpr double kNear = 4.0;  // times as many or as few tokens learn nothing of it
 
 // How much of what is learned at n tokens holds for m: kernels work on columns in groups, so even the next one may differ.
-double nearness(double n, double m) {
-    return n == m ? 1.0 : 0.5 * std::max(0.0, 1.0 - std::abs(std::log(n / m)) / std::log(kNear));
-}
+double nearness(double n, double m) { return n == m ? 1.0 : 0.5 * std::max(0.0, 1.0 - std::abs(std::log(n / m)) / std::log(kNear)); }
 
 model::StepShape prompt(std::uint32_t n_new, std::uint32_t n_past) {
     return {.sequences = {{.n_new = n_new, .n_past = n_past, .n_outputs = 1}}};

@@ -140,8 +140,10 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
             for (const GeneratedToken& token : update.tokens) request.hash = fnv1a(request.hash, static_cast<std::uint64_t>(token.id) + 1);
             if (!update.tokens.empty()) {
                 report.generated_tokens += update.tokens.size();
-                (request.has_token ? report.itl_seconds : report.ttft_seconds)
-                    .add(now - (request.has_token ? request.last_token : request.arrived));
+                if (!request.has_token) report.ttft_seconds.add(now - request.arrived);
+                // Tokens of one step come together: each took its part of the time.
+                const double each = (now - request.last_token) / static_cast<double>(update.tokens.size());
+                for (std::size_t i = 0; request.has_token && i < update.tokens.size(); ++i) report.itl_seconds.add(each);
                 request.has_token = true;
                 request.last_token = now;
             }
@@ -161,10 +163,17 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
     }
     report.cache = worker.scheduler().cache().counters();
     report.scheduler = worker.scheduler().counters();
+    report.work = worker.work();
     return report;
 }
 
 double EngineWorker::now() const { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+bool EngineWorker::step() {
+    const bool worked = engine_.step();
+    if (cost_of_ && engine_.last_step().shape.n_tokens() > 0) work_ += cost_of_(engine_.last_step().shape);
+    return worked;
+}
 
 void EngineWorker::wait_until(double seconds) {
     const double wait = seconds - now();

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/request.h"
+#include "roofline/op_cost.h"
 
 namespace rafter::engine {
 
@@ -72,6 +73,7 @@ class Worker {
     virtual void wait_until(double seconds) = 0;
     [[nodiscard]] virtual const StepReport& last_step() const = 0;
     [[nodiscard]] virtual const Scheduler& scheduler() const = 0;
+    [[nodiscard]] virtual roofline::OpCost work() const { return {}; }  // flops and bytes of all steps so far
 };
 
 struct WorkloadReport {
@@ -87,6 +89,7 @@ struct WorkloadReport {
     double step_seconds = 0.0;       // sums over steps
     double forward_seconds = 0.0;    // of them, in the model
     double predicted_seconds = 0.0;  // for the model
+    roofline::OpCost work;           // of all steps; zeros from a worker that does not count it
     CacheUse most_used;              // when most blocks were in use
     double mean_wasted = 0.0;        // positions a running sequence, reserved and not used
     double mean_contiguous = 0.0;    // the same if its whole context were reserved
@@ -103,17 +106,21 @@ struct WorkloadReport {
 // The engine on the wall's clock.
 class EngineWorker : public Worker {
   public:
-    // engine outlives this.
-    explicit EngineWorker(Engine& engine) : engine_(engine) {}
+    // engine outlives this. cost_of: a step's flops and bytes; may be empty.
+    explicit EngineWorker(Engine& engine, std::function<roofline::OpCost(const model::StepShape&)> cost_of = {})
+        : engine_(engine), cost_of_(std::move(cost_of)) {}
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request) override { return engine_.submit(std::move(request)); }
-    bool step() override { return engine_.step(); }
+    bool step() override;
     [[nodiscard]] double now() const override;
     void wait_until(double seconds) override;
     [[nodiscard]] const StepReport& last_step() const override { return engine_.last_step(); }
     [[nodiscard]] const Scheduler& scheduler() const override { return engine_.scheduler(); }
+    [[nodiscard]] roofline::OpCost work() const override { return work_; }
 
   private:
     Engine& engine_;
+    std::function<roofline::OpCost(const model::StepShape&)> cost_of_;
+    roofline::OpCost work_;
 };
 
 }  // namespace rafter::engine

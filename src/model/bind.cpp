@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "model/model_file.h"
+#include "tensor/float_types.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::model {
@@ -25,8 +26,6 @@ std::vector<std::uint64_t> shape_of(const Weight& w) {
     return {};
 }
 
-bool is_float(tensor::DType dtype) { return dtype == tensor::DType::kF32 || dtype == tensor::DType::kF16 || dtype == tensor::DType::kBF16; }
-
 // Trailing dimensions of 1 are written by some tools and left out by others.
 std::vector<std::uint64_t> without_outer_ones(std::vector<std::uint64_t> shape, std::size_t n_dims) {
     while (shape.size() > n_dims && shape.front() == 1) shape.erase(shape.begin());
@@ -44,7 +43,7 @@ Result<Program> bind(Program program, const files::GgufFile& file) {
             return bad_input("{}: expected [{}], found [{}]", w.tensor, fmt::join(expected, ", "), fmt::join(tensor->shape, ", "));
         }
         const bool is_vector = w.kind == WeightKind::kVector || w.kind == WeightKind::kVectors;
-        if (tensor->dtype == tensor::DType::kI32 || (is_vector && !is_float(tensor->dtype))) {
+        if (tensor->dtype == tensor::DType::kI32 || (is_vector && !tensor::is_float(tensor->dtype))) {
             return bad_input("{}: expected type {}, found {}", w.tensor, is_vector ? "F32, F16 or BF16" : "a number format for weights",
                              tensor::format_of(tensor->dtype).name);
         }

@@ -12,6 +12,7 @@
 #include "backend/cpu/packed_layout.h"
 #include "model/workspace.h"
 #include "probe/machine_kernels.h"
+#include "tensor/float_types.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::probe {
@@ -39,9 +40,6 @@ void fill(std::byte* bytes, std::size_t n, std::uint32_t seed) {
 }
 
 std::string name_of(Encoding encoding) { return encoding == Encoding::kF32 ? "f32" : encoding == Encoding::kQ8 ? "q8" : "q16"; }
-bool takes_floats_only(tensor::DType dtype) {
-    return dtype == tensor::DType::kF32 || dtype == tensor::DType::kF16 || dtype == tensor::DType::kBF16;
-}
 
 // Inputs in one encoding, outputs and scratch of all threads: shared by the benchmarks, which run one at a time.
 struct Operands {
@@ -151,7 +149,7 @@ std::vector<Case> cases_of(const MatrixPlan& plan, Isa isa) {
     std::vector<Case> cases;
     for (const tensor::FormatInfo& format : tensor::formats()) {
         if (format.dtype == tensor::DType::kI32) continue;
-        const Encoding usual = takes_floats_only(format.dtype) ? Encoding::kF32 : Encoding::kQ8;
+        const Encoding usual = tensor::is_float(format.dtype) ? Encoding::kF32 : Encoding::kQ8;
         for (const std::uint32_t n : near_columns) cases.push_back({format.dtype, usual, n, false});
         for (const std::uint32_t n : cold_columns) cases.push_back({format.dtype, usual, n, true});
         if (usual == Encoding::kF32) continue;

@@ -299,7 +299,9 @@ Result<BatchEnd> answer_all(const BatchOptions& options, const Environment& envi
     RAFTER_TRY_VOID(session.load({.context = context,
                                   .n_outputs = options.n_together,
                                   .n_sequences = n_sequences_in_cache(options, survey, context),
-                                  .no_more_context = true}));
+                                  .no_more_context = true,
+                                  .target_itl_seconds = 0.0,
+                                  .learns_texts = true}));
     BatchRun run(options, session, parser, writer, survey);
     report::Progress bar(stderr_terminal(environment), "Answering");
     InterruptFlag interrupt;
@@ -335,6 +337,7 @@ std::string batch_summary(const BatchCounts& counts, std::size_t n_before, std::
 }
 
 Result<int> batch(const BatchOptions& options, const Environment& environment) {
+    RAFTER_TRY_VOID(check_usage(options.session.speculation));
     if (is_same_file(options.in, options.out)) {
         return Error{fmt::format("--out: expected another file than --in, found {}", options.out), ErrorKind::kUsage};
     }
@@ -366,6 +369,7 @@ void add_batch(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<BatchOptions>();
     CLI::App* verb = app.add_subcommand("batch", "Answer a file of requests in OpenAI's batch format");
     add_session_options(*verb, options->session);
+    add_speculation_flags(*verb, options->session.speculation, "auto");
     verb->add_option("--in", options->in, "The requests, a JSON object a line: custom_id, method, url, body")
         ->type_name("FILE.jsonl")
         ->required();

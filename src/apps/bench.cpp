@@ -86,27 +86,59 @@ std::uint32_t context_of(const BenchOptions& options, std::uint32_t batch, std::
         std::min<std::uint64_t>(options.prompt + options.generate + each_step * (prompts / step_tokens + 2), UINT32_MAX));
 }
 
-// A text's tokens, for prompts and forced answers. The sequences begin at different places, so that none shares another's cache.
+// A text for prompts and forced answers. Without a form feed that parts the two, sequences begin at different places of it.
 struct Replay {
-    std::vector<TokenId> tokens;
+    std::vector<TokenId> prompt;  // empty: --prompt tokens of the text
+    std::vector<TokenId> text;    // the rest
 
-    [[nodiscard]] std::vector<TokenId> part(std::uint32_t sequence, std::uint32_t batch, std::size_t from, std::size_t n) const {
-        const std::size_t start = tokens.size() * sequence / batch + from;
-        std::vector<TokenId> part(n);
-        for (std::size_t i = 0; i < n; ++i) part[i] = tokens[(start + i) % tokens.size()];
-        return part;
-    }
+    [[nodiscard]] static Result<Replay> read(const std::string& path, const text::Tokenizer& tokenizer);
+    [[nodiscard]] engine::Request request(std::uint32_t sequence, std::uint32_t batch, std::uint32_t n_prompt, std::uint32_t n_most) const;
 };
+
+Result<Replay> Replay::read(const std::string& path, const text::Tokenizer& tokenizer) {
+    RAFTER_TRY(const std::string text, read_file(path));
+    const auto tokens_of = [&](std::string_view part) { return tokenizer.encode(part, text::SpecialTokens::kAsText); };
+    const std::size_t parting = text.find('\f');
+    Replay replay;
+    if (parting != std::string::npos) replay.prompt = tokens_of(std::string_view(text).substr(0, parting));
+    replay.text = tokens_of(parting == std::string::npos ? text : std::string_view(text).substr(parting + 1));
+    if (replay.text.empty() || (parting != std::string::npos && replay.prompt.empty())) {
+        return bad_input("{}: expected a text to replay, found {}", path, text.empty() ? "an empty file" : "nothing beside a form feed");
+    }
+    return replay;
+}
+
+engine::Request Replay::request(std::uint32_t sequence, std::uint32_t batch, std::uint32_t n_prompt, std::uint32_t n_most) const {
+    engine::Request request;
+    request.cache_salt = fmt::format("{}", sequence);  // nobody finds another's prompt
+    request.max_tokens = n_most;
+    if (!prompt.empty()) {
+        request.prompt = prompt;
+        request.forced_answer.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(text.size(), n_most)));
+        return request;
+    }
+    std::size_t next = text.size() * sequence / batch;
+    const auto take = [&](std::vector<TokenId>& to, std::size_t n) {
+        for (; n > 0; --n, ++next) to.push_back(text[next % text.size()]);
+    };
+    take(request.prompt, n_prompt);
+    take(request.forced_answer, n_most);
+    return request;
+}
 
 // replay: null for made-up prompts and whatever answers the model gives.
 Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::uint32_t batch, const Replay* replay) {
     engine::Engine& engine = session.engine();
     std::vector<std::shared_ptr<engine::TokenStream>> streams;
     for (std::uint32_t i = 0; i < batch; ++i) {
+        const std::uint32_t n_most = session.loaded().limits.context - options.prompt;
         engine::Request request;
-        request.prompt = replay ? replay->part(i, batch, 0, options.prompt) : made_up_prompt(options, i, session.opened().config.n_vocab);
-        request.max_tokens = session.loaded().limits.context - options.prompt;
-        if (replay) request.forced_answer = replay->part(i, batch, options.prompt, request.max_tokens);
+        if (replay != nullptr) {
+            request = replay->request(i, batch, options.prompt, n_most);
+        } else {
+            request.prompt = made_up_prompt(options, i, session.opened().config.n_vocab);
+            request.max_tokens = n_most;
+        }
         RAFTER_TRY(auto stream, engine.submit(std::move(request)));
         streams.push_back(std::move(stream));
     }
@@ -196,7 +228,7 @@ ordered_json row_json(const BenchRow& row) {
         json["drafter"] = row.drafter;
         json["tokens_per_step"] = row.tokens_per_step();
         json["predicted_speedup"] = row.predicted_speedup();
-        json.update(speculation_json(row.speculation));
+        json.update(guesses_json(row.speculation));
     }
     return json;
 }
@@ -215,13 +247,7 @@ std::vector<std::string> drafters_of(const BenchOptions& options) {
     return drafters;
 }
 
-Result<std::vector<BenchRow>> measure(const BenchOptions& options, const Environment& environment, Session& session) {
-    Replay replay;
-    if (!options.replay.empty()) {
-        RAFTER_TRY(const std::string text, read_file(options.replay));
-        replay.tokens = session.opened().tokenizer->encode(text, text::SpecialTokens::kAsText);
-        if (replay.tokens.empty()) return bad_input("{}: expected a text to replay, found an empty file", options.replay);
-    }
+Result<std::vector<BenchRow>> measure(const BenchOptions& options, const Environment& environment, Session& session, const Replay* replay) {
     report::Progress bar(stderr_terminal(environment), "Measuring");
     const std::vector<std::string> drafters = drafters_of(options);
     const double n_runs = static_cast<double>(options.batches.size() * drafters.size()) * options.repeat;
@@ -238,7 +264,7 @@ Result<std::vector<BenchRow>> measure(const BenchOptions& options, const Environ
                 const auto n_done = static_cast<double>(all.size() * options.repeat + i * rows.size() + j);
                 bar.update(n_done / n_runs, fmt::format("{} together", batch));
                 session.use_drafter(rows[j].drafter);
-                RAFTER_TRY(const BenchRun run, run_once(options, session, batch, replay.tokens.empty() ? nullptr : &replay));
+                RAFTER_TRY(const BenchRun run, run_once(options, session, batch, replay));
                 rows[j].add(options, run);
             }
         }
@@ -356,11 +382,22 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
     return 0;
 }
 
-Result<int> bench(const BenchOptions& options, const Environment& environment) {
+Result<int> bench(BenchOptions options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    if (!options.workload.requests.empty() && (options.compares() || !options.replay.empty())) {
+        return Error{"--requests: goes neither with --speculate compare nor with --replay", ErrorKind::kUsage};
+    }
     if (options.compares() && options.generate == 0) return Error{"--speculate compare: needs tokens to --generate", ErrorKind::kUsage};
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     if (!options.workload.requests.empty()) return bench_workload(options, environment, *session);
+    std::optional<Replay> replay;
+    if (!options.replay.empty()) {
+        RAFTER_TRY(replay, Replay::read(options.replay, *session->opened().tokenizer));
+        if (!replay->prompt.empty()) {
+            options.prompt = static_cast<std::uint32_t>(replay->prompt.size());
+            options.generate = std::min(options.generate, static_cast<std::uint32_t>(replay->text.size()));
+        }
+    }
     const std::uint32_t most = *std::max_element(options.batches.begin(), options.batches.end());
     const std::uint32_t context = context_of(options, most, engine::kStepTokens);
     RAFTER_TRY_VOID(session->load({.context = context,
@@ -368,7 +405,7 @@ Result<int> bench(const BenchOptions& options, const Environment& environment) {
                                    .n_sequences = most,
                                    .no_more_context = true,
                                    .priced_for = options.session.speculation.on() ? "bench" : ""}));
-    RAFTER_TRY(const std::vector<BenchRow> rows, measure(options, environment, *session));
+    RAFTER_TRY(const std::vector<BenchRow> rows, measure(options, environment, *session, replay ? &*replay : nullptr));
     if (options.json) {
         ordered_json json{{"model", session->opened().config.name},
                           {"threads", session->runtime().pool().n_threads()},
@@ -437,7 +474,8 @@ void add_bench(CLI::App& app, Cli& cli) {
         ->capture_default_str();
     verb->add_option("--seed", options->seed, "Other prompts")->type_name("N")->capture_default_str();
     verb->add_option("--replay", options->replay,
-                     "A text instead of made-up prompts; the answers are what follows in it, whatever the model says")
+                     "A text instead of made-up prompts: --prompt tokens of it, or all up to a form feed; the answer is what follows, "
+                     "whatever the model says")
         ->type_name("FILE");
     verb->add_flag("--json", options->json, "Print one JSON object");
     add_speculation_flags(*verb, options->session.speculation, "off", {"compare"});

@@ -127,7 +127,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
             put_answer(result, all.answers[0], show, 0);
         }
         result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
-        if (options.session.speculation.on()) result["speculation"] = speculation_json(speculated);
+        if (options.session.speculation.on()) result["speculation"] = guesses_json(speculated);
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
@@ -136,7 +136,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         RAFTER_TRY_VOID(write_stdout(as_it_comes ? line_end : choices_text(all.answers, show)));
         fmt::print(stderr, "{}{}\n", is_terminal(stdout) || !terminal.interactive ? "" : "\n",
                    terminal.style.dim(summary_line(all.cost, roof)));
-        if (const std::string line = speculation_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
+        if (const std::string line = guesses_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
         if (request.sampling.temperature > 0 && !options.seed)
             fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", request.sampling.seed)));
         RAFTER_TRY_VOID(profile.finish(nullptr));

@@ -156,6 +156,7 @@ Result<void> Session::load(Needs needs) {
         limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context));
     }
     if (!speculation.draft_model.empty()) RAFTER_TRY_VOID(load_draft(load, machine));
+    learns_texts_ = needs.learns_texts;
     use_drafter(std::string(speculation.drafter()));
     load_seconds_ += seconds_since(start_ns);
     return {};
@@ -194,7 +195,9 @@ void Session::use_drafter(const std::string& drafter) {
     if (model_drafter_) model_drafter_->forget_unused();
     Drafting& drafting = engines_[drafter];
     if (!drafting.engine) {
-        if (drafter == "ngram") drafting.ngram = std::make_unique<engine::NgramDrafter>(engine::NgramOptions{.shared_bytes = 0});
+        if (drafter == "ngram")
+            drafting.ngram =
+                std::make_unique<engine::NgramDrafter>(learns_texts_ ? engine::NgramOptions{} : engine::NgramOptions{.shared_bytes = 0});
         engine::SchedulerOptions options = loaded_.limits;
         options.speculation = {.drafter = drafter == "draft" ? model_drafter_.get() : drafting.ngram.get(),
                                .most_drafts = options_.speculation.most,

@@ -61,6 +61,7 @@ class Session {
         bool prefix_cache = true;
         std::string_view priced_for;  // a verb whose scheduler knows what steps take, by the machine's profile; "": it does not
         std::optional<double> target_itl_seconds;  // none: a small multiple of what a step of one token takes
+        bool learns_texts = false;                 // guesses from ended answers too, not only from the sequence's own text
     };
     [[nodiscard]] Result<void> load(Needs needs);
     // The engine with this drafter from now on: "off", "ngram", or "draft" where --draft was given. The one before must be idle; what it
@@ -97,6 +98,7 @@ class Session {
     };
     std::map<std::string, Drafting> engines_;  // by drafter
     engine::Engine* engine_ = nullptr;
+    bool learns_texts_ = false;
     double load_seconds_ = 0.0;
 };
 

@@ -44,7 +44,7 @@ Result<void> check_usage(const SpeculationFlags& flags) {
     return {};
 }
 
-std::string speculation_line(const engine::SpeculationCounters& counters) {
+std::string guesses_line(const engine::SpeculationCounters& counters) {
     if (counters.n_draft_tokens == 0) return {};
     const auto n = static_cast<double>(counters.n_draft_tokens);
     return fmt::format(
@@ -53,7 +53,7 @@ std::string speculation_line(const engine::SpeculationCounters& counters) {
         fmt::format("{:.1f}", 1.0 + static_cast<double>(counters.n_accepted_tokens) / static_cast<double>(counters.n_drafts)));
 }
 
-nlohmann::ordered_json speculation_json(const engine::SpeculationCounters& counters) {
+nlohmann::ordered_json guesses_json(const engine::SpeculationCounters& counters) {
     return {{"spec_decode_num_drafts", counters.n_drafts},
             {"spec_decode_num_draft_tokens", counters.n_draft_tokens},
             {"spec_decode_num_accepted_tokens", counters.n_accepted_tokens},

@@ -33,8 +33,8 @@ void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::s
 [[nodiscard]] Result<void> check_usage(const SpeculationFlags& flags);
 
 // "2.1 tokens a step; 63% of 420 guesses right"; "" without guesses.
-[[nodiscard]] std::string speculation_line(const engine::SpeculationCounters& counters);
+[[nodiscard]] std::string guesses_line(const engine::SpeculationCounters& counters);
 // The counters under the names that vLLM gives them.
-[[nodiscard]] nlohmann::ordered_json speculation_json(const engine::SpeculationCounters& counters);
+[[nodiscard]] nlohmann::ordered_json guesses_json(const engine::SpeculationCounters& counters);
 
 }  // namespace rafter::apps

@@ -25,7 +25,9 @@ constexpr NgramOptions kAlone{.shared_bytes = 0};
 // A sequence as an engine holds it.
 struct Client {
     Client(NgramDrafter& by, Tokens text, std::string with_salt = "") : drafter(&by), tokens(std::move(text)), salt(std::move(with_salt)) {}
-    [[nodiscard]] DraftSequence view() { return {tokens, nullptr, salt, &state}; }
+    [[nodiscard]] DraftSequence view() {
+        return {.tokens = tokens, .sampler = nullptr, .forced = {}, .n_prompt = 0, .cache_salt = salt, .state = &state};
+    }
     [[nodiscard]] DraftOffer offer(std::uint32_t n_most) {
         DraftSequence sequence = view();
         return drafter->offer(sequence, n_most);

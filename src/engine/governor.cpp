@@ -17,8 +17,7 @@ constexpr double kContradiction = 2e-4;  // so unlikely a run of right or wrong 
 constexpr double kLeastChance = 0.08;    // three wrong guesses happen where nineteen of twenty are right
 constexpr double kPriorWeight = 4.0;     // checked guesses that it counts for
 
-constexpr double kLeastTokens = 0.01;  // that a draft must be expected to give
-constexpr double kNearTie = 0.01;      // of tokens per second: then the fewer drafts
+constexpr double kNearTie = 0.01;  // of tokens per second: then the fewer drafts
 
 constexpr double kExploring = 0.005;     // of the time
 constexpr double kFirstAccount = 0.5;    // steps
@@ -100,17 +99,18 @@ void Governor::choose_best(const Step& step, std::vector<std::uint32_t>& n_draft
     std::uint32_t deepest = 0;
     for (std::uint32_t i = 0; i < step.rows.size(); ++i) {
         const GovernorRow& row = step.rows[i];
-        std::array<double, 3> attention{};  // of the row with none, one and two drafts; each further one adds the same
-        for (std::uint32_t n = 0; n < attention.size(); ++n) {
+        const auto attention = [&](std::uint32_t n) {
             StepCost::Sum sum;
             step.cost.add(sum, {.n_new = 1 + n, .n_past = row.n_past, .n_outputs = 1 + n});
-            attention[n] = sum.attention_seconds;
-        }
+            return sum.attention_seconds;
+        };
+        double before = attention(0);
         step.cost.add(plain, {.n_new = 1, .n_past = row.n_past, .n_outputs = 1});
         double tokens = acceptance_[i];
         double worth = 1.0;
-        for (std::uint32_t j = 1; j <= std::min(row.offer.n_tokens, step.n_most) && tokens >= kLeastTokens; ++j) {
-            const double seconds = j == 1 ? attention[1] - attention[0] : attention[2] - attention[1];
+        for (std::uint32_t j = 1; j <= std::min(row.offer.n_tokens, step.n_most); ++j) {
+            const double seconds = attention(j) - before;
+            before += seconds;
             worth = std::min(worth, tokens - plain_rate * seconds);
             candidates_.push_back({.worth = worth, .tokens = tokens, .attention_seconds = seconds, .row = i, .depth = j});
             deepest = std::max(deepest, j);
@@ -189,7 +189,11 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     const double speedup = speed * step.plain_seconds / step.n_tokens;
     const std::uint32_t n_left = step.n_most - std::accumulate(n_drafts.begin(), n_drafts.end(), 0U);
     const bool drafting = n_left < step.n_most;
-    n_since_plain_ = drafting ? n_since_plain_ + 1 : 0;
+    if (!drafting && n_since_plain_ > 0) {  // one step without, before more are tried: only two prices make a ratio
+        n_since_plain_ = 0;
+        return false;
+    }
+    if (drafting) ++n_since_plain_;
     const double least = kLeastExplored / static_cast<double>(n_drafts.size());
     order_.clear();
     for (std::uint32_t i = 0; i < n_drafts.size(); ++i) {
@@ -228,6 +232,7 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     const bool affordable = n_best == 0 || account_ >= spent;
     if (affordable) account_ -= spent;
     if (affordable) plain_is_next_ = true;
+    if (affordable && !drafting && n_best > 0) n_since_plain_ = 1;
     for (std::size_t n = 0; n < order_.size(); ++n) {
         const bool explored = affordable && n < n_best;
         n_drafts[order_[n]] = explored ? 1 : 0;

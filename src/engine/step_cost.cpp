@@ -7,8 +7,9 @@
 namespace rafter::engine {
 namespace {
 
-constexpr double kLearning = 0.05;       // of a step's surprise, that the next prediction takes over
-constexpr double kMostCorrection = 8.0;  // beyond that something else is wrong
+constexpr double kLearning = 0.05;           // of a step's surprise, that the next prediction takes over
+constexpr std::uint32_t kMostOutputs = 512;  // in a table; more are priced in proportion
+constexpr double kMostCorrection = 8.0;      // beyond that something else is wrong
 // The same for its number of tokens. Prices were seen up to 33% wrong at four columns (docs/prediction.md), so ten steps or so are enough;
 // a step's time varies by some percent, of which a quarter shows in the prediction.
 constexpr double kFewLearning = 0.15;
@@ -16,8 +17,8 @@ constexpr double kMostFewLearning = 0.02;  // of the prediction, by one step
 constexpr double kMostFewCorrection = 2.0;
 constexpr double kNear = 4.0;  // times as many or as few tokens learn nothing of it
 
-// How much of what is learned at n tokens holds for m: kernels work on columns in groups, so even the next one may differ.
-double nearness(double n, double m) { return n == m ? 1.0 : 0.5 * std::max(0.0, 1.0 - std::abs(std::log(n / m)) / std::log(kNear)); }
+// 1 for the same number of tokens, 0 for numbers that have nothing to do with each other.
+double nearness(double n, double m) { return std::max(0.0, 1.0 - std::abs(std::log(n / m)) / std::log(kNear)); }
 
 model::StepShape prompt(std::uint32_t n_new, std::uint32_t n_past) {
     return {.sequences = {{.n_new = n_new, .n_past = n_past, .n_outputs = 1}}};
@@ -29,12 +30,12 @@ StepCost::StepCost(const std::function<double(const model::StepShape&)>& price, 
     : n_tokens_(std::max(1U, n_tokens)) {
     few_corrections_.fill(1.0);
     std::vector<std::uint32_t> grid;
-    for (double n = 1.0; n < n_tokens_; n = n < kFewTokens ? n + 1.0 : std::floor(n * 1.4)) grid.push_back(static_cast<std::uint32_t>(n));
+    for (double n = 1.0; n < n_tokens_; n = n < kFewTokens ? n + 1.0 : std::floor(n * 1.1)) grid.push_back(static_cast<std::uint32_t>(n));
     grid.push_back(n_tokens_);
     for (const std::uint32_t n : grid) by_tokens_.emplace_back(n, price(prompt(n, 0)));
     // More tokens never take less: where a price dips, the larger step's holds.
     for (std::size_t i = grid.size() - 1; i-- > 0;) by_tokens_[i].second = std::min(by_tokens_[i].second, by_tokens_[i + 1].second);
-    for (std::size_t i = 0; i < grid.size() && grid[i] <= kFewTokens; ++i) {
+    for (std::size_t i = 0; i < grid.size() && grid[i] <= kMostOutputs; ++i) {
         const model::StepShape decode{.sequences = std::vector<model::SequenceStep>(grid[i], {.n_new = 1, .n_past = 0, .n_outputs = 1})};
         by_outputs_.emplace_back(grid[i], std::max(0.0, price(decode) - by_tokens_[i].second));
     }
@@ -60,7 +61,10 @@ double StepCost::look_up(const Table& table, double n) {
 void StepCost::add(Sum& sum, const model::SequenceStep& sequence) const {
     sum.n_tokens += sequence.n_new;
     sum.n_outputs += sequence.n_outputs;
-    sum.attention_seconds += (sequence.n_new == 1 ? decode_pair_seconds_ : prefill_pair_seconds_) * sequence.n_new * sequence.n_past;
+    // A few new tokens read the past once, as one does.
+    const double one_past =
+        sequence.n_new == 1 ? decode_pair_seconds_ : std::max(decode_pair_seconds_, prefill_pair_seconds_ * sequence.n_new);
+    sum.attention_seconds += one_past * sequence.n_past;
 }
 
 double StepCost::correction(std::uint32_t n_tokens) const {
@@ -95,7 +99,9 @@ void StepCost::learn(const model::StepShape& shape, double measured_seconds) {
     const double n_tokens = shape.n_tokens();
     for (std::uint32_t n = 1; n <= kFewTokens; ++n) {
         double& few = few_corrections_[n - 1];
-        few = std::clamp(few * std::exp(learned * nearness(n_tokens, n)), 1.0 / kMostFewCorrection, kMostFewCorrection);
+        // Kernels work on columns in groups, so even the next number may differ.
+        const double share = n == shape.n_tokens() ? 1.0 : 0.5 * nearness(n_tokens, n);
+        few = std::clamp(few * std::exp(learned * share), 1.0 / kMostFewCorrection, kMostFewCorrection);
     }
 }
 

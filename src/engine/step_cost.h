@@ -20,8 +20,7 @@ class StepCost {
   public:
     // Knows nothing: every step takes 0 seconds.
     StepCost() { few_corrections_.fill(1.0); }
-    // price: seconds of a step of this shape. Asked some hundred and fifty times, with at most n_tokens tokens a step and `context` behind
-    // them.
+    // price: seconds of a step of this shape. Asked some two hundred times, with at most n_tokens tokens a step and `context` behind them.
     StepCost(const std::function<double(const model::StepShape&)>& price, std::uint32_t n_tokens, std::uint32_t context);
     // By the profile of the machine that it runs on; program: bound and rewritten.
     StepCost(const model::Program& program, const hardware::Profile& machine, const roofline::PriceOptions& options, std::uint32_t n_tokens,

@@ -33,7 +33,7 @@ struct World {
     std::uint32_t seed = 1;
 };
 
-struct Run {
+struct SimulatedRun {
     double tokens = 0.0;
     double seconds = 0.0;
     double explored_seconds = 0.0;        // of steps that explored, beyond a plain one
@@ -44,14 +44,14 @@ struct Run {
 
 inline double round_seconds(const World& world, double n_sequences) { return world.draft * world.curve(n_sequences); }
 
-inline Run simulate(const World& world) {
+inline SimulatedRun simulate(const World& world) {
     const Curve& believed = world.believed ? world.believed : world.curve;
     StepCost cost([&](const model::StepShape& shape) { return believed(shape.n_tokens()); }, 512, 1024);
     Governor governor;
     std::vector<AcceptanceHistory> histories(world.n_rows);
     std::mt19937 random(world.seed);
     const auto chance = [&] { return random() / 4294967296.0; };
-    Run run;
+    SimulatedRun run;
     for (std::uint32_t step = 0; step < world.n_steps; ++step) {
         std::vector<GovernorRow> rows;
         for (const AcceptanceHistory& history : histories)

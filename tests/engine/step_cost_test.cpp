@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <random>
+
 #include "tests/engine/made_up_price.h"
 
 namespace rafter::engine {
@@ -33,6 +36,52 @@ TEST(StepCost, LearnsFromWhatStepsTakeButSlowly) {
     cost.learn(shape, 0.0);
     cost.learn(shape, -1.0);
     EXPECT_NEAR(cost.seconds(shape), 2.0 * before, 0.02 * before);
+}
+
+model::StepShape decode(std::uint32_t n) { return {.sequences = std::vector<model::SequenceStep>(n, {.n_new = 1, .n_outputs = 1})}; }
+
+TEST(StepCost, CorrectsAWrongTableByTheNumbersOfTokensThatStepsHave) {
+    const auto truth = [](double n) { return 1e-3 * (1.0 + 0.1 * n); };
+    for (const double wrong : {0.7, 1.3}) {  // of 4 to 12 tokens
+        StepCost cost(
+            [&](const model::StepShape& s) { return truth(s.n_tokens()) * (s.n_tokens() >= 4 && s.n_tokens() <= 12 ? wrong : 1.0); }, 512,
+            1000);
+        const double ratio_before = cost.seconds(decode(5)) / cost.seconds(decode(1));
+        for (int i = 0; i < 60; ++i) {
+            for (const std::uint32_t n : {1U, 5U, 40U}) cost.learn(decode(n), truth(n));
+        }
+        for (const std::uint32_t n : {1U, 5U, 40U}) EXPECT_NEAR(cost.seconds(decode(n)) / truth(n), 1.0, 0.01) << n;
+        const double ratio = truth(5) / truth(1);
+        EXPECT_GT(std::abs(ratio_before / ratio - 1.0), 0.2);
+        // Never seen, but near: half of it at least.
+        for (const std::uint32_t n : {4U, 6U})
+            EXPECT_LT(std::abs(cost.seconds(decode(n)) / truth(n) - 1.0), 0.6 * std::abs(wrong - 1.0)) << n;
+        // Far from all: as it was, or nearly.
+        EXPECT_NEAR(cost.seconds(decode(400)) / truth(400), 1.0, 0.1);
+    }
+}
+
+TEST(StepCost, OneDisturbedStepChangesLittleAndNoiseAveragesOut) {
+    const auto price = [](const model::StepShape& s) { return 1e-3 * (1.0 + 0.1 * s.n_tokens()); };
+    StepCost cost(price, 512, 1000);
+    const double before = cost.seconds(decode(5)) / cost.seconds(decode(1));
+    cost.learn(decode(5), 1000.0);
+    EXPECT_NEAR(cost.seconds(decode(5)) / cost.seconds(decode(1)) / before, 1.0, 0.025);
+    std::mt19937 random(3);
+    for (int i = 0; i < 2000; ++i) {
+        const std::uint32_t n = i % 2 ? 5 : 1;
+        const double noise = 1.0 + 0.1 * (random() / 2147483648.0 - 1.0);
+        cost.learn(decode(n), price(decode(n)) * noise * (i % 50 == 0 ? 5.0 : 1.0));
+        if (i > 200) {
+            EXPECT_NEAR(cost.seconds(decode(5)) / cost.seconds(decode(1)) / before, 1.0, 0.08) << i;
+        }
+    }
+}
+
+TEST(StepCost, IsSmoothWhereItsCorrectionsEnd) {
+    StepCost cost([](const model::StepShape& s) { return 1e-3 + 1e-5 * s.n_tokens(); }, 2048, 1000);
+    for (int i = 0; i < 300; ++i) cost.learn(decode(60), 3.0 * 1.6e-3);
+    for (std::uint32_t n = 61; n < 500; ++n) EXPECT_NEAR(cost.correction(n + 1) / cost.correction(n), 1.0, 0.02) << n;
 }
 
 }  // namespace

@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 #include "backend/backend.h"
 #include "hardware/catalog.h"
 #include "model/catalog.h"
 #include "model/model_json.h"
 #include "roofline/number_types.h"
+#include "tests/support/rounds.h"
 
 namespace rafter::roofline {
 namespace {
@@ -110,12 +112,35 @@ TEST(NumberTypes, AreKnownByNameOrBits) {
     for (const char* wrong : {"", "int", "0", "-4", "65", "nan", "inf", "4bits", "1e9"}) EXPECT_FALSE(number_type(wrong)) << wrong;
 }
 
+struct PublishedRound {
+    double alpha, gamma, operations_factor, expected_tokens;
+};
+// Leviathan et al., https://arxiv.org/abs/2211.17192, table 1 (a draft without operations).
+constexpr PublishedRound kPublishedRounds[] = {{0.6, 2, 1.53, 1.96}, {0.7, 3, 1.58, 2.53}, {0.8, 2, 1.23, 2.44},
+                                               {0.8, 5, 1.63, 3.69}, {0.9, 2, 1.11, 2.71}, {0.9, 10, 1.60, 6.86}};
+
 TEST(Speculation, GivesTheTokensAndFactorsOfItsPaper) {
-    EXPECT_NEAR(expected_tokens(0.9, 10), 6.86, 0.01);
+    for (const PublishedRound& r : kPublishedRounds) {
+        EXPECT_NEAR(expected_tokens(r.alpha, r.gamma), r.expected_tokens, 0.01) << r.alpha << " " << r.gamma;
+        EXPECT_NEAR(operations_factor(r.alpha, r.gamma, 0), r.operations_factor, 0.01) << r.alpha << " " << r.gamma;
+    }
     EXPECT_EQ(expected_tokens(0, 5), 1);
     EXPECT_EQ(expected_tokens(1, 5), 6);  // the bonus token counts
-    EXPECT_NEAR(operations_factor(0.6, 2, 0), 1.53, 0.01);
     EXPECT_NEAR(speculative_speedup(0.75, 8, 0.015, 1), 3.3, 0.02);
+}
+
+TEST(Speculation, GivesTheTokensOfItsPaperWhenItIsPlayedOut) {
+    std::mt19937 random(5);
+    const int n_rounds = rafter::tests::rounds(200000);
+    for (const PublishedRound& r : kPublishedRounds) {
+        double tokens = 0.0;
+        for (int i = 0; i < n_rounds; ++i) {
+            tokens += 1.0;
+            for (int j = 0; j < r.gamma && random() < r.alpha * 4294967296.0; ++j) tokens += 1.0;
+        }
+        // A round's tokens differ by at most gamma: five standard errors.
+        EXPECT_NEAR(tokens / n_rounds, r.expected_tokens, 0.01 + 2.5 * r.gamma / std::sqrt(n_rounds)) << r.alpha << " " << r.gamma;
+    }
 }
 
 TEST(Speculation, PaysWhereMemoryBindsAndNotWhereComputeDoes) {

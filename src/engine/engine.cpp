@@ -54,30 +54,45 @@ bool Engine::step() {
     return true;
 }
 
+void Engine::end_all(const Finish& finish) {
+    inbox_.drain_into(scheduler_);
+    scheduler_.end_all(finish);
+}
+
 std::vector<Accepted> Engine::sample(const Plan& plan, const backend::StepOutput& out) {
     std::vector<Accepted> accepted(plan.sequences.size());
-    std::size_t output = 0;  // of the step
+    std::size_t first_output = 0;  // of a sequence's, among the step's
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
-        const Sequence& sequence = *plan.sequences[i].sequence;
-        const std::uint32_t first_output = std::max(sequence.n_computed, sequence.outputs_from());  // its position
-        for (std::uint32_t j = 0; j < plan.sequences[i].n_outputs; ++j, ++output) {
-            const std::span<const float> logits = out.logits_of(output);
-            const std::uint32_t position = first_output + j + 1;  // of the token that these logits choose or score
-            if (position < sequence.tokens.size()) {
-                if (sequence.request.score_prompt_from) {
-                    accepted[i].prompt_scores.push_back(
-                        logprobs_of(logits, sequence.tokens[position], sequence.request.n_logprobs.value_or(0)));
-                }
-                continue;
-            }
-            const auto token = sequence.sampler.sample(logits, position, scratch_);
-            if (!token) {
-                accepted[i].error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
-                continue;
-            }
-            accepted[i].token = GeneratedToken{.id = *token};
-            if (const auto n = sequence.request.n_logprobs) accepted[i].token->logprobs = logprobs_of(logits, *token, *n);
+        try {
+            accepted[i] = sample(plan.sequences[i], out, first_output);
+        } catch (const std::exception& failure) {
+            accepted[i].error = error_of(failure);
         }
+        first_output += plan.sequences[i].n_outputs;
+    }
+    return accepted;
+}
+
+Accepted Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output) {
+    Accepted accepted;
+    const Sequence& sequence = *planned.sequence;
+    const std::uint32_t first_position = std::max(sequence.n_computed, sequence.outputs_from()) + 1;
+    for (std::uint32_t j = 0; j < planned.n_outputs; ++j) {
+        const std::span<const float> logits = out.logits_of(first_output + j);
+        const std::uint32_t position = first_position + j;  // of the token that these logits choose or score
+        if (position < sequence.tokens.size()) {
+            if (sequence.request.score_prompt_from) {
+                accepted.prompt_scores.push_back(logprobs_of(logits, sequence.tokens[position], sequence.request.n_logprobs.value_or(0)));
+            }
+            continue;
+        }
+        const auto token = sequence.sampler.sample(logits, position, scratch_);
+        if (!token) {
+            accepted.error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
+            continue;
+        }
+        accepted.token = GeneratedToken{.id = *token};
+        if (const auto n = sequence.request.n_logprobs) accepted.token->logprobs = logprobs_of(logits, *token, *n);
     }
     return accepted;
 }
@@ -91,6 +106,11 @@ void Engine::Inbox::drain_into(Scheduler& scheduler) {
     const std::lock_guard lock(mutex_);
     for (auto& sequence : arrived_) scheduler.add(std::move(sequence));
     arrived_.clear();
+}
+
+std::size_t Engine::Inbox::size() {
+    const std::lock_guard lock(mutex_);
+    return arrived_.size();
 }
 
 }  // namespace rafter::engine

@@ -35,6 +35,11 @@ class Engine {
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
     // False when there was nothing to do.
     bool step();
+    // Every request ends here and now, with what it has.
+    void end_all(const Finish& finish);
+
+    // Requests that no step has begun with, or that were put off.
+    [[nodiscard]] std::size_t n_waiting() { return inbox_.size() + scheduler_.n_waiting(); }
 
     [[nodiscard]] const StepReport& last_step() const { return report_; }
     [[nodiscard]] const SchedulerOptions& options() const { return options_; }
@@ -48,6 +53,7 @@ class Engine {
       public:
         void put(std::unique_ptr<Sequence> sequence);
         void drain_into(Scheduler& scheduler);
+        [[nodiscard]] std::size_t size();
 
       private:
         std::mutex mutex_;
@@ -55,6 +61,7 @@ class Engine {
     };
 
     [[nodiscard]] std::vector<Accepted> sample(const Plan& plan, const backend::StepOutput& out);
+    [[nodiscard]] Accepted sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output);
 
     const text::Tokenizer& tokenizer_;
     SchedulerOptions options_;

@@ -161,7 +161,11 @@ void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
         if (result.error) {
             end(sequence, std::move(update), {.reason = FinishReason::kError, .error = std::move(result.error)});
         } else if (result.token) {
-            take_token(sequence, std::move(*result.token), update);
+            try {
+                take_token(sequence, std::move(*result.token), update);
+            } catch (const std::exception& failure) {
+                if (!sequence.ended) end(sequence, {}, {.reason = FinishReason::kError, .error = error_of(failure)});
+            }
         } else if (sequence.request.max_tokens == 0 && sequence.n_pending() == 0) {
             end(sequence, std::move(update), {.reason = FinishReason::kLength});
         } else if (!update.prompt_scores.empty()) {
@@ -207,6 +211,13 @@ void Scheduler::end(Sequence& sequence, StreamUpdate update, Finish finish) {
         sequence.blocks.reset();
     }
     sequence.ended = true;
+}
+
+void Scheduler::end_all(const Finish& finish) {
+    for (const auto& sequence : running_) end(*sequence, {}, finish);
+    for (const auto& sequence : waiting_) end(*sequence, {}, finish);
+    running_.clear();
+    waiting_.clear();
 }
 
 // Those put off wait again, where they stood in the order.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,7 @@ class FakeModel : public backend::DeviceModel {
     std::uint32_t script_from = 0;  // position of script[0]
     text::TokenId poison = -1;      // logits after this token are NaN
     std::vector<model::StepShape> steps;
+    std::function<void()> before_step;  // called in forward()
 
     // What the model thinks after these tokens.
     [[nodiscard]] std::vector<float> logits_after(std::span<const text::TokenId> tokens) const {
@@ -84,6 +86,7 @@ class FakeModel : public backend::DeviceModel {
     }
 
     [[nodiscard]] backend::StepOutput forward(const backend::Batch& batch) override {
+        if (before_step) before_step();
         steps.push_back(batch.shape());
         for (const backend::BlockCopy& copy : batch.copies) {
             for (std::uint32_t i = 0; i < block_size_; ++i) {

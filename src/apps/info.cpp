@@ -63,9 +63,7 @@ double kv_bytes(const model::ModelConfig& config, backend::KvType type) {
 }
 
 std::string shown(std::string_view untrusted) {
-    text::Utf8Stream characters;
-    std::string text = characters.push(untrusted);
-    text += characters.finish();
+    std::string text = text::valid_utf8(untrusted);
     for (char& c : text) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
     }

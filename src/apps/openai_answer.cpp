@@ -49,12 +49,6 @@ std::vector<ShownToken> shown_tokens(const OpenAiChoice& choice, const text::Tok
     return shown;
 }
 
-std::string valid_text(std::string_view bytes) {
-    text::Utf8Stream characters;
-    std::string valid = characters.push(bytes);
-    return valid + characters.finish();
-}
-
 // In a completion tokens are known by their texts alone; half a character is "bytes:\xe2\x82".
 std::string token_name(std::string_view bytes) {
     if (text::find_invalid_utf8(bytes) == bytes.size()) return std::string(bytes);
@@ -67,7 +61,7 @@ ordered_json chat_logprob(TokenId id, double logprob, const text::Tokenizer& tok
     const std::string_view bytes = tokenizer.piece(id, text::SpecialTokens::kParse);
     ordered_json list = ordered_json::array();
     for (const char byte : bytes) list.push_back(static_cast<unsigned char>(byte));
-    return {{"token", valid_text(bytes)}, {"logprob", finite_logprob(logprob)}, {"bytes", std::move(list)}};
+    return {{"token", text::valid_utf8(bytes)}, {"logprob", finite_logprob(logprob)}, {"bytes", std::move(list)}};
 }
 
 ordered_json chat_logprobs(const OpenAiChoice& choice, const text::Tokenizer& tokenizer) {

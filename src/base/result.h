@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <exception>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -18,6 +20,7 @@ enum class ErrorKind {
     kUsage,        // a command line that makes no sense: exit status 2
     kOutOfMemory,  // a budget or the machine has no more
     kIo,           // the operating system said no: the message carries its words
+    kBusy,         // a queue is full: the same again later may do
     kCancelled,
 };
 
@@ -33,6 +36,12 @@ struct Error {
 template <typename... Args>
 [[nodiscard]] Error bad_input(fmt::format_string<Args...> format, Args&&... args) {
     return {fmt::format(format, std::forward<Args>(args)...), ErrorKind::kBadInput};
+}
+
+// What a library threw.
+[[nodiscard]] inline Error error_of(const std::exception& thrown) {
+    const bool no_memory = dynamic_cast<const std::bad_alloc*>(&thrown) != nullptr;
+    return {thrown.what(), no_memory ? ErrorKind::kOutOfMemory : ErrorKind::kBadInput};
 }
 
 template <typename T>

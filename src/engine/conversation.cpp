@@ -8,16 +8,6 @@
 #include "text/utf8_stream.h"
 
 namespace rafter::engine {
-namespace {
-
-std::string valid_utf8(std::string_view text) {
-    text::Utf8Stream characters;
-    std::string valid = characters.push(text);
-    valid += characters.finish();
-    return valid;
-}
-
-}  // namespace
 
 Result<std::vector<TokenId>> encode_prompt(const OpenedModel& opened, std::string_view text) {
     std::vector<TokenId> tokens = opened.tokenizer->encode(text, text::SpecialTokens::kParse);
@@ -36,7 +26,7 @@ Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::order
 Conversation::Conversation(const OpenedModel& opened, std::string system) : opened_(opened) { set_system(std::move(system)); }
 
 void Conversation::set_system(std::string system) {
-    system_ = valid_utf8(system);
+    system_ = text::valid_utf8(system);
     reset();
 }
 
@@ -48,7 +38,7 @@ void Conversation::reset() {
 }
 
 Result<std::vector<TokenId>> Conversation::ask(std::string_view text) {
-    messages_.push_back({{"role", "user"}, {"content", valid_utf8(text)}});
+    messages_.push_back({{"role", "user"}, {"content", text::valid_utf8(text)}});
     auto rendered = render_chat(opened_, messages_);
     if (!rendered) {
         retract();

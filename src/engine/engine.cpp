@@ -63,12 +63,21 @@ bool Engine::step() {
     return true;
 }
 
+void Engine::end_all(const Finish& finish) {
+    inbox_.drain_into(scheduler_);
+    scheduler_.end_all(finish);
+}
+
 std::vector<Accepted> Engine::sample(const Plan& plan, const backend::StepOutput& out) {
-    std::vector<Accepted> accepted;
-    std::size_t first_output = 0;
-    for (const PlannedSequence& planned : plan.sequences) {
-        accepted.push_back(sample(planned, out, first_output));
-        first_output += planned.step().n_outputs;
+    std::vector<Accepted> accepted(plan.sequences.size());
+    std::size_t first_output = 0;  // of a sequence's, among the step's
+    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+        try {
+            accepted[i] = sample(plan.sequences[i], out, first_output);
+        } catch (const std::exception& failure) {
+            accepted[i].error = error_of(failure);
+        }
+        first_output += plan.sequences[i].step().n_outputs;
     }
     return accepted;
 }
@@ -113,6 +122,11 @@ void Engine::Inbox::drain_into(Scheduler& scheduler) {
     const std::lock_guard lock(mutex_);
     for (auto& sequence : arrived_) scheduler.add(std::move(sequence));
     arrived_.clear();
+}
+
+std::size_t Engine::Inbox::size() {
+    const std::lock_guard lock(mutex_);
+    return arrived_.size();
 }
 
 }  // namespace rafter::engine

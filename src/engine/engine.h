@@ -37,6 +37,11 @@ class Engine {
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
     // False when there was nothing to do.
     bool step();
+    // Every request ends here and now, with what it has.
+    void end_all(const Finish& finish);
+
+    // Requests that no step has begun with, or that were put off.
+    [[nodiscard]] std::size_t n_waiting() { return inbox_.size() + scheduler_.n_waiting(); }
 
     [[nodiscard]] const StepReport& last_step() const { return report_; }
     [[nodiscard]] const SchedulerOptions& options() const { return options_; }
@@ -50,6 +55,7 @@ class Engine {
       public:
         void put(std::unique_ptr<Sequence> sequence);
         void drain_into(Scheduler& scheduler);
+        [[nodiscard]] std::size_t size();
 
       private:
         std::mutex mutex_;

@@ -197,9 +197,13 @@ void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
         sequence.n_computed += planned.n_new;
         if (!result.tokens.empty()) speculator_.learn(planned, static_cast<std::uint32_t>(result.tokens.size()) - 1);
         std::optional<Finish> finish;
-        for (std::size_t j = 0; j < result.tokens.size() && !finish; ++j) {
-            if (j > 0) ++sequence.n_computed;  // the token before was a guess, and is computed
-            finish = take_token(sequence, std::move(result.tokens[j]), update);
+        try {
+            for (std::size_t j = 0; j < result.tokens.size() && !finish; ++j) {
+                if (j > 0) ++sequence.n_computed;  // the token before was a guess, and is computed
+                finish = take_token(sequence, std::move(result.tokens[j]), update);
+            }
+        } catch (const std::exception& failure) {
+            result.error = error_of(failure);
         }
         if (!finish && result.error) finish = Finish{.reason = FinishReason::kError, .error = std::move(result.error)};
         if (!finish && sequence.request.max_tokens == 0 && sequence.n_pending() == 0) finish = Finish{.reason = FinishReason::kLength};
@@ -251,6 +255,13 @@ void Scheduler::end(Sequence& sequence, StreamUpdate update, Finish finish) {
     }
     sequence.draft_state.reset();
     sequence.ended = true;
+}
+
+void Scheduler::end_all(const Finish& finish) {
+    for (const auto& sequence : running_) end(*sequence, {}, finish);
+    for (const auto& sequence : waiting_) end(*sequence, {}, finish);
+    running_.clear();
+    waiting_.clear();
 }
 
 // Those put off wait again, where they stood in the order.

@@ -94,6 +94,8 @@ class Scheduler {
     void draft(Plan& plan);
     // accepted: one for each planned sequence. Tokens and endings go to the sequences' streams.
     void commit(const Plan& plan, std::span<Accepted> accepted);
+    // Every sequence ends, with what it has.
+    void end_all(const Finish& finish);
     // What the committed step took.
     void learn(const model::StepShape& shape, double seconds) { options_.cost.learn(shape, seconds); }
 

@@ -9,12 +9,7 @@ namespace {
 // Answers are valid UTF-8, so a stop string that is not could only match, and cut, within a character.
 std::vector<std::string> as_characters(const std::vector<std::string>& texts) {
     std::vector<std::string> result;
-    for (const std::string& text : texts) {
-        text::Utf8Stream characters;
-        std::string valid = characters.push(text);
-        valid += characters.finish();
-        result.push_back(std::move(valid));
-    }
+    for (const std::string& text : texts) result.push_back(text::valid_utf8(text));
     return result;
 }
 

@@ -1,6 +1,8 @@
 // One mailbox: updates that nobody has taken yet are joined.
 #include "engine/token_stream.h"
 
+#include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -24,13 +26,27 @@ const char* to_string(FinishReason reason) {
 
 StreamUpdate TokenStream::take() {
     const std::lock_guard lock(mutex_);
-    return std::exchange(pending_, {});
+    return take_pending();
 }
 
 StreamUpdate TokenStream::wait() {
     std::unique_lock lock(mutex_);
     published_.wait(lock, [this] { return has_news(); });
-    return std::exchange(pending_, {});
+    return take_pending();
+}
+
+StreamUpdate TokenStream::wait_for(double seconds) {
+    constexpr double kLongest = 1e9;  // beyond it, nanoseconds of a clock overflow
+    const std::chrono::duration<double> longest(seconds > 0.0 ? std::min(seconds, kLongest) : 0.0);
+    std::unique_lock lock(mutex_);
+    published_.wait_for(lock, longest, [this] { return has_news(); });
+    return take_pending();
+}
+
+StreamUpdate TokenStream::take_pending() {
+    StreamUpdate update = std::exchange(pending_, {});
+    pending_.finish = update.finish;
+    return update;
 }
 
 bool TokenStream::has_news() const {

@@ -50,7 +50,7 @@ struct StreamUpdate {
     std::vector<GeneratedToken> tokens;
     std::string text;  // whole characters; lags behind the tokens where a character or a stop string may be going on
     std::vector<TokenLogprobs> prompt_scores;  // in order of position, as score_prompt_from asks
-    std::optional<Finish> finish;              // the last update has it
+    std::optional<Finish> finish;              // the last update has it, and whoever asks again gets it again
 };
 
 // Both sides hold a shared_ptr; each function may be called from any thread.
@@ -60,6 +60,8 @@ class TokenStream {
     [[nodiscard]] StreamUpdate take();
     // The same, but waits until there is something. Only for readers in another thread than the engine's.
     [[nodiscard]] StreamUpdate wait();
+    // At most so long, then perhaps nothing.
+    [[nodiscard]] StreamUpdate wait_for(double seconds);
     // Asks the engine to end the request before its next step.
     void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
@@ -68,7 +70,10 @@ class TokenStream {
     [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
   private:
+    // With the lock held.
     [[nodiscard]] bool has_news() const;
+    [[nodiscard]] StreamUpdate take_pending();
+
     std::mutex mutex_;
     std::condition_variable published_;
     StreamUpdate pending_;

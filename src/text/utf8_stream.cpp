@@ -28,4 +28,11 @@ std::string Utf8Stream::finish() {
     return shown;
 }
 
+std::string valid_utf8(std::string_view text) {
+    Utf8Stream characters;
+    std::string valid = characters.push(text);
+    valid += characters.finish();
+    return valid;
+}
+
 }  // namespace rafter::text

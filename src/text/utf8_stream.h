@@ -18,4 +18,7 @@ class Utf8Stream {
     std::string held_;  // at most 3 bytes: a prefix of a character
 };
 
+// The whole text, with U+FFFD for what is no character.
+[[nodiscard]] std::string valid_utf8(std::string_view text);
+
 }  // namespace rafter::text

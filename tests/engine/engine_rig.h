@@ -27,20 +27,22 @@ struct RigOptions {
     std::function<double()> clock;
 };
 
+inline SchedulerOptions scheduler_options(const RigOptions& setup) {
+    return {.limits = setup.limits,
+            .context = setup.context,
+            .block_size = setup.block_size,
+            .n_blocks = std::vector<std::uint32_t>(setup.windows.size(), setup.n_blocks),
+            .windows = setup.windows,
+            .prefix_cache = setup.prefix_cache,
+            .cost = setup.cost,
+            .target_itl_seconds = setup.target_itl_seconds,
+            .speculation = setup.speculation,
+            .clock = setup.clock};
+}
+
 struct Rig {
     explicit Rig(const RigOptions& setup = {})
-        : model(setup.windows, setup.n_blocks, setup.block_size),
-          engine(model, tokenizer,
-                 {.limits = setup.limits,
-                  .context = setup.context,
-                  .block_size = setup.block_size,
-                  .n_blocks = std::vector<std::uint32_t>(setup.windows.size(), setup.n_blocks),
-                  .windows = setup.windows,
-                  .prefix_cache = setup.prefix_cache,
-                  .cost = setup.cost,
-                  .target_itl_seconds = setup.target_itl_seconds,
-                  .speculation = setup.speculation,
-                  .clock = setup.clock}) {}
+        : model(setup.windows, setup.n_blocks, setup.block_size), engine(model, tokenizer, scheduler_options(setup)) {}
 
     std::shared_ptr<TokenStream> submit(Request request) {
         auto stream = engine.submit(std::move(request));

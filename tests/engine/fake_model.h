@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class FakeModel : public backend::DeviceModel {
     text::TokenId poison = -1;      // logits after this token are NaN
     std::uint32_t contrary = 0;     // when set, it thinks otherwise after each multiple of so many tokens
     std::vector<model::StepShape> steps;
+    std::function<void()> before_step;  // called in forward()
 
     // What the model thinks after these tokens.
     [[nodiscard]] std::vector<float> logits_after(std::span<const text::TokenId> tokens) const {
@@ -86,6 +88,7 @@ class FakeModel : public backend::DeviceModel {
     }
 
     [[nodiscard]] backend::StepOutput forward(const backend::Batch& batch) override {
+        if (before_step) before_step();
         steps.push_back(batch.shape());
         for (const backend::BlockCopy& copy : batch.copies) {
             for (std::uint32_t i = 0; i < block_size_; ++i) {

@@ -22,7 +22,7 @@ def clang_format():
 
 class Format(unittest.TestCase):
     def test_every_file_is_formatted(self):
-        files = [str(path) for path in tree.sources(folders=("src", "tests", "fuzz", "bench", "tools"))]
+        files = [str(path) for path in tree.sources(folders=("src", "include", "examples", "tests", "fuzz", "bench", "tools"))]
         done = subprocess.run([TOOL, "--dry-run", "-Werror", *files], cwd=tree.ROOT, capture_output=True, text=True)
         wrong = sorted(set(re.findall(r"^([^:\n]+):\d+:\d+: error:", done.stderr, re.M)))
         self.assertEqual(done.returncode, 0, "\nclang-format -i " + " ".join(wrong))

@@ -1,0 +1,237 @@
+// Rafter as a library: a language model in this process. Open a model, submit requests from any thread, read each one's stream.
+//
+//   rafter::Model model = rafter::Model::open("model.gguf");
+//   rafter::TokenStream stream = model.submit({.prompt = model.encode_prompt("The capital of France is"), .max_tokens = 20});
+//   for (rafter::Update update = stream.wait();; update = stream.wait()) {
+//       std::cout << update.text << std::flush;
+//       if (update.finish) break;
+//   }
+//
+// Errors: functions that can fail throw rafter::Exception, whose code() says what a caller can do about it (and std::bad_alloc, as all of
+// C++ does). What goes wrong with a request once it is submitted is no exception: its stream ends with FinishReason::kError, alone.
+// Threads: every function of Model and TokenStream may be called from any thread, except moving, assigning and destroying them.
+// Same model file, options, request and seed: same tokens, whatever else runs. Text is UTF-8.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace rafter {
+
+enum class ErrorCode {
+    kBadInput,     // this file, prompt or option can never be used: the message says what was expected and what was found
+    kOutOfMemory,  // the machine, or the memory for keys and values, does not suffice
+    kIo,           // the operating system said no: the message carries its words
+    kBusy,         // too many requests wait already: try again later
+    kStopped,      // the model was stopped
+};
+
+class Exception : public std::runtime_error {
+  public:
+    Exception(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+    [[nodiscard]] ErrorCode code() const noexcept { return code_; }
+
+  private:
+    ErrorCode code_;
+};
+
+using TokenId = std::int32_t;  // 0 .. ModelInfo::n_vocab - 1
+
+// Number types of keys and values in memory. Quantised ones hold 32 elements with a scale: 8.5 and 5 bits an element.
+enum class KvType { kF32, kF16, kBF16, kQ8, kQ4 };
+// How activations enter quantised matrices: in 8 bits (fastest), 16 bits (more exact), or as floats.
+enum class Activations { kQ8, kQ16, kF32 };
+
+struct ModelOptions {
+    unsigned n_threads = 0;  // that compute; 0: as many as CPUs that this process may use
+    std::optional<std::uint32_t> context =
+        std::nullopt;               // tokens of prompt and answer together; none: 4096, or the model's own if that is less
+    std::uint32_t n_sequences = 8;  // requests that run at once at most, and full contexts that keys and values get memory for
+    std::optional<std::uint64_t> kv_memory_bytes = std::nullopt;  // that keys and values may take; none: what is available
+    KvType key_type = KvType::kF16;
+    KvType value_type = KvType::kF16;
+    Activations activations = Activations::kQ8;
+    bool prefix_cache = true;                            // prompts that begin alike share keys and values; no token changes by it
+    std::uint32_t max_waiting = 256;                     // requests in line; more are refused with kBusy
+    std::function<void(double fraction)> progress = {};  // called by open() in its thread with 0..1; must not throw
+};
+
+struct ModelInfo {
+    std::string name;  // as the file says, or the file's own
+    std::size_t n_vocab = 0;
+    std::uint32_t context = 0;        // tokens of prompt and answer together, as opened
+    std::uint32_t model_context = 0;  // that the model was trained for
+    bool has_chat_template = false;   // of its own; without one, a known template that fits is used
+    std::vector<TokenId> end_tokens;  // that end an answer
+    std::size_t weights_bytes = 0;    // in memory
+    std::size_t kv_bytes = 0;         // reserved for keys and values
+    std::size_t workspace_bytes = 0;
+};
+
+struct Message {
+    std::string role;  // "system", "user", "assistant"
+    std::string content;
+};
+
+// Applied to the logits in this order: logit bias, penalties, temperature, top-k, top-p, min-p, typical-p; then one token is drawn.
+struct SamplingOptions {
+    std::vector<std::pair<TokenId, float>> logit_bias = {};  // added to these tokens' logits
+    double repeat_penalty = 1.0;     // logits of tokens seen in prompt or answer: divided by it when positive, multiplied when negative
+    double frequency_penalty = 0.0;  // subtracted for each time that a token is in the answer so far
+    double presence_penalty = 0.0;   // subtracted once when it is there at all
+    double temperature = 0.0;        // 0: always the likeliest token
+    std::uint32_t top_k = 0;         // only the k likeliest; 0: all
+    double top_p = 1.0;              // only the likeliest tokens that together have at least this probability
+    double min_p = 0.0;              // only tokens at least this fraction as likely as the likeliest
+    double typical_p = 1.0;          // only the tokens nearest to the expected surprise that together have this probability; 1: all
+    std::uint64_t seed = 0;
+};
+
+struct Request {
+    std::vector<TokenId> prompt = {};  // of Model::encode_prompt or encode_chat, or made by hand; not empty
+    SamplingOptions sampling = {};
+    std::uint32_t max_tokens = 512;                                 // 0: only score the prompt
+    std::vector<std::string> stop = {};                             // the answer ends before the first of these texts
+    std::optional<std::vector<TokenId>> end_tokens = std::nullopt;  // that end the answer and are not shown; none: the model's
+    std::uint32_t min_tokens = 0;                                   // before so many, neither end tokens nor stop texts end it
+    bool ignore_eos = false;                                        // end tokens are drawn and end nothing
+    std::optional<std::uint32_t> n_logprobs = std::nullopt;         // report each token's log-probability, and those of the n likeliest
+    std::optional<std::uint32_t> score_prompt_from = std::nullopt;  // report the log-probability of each prompt token after this position
+    int priority = 0;                                               // the higher first; each step of it is worth half a minute of waiting
+    std::optional<double> timeout_seconds = std::nullopt;           // from the first step after submit(); then it ends with what it has
+    std::string cache_salt = {};                                    // only requests with the same salt share keys and values
+};
+
+struct Logprobs {
+    double logprob = 0.0;                         // natural logarithm, of the raw logits
+    std::vector<std::pair<TokenId, double>> top;  // the likeliest, falling
+};
+
+struct Token {
+    TokenId id = 0;
+    std::optional<Logprobs> logprobs;  // as Request::n_logprobs asks
+};
+
+enum class FinishReason {
+    kStop,       // an end token or a stop text
+    kLength,     // max_tokens, or the context is full
+    kCancelled,  // by TokenStream::cancel, or because the model was stopped
+    kTimeout,
+    kError,
+};
+[[nodiscard]] std::string_view to_string(FinishReason reason);  // "stop", "length", "cancelled", "timeout", "error"
+
+struct Finish {
+    FinishReason reason = FinishReason::kStop;
+    bool context_full = false;  // why the length was reached
+    ErrorCode error_code = ErrorCode::kBadInput;
+    std::string error;                // of kError; else empty
+    std::uint32_t n_prompt = 0;       // tokens
+    std::uint32_t n_reused = 0;       // prompt tokens whose keys and values were there already
+    std::uint32_t n_generated = 0;    // tokens, the end token included
+    std::uint32_t n_preemptions = 0;  // how often it had to give its room to others
+    double queue_seconds = 0.0;       // until its first step
+    double prefill_seconds = 0.0;     // from there to the first token
+    double decode_seconds = 0.0;      // from there to the last
+};
+
+// What has come since the last look.
+struct Update {
+    std::vector<Token> tokens;
+    std::string text;  // whole characters; lags behind the tokens where a character or a stop text may be going on
+    std::vector<Logprobs> prompt_scores;
+    std::optional<Finish> finish;  // nothing comes after it; asked again, a stream gives it again
+};
+
+// The answer to one request, as it comes. The model never waits for a slow reader, and the stream may outlive the model. Destroying it
+// cancels the request.
+class TokenStream {
+  public:
+    // Does not wait.
+    [[nodiscard]] Update take();
+    // Waits until there is something. Every request comes to its finish, also when the model is stopped or destroyed.
+    [[nodiscard]] Update wait();
+    // Waits no longer than this; then the update may be empty.
+    [[nodiscard]] Update wait_for(double seconds);
+    // Waits for the finish, and gives all that was not taken yet.
+    [[nodiscard]] Update wait_for_finish();
+    // The request ends before the next step, unless it has ended.
+    void cancel();
+
+    TokenStream(TokenStream&&) noexcept;
+    TokenStream& operator=(TokenStream&&) noexcept;
+    ~TokenStream();
+
+  private:
+    friend class Model;
+    struct State;
+    explicit TokenStream(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+// After the last step, and sums since the model was opened.
+struct Counters {
+    std::uint64_t n_running = 0;   // requests
+    std::uint64_t n_waiting = 0;   // requests in line
+    std::uint64_t n_accepted = 0;  // requests
+    std::uint64_t n_busy = 0;      // requests refused with kBusy
+    std::uint64_t n_steps = 0;
+    std::uint64_t n_tokens = 0;  // computed, of prompts and answers
+    double step_seconds = 0.0;   // of all steps
+    double last_step_seconds = 0.0;
+    std::uint64_t n_preemptions = 0;  // requests put off for want of memory for keys and values
+    std::uint64_t n_kv_blocks = 0;    // that there are for keys and values
+    std::uint64_t n_kv_used = 0;      // of them, by running requests
+    std::uint64_t n_kv_kept = 0;      // of them, for prompts to come
+};
+
+enum class StopMode {
+    kDrain,   // requests go on to their ends
+    kCancel,  // they end before the next step, as cancelled, with what they have
+};
+
+// A model with its weights, its memory for keys and values, and a thread that computes when there is something to compute.
+class Model {
+  public:
+    // path: a GGUF file (any part of a split one), or a folder of Hugging Face's cache that holds one model. Reads all weights.
+    // Throws kBadInput, kOutOfMemory, kIo.
+    [[nodiscard]] static Model open(const std::filesystem::path& path, const ModelOptions& options = {});
+
+    [[nodiscard]] const ModelInfo& info() const;
+    // The text's tokens and no others: what looks like a special token is text.
+    [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text) const;
+    // Special tokens have no text. Bytes that are no UTF-8 stay as they are. Throws kBadInput on tokens that the model does not have.
+    [[nodiscard]] std::string detokenize(std::span<const TokenId> tokens) const;
+    // A text to go on with: special tokens in it are tokens, and BOS stands before it where the model wants that. Throws kBadInput when
+    // nothing is left to start from.
+    [[nodiscard]] std::vector<TokenId> encode_prompt(std::string_view text) const;
+    // The messages as the model was trained to see them, up to where its answer begins. Throws kBadInput where the template refuses them.
+    [[nodiscard]] std::string apply_chat_template(const std::vector<Message>& messages) const;
+    [[nodiscard]] std::vector<TokenId> encode_chat(const std::vector<Message>& messages) const;  // its tokens
+
+    // Does not wait. Throws kBusy when options.max_waiting requests are in line, kStopped after stop(), kBadInput for what can never run.
+    [[nodiscard]] TokenStream submit(Request request) const;
+    [[nodiscard]] Counters counters() const;
+    // Takes no more requests, and returns when those under way have ended. A kCancel hurries a kDrain that another thread waits for.
+    void stop(StopMode mode) const;
+
+    Model(Model&&) noexcept;
+    Model& operator=(Model&&) noexcept;
+    ~Model();  // as stop(StopMode::kCancel)
+
+  private:
+    struct State;
+    explicit Model(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace rafter

@@ -1,0 +1,96 @@
+// The thread sleeps only when no request is under way, so what a request may need besides a step (its cancellation, its deadline) never has
+// to wake it: whoever has a request that could end has an engine that steps.
+#include "engine/engine_thread.h"
+
+#include <system_error>
+#include <utility>
+
+namespace rafter::engine {
+
+Result<std::unique_ptr<EngineThread>> EngineThread::start(std::unique_ptr<Engine> engine, const EngineThreadOptions& options) {
+    std::unique_ptr<EngineThread> started(new EngineThread(std::move(engine), options));
+    try {
+        started->thread_ = std::thread([self = started.get()] { self->run(); });
+    } catch (const std::system_error& failure) {
+        return Error{fmt::format("no thread for the engine: {}", failure.what()), ErrorKind::kIo};
+    }
+    return started;
+}
+
+EngineThread::~EngineThread() {
+    if (!thread_.joinable()) return;
+    stop(StopMode::kCancel);
+    thread_.join();
+}
+
+Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request) {
+    const std::lock_guard lock(mutex_);
+    if (failure_) return *failure_;
+    if (stop_) return Error{"the engine has been stopped", ErrorKind::kCancelled};
+    if (snapshot_.n_waiting >= options_.max_waiting) {
+        ++snapshot_.n_busy;
+        return Error{fmt::format("busy: {} requests wait already", snapshot_.n_waiting), ErrorKind::kBusy};
+    }
+    RAFTER_TRY(auto stream, engine_->submit(std::move(request)));
+    ++snapshot_.n_submitted;
+    ++snapshot_.n_waiting;
+    wake_.notify_one();
+    return stream;
+}
+
+void EngineThread::stop(StopMode mode) {
+    std::unique_lock lock(mutex_);
+    if (!stop_ || mode == StopMode::kCancel) stop_ = mode;
+    wake_.notify_one();
+    ended_changed_.wait(lock, [this] { return ended_; });
+}
+
+EngineSnapshot EngineThread::snapshot() const {
+    const std::lock_guard lock(mutex_);
+    return snapshot_;
+}
+
+void EngineThread::run() {
+    Finish finish{.reason = FinishReason::kCancelled};
+    try {
+        while (wait_for_work()) {
+            engine_->step();
+            take_snapshot(engine_->last_step());
+        }
+    } catch (const std::exception& failure) {
+        // Half a step was done: nothing that the engine has can be trusted.
+        finish = {.reason = FinishReason::kError, .error = error_of(failure).within("the engine has failed")};
+        const std::lock_guard lock(mutex_);
+        failure_ = finish.error;
+    }
+    engine_->end_all(finish);
+    take_snapshot({});
+    // Notified with the lock held: whoever waits in stop() may destroy this right after.
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    ended_changed_.notify_all();
+}
+
+// False when the thread is to end.
+bool EngineThread::wait_for_work() {
+    std::unique_lock lock(mutex_);
+    const auto has_work = [this] { return snapshot_.n_running + snapshot_.n_waiting > 0; };
+    wake_.wait(lock, [&] { return has_work() || stop_; });
+    return has_work() && stop_ != StopMode::kCancel;
+}
+
+void EngineThread::take_snapshot(const StepReport& step) {
+    const Scheduler& scheduler = engine_->scheduler();
+    const std::lock_guard lock(mutex_);
+    snapshot_.n_running = scheduler.n_running();
+    snapshot_.n_waiting = engine_->n_waiting();
+    snapshot_.cache = scheduler.cache_use();
+    snapshot_.scheduler = scheduler.counters();
+    if (step.shape.sequences.empty()) return;
+    snapshot_.last_step = step;
+    ++snapshot_.n_steps;
+    snapshot_.n_tokens += step.shape.n_tokens();
+    snapshot_.step_seconds += step.step_seconds;
+}
+
+}  // namespace rafter::engine

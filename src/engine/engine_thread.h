@@ -1,0 +1,76 @@
+// An engine with a thread of its own: requests come from any thread, one thread takes the steps, and it sleeps while there is nothing to
+// do.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "engine/engine.h"
+
+namespace rafter::engine {
+
+struct EngineThreadOptions {
+    std::uint32_t max_waiting = 256;  // requests in line, for a first step or put off, as of the last step; more are refused
+};
+
+// How an engine is, and sums since its start.
+struct EngineSnapshot {
+    StepReport last_step;  // the last one that computed something
+    CacheUse cache;
+    SchedulerCounters scheduler;
+    std::uint64_t n_running = 0;
+    std::uint64_t n_waiting = 0;
+    std::uint64_t n_submitted = 0;  // requests that were taken
+    std::uint64_t n_busy = 0;       // requests that were refused because too many waited
+    std::uint64_t n_steps = 0;      // that computed something
+    std::uint64_t n_tokens = 0;     // that they computed, of prompts and answers
+    double step_seconds = 0.0;      // that they took
+};
+
+// How requests under way end when the thread stops.
+enum class StopMode {
+    kDrain,   // as if it did not stop
+    kCancel,  // before the next step: FinishReason::kCancelled, with what they have
+};
+
+// Every function may be called from any thread. Every stream gets its finish, whatever happens: no reader waits for ever.
+class EngineThread {
+  public:
+    // Fails where the system gives no thread. What the engine uses outlives this.
+    [[nodiscard]] static Result<std::unique_ptr<EngineThread>> start(std::unique_ptr<Engine> engine, const EngineThreadOptions& options);
+    // stop(kCancel). Streams outlive it.
+    ~EngineThread();
+    EngineThread(const EngineThread&) = delete;
+    EngineThread& operator=(const EngineThread&) = delete;
+
+    // Fails as Engine::submit does; with kBusy when too many wait, with kCancelled after stop(), and when the engine has failed.
+    [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
+    // Returns when every request has ended and the thread takes no more steps. A kCancel hurries a kDrain that another thread waits for.
+    void stop(StopMode mode);
+    // As it was after the last step.
+    [[nodiscard]] EngineSnapshot snapshot() const;
+    [[nodiscard]] const SchedulerOptions& options() const { return engine_->options(); }
+
+  private:
+    EngineThread(std::unique_ptr<Engine> engine, const EngineThreadOptions& options) : engine_(std::move(engine)), options_(options) {}
+    void run();
+    [[nodiscard]] bool wait_for_work();
+    void take_snapshot(const StepReport& step);
+
+    const std::unique_ptr<Engine> engine_;  // but for submit() and options(), the thread's
+    const EngineThreadOptions options_;
+    mutable std::mutex mutex_;  // for what follows
+    std::condition_variable wake_;
+    std::condition_variable ended_changed_;
+    std::optional<StopMode> stop_;
+    std::optional<Error> failure_;  // an exception out of a step
+    bool ended_ = false;
+    EngineSnapshot snapshot_;
+    std::thread thread_;
+};
+
+}  // namespace rafter::engine

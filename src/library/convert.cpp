@@ -1,0 +1,145 @@
+// Field by field: the public header is fixed, the engine's structs may change.
+#include "library/convert.h"
+
+namespace rafter::library {
+namespace {
+
+ErrorCode code_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::kBadInput:
+        case ErrorKind::kUsage:
+            return ErrorCode::kBadInput;
+        case ErrorKind::kOutOfMemory:
+            return ErrorCode::kOutOfMemory;
+        case ErrorKind::kIo:
+            return ErrorCode::kIo;
+        case ErrorKind::kBusy:
+            return ErrorCode::kBusy;
+        case ErrorKind::kCancelled:
+            return ErrorCode::kStopped;
+    }
+    return ErrorCode::kBadInput;
+}
+
+backend::KvType kv_type(KvType type) {
+    switch (type) {
+        case KvType::kF32:
+            return backend::KvType::kF32;
+        case KvType::kF16:
+            return backend::KvType::kF16;
+        case KvType::kBF16:
+            return backend::KvType::kBF16;
+        case KvType::kQ8:
+            return backend::KvType::kQ8;
+        case KvType::kQ4:
+            return backend::KvType::kQ4;
+    }
+    throw_error(bad_input("type of keys and values: found {}, which is none", static_cast<int>(type)));
+}
+
+model::ActivationMode activation_mode(Activations activations) {
+    switch (activations) {
+        case Activations::kQ8:
+            return model::ActivationMode::kQ8;
+        case Activations::kQ16:
+            return model::ActivationMode::kQ16;
+        case Activations::kF32:
+            return model::ActivationMode::kF32;
+    }
+    throw_error(bad_input("activations: found {}, which is none", static_cast<int>(activations)));
+}
+
+FinishReason public_reason(engine::FinishReason reason) {
+    switch (reason) {
+        case engine::FinishReason::kStop:
+            return FinishReason::kStop;
+        case engine::FinishReason::kLength:
+            return FinishReason::kLength;
+        case engine::FinishReason::kCancelled:
+            return FinishReason::kCancelled;
+        case engine::FinishReason::kTimeout:
+            return FinishReason::kTimeout;
+        case engine::FinishReason::kError:
+            return FinishReason::kError;
+    }
+    return FinishReason::kError;
+}
+
+Logprobs public_logprobs(engine::TokenLogprobs logprobs) { return {.logprob = logprobs.logprob, .top = std::move(logprobs.top)}; }
+
+Finish public_finish(engine::Finish finish) {
+    const engine::RequestTimes& times = finish.times;
+    Finish result{.reason = public_reason(finish.reason),
+                  .context_full = finish.context_full,
+                  .n_prompt = times.n_prompt,
+                  .n_reused = times.n_reused,
+                  .n_generated = times.n_generated,
+                  .n_preemptions = times.n_preemptions,
+                  .queue_seconds = times.queue_seconds,
+                  .prefill_seconds = times.prefill_seconds,
+                  .decode_seconds = times.decode_seconds};
+    if (finish.error) {
+        result.error_code = code_of(finish.error->kind);
+        result.error = std::move(finish.error->message);
+    }
+    return result;
+}
+
+}  // namespace
+
+void throw_error(const Error& error) { throw Exception(code_of(error.kind), error.message); }
+
+engine::LoadModelOptions load_options(const ModelOptions& options) {
+    constexpr std::uint32_t kMostSequences = 4096;
+    if (options.n_sequences == 0 || options.n_sequences > kMostSequences) {
+        throw_error(bad_input("n_sequences: expected 1 to {}, found {}", kMostSequences, options.n_sequences));
+    }
+    if (options.max_waiting == 0) throw_error(bad_input("max_waiting: expected at least 1, found 0"));
+    return {.context = options.context,
+            .n_sequences = options.n_sequences,
+            .kv_memory_bytes = options.kv_memory_bytes,
+            .n_outputs = options.n_sequences,
+            .activations = activation_mode(options.activations),
+            .key_type = kv_type(options.key_type),
+            .value_type = kv_type(options.value_type),
+            .progress = options.progress};
+}
+
+engine::Request engine_request(Request request) {
+    SamplingOptions& sampling = request.sampling;
+    return {.prompt = std::move(request.prompt),
+            .sampling = {.logit_bias = std::move(sampling.logit_bias),
+                         .repeat_penalty = sampling.repeat_penalty,
+                         .frequency_penalty = sampling.frequency_penalty,
+                         .presence_penalty = sampling.presence_penalty,
+                         .temperature = sampling.temperature,
+                         .top_k = sampling.top_k,
+                         .top_p = sampling.top_p,
+                         .min_p = sampling.min_p,
+                         .typical_p = sampling.typical_p,
+                         .seed = sampling.seed},
+            .max_tokens = request.max_tokens,
+            .stop = std::move(request.stop),
+            .end_tokens = *std::move(request.end_tokens),
+            .min_tokens = request.min_tokens,
+            .ignore_eos = request.ignore_eos,
+            .n_logprobs = request.n_logprobs,
+            .score_prompt_from = request.score_prompt_from,
+            .priority = request.priority,
+            .timeout_seconds = request.timeout_seconds,
+            .cache_salt = std::move(request.cache_salt)};
+}
+
+Update public_update(engine::StreamUpdate update) {
+    Update result;
+    for (engine::GeneratedToken& token : update.tokens) {
+        result.tokens.push_back({.id = token.id, .logprobs = std::nullopt});
+        if (token.logprobs) result.tokens.back().logprobs = public_logprobs(*std::move(token.logprobs));
+    }
+    result.text = std::move(update.text);
+    for (engine::TokenLogprobs& score : update.prompt_scores) result.prompt_scores.push_back(public_logprobs(std::move(score)));
+    if (update.finish) result.finish = public_finish(*std::move(update.finish));
+    return result;
+}
+
+}  // namespace rafter::library

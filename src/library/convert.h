@@ -1,0 +1,37 @@
+// The public header's plain data to the engine's and back, and its errors: values become the one exception here.
+#pragma once
+
+#include <rafter/rafter.h>
+#include <memory>
+#include <utility>
+
+#include "base/result.h"
+#include "engine/loaded_model.h"
+#include "engine/request.h"
+#include "engine/token_stream.h"
+
+namespace rafter {
+
+struct TokenStream::State {
+    std::shared_ptr<engine::TokenStream> stream;
+};
+
+}  // namespace rafter
+
+namespace rafter::library {
+
+[[noreturn]] void throw_error(const Error& error);
+
+template <typename T>
+T value_or_throw(Result<T> result) {
+    if (!result) throw_error(result.error());
+    return std::move(result).value();
+}
+
+// Throws on what no model can be loaded with.
+[[nodiscard]] engine::LoadModelOptions load_options(const ModelOptions& options);
+// request.end_tokens must be there.
+[[nodiscard]] engine::Request engine_request(Request request);
+[[nodiscard]] Update public_update(engine::StreamUpdate update);
+
+}  // namespace rafter::library

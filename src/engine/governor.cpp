@@ -19,13 +19,14 @@ constexpr double kPriorWeight = 4.0;     // checked guesses that it counts for
 
 constexpr double kNearTie = 0.01;  // of tokens per second: then the fewer drafts
 
-constexpr double kExploring = 0.005;     // of the time
-constexpr double kFirstAccount = 0.5;    // steps
-constexpr double kMostAccount = 2.0;     // steps
-constexpr double kLeastExplored = 0.05;  // steps that checking a guess in every row is taken to cost at least: prices may be wrong
-constexpr double kWorthSaving = 0.9;     // where a guess in many rows at once costs so much of what it does in one, that is saved for
-constexpr double kSurelyPays = 1.5;      // times the speed without drafts: no error of a price makes up for that
-constexpr std::uint64_t kPlainGap = 16;  // steps with drafts between two without, at least
+constexpr double kExploring = 0.005;      // of the time
+constexpr double kFirstAccount = 0.5;     // steps
+constexpr double kMostAccount = 2.0;      // steps
+constexpr double kLeastExplored = 0.05;   // steps that checking a guess in every row is taken to cost at least: prices may be wrong
+constexpr double kWorthSaving = 0.9;      // where a guess in many rows at once costs so much of what it does in one, that is saved for
+constexpr double kSurelyPays = 1.5;       // times the speed without drafts: no error of a price makes up for that
+constexpr std::size_t kMostExplored = 8;  // rows a step: a group of columns, and little of a draft model's round for each
+constexpr std::uint64_t kPlainGap = 16;   // steps with drafts between two without, at least
 
 // Before anything was seen.
 double first_acceptance(std::uint32_t trust) { return 0.3 + 0.07 * trust; }
@@ -201,7 +202,7 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     }
     // The two take turns.
     const bool plain_is_due = drafting && speedup < kSurelyPays && n_since_plain_ >= kPlainGap && n_base == 0.0;
-    const bool guesses_wanted = !order_.empty() && n_left > 0 && could_pay(step, n_drafts, speed);
+    const bool guesses_wanted = account_ >= least && !order_.empty() && n_left > 0 && could_pay(step, n_drafts, speed);
     if (plain_is_due && (plain_is_next_ || !guesses_wanted)) {
         const double loss = 1.0 - 1.0 / speedup;
         if (account_ < loss) return false;  // saving for it
@@ -216,7 +217,7 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     std::sort(order_.begin(), order_.end(),
               [&](std::uint32_t a, std::uint32_t b) { return learned_at(a) != learned_at(b) ? learned_at(a) < learned_at(b) : a < b; });
     // As many at once as make each the cheapest: the first one may pay for a group of columns, or for a draft model's round.
-    order_.resize(std::min<std::size_t>(order_.size(), n_left));
+    order_.resize(std::min<std::size_t>({order_.size(), n_left, kMostExplored}));
     std::size_t n_best = 0;
     double best = 0.0;  // steps for each
     for (std::size_t n = 1; n <= order_.size(); ++n) {

@@ -23,9 +23,9 @@ Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::order
     return opened.chat_template.render(input);
 }
 
-Conversation::Conversation(const OpenedModel& opened, std::string system) : opened_(opened) { set_system(std::move(system)); }
+Conversation::Conversation(const OpenedModel& opened, std::string_view system) : opened_(opened) { set_system(system); }
 
-void Conversation::set_system(std::string system) {
+void Conversation::set_system(std::string_view system) {
     system_ = text::valid_utf8(system);
     reset();
 }

@@ -13,7 +13,7 @@ namespace rafter::engine {
 class Conversation {
   public:
     // opened outlives this. system: "" for none.
-    Conversation(const OpenedModel& opened, std::string system);
+    Conversation(const OpenedModel& opened, std::string_view system);
 
     // Adds what the user says and gives the prompt for the answer. Invalid UTF-8 becomes U+FFFD. When this fails, nothing was added.
     [[nodiscard]] Result<std::vector<TokenId>> ask(std::string_view text);
@@ -24,7 +24,7 @@ class Conversation {
 
     // Forgets all but the system message.
     void reset();
-    void set_system(std::string system);  // and resets
+    void set_system(std::string_view system);  // and resets
 
     [[nodiscard]] std::size_t n_messages() const { return messages_.size(); }
 

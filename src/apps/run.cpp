@@ -127,7 +127,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
             put_answer(result, all.answers[0], show, 0);
         }
         result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
-        if (options.session.speculation.on()) result["speculation"] = guesses_json(speculated);
+        if (speculated.n_drafts > 0) result["speculation"] = guesses_json(speculated);
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {

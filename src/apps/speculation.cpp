@@ -1,3 +1,4 @@
+// The flags say who guesses; a session makes that drafter.
 #include "apps/speculation.h"
 
 #include <fmt/format.h>
@@ -11,9 +12,9 @@ void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::s
     kinds.insert(kinds.end(), more_kinds.begin(), more_kinds.end());
     flags.kind = usual;
     const auto group = "Speculation (same text, fewer steps)";
-    verb.add_option("--speculate", flags.kind,
-                    "Who guesses the next tokens: ngram (what followed the same words before), draft (a smaller model), off, or auto: "
-                    "draft where --draft is given, else ngram; in each step only as many guesses as are predicted to pay")
+    verb.add_option(
+            "--speculate", flags.kind,
+            "Who guesses: ngram (what followed the same words before), draft (a smaller model), off; auto: draft with --draft, else ngram")
         ->check(CLI::IsMember(kinds))
         ->type_name("KIND")
         ->capture_default_str()

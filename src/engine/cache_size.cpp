@@ -1,3 +1,4 @@
+// Groups are sized for the same number of sequences, so that none runs out before the others.
 #include "engine/cache_size.h"
 
 #include <algorithm>

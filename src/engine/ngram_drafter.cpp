@@ -1,3 +1,4 @@
+// A sequence is known by an index of its own text; texts that have ended share one for each salt.
 #include "engine/ngram_drafter.h"
 
 #include <algorithm>

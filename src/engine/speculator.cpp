@@ -1,3 +1,4 @@
+// Guesses are granted when a step is planned and made just before it runs, when it is known who takes part.
 #include "engine/speculator.h"
 
 #include <algorithm>

@@ -51,11 +51,11 @@ class Speculation(program.Case):
         self.assertGreater(row["tokens_per_step"], 5)
 
     def test_wrong_usage_is_refused(self):
-        self.expect_error("needs the smaller model (--draft)", "run", self.model, "-p", "x", "--speculate", "draft", status=2)
-        self.expect_error("does nothing with --speculate ngram", "run", self.model, "-p", "x", "--speculate", "ngram", "--draft", self.model,
-                          status=2)
-        self.expect_error("--draft-fixed: expected at most the 4", "run", self.model, "-p", "x", "--draft-max", "4", "--draft-fixed", "5",
-                          status=2)
+        for words, arguments in (("needs the smaller model (--draft)", ("--speculate", "draft")),
+                                 ("does nothing with --speculate ngram", ("--speculate", "ngram", "--draft", self.model)),
+                                 ("--draft-fixed: expected at most the 4", ("--draft-max", "4", "--draft-fixed", "5"))):
+            done = self.rafter("run", self.model, "-p", "x", *arguments, status=2)
+            self.assertIn(words, done.stderr.decode())
         self.expect_error("no-such-model", "run", self.model, "-p", "x", "--draft", "no-such-model")
         empty = self.folder / "empty.txt"
         empty.write_text("")

@@ -7,22 +7,22 @@
 #include <string>
 #include <vector>
 
+#include "roofs.h"
+
 namespace rafter {
 namespace {
 
 constexpr std::size_t kElements = 1U << 16;  // 256 KiB of floats: stays in a core's second-level cache
 
-// bytes_per_second counts the encoded bytes, as a matrix product would read them.
+// Bytes are the encoded ones, as a matrix product would read them; ops one an element, as an embedding's look-up has.
 void decode(benchmark::State& state, const tensor::FormatInfo& format) {
     std::vector<std::byte> blocks(format.row_bytes(kElements));
     std::vector<float> values(kElements);
-    for (auto _ : state) {
+    const bench::CallCost cost{.read_bytes = static_cast<double>(blocks.size()), .ops = static_cast<double>(kElements)};
+    bench::measure(state, backend::cpu::best_isa(), cost, [&] {
         format.decode(blocks.data(), values.data(), kElements);
         benchmark::DoNotOptimize(values.data());
-        benchmark::ClobberMemory();
-    }
-    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kElements));
-    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(blocks.size()));
+    });
 }
 
 const int kRegistered = [] {

@@ -1,5 +1,6 @@
-// The linear kernels: GB/s of weights for one and a few columns, beside a plain read loop of the same memory; integer op/s for many.
-//   gemv/AVX2/Q4_K/q8/1: weights of 64 MiB and more, so that they come from memory.   gemm/...: [1024, 2048], which stays in cache.
+// The linear kernels: one and a few columns, and many.
+//   gemv/avx2/Q4_K/q8/1: weights of 64 MiB and more, so that they come from memory.   gemm/...: [1024, 2048], which stays in cache.
+// Of q16 each product is two of bytes but counts once, so its roof in arithmetic is a half.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -10,6 +11,7 @@
 #include "backend/cpu/linear.h"
 #include "base/os_memory.h"
 #include "model/workspace.h"
+#include "roofs.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::backend::cpu {
@@ -77,63 +79,24 @@ void linear(benchmark::State& state, Isa isa, const Setup& setup) {
     task.n_columns = setup.n_columns;
     task.last_panel = matrix.packed().n_panels;
     task.scratch = memory.data();
-    for (auto _ : state) {
-        linear_kernels(isa).run(task);
-        benchmark::ClobberMemory();
-    }
-    const double products = static_cast<double>(setup.n_rows) * setup.n_cols * setup.n_columns;
-    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(matrix.size_bytes()));
-    state.counters["op/s"] = benchmark::Counter(2 * products, benchmark::Counter::kIsIterationInvariantRate);
+    const bench::CallCost cost{.read_bytes = static_cast<double>(matrix.size_bytes() + stride * setup.n_columns),
+                               .ops = 2.0 * setup.n_rows * setup.n_cols * setup.n_columns,
+                               .unit = setup.encoding == Encoding::kF32 ? bench::Unit::kFloat : bench::Unit::kInt8};
+    bench::measure(state, isa, cost, [&] { linear_kernels(isa).run(task); });
 }
-
-// What one thread can read at all: the bound for gemv.
-void read_loop(benchmark::State& state) {
-    constexpr std::size_t kBytes = std::size_t{128} << 20U;
-    const PageBuffer memory = PageBuffer::allocate(kBytes, "memory").value();
-    std::memset(memory.data(), 1, kBytes);
-    for (auto _ : state) {
-        const auto* words = reinterpret_cast<const std::uint64_t*>(memory.data());
-        std::uint64_t sum[8] = {};
-        for (std::size_t i = 0; i < kBytes / 8; i += 8) {
-            __builtin_prefetch(words + i + 256);
-            for (std::size_t j = 0; j < 8; ++j) sum[j] += words[i + j];
-        }
-        for (const std::uint64_t s : sum) benchmark::DoNotOptimize(s);
-    }
-    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kBytes));
-}
-BENCHMARK(read_loop)->Name("read_loop");
 
 void pack(benchmark::State& state, DType dtype) {
     const PackedMatrix shape = packed_matrix(dtype, 1024, 4096, nullptr);
     const std::vector<std::byte> rows(shape.n_panels * shape.panel_bytes, std::byte{1});
     std::vector<std::byte> packed(rows.size());
-    for (auto _ : state) {
-        pack_panels(shape, rows.data(), 0, shape.n_panels, packed.data());
-        benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(rows.size()));
-}
-
-void quantize(benchmark::State& state, Isa isa, Encoding encoding) {
-    std::vector<float> x(4096);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 37) - 18;
-    std::vector<std::byte> row(model::quantized_row(encoding, x.size()).size_bytes);
-    for (auto _ : state) {
-        linear_kernels(isa).quantize(x.data(), x.size(), encoding, row.data());
-        benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(x.size() * sizeof(float)));
+    bench::measure(state, best_isa(), {.read_bytes = static_cast<double>(rows.size())},
+                   [&] { pack_panels(shape, rows.data(), 0, shape.n_panels, packed.data()); });
 }
 
 const int kRegistered = [] {
     const std::string names[] = {"f32", "q8", "q16"};
     for (const Isa isa : available_isas()) {
         const std::string isa_name(to_string(isa));
-        for (const Encoding encoding : {Encoding::kQ8, Encoding::kQ16}) {
-            benchmark::RegisterBenchmark(("quantize/" + isa_name + "/" + names[static_cast<int>(encoding)]).c_str(),
-                                         [=](benchmark::State& s) { quantize(s, isa, encoding); });
-        }
         for (const tensor::FormatInfo& format : tensor::formats()) {
             if (format.dtype == DType::kI32 || format.encode == nullptr) continue;
             for (const Encoding encoding : {Encoding::kF32, Encoding::kQ8, Encoding::kQ16}) {

@@ -70,8 +70,8 @@ Result<void> measure_staircase(ThreadPool& pool, const ProbeOptions& options, Pr
 }
 
 // Arithmetic in registers, all threads.
-void add_peak_benchmarks(ThreadPool& pool, Profile& profile, std::vector<Benchmark>& benchmarks) {
-    const MachineKernels& kernels = machine_kernels(backend::cpu::best_isa());
+void add_peak_benchmarks(ThreadPool& pool, Isa isa, Profile& profile, std::vector<Benchmark>& benchmarks) {
+    const MachineKernels& kernels = machine_kernels(isa);
     constexpr std::size_t kRounds = 20'000;
     const double n = static_cast<double>(kRounds) * pool.n_threads();
     benchmarks.push_back(
@@ -80,6 +80,18 @@ void add_peak_benchmarks(ThreadPool& pool, Profile& profile, std::vector<Benchma
     benchmarks.push_back(
         {.sample = [&pool, &kernels] { return time_team(pool, [&](unsigned) { (void)kernels.multiply_bytes(kRounds); }, {}); },
          .record = [&profile, &kernels, n](const Spread& s) { profile.int8_flop_per_s = n * kernels.byte_ops_per_round / s.least; }});
+}
+
+Profile empty_profile(const ThreadPool& pool, Isa isa, const ProbeOptions& options) {
+    Profile profile;
+    profile.key = profile_key(pool, isa, options.version);
+    profile.time = static_cast<std::int64_t>(std::time(nullptr));
+    profile.quick = options.quick;
+    for (const CacheLevel& c : cache_levels()) {
+        profile.caches.push_back({.level = c.level, .size_bytes = static_cast<double>(c.size_bytes), .shared = c.shared});
+    }
+    profile.memory_bytes = static_cast<double>(read_memory_state().total_bytes);
+    return profile;
 }
 
 // What the spreads say of the machine.
@@ -105,25 +117,16 @@ hardware::ProfileKey profile_key(const ThreadPool& pool, Isa isa, const std::str
 }
 
 Result<Profile> probe_machine(ThreadPool& pool, Isa isa, const ProbeOptions& options) {
-    Profile profile;
-    profile.key = profile_key(pool, isa, options.version);
-    profile.time = static_cast<std::int64_t>(std::time(nullptr));
-    profile.quick = options.quick;
-    for (const CacheLevel& c : cache_levels()) {
-        profile.caches.push_back({.level = c.level, .size_bytes = static_cast<double>(c.size_bytes), .shared = c.shared});
-    }
-    const MemoryState memory_state = read_memory_state();
-    profile.memory_bytes = static_cast<double>(memory_state.total_bytes);
-
+    Profile profile = empty_profile(pool, isa, options);
     RAFTER_TRY_VOID(measure_staircase(pool, options, profile));
     std::size_t cold_bytes = static_cast<std::size_t>((options.quick ? 128 : 256) * kMiB);
-    if (memory_state.available_bytes > 0) cold_bytes = std::min<std::size_t>(cold_bytes, memory_state.available_bytes / 4);
+    if (const std::size_t available = read_memory_state().available_bytes; available > 0) cold_bytes = std::min(cold_bytes, available / 4);
     // A thread's window is 2 MiB, and the memory holds several of each.
     cold_bytes = std::max<std::size_t>(cold_bytes, std::size_t{pool.n_threads()} << 24U);
     RAFTER_TRY(ColdMemory memory, ColdMemory::create(pool, cold_bytes));
     const MatrixPlan plan{.quick = options.quick};
     std::vector<Benchmark> benchmarks;
-    add_peak_benchmarks(pool, profile, benchmarks);
+    add_peak_benchmarks(pool, backend::cpu::best_isa(), profile, benchmarks);
     add_team_benchmarks(pool, isa, profile, benchmarks);
     add_row_benchmarks(pool, isa, profile, benchmarks);
     add_matrix_benchmarks(pool, isa, memory, plan, profile, benchmarks);
@@ -131,6 +134,15 @@ Result<Profile> probe_machine(ThreadPool& pool, Isa isa, const ProbeOptions& opt
     RoundOptions rounds{.least = 3, .most = 60, .duration_ns = options.quick ? 1'600'000'000 : 11'000'000'000, .progress = {}};
     if (options.progress) rounds.progress = [&](double fraction) { options.progress(fraction, "timing kernels"); };
     judge(profile, run_interleaved(benchmarks, rounds));
+    return profile;
+}
+
+Result<Profile> probe_roofs(ThreadPool& pool, Isa isa, const ProbeOptions& options) {
+    Profile profile = empty_profile(pool, isa, options);
+    RAFTER_TRY_VOID(measure_staircase(pool, options, profile));
+    std::vector<Benchmark> benchmarks;
+    add_peak_benchmarks(pool, isa, profile, benchmarks);
+    judge(profile, run_interleaved(benchmarks, {.least = 3, .most = 60, .duration_ns = 200'000'000, .progress = {}}));
     return profile;
 }
 

@@ -22,4 +22,8 @@ struct ProbeOptions {
 // Takes all the pool's threads, and a quarter of a gigabyte of memory (less where there is less). Fails when it cannot have that.
 [[nodiscard]] Result<hardware::Profile> probe_machine(ThreadPool& pool, backend::cpu::Isa isa, const ProbeOptions& options);
 
+// Of the same only the roofs: bandwidths, and the peaks of this instruction set's arithmetic (probe_machine has those of the machine's best
+// one, whatever the kernels use). A second or two with `quick`. Fails in the same way.
+[[nodiscard]] Result<hardware::Profile> probe_roofs(ThreadPool& pool, backend::cpu::Isa isa, const ProbeOptions& options);
+
 }  // namespace rafter::probe

@@ -29,35 +29,22 @@ using backend::cpu::Isa;
 using backend::cpu::RowKernels;
 
 constexpr std::array<std::size_t, 2> kWidths = {512, 4096};
-constexpr std::size_t kMostWidth = 4096;
 constexpr std::size_t kHeadDim = 64;
 
-// Rows to work on. Vectors, not huge pages: they lie in the nearest cache.
-struct RowData {
-    std::vector<float> a = std::vector<float>(kMostWidth, 0.25F);
-    std::vector<float> b = std::vector<float>(kMostWidth, -0.5F);
-    std::vector<float> y = std::vector<float>(2 * kMostWidth);
-    std::vector<std::byte> bytes = std::vector<std::byte>(kMostWidth * 32);  // KV tiles, quantised rows
-    std::vector<std::byte> panel = std::vector<std::byte>(16 * kMostWidth * 4 + 64, std::byte{0x3C});
-};
-
-using RowWork = std::function<void(RowData& data, std::size_t width)>;
-
 // Two benchmarks and, from both, one reading. records: the widths' medians as they come.
-void add_row(ThreadPool& pool, const std::string& kind, const RowWork& work, hardware::Profile& profile,
-             std::vector<Benchmark>& benchmarks) {
+void add_row(ThreadPool& pool, const RowWork& work, hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {
     struct Pair {
         RowData data;
         std::array<double, 2> seconds = {};
     };
     const auto pair = std::make_shared<Pair>();
     for (std::size_t i = 0; i < kWidths.size(); ++i) {
-        const auto repeats = static_cast<unsigned>(32 * kMostWidth / kWidths[i] / 4);
+        const auto repeats = static_cast<unsigned>(32 * kMostRowWidth / kWidths[i] / 4);
         Benchmark benchmark;
         benchmark.sample = [&pool, pair, work, i, repeats] {
-            return time_team(pool, [&](unsigned) { work(pair->data, kWidths[i]); }, {.n_threads = 1, .repeats = repeats});
+            return time_team(pool, [&](unsigned) { work.run(pair->data, kWidths[i]); }, {.n_threads = 1, .repeats = repeats});
         };
-        benchmark.record = [&profile, pair, kind, i](const Spread& spread) {
+        benchmark.record = [&profile, pair, kind = work.kind, i](const Spread& spread) {
             pair->seconds[i] = spread.first_decile;
             if (i + 1 < kWidths.size()) return;
             const double per_element = std::max(0.0, (pair->seconds[1] - pair->seconds[0]) / static_cast<double>(kWidths[1] - kWidths[0]));
@@ -90,10 +77,13 @@ double empty_region(ThreadPool& pool) {
 
 }  // namespace
 
-void add_row_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {
+std::vector<RowWork> row_work(Isa isa) {
+    std::vector<RowWork> all;
     const RowKernels& rows = backend::cpu::row_kernels(isa);
     const auto& linear = backend::cpu::linear_kernels(isa);
-    const auto add = [&](const char* kind, const RowWork& work) { add_row(pool, kind, work, profile, benchmarks); };
+    const auto add = [&](std::string kind, std::function<void(RowData&, std::size_t)> run) {
+        all.push_back({std::move(kind), std::move(run)});
+    };
     add("rms_norm", [&rows](RowData& d, std::size_t n) { rows.rms_norm(d.a.data(), d.b.data(), n, n, 1e-5F, d.y.data()); });
     add("add", [&rows](RowData& d, std::size_t n) { rows.add(d.a.data(), d.b.data(), n, d.y.data()); });
     add("silu", [&rows](RowData& d, std::size_t n) { rows.gate(model::Activation::kSilu, d.a.data(), d.b.data(), n, d.y.data()); });
@@ -110,7 +100,7 @@ void add_row_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, s
         for (std::size_t i = 0; i < n; ++i) {
             const double angle = 1234.0 * static_cast<double>(d.a[i]) * (1.0 + static_cast<double>(i));
             d.y[i] = static_cast<float>(std::cos(angle));
-            d.y[kMostWidth + i] = static_cast<float>(std::sin(angle));
+            d.y[kMostRowWidth + i] = static_cast<float>(std::sin(angle));
         }
     });
     add("combine", [&rows](RowData& d, std::size_t n) { rows.combine(d.a.data(), n / 4, d.b.data(), 4, n / 4, d.y.data()); });
@@ -120,26 +110,25 @@ void add_row_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, s
     add("quantize_q8", [&linear](RowData& d, std::size_t n) { linear.quantize(d.a.data(), n, model::Encoding::kQ8, d.bytes.data()); });
     add("quantize_q16", [&linear](RowData& d, std::size_t n) { linear.quantize(d.a.data(), n, model::Encoding::kQ16, d.bytes.data()); });
     for (const KvType type : backend::kv_types()) {  // an element being one of a key and one of a value
-        add_row(
-            pool, fmt::format("store_{}", backend::to_string(type)),
-            [&rows, type](RowData& d, std::size_t n) {
-                for (std::size_t at = 0; at < n; at += kHeadDim) {
-                    rows.store_key(d.a.data(), kHeadDim, type, at / kHeadDim % 16, d.bytes.data());
-                    rows.store_value(d.b.data(), kHeadDim, type, at / kHeadDim % 16, d.bytes.data() + kHeadDim * 16 * sizeof(float));
-                }
-            },
-            profile, benchmarks);
+        add(fmt::format("store_{}", backend::to_string(type)), [&rows, type](RowData& d, std::size_t n) {
+            for (std::size_t at = 0; at < n; at += kHeadDim) {
+                rows.store_key(d.a.data(), kHeadDim, type, at / kHeadDim % 16, d.bytes.data());
+                rows.store_value(d.b.data(), kHeadDim, type, at / kHeadDim % 16, d.bytes.data() + kHeadDim * 16 * sizeof(float));
+            }
+        });
     }
     for (const tensor::FormatInfo& format : tensor::formats()) {
         if (format.dtype == tensor::DType::kI32) continue;
-        add_row(
-            pool, fmt::format("embed_{}", format.name),
-            [dtype = format.dtype](RowData& d, std::size_t n) {
-                const auto matrix = backend::cpu::packed_matrix(dtype, 16, static_cast<std::uint32_t>(n), d.panel.data());
-                backend::cpu::decode_row(matrix, 5, d.y.data());
-            },
-            profile, benchmarks);
+        add(fmt::format("embed_{}", format.name), [dtype = format.dtype](RowData& d, std::size_t n) {
+            const auto matrix = backend::cpu::packed_matrix(dtype, 16, static_cast<std::uint32_t>(n), d.panel.data());
+            backend::cpu::decode_row(matrix, 5, d.y.data());
+        });
     }
+    return all;
+}
+
+void add_row_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {
+    for (const RowWork& work : row_work(isa)) add_row(pool, work, profile, benchmarks);
 }
 
 void add_team_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, std::vector<Benchmark>& benchmarks) {

@@ -1,6 +1,9 @@
 // The engine's small kernels on rows, on one thread each, and what threads pay each other: meetings, and reading what another one wrote.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "backend/cpu/isa.h"
@@ -9,6 +12,25 @@
 #include "probe/bench_team.h"
 
 namespace rafter::probe {
+
+inline constexpr std::size_t kMostRowWidth = 4096;
+
+// Rows to work on. Vectors, not huge pages: they lie in the nearest cache.
+struct RowData {
+    std::vector<float> a = std::vector<float>(kMostRowWidth, 0.25F);
+    std::vector<float> b = std::vector<float>(kMostRowWidth, -0.5F);
+    std::vector<float> y = std::vector<float>(2 * kMostRowWidth);
+    std::vector<std::byte> bytes = std::vector<std::byte>(kMostRowWidth * 32);  // KV tiles, quantised rows
+    std::vector<std::byte> panel = std::vector<std::byte>(16 * kMostRowWidth * 4 + 64, std::byte{0x3C});
+};
+
+// One kernel on one row of `width` elements: at most kMostRowWidth, a multiple of 256.
+struct RowWork {
+    std::string kind;  // as hardware::RowReading names it
+    std::function<void(RowData& data, std::size_t width)> run;
+};
+// Every row kernel of an available instruction set.
+[[nodiscard]] std::vector<RowWork> row_work(backend::cpu::Isa isa);
 
 // Readings go to profile.rows. All arguments outlive the benchmarks.
 void add_row_benchmarks(ThreadPool& pool, backend::cpu::Isa isa, hardware::Profile& profile, std::vector<Benchmark>& benchmarks);

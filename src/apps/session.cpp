@@ -13,6 +13,7 @@
 #include "base/quote.h"
 #include "engine/model_store.h"
 #include "engine/ngram_drafter.h"
+#include "model/rewrites.h"
 #include "report/progress.h"
 
 namespace rafter::apps {
@@ -73,8 +74,8 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
         ->capture_default_str()
         ->group(group);
     verb.add_option("--no-fuse", options.no_fuse,
-                    "Leave a fusion out, to see what it gives: linears (matrices with one input), rows (small ops)")
-        ->check(CLI::IsMember({"linears", "rows"}))
+                    "Leave fusions out, to see what they give: linears (matrices with one input), rows (small ops), or some of either")
+        ->check(CLI::IsMember(std::vector<std::string>(model::kFusions.begin(), model::kFusions.end())))
         ->delimiter(',')
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->type_name("NAME,..")

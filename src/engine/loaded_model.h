@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "backend/backend.h"
@@ -42,7 +41,7 @@ struct LoadModelOptions {
     std::uint32_t block_size = 16;                     // positions a block of the KV cache; a power of two from 16 to 256
     backend::KvType key_type = backend::KvType::kF16;  // of the KV cache
     backend::KvType value_type = backend::KvType::kF16;
-    std::set<std::string> without_fusions;  // as model::RewriteOptions names them
+    model::Without without_fusions;
     std::function<void(double fraction)> progress;
 };
 

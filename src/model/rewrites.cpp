@@ -20,7 +20,21 @@ RowKind rows_of(const Program& program, const Op& op) {
 }
 
 // True when b reads what a reads, and what a makes is not among it.
-bool can_join(const Op& a, const Op& b) { return multiplies(a.kind) && a.kind == b.kind && a.inputs == b.inputs; }
+bool can_join(const Op& a, const Op& b, const Without& without) {
+    const bool in_attention = b.name.find(".attn_") != std::string::npos;
+    if (without.contains("linears") || without.contains(in_attention ? "qkv" : "gate_up")) return false;
+    return multiplies(a.kind) && a.kind == b.kind && a.inputs == b.inputs;
+}
+
+// Whether an op of this kind joins the row ops before it.
+bool joins_rows(OpKind kind, const Without& without) {
+    const char* fusion = kind == OpKind::kRmsNorm    ? "norm"
+                         : kind == OpKind::kRope     ? "rope"
+                         : kind == OpKind::kKvAppend ? "kv_append"
+                         : kind == OpKind::kQuantize ? "quantize"
+                                                     : "rows";
+    return !without.contains("rows") && !without.contains(fusion);
+}
 
 // The name of two ops done at once: "blk.3.attn_q" and "blk.3.attn_k" are "blk.3.attn_q+attn_k".
 std::string joined_name(const std::string& a, const std::string& b) {
@@ -97,10 +111,10 @@ Program quantize_activations(Program program, ActivationMode mode) {
     return program;
 }
 
-Program fuse_linears(Program program) {
+Program fuse_linears(Program program, const Without& without) {
     std::vector<Op> ops;
     for (Op& op : program.ops) {
-        if (ops.empty() || !can_join(ops.back(), op)) {
+        if (ops.empty() || !can_join(ops.back(), op, without)) {
             ops.push_back(std::move(op));
             continue;
         }
@@ -144,7 +158,7 @@ Program split_attention(Program program) {
     return program;
 }
 
-Program fuse_rows(Program program) {
+Program fuse_rows(Program program, const Without& without) {
     std::vector<Op> ops;
     std::vector<Op> run;
     const auto flush = [&] {
@@ -156,7 +170,8 @@ Program fuse_rows(Program program) {
         }
     };
     for (Op& op : program.ops) {
-        const bool joins = is_row_local(op.kind) && (run.empty() || rows_of(program, run.front()) == rows_of(program, op));
+        const bool joins =
+            is_row_local(op.kind) && joins_rows(op.kind, without) && (run.empty() || rows_of(program, run.front()) == rows_of(program, op));
         if (!joins) flush();
         if (is_row_local(op.kind)) {
             run.push_back(std::move(op));
@@ -172,9 +187,8 @@ Program fuse_rows(Program program) {
 
 Program rewrite(Program program, const RewriteOptions& options) {
     program = quantize_activations(std::move(program), options.activations);
-    if (!options.without.contains("linears")) program = fuse_linears(std::move(program));
-    if (!options.without.contains("rows")) program = fuse_rows(std::move(program));
-    return program;
+    program = fuse_linears(std::move(program), options.without);
+    return fuse_rows(std::move(program), options.without);
 }
 
 }  // namespace rafter::model

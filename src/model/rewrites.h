@@ -2,8 +2,11 @@
 // one.
 #pragma once
 
+#include <array>
+#include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "model/program.h"
 
@@ -14,16 +17,29 @@ enum class ActivationMode { kF32, kQ16, kQ8 };  // how activations enter matrice
 // Reads each quantised matrix's input through a kQuantize op, one an input; the head's keeps 15 bits with kQ8 too. Matrices of F32, F16 and
 // BF16 keep float inputs.
 [[nodiscard]] Program quantize_activations(Program program, ActivationMode mode);
+// Fusions that can be left out, each by itself.
+using Without = std::set<std::string, std::less<>>;
+inline constexpr std::array<std::string_view, 8> kFusions = {
+    "linears",    // all of fuse_linears:
+    "qkv",        //   the matrices of attention
+    "gate_up",    //   and those of the feed-forward part
+    "rows",       // all of fuse_rows; or one kind of op is not joined to those before it:
+    "norm",       //   after a residual, a bias or an embedding
+    "rope",       //   of Q and K, with their biases and norms
+    "kv_append",  //   after RoPE
+    "quantize",   //   after whatever makes the activations
+};
+
 // Neighbouring kLinear ops with one input become one: Q, K, V; gate, up. So do the experts' gate and up.
-[[nodiscard]] Program fuse_linears(Program program);
+[[nodiscard]] Program fuse_linears(Program program, const Without& without = {});
 // Attention as three ops that hand over all scores, as it was before flash attention: for comparison only, no backend runs it so.
 [[nodiscard]] Program split_attention(Program program);
 // Runs of row-local ops on the same kind of rows become one kFusedRows.
-[[nodiscard]] Program fuse_rows(Program program);
+[[nodiscard]] Program fuse_rows(Program program, const Without& without = {});
 
 struct RewriteOptions {
     ActivationMode activations = ActivationMode::kQ8;
-    std::set<std::string> without;  // fusions left out: "linears", "rows"
+    Without without;  // of kFusions
 };
 // All of the above, in order. The program must be bound (its weights' types decide).
 [[nodiscard]] Program rewrite(Program program, const RewriteOptions& options);

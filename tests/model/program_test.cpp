@@ -155,6 +155,22 @@ TEST(Rewrites, CanBeLeftOutOneByOne) {
     const Program bound_program = bound(build(small_config()), tensor::DType::kQ4_0);
     EXPECT_EQ(count(rewrite(bound_program, {.without = {"rows"}}), OpKind::kFusedRows), 0U);
     EXPECT_EQ(count(rewrite(bound_program, {.without = {"linears"}}), OpKind::kLinear), 3U * 7 + 1);
+    EXPECT_EQ(count(rewrite(bound_program, {.without = {"qkv"}}), OpKind::kLinear), 3U * 6 + 1);
+    EXPECT_EQ(count(rewrite(bound_program, {.without = {"gate_up"}}), OpKind::kLinear), 3U * 5 + 1);
+    EXPECT_EQ(count(rewrite(bound_program, {.without = {"qkv", "gate_up"}}), OpKind::kLinear), 3U * 7 + 1);
+    // A kind left out begins a run and is never inside one; everything else is fused as before.
+    const std::pair<const char*, OpKind> kinds[] = {
+        {"norm", OpKind::kRmsNorm}, {"rope", OpKind::kRope}, {"kv_append", OpKind::kKvAppend}, {"quantize", OpKind::kQuantize}};
+    const std::size_t n_fused = rewrite(bound_program, {}).ops.size();
+    for (const auto& [name, kind] : kinds) {
+        const Program p = rewrite(bound_program, {.without = {name}});
+        expect_in_order(p);
+        EXPECT_GT(p.ops.size(), n_fused) << name;
+        EXPECT_GT(count(p, OpKind::kFusedRows), 0U) << name;
+        for (const Op& op : p.ops) {
+            for (std::size_t i = 1; i < op.parts.size(); ++i) EXPECT_NE(op.parts[i].kind, kind) << op.name << " without " << name;
+        }
+    }
 }
 
 TEST(Workspace, GivesNoTwoLiveValuesTheSameBytes) {

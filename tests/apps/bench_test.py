@@ -1,4 +1,6 @@
 """rafter bench on a tiny model: its JSON, what does not depend on timing, and what it refuses."""
+import re
+import sys
 import unittest
 
 import program
@@ -23,6 +25,17 @@ class Bench(program.Case):
         first = self.bench("--batch", "3")["rows"][0]["tokens_hash"]
         self.assertEqual(self.bench("--batch", "1,3", "--threads", "2")["rows"][1]["tokens_hash"], first)
         self.assertNotEqual(self.bench("--batch", "3", "--seed", "7")["rows"][0]["tokens_hash"], first)
+
+    def test_every_fusion_can_be_left_out_and_changes_no_token(self):
+        sys.path.insert(0, str(program.ROOT / "bench"))
+        import fusions
+        expected = self.bench("--batch", "2")["rows"][0]["tokens_hash"]
+        for fusion in fusions.FUSIONS + [",".join(fusions.FUSIONS)]:
+            self.assertEqual(self.bench("--batch", "2", "--no-fuse", fusion)["rows"][0]["tokens_hash"], expected, fusion)
+        everything = ",".join(sorted(fusions.FUSIONS))
+        listed = re.search(r"--no-fuse NAME,..:{(.*?)}", self.rafter("bench", "--help").stdout.decode()).group(1)
+        self.assertEqual(",".join(sorted(listed.split(","))), everything)
+        self.expect_error("--no-fuse", "bench", self.model, "--no-fuse", "rows,no_such", status=2)
 
     def test_prompts_alone_and_prompts_longer_than_a_step(self):
         row = self.bench("--generate", "0")["rows"][0]

@@ -16,9 +16,11 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-# n_layers, d_model, d_ff, n_heads, n_kv_heads, head_dim: Llama 3.2 1B and 3B, Llama 3.1 8B; and one that is quick to write.
+# n_layers, d_model, d_ff, n_heads, n_kv_heads, head_dim: Llama 3.2 1B and 3B, Llama 3.1 8B; a draft model for the first; and one that is quick
+# to write.
 SHAPES = {
     "tiny": (2, 256, 768, 4, 2, 64),
+    "draft": (7, 1024, 2816, 16, 4, 64),  # an eighth of the next one's bytes
     "llama-1b": (16, 2048, 8192, 32, 8, 64),
     "llama-3b": (28, 3072, 8192, 24, 8, 128),
     "llama-8b": (32, 4096, 14336, 32, 8, 128),

@@ -217,7 +217,8 @@ ordered_json spread_json(const std::vector<double>& values) {
     return {{"median", quantile(values, 0.5)}, {"least", quantile(values, 0.0)}, {"most", quantile(values, 1.0)}};
 }
 
-ordered_json row_json(const BenchRow& row) {
+// plain: the row of the same batch without guesses, where there is one.
+ordered_json row_json(const BenchRow& row, const BenchRow* plain) {
     ordered_json json{{"batch", row.batch}, {"prefill_tokens_per_second", spread_json(row.prefill_rates)}};
     if (!row.step_seconds.empty()) {
         json["decode_tokens_per_second"] = spread_json(row.decode_rates);
@@ -226,6 +227,7 @@ ordered_json row_json(const BenchRow& row) {
     }
     if (row.drafter != "off") {
         json["drafter"] = row.drafter;
+        if (plain != nullptr) json["speedup"] = spread_json(speedups(row, *plain));
         json["tokens_per_step"] = row.tokens_per_step();
         json["predicted_speedup"] = row.predicted_speedup();
         json.update(guesses_json(row.speculation));
@@ -416,7 +418,11 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
                           {"repeat", options.repeat},
                           {"load_seconds", session->load_seconds()},
                           {"rows", ordered_json::array()}};
-        for (const BenchRow& row : rows) json["rows"].push_back(row_json(row));
+        const BenchRow* plain = nullptr;
+        for (const BenchRow& row : rows) {
+            if (options.compares() && row.drafter == "off") plain = &row;
+            json["rows"].push_back(row_json(row, plain));
+        }
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }

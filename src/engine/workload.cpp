@@ -2,6 +2,7 @@
 #include "engine/workload.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <sstream>
@@ -92,9 +93,11 @@ Arrival Workload::arrival(const Traced& wanted) const {
     Arrival arrival{.seconds = wanted.seconds, .request = {}};
     std::vector<TokenId>& prompt = arrival.request.prompt;
     prompt.resize(wanted.prompt);
+    std::array<std::uint32_t, 4> words{};
     for (std::uint32_t i = 0; i < wanted.prompt; ++i) {
         const std::uint64_t stream = i < wanted.shared ? options_.seed ^ kSharedStream : options_.seed + next_;
-        prompt[i] = static_cast<TokenId>(uniform(stream, i) * options_.n_vocab);
+        if (i % 4 == 0 || i == wanted.shared) words = TokenNoise(stream, 0).upper(i / 4);
+        prompt[i] = static_cast<TokenId>(std::uint64_t{words[i % 4]} * options_.n_vocab >> 32U);
     }
     arrival.request.max_tokens = wanted.generate;
     arrival.request.priority = wanted.priority;

@@ -158,6 +158,11 @@ Result<void> Session::load(Needs needs) {
     }
     if (!speculation.draft_model.empty()) RAFTER_TRY_VOID(load_draft(load, machine));
     learns_texts_ = needs.learns_texts;
+    if (!speculation.log_file.empty()) {
+        RAFTER_TRY(AppendFile log, AppendFile::open(speculation.log_file));
+        if (log.is_regular()) RAFTER_TRY_VOID(log.cut(0));
+        log_.emplace(std::move(log));
+    }
     use_drafter(std::string(speculation.drafter()));
     load_seconds_ += seconds_since(start_ns);
     return {};
@@ -202,7 +207,17 @@ void Session::use_drafter(const std::string& drafter) {
         engine::SchedulerOptions options = loaded_.limits;
         options.speculation = {.drafter = drafter == "draft" ? model_drafter_.get() : drafting.ngram.get(),
                                .most_drafts = options_.speculation.most,
-                               .fixed = options_.speculation.fixed};
+                               .fixed = options_.speculation.fixed,
+                               .log = {}};
+        if (log_) {
+            options.speculation.log = [this](const engine::SpeculationLogLine& line) {
+                if (log_failed_) return;
+                const auto written = log_->append(log_json(line).dump() + "\n");
+                if (written) return;
+                log_failed_ = true;
+                fmt::print(stderr, "rafter: the log of guesses ends here: {}\n", written.error().message);
+            };
+        }
         drafting.engine = std::make_unique<engine::Engine>(*loaded_.device, *opened_.tokenizer, options);
     }
     engine_ = drafting.engine.get();

@@ -12,6 +12,7 @@
 
 #include "apps/cli.h"
 #include "apps/speculation.h"
+#include "base/os_append_file.h"
 #include "engine/engine.h"
 #include "engine/loaded_model.h"
 #include "engine/model_drafter.h"
@@ -92,6 +93,8 @@ class Session {
     std::optional<engine::OpenedModel> draft_opened_;
     engine::LoadedModel draft_loaded_;
     std::unique_ptr<engine::ModelDrafter> model_drafter_;
+    std::optional<AppendFile> log_;  // of guesses
+    bool log_failed_ = false;
     struct Drafting {
         std::unique_ptr<engine::Drafter> ngram;
         std::unique_ptr<engine::Engine> engine;

@@ -31,6 +31,27 @@ void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::s
         ->check(CLI::Range(0U, 64U))
         ->type_name("K")
         ->group(group);
+    verb.add_option("--draft-log", flags.log_file, "Say of each step how many guesses it checks and why: a JSON object a line")
+        ->type_name("FILE")
+        ->group(group);
+}
+
+nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line) {
+    nlohmann::ordered_json sequences = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < line.rows.size(); ++i) {
+        sequences.push_back({{"tokens", line.rows[i].n_past + 1},
+                             {"offered", line.rows[i].offer.n_tokens},
+                             {"trust", line.rows[i].offer.trust},
+                             {"acceptance", line.acceptance[i]},
+                             {"guesses", line.choice.n_drafts[i]}});
+    }
+    return {{"expected_tokens", line.choice.expected_tokens},
+            {"predicted_ms", line.choice.seconds * 1e3},
+            {"tokens_per_second", line.choice.tokens_per_second()},
+            {"plain_tokens_per_second", line.choice.plain_tokens_per_second},
+            {"explores", line.choice.explores},
+            {"prompt_tokens", line.n_prompt_tokens},
+            {"sequences", std::move(sequences)}};
 }
 
 Result<void> check_usage(const SpeculationFlags& flags) {
@@ -39,6 +60,7 @@ Result<void> check_usage(const SpeculationFlags& flags) {
     if (!flags.draft_model.empty() && (flags.kind == "off" || flags.kind == "ngram")) {
         return usage(fmt::format("--draft: a draft model does nothing with --speculate {}", flags.kind));
     }
+    if (!flags.log_file.empty() && flags.kind == "off") return usage("--draft-log: nothing is guessed with --speculate off");
     if (flags.fixed && *flags.fixed > flags.most) {
         return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", flags.most, *flags.fixed));
     }

@@ -17,6 +17,7 @@ struct SpeculationFlags {
     std::uint32_t most = 8;    // guesses a sequence and step
     std::optional<std::uint32_t> fixed;
     std::optional<double> forced_acceptance;  // of a draft model's guesses where the answer is forced
+    std::string log_file;                     // "": none
 
     [[nodiscard]] bool on() const { return kind != "off"; }
     // What "auto" stands for.
@@ -26,11 +27,14 @@ struct SpeculationFlags {
     }
 };
 
-// --speculate, --draft, --draft-max, --draft-fixed. usual: of --speculate. more_kinds: that this verb knows too.
+// --speculate, --draft, --draft-max, --draft-fixed, --draft-log. usual: of --speculate. more_kinds: that this verb knows too.
 void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::string& usual,
                            const std::vector<std::string>& more_kinds = {});
 // Fails on flags that make no sense together.
 [[nodiscard]] Result<void> check_usage(const SpeculationFlags& flags);
+
+// One line of --draft-log.
+[[nodiscard]] nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line);
 
 // "2.1 tokens a step; 63% of 420 guesses right"; "" without guesses.
 [[nodiscard]] std::string guesses_line(const engine::SpeculationCounters& counters);

@@ -67,6 +67,11 @@ void Speculator::grant(std::span<PlannedSequence> decoding, const StepCost& cost
         };
         choice_ = governor_.choose(rows_, cost, base, round_seconds, room.n_tokens, room.n_outputs);
     }
+    if (options_.log && !rows_.empty()) {
+        acceptance_.clear();
+        for (const GovernorRow& row : rows_) acceptance_.push_back(governor_.acceptance(*row.history, row.offer.trust));
+        options_.log({.choice = choice_, .rows = rows_, .acceptance = acceptance_, .n_prompt_tokens = base.n_tokens});
+    }
     for (std::size_t i = 0; i < decoding.size(); ++i) {
         decoding[i].grant = {.n = choice_.n_drafts[i], .trust = rows_[i].offer.trust};
         count(counters_.chosen, choice_.n_drafts[i]);

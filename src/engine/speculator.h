@@ -16,10 +16,19 @@ namespace rafter::engine {
 class Sequence;
 struct PlannedSequence;
 
+// What was chosen for a step, and from what.
+struct SpeculationLogLine {
+    const GovernorChoice& choice;
+    std::span<const GovernorRow> rows;   // decoding sequences
+    std::span<const double> acceptance;  // [n_rows]: chance that the first guess is right
+    std::uint32_t n_prompt_tokens = 0;   // that were expected in the step too
+};
+
 struct SpeculationOptions {
     Drafter* drafter = nullptr;          // outlives the scheduler; none: no guesses
     std::uint32_t most_drafts = 8;       // a sequence and step
     std::optional<std::uint32_t> fixed;  // always so many, where they can be had, whatever they cost; none: the governor chooses
+    std::function<void(const SpeculationLogLine&)> log;  // called for each step with decoding sequences; may be empty
 };
 
 // Guesses that a sequence may have in a step.
@@ -73,6 +82,7 @@ class Speculator {
     Governor governor_;
     GovernorChoice choice_;
     std::vector<GovernorRow> rows_;  // kept for their memory
+    std::vector<double> acceptance_;
     std::vector<DraftRequest> requests_;
     SpeculationCounters counters_;
 };

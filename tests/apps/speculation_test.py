@@ -1,4 +1,5 @@
 """Speculation from the command line: whoever guesses and however many, the text is the same; what was guessed is counted."""
+import json
 import unittest
 
 import program
@@ -49,6 +50,17 @@ class Speculation(program.Case):
         row = report["rows"][0]
         self.assertGreater(row["spec_decode_num_accepted_tokens"], 0.9 * row["spec_decode_num_draft_tokens"])
         self.assertGreater(row["tokens_per_step"], 5)
+
+    def test_the_log_says_why(self):
+        log = self.folder / "log.jsonl"
+        self.answer("--speculate", "ngram", "--draft-log", str(log), "--draft-fixed", "2")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        self.assertGreater(len(lines), 5)
+        for line in lines:
+            self.assertEqual(len(line["sequences"]), 1)
+            self.assertLessEqual(line["sequences"][0]["guesses"], line["sequences"][0]["offered"])
+        self.assertTrue(any(line["sequences"][0]["guesses"] == 2 for line in lines))
+        self.expect_error("none", "run", self.model, "-p", "x", "--draft-log", str(self.folder / "none" / "log"))
 
     def test_wrong_usage_is_refused(self):
         for words, arguments in (("needs the smaller model (--draft)", ("--speculate", "draft")),

@@ -154,7 +154,7 @@ Result<void> Session::load(Needs needs) {
     if (machine) {
         engine::SchedulerOptions& limits = loaded_.limits;
         limits.cost = engine::StepCost(loaded_.device->program(), *machine, price_options(), limits.limits.n_tokens, limits.context);
-        limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context));
+        limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context, limits.n_sequences));
     }
     if (!speculation.draft_model.empty()) RAFTER_TRY_VOID(load_draft(load, machine));
     learns_texts_ = needs.learns_texts;

@@ -105,7 +105,8 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
                                                                     : simulated_elsewhere(options, environment, context));
     engine::SchedulerOptions& limits = simulated.limits;
     limits.prefix_cache = !flags.no_prefix_cache;
-    limits.target_itl_seconds = flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : limits.cost.usual_itl_seconds(context);
+    limits.target_itl_seconds =
+        flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : limits.cost.usual_itl_seconds(context, options.batch);
     engine::SimulatedWorker worker(limits, options.host_us * 1e-6);
     report::Progress bar(stderr_terminal(environment), "Simulating");
     const auto n = static_cast<double>(workload.n_requests());

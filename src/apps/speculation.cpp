@@ -42,7 +42,7 @@ nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line) {
         sequences.push_back({{"tokens", line.rows[i].n_past + 1},
                              {"offered", line.rows[i].offer.n_tokens},
                              {"trust", line.rows[i].offer.trust},
-                             {"acceptance", line.acceptance[i]},
+                             {"acceptance", line.rows[i].offer.n_tokens > 0 ? nlohmann::ordered_json(line.acceptance[i]) : nullptr},
                              {"guesses", line.choice.n_drafts[i]}});
     }
     return {{"expected_tokens", line.choice.expected_tokens},

@@ -19,7 +19,7 @@ void add_workload_flags(CLI::App& verb, WorkloadFlags& flags) {
         ->type_name("R")
         ->group(group);
     verb.add_option("--target-itl", flags.target_itl_ms,
-                    "Milliseconds between two tokens that prompts beside them may cost (default: 8 steps of one token)")
+                    "Milliseconds between two tokens that prompts beside them may cost (default: 8 steps of one, or 2 of all)")
         ->check(CLI::Range(1e-3, 1e9))
         ->type_name("MS")
         ->group(group);

@@ -9,7 +9,9 @@ namespace {
 
 constexpr double kLearning = 0.05;           // of a step's surprise, that the next prediction takes over
 constexpr std::uint32_t kMostOutputs = 512;  // in a table; more are priced in proportion
-constexpr double kMostCorrection = 8.0;      // beyond that something else is wrong
+constexpr double kUsualItlSteps = 8.0;
+constexpr double kUsualItlFullSteps = 2.0;  // of all sequences
+constexpr double kMostCorrection = 8.0;     // beyond that something else is wrong
 // The same for its number of tokens. Prices were seen up to 33% wrong at four columns (docs/prediction.md), so ten steps or so are enough;
 // a step's time varies by some percent, of which a quarter shows in the prediction.
 constexpr double kFewLearning = 0.15;
@@ -88,6 +90,14 @@ double StepCost::prefill_seconds(std::uint32_t n, std::uint32_t n_past) const {
     const std::uint32_t n_full = n / n_tokens_;
     const double pairs = static_cast<double>(n) * (n_past + n / 2.0);
     return correction_ * (n_full * look_up(by_tokens_, n_tokens_) + look_up(by_tokens_, n % n_tokens_) + prefill_pair_seconds_ * pairs);
+}
+
+double StepCost::usual_itl_seconds(std::uint32_t context, std::uint32_t n_sequences) const {
+    const auto decode_seconds = [&](std::uint32_t n) {
+        const model::SequenceStep each{.n_new = 1, .n_past = context / 2, .n_outputs = 1};
+        return seconds(model::StepShape{.sequences = std::vector(n, each)});
+    };
+    return std::max(kUsualItlSteps * decode_seconds(1), kUsualItlFullSteps * decode_seconds(n_sequences));
 }
 
 void StepCost::learn(const model::StepShape& shape, double measured_seconds) {

@@ -43,17 +43,15 @@ class StepCost {
     // Computing n tokens after n_past others, in steps as large as they may be.
     [[nodiscard]] double prefill_seconds(std::uint32_t n, std::uint32_t n_past) const;
 
-    // Between two tokens, where nothing is said: prompts beside a decoding sequence may cost it so many steps of its own.
-    [[nodiscard]] double usual_itl_seconds(std::uint32_t context) const {
-        return kUsualItlSteps * seconds(model::StepShape{.sequences = {{.n_new = 1, .n_past = context / 2, .n_outputs = 1}}});
-    }
+    // Between two tokens, where nothing is said: prompts beside a decoding sequence may cost it some steps of its own; and a step of all
+    // n_sequences together may take twice as long for them.
+    [[nodiscard]] double usual_itl_seconds(std::uint32_t context, std::uint32_t n_sequences) const;
 
     // A step took this long. Predictions follow slowly, so that one disturbed step changes little: however long it took, 10% at most.
     void learn(const model::StepShape& shape, double measured_seconds);
     [[nodiscard]] double correction() const { return correction_; }
 
   private:
-    static constexpr double kUsualItlSteps = 8.0;
     static constexpr std::uint32_t kFewTokens = 64;
     using Table = std::vector<std::pair<double, double>>;  // how many, ascending; seconds
     [[nodiscard]] static double look_up(const Table& table, double n);

@@ -38,6 +38,14 @@ TEST(StepCost, LearnsFromWhatStepsTakeButSlowly) {
     EXPECT_NEAR(cost.seconds(shape), 2.0 * before, 0.02 * before);
 }
 
+// By made_up_price: one alone after 500 tokens takes 1.5 ms; 8 of them 5 ms; 40 of them 53 ms.
+TEST(StepCost, TheUsualTimeBetweenTokensCanBeKeptBySoManyTogether) {
+    const StepCost cost(made_up_price, 512, 1000);
+    EXPECT_NEAR(cost.usual_itl_seconds(1000, 1), 8 * 1.5e-3, 0.5e-3);
+    EXPECT_NEAR(cost.usual_itl_seconds(1000, 8), 8 * 1.5e-3, 0.5e-3);
+    EXPECT_NEAR(cost.usual_itl_seconds(1000, 40), 2 * 53e-3, 5e-3);
+}
+
 model::StepShape decode(std::uint32_t n) { return {.sequences = std::vector<model::SequenceStep>(n, {.n_new = 1, .n_outputs = 1})}; }
 
 TEST(StepCost, CorrectsAWrongTableByTheNumbersOfTokensThatStepsHave) {

@@ -150,9 +150,10 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
     while (*std::ranges::min_element(n_decoded) < options.generate && engine.step()) {
         const engine::StepReport& step = engine.last_step();
         const bool decodes = step.shape.sequences.size() == batch && engine::is_decode(step.shape);
-        if (!decodes) {
+        const std::size_t most = *std::ranges::max_element(n_decoded);
+        if (!decodes && most == 0) {
             run.prefill_seconds += step.step_seconds;
-        } else if (*std::ranges::max_element(n_decoded) < options.generate) {
+        } else if (decodes && most < options.generate) {
             run.add_decode(step, engine.scheduler().speculator().last_choice());
         }
         for (std::uint32_t i = 0; i < batch; ++i) {

@@ -11,8 +11,12 @@ namespace rafter {
 class LogHistogram {
   public:
     void add(double value) {
-        const double at = value > kLeast ? std::log(value / kLeast) / kStep : 0.0;
-        ++counts_[std::min(counts_.size() - 1, static_cast<std::size_t>(at))];
+        if (value != latest_) {  // equal samples tend to come together, and nothing else here takes time
+            const double at = value > kLeast ? std::log(value / kLeast) / kStep : 0.0;
+            latest_at_ = std::min(counts_.size() - 1, static_cast<std::size_t>(at));
+            latest_ = value;
+        }
+        ++counts_[latest_at_];
         ++n_;
         sum_ += value;
         most_ = std::max(most_, value);
@@ -36,6 +40,8 @@ class LogHistogram {
     std::uint64_t n_ = 0;
     double sum_ = 0.0;
     double most_ = 0.0;
+    double latest_ = 0.0;  // sample
+    std::size_t latest_at_ = 0;
 };
 
 }  // namespace rafter

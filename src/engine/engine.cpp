@@ -51,12 +51,12 @@ bool Engine::step() {
     const backend::StepOutput out = runner_.forward(plan);
     report_.forward_seconds = seconds_since(forward_start);
     const auto sample_start = std::chrono::steady_clock::now();
-    std::vector<Accepted> accepted = sample(plan, out);
+    sample(plan, out);
     report_.sample_seconds = seconds_since(sample_start);
-    for (const Accepted& each : accepted) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
+    for (const Accepted& each : accepted_) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
     report_.shape = runner_.batch().shape();
     report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);
-    scheduler_.commit(plan, accepted);
+    scheduler_.commit(plan, accepted_);
     report_.cache = scheduler_.cache_use();
     scheduler_.learn(report_.shape, report_.forward_seconds);
     report_.step_seconds = seconds_since(start);
@@ -68,24 +68,24 @@ void Engine::end_all(const Finish& finish) {
     scheduler_.end_all(finish);
 }
 
-std::vector<Accepted> Engine::sample(const Plan& plan, const backend::StepOutput& out) {
-    std::vector<Accepted> accepted(plan.sequences.size());
+void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
+    accepted_.resize(plan.sequences.size());
     std::size_t first_output = 0;  // of a sequence's, among the step's
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+        accepted_[i].clear();
         try {
-            accepted[i] = sample(plan.sequences[i], out, first_output);
+            sample(plan.sequences[i], out, first_output, accepted_[i]);
         } catch (const std::exception& failure) {
-            accepted[i].error = error_of(failure);
+            accepted_[i].clear();
+            accepted_[i].error = error_of(failure);
         }
         first_output += plan.sequences[i].step().n_outputs;
     }
-    return accepted;
 }
 
 // The logits after each guess are the model's only as long as every guess before them is what the model chooses there.
-Accepted Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output) {
+void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, Accepted& accepted) {
     Sequence& sequence = *planned.sequence;
-    Accepted accepted;
     std::uint32_t position = std::max(sequence.n_computed, sequence.outputs_from()) + 1;  // of the token that the logits choose or score
     std::size_t output = first_output;
     for (; output < first_output + planned.n_outputs && position < sequence.tokens.size(); ++output, ++position) {
@@ -93,7 +93,7 @@ Accepted Engine::sample(const PlannedSequence& planned, const backend::StepOutpu
         accepted.prompt_scores.push_back(
             logprobs_of(out.logits_of(output), sequence.tokens[position], sequence.request.n_logprobs.value_or(0)));
     }
-    if (output == first_output + planned.n_outputs) return accepted;  // tokens are still to come before it chooses
+    if (output == first_output + planned.n_outputs) return;  // tokens are still to come before it chooses
     for (std::size_t n_right = 0;; ++n_right, ++output, ++position) {
         const std::span<const float> logits = out.logits_of(output);
         auto token = sequence.forced_token(position);
@@ -110,7 +110,6 @@ Accepted Engine::sample(const PlannedSequence& planned, const backend::StepOutpu
     // The scheduler moves the sequence on.
     const std::size_t n_taken = accepted.tokens.size() - (accepted.error || accepted.tokens.empty() ? 0 : 1);
     sequence.sampler.rollback(n_taken);
-    return accepted;
 }
 
 void Engine::Inbox::put(std::unique_ptr<Sequence> sequence) {

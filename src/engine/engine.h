@@ -62,8 +62,8 @@ class Engine {
         std::vector<std::unique_ptr<Sequence>> arrived_;
     };
 
-    [[nodiscard]] std::vector<Accepted> sample(const Plan& plan, const backend::StepOutput& out);
-    [[nodiscard]] Accepted sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output);
+    void sample(const Plan& plan, const backend::StepOutput& out);
+    void sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, Accepted& accepted);
 
     const text::Tokenizer& tokenizer_;
     SchedulerOptions options_;
@@ -72,6 +72,7 @@ class Engine {
     Scheduler scheduler_;
     Runner runner_;
     SamplerScratch scratch_;
+    std::vector<Accepted> accepted_;  // by the step's sequences; kept for its memory
     StepReport report_;
 };
 

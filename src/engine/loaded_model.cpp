@@ -2,7 +2,9 @@
 #include "engine/loaded_model.h"
 
 #include <algorithm>
+#include <limits>
 
+#include "backend/cpu/cpu_backend.h"
 #include "base/os_memory.h"
 #include "engine/cache_size.h"
 #include "model/model_file.h"
@@ -51,16 +53,24 @@ Result<std::uint32_t> choose_context(const model::ModelConfig& config, const Loa
 
 namespace {
 
+// What a cache may take: nineteen twentieths of the memory that is left when the rest is loaded, where that is known.
+double memory_for_cache(const backend::MemoryUse& rest) {
+    const auto available = static_cast<double>(read_memory_state().available_bytes);
+    if (available == 0.0) return std::numeric_limits<double>::infinity();
+    return std::max(0.0, 0.95 * (available - static_cast<double>(rest.weights_bytes + rest.workspace_bytes)));
+}
+
 // Room for n_sequences at full context, or for as much of that as the memory has, one sequence at least.
-Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, const CacheDemand& demand, const LoadModelOptions& options) {
-    auto available = static_cast<double>(read_memory_state().available_bytes);
-    if (options.kv_memory_bytes) available = std::min(available, static_cast<double>(*options.kv_memory_bytes));
+Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, const CacheDemand& demand, double free,
+                                                std::uint64_t allowed) {
+    const double available = std::min(free, static_cast<double>(allowed));
     CacheSize size = size_cache(program.cache_groups, demand, available);
     if (size.sequence_bytes > available) {
-        return Error{fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", demand.context,
-                                 format_bytes(static_cast<std::uint64_t>(size.sequence_bytes)),
-                                 format_bytes(static_cast<std::uint64_t>(available)), options.kv_memory_bytes ? "allowed" : "available"),
-                     ErrorKind::kOutOfMemory};
+        return Error{
+            fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", demand.context,
+                        format_bytes(static_cast<std::uint64_t>(size.sequence_bytes)), format_bytes(static_cast<std::uint64_t>(available)),
+                        available < free ? "allowed" : "available beside the weights"),
+            ErrorKind::kOutOfMemory};
     }
     return std::move(size.n_blocks);
 }
@@ -86,12 +96,18 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
         .n_outputs = options.n_outputs};
     limits.context = context;
     limits.block_size = options.block_size;
+    // One block of each group says what a block takes in all layers: a little more than its elements, for some types.
+    const std::vector<std::uint32_t> one_block(prepared.program.cache_groups.size(), 1);
+    const backend::MemoryUse use = backend::cpu::memory_to_load(
+        prepared.program, limits.limits,
+        {.key_type = options.key_type, .value_type = options.value_type, .block_size = options.block_size, .n_blocks = one_block});
     const CacheDemand demand{.context = context,
                              .step_tokens = limits.limits.n_tokens,
                              .n_sequences = options.n_sequences,
                              .block_size = options.block_size,
-                             .bytes_per_token = roofline::kv_bytes_per_token(config, prepared.kv_element_bytes)};
-    RAFTER_TRY(limits.n_blocks, cache_blocks(prepared.program, demand, options));
+                             .bytes_per_token = static_cast<double>(use.cache_bytes) / options.block_size};
+    RAFTER_TRY(limits.n_blocks,
+               cache_blocks(prepared.program, demand, memory_for_cache(use), options.kv_memory_bytes.value_or(UINT64_MAX)));
     for (const model::CacheGroup& group : prepared.program.cache_groups) limits.windows.push_back(group.window);
     return prepared;
 }

@@ -60,6 +60,7 @@ Plan Scheduler::schedule() {
     end_overdue(start);
     admit_waiting();
     Plan plan;
+    plan.sequences.reserve(running_.size());
     std::uint32_t n_tokens = options_.limits.n_tokens;
     std::uint32_t n_outputs = options_.limits.n_outputs;
     StepCost::Sum cost;
@@ -149,7 +150,7 @@ bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& p
         } else {
             Error error{fmt::format("out of KV cache: {} tokens are there and no block is free for more", sequence.n_computed),
                         ErrorKind::kOutOfMemory};
-            end(sequence, {}, {.reason = FinishReason::kError, .error = std::move(error)});
+            end(sequence, {.reason = FinishReason::kError, .error = std::move(error)});
             return false;
         }
     }
@@ -185,87 +186,92 @@ void Scheduler::put_off(Sequence& sequence, Plan& plan) {
     sequence.draft_state.reset();
     sequence.n_used = std::max(sequence.n_used, sequence.n_computed);
     sequence.n_computed = 0;
+    some_left_ = true;
 }
 
 void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
     RAFTER_CHECK(accepted.size() == plan.sequences.size(), "{} results for {} sequences", accepted.size(), plan.sequences.size());
+    const double at = now();
     for (std::size_t i = 0; i < accepted.size(); ++i) {
         const PlannedSequence& planned = plan.sequences[i];
         Sequence& sequence = *planned.sequence;
         Accepted& result = accepted[i];
-        StreamUpdate update{.prompt_scores = std::move(result.prompt_scores)};
         sequence.n_computed += planned.n_new;
         if (!result.tokens.empty()) speculator_.learn(planned, static_cast<std::uint32_t>(result.tokens.size()) - 1);
-        std::optional<Finish> finish;
+        std::optional<Finish>& finish = update_.finish;
+        std::size_t n_taken = 0;
         try {
-            for (std::size_t j = 0; j < result.tokens.size() && !finish; ++j) {
-                if (j > 0) ++sequence.n_computed;  // the token before was a guess, and is computed
-                finish = take_token(sequence, std::move(result.tokens[j]), update);
+            while (n_taken < result.tokens.size() && !finish) {
+                if (n_taken > 0) ++sequence.n_computed;  // the token before was a guess, and is computed
+                take_token(sequence, result.tokens[n_taken++].id, at);
             }
         } catch (const std::exception& failure) {
             result.error = error_of(failure);
         }
+        result.tokens.resize(n_taken);
+        update_.tokens.swap(result.tokens);
+        update_.prompt_scores.swap(result.prompt_scores);
         if (!finish && result.error) finish = Finish{.reason = FinishReason::kError, .error = std::move(result.error)};
         if (!finish && sequence.request.max_tokens == 0 && sequence.n_pending() == 0) finish = Finish{.reason = FinishReason::kLength};
         if (finish) {
-            end(sequence, std::move(update), *std::move(finish));
+            end(sequence, *std::move(finish));
             continue;
         }
         cache_.publish(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
         if (planned.grant.n > 0) cache_.truncate(*sequence.blocks, sequence.n_computed);
-        if (!update.tokens.empty() || !update.prompt_scores.empty()) sequence.stream->publish(std::move(update));
+        if (!update_.tokens.empty() || !update_.prompt_scores.empty()) sequence.stream->publish(std::move(update_));
     }
     remove_ended();
 }
 
-std::optional<Finish> Scheduler::take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update) {
-    const TokenId id = token.id;
+void Scheduler::take_token(Sequence& sequence, TokenId id, double now) {
     sequence.tokens.push_back(id);
     sequence.sampler.accept(id);
-    sequence.mark_token(now());
-    update.tokens.push_back(std::move(token));
-
+    sequence.mark_token(now);
     const auto& end_tokens = sequence.request.end_tokens;
     if (!sequence.request.ignore_eos && std::find(end_tokens.begin(), end_tokens.end(), id) != end_tokens.end()) {
-        return Finish{.reason = FinishReason::kStop};
+        update_.finish = Finish{.reason = FinishReason::kStop};
+        return;
     }
     auto shown = sequence.text.push(id);
-    update.text += shown.text;
-    if (shown.stopped) return Finish{.reason = FinishReason::kStop};
+    update_.text += shown.text;
     const bool context_full = sequence.tokens.size() >= options_.context;
-    if (context_full || sequence.n_generated() >= sequence.request.max_tokens) {
+    if (shown.stopped) {
+        update_.finish = Finish{.reason = FinishReason::kStop};
+    } else if (context_full || sequence.n_generated() >= sequence.request.max_tokens) {
         const bool asked_for_more = sequence.n_generated() < sequence.request.max_tokens;
-        return Finish{.reason = FinishReason::kLength, .context_full = asked_for_more};
+        update_.finish = Finish{.reason = FinishReason::kLength, .context_full = asked_for_more};
     }
-    return std::nullopt;
 }
 
-void Scheduler::end(Sequence& sequence, StreamUpdate update, Finish finish) {
-    update.text += sequence.text.finish();
+void Scheduler::end(Sequence& sequence, Finish finish) {
+    update_.text += sequence.text.finish();
     finish.times = sequence.times(now());
     if (finish.reason == FinishReason::kStop || finish.reason == FinishReason::kLength) {
         const double n = sequence.n_generated();
         answer_tokens_ = answer_tokens_ == 0.0 ? n : answer_tokens_ + kNewAnswerWeight * (n - answer_tokens_);
     }
-    update.finish = std::move(finish);
-    sequence.stream->publish(std::move(update));
+    update_.finish = std::move(finish);
+    sequence.stream->publish(std::move(update_));
     if (sequence.blocks) {
         cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
         sequence.blocks.reset();
     }
     sequence.draft_state.reset();
     sequence.ended = true;
+    some_left_ = true;
 }
 
 void Scheduler::end_all(const Finish& finish) {
-    for (const auto& sequence : running_) end(*sequence, {}, finish);
-    for (const auto& sequence : waiting_) end(*sequence, {}, finish);
+    for (const auto& sequence : running_) end(*sequence, finish);
+    for (const auto& sequence : waiting_) end(*sequence, finish);
     running_.clear();
     waiting_.clear();
 }
 
 // Those put off wait again, where they stood in the order.
 void Scheduler::remove_ended() {
+    if (!std::exchange(some_left_, false)) return;
     for (auto& sequence : running_) {
         if (!sequence->ended && !sequence->blocks) insert_waiting(std::move(sequence));
     }
@@ -275,9 +281,9 @@ void Scheduler::remove_ended() {
 void Scheduler::end_overdue(double now) {
     const auto look = [&](Sequence& sequence) {
         if (sequence.stream->cancelled()) {
-            end(sequence, {}, {.reason = FinishReason::kCancelled});
+            end(sequence, {.reason = FinishReason::kCancelled});
         } else if (sequence.request.timeout_seconds && now - sequence.arrived() >= *sequence.request.timeout_seconds) {
-            end(sequence, {}, {.reason = FinishReason::kTimeout});
+            end(sequence, {.reason = FinishReason::kTimeout});
         }
     };
     for (const auto& sequence : running_) look(*sequence);
@@ -307,11 +313,11 @@ bool Scheduler::fits(const Sequence& sequence) const {
         }
         return true;
     }
-    const auto found = cache_.find(std::span(sequence.tokens).first(sequence.outputs_from()), sequence.request.cache_salt);
+    const std::uint32_t n_found = cache_.n_in_use(std::span(sequence.tokens).first(sequence.outputs_from()), sequence.request.cache_salt);
     for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
         // Found blocks that nobody uses are available now and will not be then, so they count as needed; shared ones cost nothing.
         std::uint64_t needed = blocks_needed(group, expected_positions(sequence));
-        if (cache_.options().windows[group] == 0) needed -= std::min<std::uint64_t>(needed, found.n_in_use);
+        if (cache_.options().windows[group] == 0) needed -= std::min<std::uint64_t>(needed, n_found);
         for (const auto& other : running_) {
             const std::uint64_t wanted = blocks_needed(group, expected_positions(*other));
             const std::uint64_t held = other->blocks->n_blocks() - other->blocks->first_held(group);
@@ -331,7 +337,7 @@ bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
         const std::span<const TokenId> coming = std::span(other->tokens).first(other->n_prompt);
         const auto n_alike = static_cast<std::uint32_t>(std::ranges::mismatch(wanted, coming).in1 - wanted.begin());
         if (n_alike < options_.block_size || n_alike <= other->n_computed) continue;
-        if (!n_found) n_found = cache_.find(wanted, sequence.request.cache_salt).n_tokens;
+        if (!n_found) n_found = cache_.find(wanted, sequence.request.cache_salt);
         if (n_alike >= *n_found + options_.block_size) return true;
     }
     return false;
@@ -355,7 +361,7 @@ void Scheduler::admit_waiting() {
             Error error{fmt::format("out of KV cache: the prompt has {} tokens, and there is room for {}", sequence.tokens.size(),
                                     std::uint64_t{options_.block_size} * least),
                         ErrorKind::kOutOfMemory};
-            end(sequence, {}, {.reason = FinishReason::kError, .error = std::move(error)});
+            end(sequence, {.reason = FinishReason::kError, .error = std::move(error)});
             waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
             continue;
         }

@@ -49,6 +49,12 @@ struct Accepted {
     // When all its tokens are computed and more are wanted: one, and one more for each guess that was right.
     std::vector<GeneratedToken> tokens;
     std::optional<Error> error;  // it ends after these, alone
+
+    void clear() {
+        prompt_scores.clear();
+        tokens.clear();
+        error.reset();
+    }
 };
 
 struct SchedulerOptions {
@@ -92,7 +98,8 @@ class Scheduler {
     [[nodiscard]] Plan schedule();
     // Fills in the guesses that the plan grants; without it there are none.
     void draft(Plan& plan);
-    // accepted: one for each planned sequence. Tokens and endings go to the sequences' streams.
+    // accepted: one for each planned sequence; its lists are left empty, with memory to use again. Tokens and endings go to the sequences'
+    // streams.
     void commit(const Plan& plan, std::span<Accepted> accepted);
     // Every sequence ends, with what it has.
     void end_all(const Finish& finish);
@@ -124,8 +131,8 @@ class Scheduler {
     void put_off(Sequence& sequence, Plan& plan);
     void insert_waiting(std::unique_ptr<Sequence> sequence);
     void grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost);
-    [[nodiscard]] std::optional<Finish> take_token(Sequence& sequence, GeneratedToken token, StreamUpdate& update);
-    void end(Sequence& sequence, StreamUpdate update, Finish finish);
+    void take_token(Sequence& sequence, TokenId id, double now);
+    void end(Sequence& sequence, Finish finish);
     void remove_ended();
     [[nodiscard]] double now() const;
 
@@ -135,6 +142,8 @@ class Scheduler {
     std::vector<kv::BlockCopy> copies_;               // of sequences let in, until a step does them
     std::deque<std::unique_ptr<Sequence>> waiting_;   // in order
     std::vector<std::unique_ptr<Sequence>> running_;  // in order
+    bool some_left_ = false;                          // running_: ended or put off
+    StreamUpdate update_;                             // of the sequence at hand; empty between them
     double answer_tokens_ = 0.0;                      // of the answers that ended lately, on average; 0: none has
     SchedulerCounters counters_;
 };

@@ -42,7 +42,7 @@ Sequence::Sequence(Request wanted, std::shared_ptr<TokenStream> to, const text::
       stream(std::move(to)),
       sampler(request),
       text(tokenizer, request),
-      tokens(request.prompt),
+      tokens(std::move(request.prompt)),
       n_prompt(static_cast<std::uint32_t>(tokens.size())) {}
 
 std::uint32_t Sequence::n_outputs(std::uint32_t n_new) const {

@@ -44,7 +44,7 @@ class Sequence {
     // The request must be valid (Engine::submit checks). tokenizer outlives this.
     Sequence(Request request, std::shared_ptr<TokenStream> stream, const text::Tokenizer& tokenizer);
 
-    Request request;
+    Request request;  // its prompt moved to `tokens` once `sampler` had read it
     std::shared_ptr<TokenStream> stream;
     Sampler sampler;
     AnswerText text;

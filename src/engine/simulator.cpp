@@ -46,22 +46,23 @@ bool SimulatedWorker::step() {
     report_ = {};
     if (plan.sequences.empty()) return scheduler_->has_work();
     report_.shape.sequences.reserve(plan.sequences.size());
-    std::vector<Accepted> accepted(plan.sequences.size());
+    accepted_.resize(plan.sequences.size());
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         const PlannedSequence& planned = plan.sequences[i];
         const Sequence& sequence = *planned.sequence;
         report_.shape.sequences.push_back(planned.step());
+        accepted_[i].clear();
         if (planned.n_new < sequence.n_pending() || sequence.request.max_tokens == 0) continue;
         const auto position = static_cast<std::uint32_t>(sequence.tokens.size());
-        const auto who = static_cast<std::uint64_t>(sequence.arrived() * 1e9) ^ static_cast<std::uint64_t>(sequence.request.prompt.back())
-                                                                                    << 40U;
-        accepted[i].tokens.push_back({.id = static_cast<TokenId>(uniform(who, position) * 0x1p30)});
+        const auto who = static_cast<std::uint64_t>(sequence.arrived() * 1e9) ^
+                         static_cast<std::uint64_t>(sequence.tokens[sequence.n_prompt - 1]) << 40U;
+        accepted_[i].tokens.push_back({.id = static_cast<TokenId>(uniform(who, position) * 0x1p30)});
     }
     report_.predicted_seconds = scheduler_->cost().seconds(report_.shape);
     report_.forward_seconds = report_.predicted_seconds;
     report_.step_seconds = report_.forward_seconds + host_seconds_;
     now_ += report_.step_seconds;
-    scheduler_->commit(plan, accepted);
+    scheduler_->commit(plan, accepted_);
     report_.cache = scheduler_->cache_use();
     return true;
 }

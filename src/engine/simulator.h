@@ -28,6 +28,7 @@ class SimulatedWorker : public Worker {
     std::uint32_t context_;
     std::unique_ptr<text::Tokenizer> tokenizer_;
     std::unique_ptr<Scheduler> scheduler_;
+    std::vector<Accepted> accepted_;  // kept for its memory
     StepReport report_;
 };
 

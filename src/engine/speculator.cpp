@@ -45,7 +45,7 @@ SpeculationCounters& SpeculationCounters::operator+=(const SpeculationCounters& 
 SpeculationCounters& SpeculationCounters::operator-=(const SpeculationCounters& other) { return combine(other, std::minus<>()); }
 
 void Speculator::grant(std::span<PlannedSequence> decoding, const StepCost& cost, const StepCost::Sum& base, const Room& room) {
-    if (!options_.fixed && !cost.known()) return;
+    if (decoding.empty() || (!options_.fixed && !cost.known())) return;
     rows_.clear();
     for (const PlannedSequence& planned : decoding) {
         Sequence& sequence = *planned.sequence;
@@ -67,7 +67,7 @@ void Speculator::grant(std::span<PlannedSequence> decoding, const StepCost& cost
         };
         choice_ = governor_.choose(rows_, cost, base, round_seconds, room.n_tokens, room.n_outputs);
     }
-    if (options_.log && !rows_.empty()) {
+    if (options_.log) {
         acceptance_.clear();
         for (const GovernorRow& row : rows_) acceptance_.push_back(governor_.acceptance(*row.history, row.offer.trust));
         options_.log({.choice = choice_, .rows = rows_, .acceptance = acceptance_, .n_prompt_tokens = base.n_tokens});

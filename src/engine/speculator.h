@@ -28,7 +28,8 @@ struct SpeculationOptions {
     Drafter* drafter = nullptr;          // outlives the scheduler; none: no guesses
     std::uint32_t most_drafts = 8;       // a sequence and step
     std::optional<std::uint32_t> fixed;  // always so many, where they can be had, whatever they cost; none: the governor chooses
-    std::function<void(const SpeculationLogLine&)> log;  // called for each step with decoding sequences; may be empty
+    // Called for each step with decoding sequences, unless the governor has no prices to choose by; may be empty.
+    std::function<void(const SpeculationLogLine&)> log;
 };
 
 // Guesses that a sequence may have in a step.
@@ -66,7 +67,7 @@ class Speculator {
         std::uint32_t n_outputs = 0;
         std::function<std::uint32_t(const Sequence&)> most;  // that one sequence can use
     };
-    // decoding: one pending token each; base: what else will be in the step. Fills in the grants.
+    // decoding: one pending token each; base: what else will be in the step. Fills in the grants; the governor gives none without prices.
     void grant(std::span<PlannedSequence> decoding, const StepCost& cost, const StepCost::Sum& base, const Room& room);
     // Fills in the guesses.
     void draft(std::span<PlannedSequence> plan);
@@ -74,7 +75,7 @@ class Speculator {
     void learn(const PlannedSequence& planned, std::uint32_t n_accepted);
 
     [[nodiscard]] const SpeculationCounters& counters() const { return counters_; }
-    // Why: of the last step that had decoding sequences and offers.
+    // Why: of the last step that had decoding sequences.
     [[nodiscard]] const GovernorChoice& last_choice() const { return choice_; }
 
   private:

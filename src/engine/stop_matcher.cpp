@@ -20,7 +20,8 @@ StopMatcher::StopMatcher(const std::vector<std::string>& stops) {
     }
 }
 
-StopMatcher::Pushed StopMatcher::push(std::string_view text, WhenComplete when) {
+StopMatcher::Pushed StopMatcher::push(std::string text, WhenComplete when) {
+    if (patterns_.empty()) return {std::move(text), false};
     for (std::size_t i = 0; i < text.size(); ++i) {
         std::size_t longest_stop = 0;  // of those that end here
         for (Pattern& pattern : patterns_) {
@@ -32,7 +33,7 @@ StopMatcher::Pushed StopMatcher::push(std::string_view text, WhenComplete when) 
             k = pattern.fallback[k];
         }
         if (longest_stop == 0 || when == WhenComplete::kGoOn) continue;
-        held_.append(text.substr(0, i + 1));
+        held_.append(text, 0, i + 1);
         held_.resize(held_.size() - longest_stop);
         return {std::exchange(held_, {}), true};
     }

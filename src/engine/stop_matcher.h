@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace rafter::engine {
@@ -20,7 +19,7 @@ class StopMatcher {
         bool stopped;      // a stop string is complete: it and all after it are dropped, and this was the last push
     };
     enum class WhenComplete { kStop, kGoOn };  // kGoOn: a stop string that ends in this text is text like any other
-    [[nodiscard]] Pushed push(std::string_view text, WhenComplete when = WhenComplete::kStop);
+    [[nodiscard]] Pushed push(std::string text, WhenComplete when = WhenComplete::kStop);
     // The answer is over without a stop string: what was held back.
     [[nodiscard]] std::string finish();
 

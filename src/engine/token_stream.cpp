@@ -7,6 +7,19 @@
 #include <utility>
 
 namespace rafter::engine {
+namespace {
+
+template <typename T>
+void append(std::vector<T>& to, std::vector<T>& from) {
+    if (to.empty()) {
+        to.swap(from);
+    } else {
+        std::move(from.begin(), from.end(), std::back_inserter(to));
+        from.clear();
+    }
+}
+
+}  // namespace
 
 const char* to_string(FinishReason reason) {
     switch (reason) {
@@ -25,28 +38,40 @@ const char* to_string(FinishReason reason) {
 }
 
 StreamUpdate TokenStream::take() {
+    StreamUpdate update;
+    take(update);
+    return update;
+}
+
+void TokenStream::take(StreamUpdate& update) {
     const std::lock_guard lock(mutex_);
-    return take_pending();
+    take_pending(update);
 }
 
 StreamUpdate TokenStream::wait() {
+    StreamUpdate update;
     std::unique_lock lock(mutex_);
     published_.wait(lock, [this] { return has_news(); });
-    return take_pending();
+    take_pending(update);
+    return update;
 }
 
 StreamUpdate TokenStream::wait_for(double seconds) {
     constexpr double kLongest = 1e9;  // beyond it, nanoseconds of a clock overflow
     const std::chrono::duration<double> longest(seconds > 0.0 ? std::min(seconds, kLongest) : 0.0);
+    StreamUpdate update;
     std::unique_lock lock(mutex_);
     published_.wait_for(lock, longest, [this] { return has_news(); });
-    return take_pending();
+    take_pending(update);
+    return update;
 }
 
-StreamUpdate TokenStream::take_pending() {
-    StreamUpdate update = std::exchange(pending_, {});
-    pending_.finish = update.finish;
-    return update;
+void TokenStream::take_pending(StreamUpdate& update) {
+    update.clear();
+    update.tokens.swap(pending_.tokens);
+    update.text.swap(pending_.text);
+    update.prompt_scores.swap(pending_.prompt_scores);
+    update.finish = pending_.finish;
 }
 
 bool TokenStream::has_news() const {
@@ -55,10 +80,11 @@ bool TokenStream::has_news() const {
 
 void TokenStream::publish(StreamUpdate&& update) {
     const std::lock_guard lock(mutex_);
-    std::move(update.tokens.begin(), update.tokens.end(), std::back_inserter(pending_.tokens));
-    std::move(update.prompt_scores.begin(), update.prompt_scores.end(), std::back_inserter(pending_.prompt_scores));
+    append(pending_.tokens, update.tokens);
+    append(pending_.prompt_scores, update.prompt_scores);
     pending_.text += update.text;
     if (update.finish) pending_.finish = std::move(update.finish);
+    update.clear();
     published_.notify_all();
 }
 

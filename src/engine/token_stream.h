@@ -51,6 +51,13 @@ struct StreamUpdate {
     std::string text;  // whole characters; lags behind the tokens where a character or a stop string may be going on
     std::vector<TokenLogprobs> prompt_scores;  // in order of position, as score_prompt_from asks
     std::optional<Finish> finish;              // the last update has it, and whoever asks again gets it again
+
+    void clear() {
+        tokens.clear();
+        text.clear();
+        prompt_scores.clear();
+        finish.reset();
+    }
 };
 
 // Both sides hold a shared_ptr; each function may be called from any thread.
@@ -58,6 +65,8 @@ class TokenStream {
   public:
     // Everything since the last call, perhaps nothing; does not wait.
     [[nodiscard]] StreamUpdate take();
+    // The same in place of what is in `update`, whose memory the stream goes on with: a reader that keeps one allocates nothing.
+    void take(StreamUpdate& update);
     // The same, but waits until there is something. Only for readers in another thread than the engine's.
     [[nodiscard]] StreamUpdate wait();
     // At most so long, then perhaps nothing.
@@ -66,13 +75,14 @@ class TokenStream {
     void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
     // The engine's side.
+    // Leaves it empty, with the memory of what was taken before.
     void publish(StreamUpdate&& update);
     [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
   private:
     // With the lock held.
     [[nodiscard]] bool has_news() const;
-    [[nodiscard]] StreamUpdate take_pending();
+    void take_pending(StreamUpdate& update);
 
     std::mutex mutex_;
     std::condition_variable published_;

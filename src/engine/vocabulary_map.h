@@ -15,7 +15,8 @@ namespace rafter::engine {
 class VocabularyMap {
   public:
     // The draft model's tokens for the target's. n_target, n_draft: the models' vocabularies, which may be longer than their tokenizers'.
-    // Fails when more than one in twenty of the target's tokens has no counterpart: the two would hardly ever agree.
+    // A special token of a name that the draft model lacks is taken for another of its special tokens, where it has any. Fails when more
+    // than one in twenty of the target's tokens has no counterpart: the two would hardly ever agree.
     [[nodiscard]] static Result<VocabularyMap> match(const text::Tokenizer& target, std::size_t n_target, const text::Tokenizer& draft,
                                                      std::size_t n_draft);
 

@@ -2,7 +2,6 @@
 #include "engine/workload.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <sstream>
@@ -93,12 +92,15 @@ Arrival Workload::arrival(const Traced& wanted) const {
     Arrival arrival{.seconds = wanted.seconds, .request = {}};
     std::vector<TokenId>& prompt = arrival.request.prompt;
     prompt.resize(wanted.prompt);
-    std::array<std::uint32_t, 4> words{};
-    for (std::uint32_t i = 0; i < wanted.prompt; ++i) {
-        const std::uint64_t stream = i < wanted.shared ? options_.seed ^ kSharedStream : options_.seed + next_;
-        if (i % 4 == 0 || i == wanted.shared) words = TokenNoise(stream, 0).upper(i / 4);
-        prompt[i] = static_cast<TokenId>(std::uint64_t{words[i % 4]} * options_.n_vocab >> 32U);
-    }
+    const auto make_up = [&](std::uint32_t from, std::uint32_t until, std::uint64_t stream) {
+        for (std::uint32_t i = from; i < until;) {
+            const auto words = TokenNoise(stream, 0).upper(i / 4);
+            const std::uint32_t n = std::min(until, i / 4 * 4 + 4);
+            for (; i < n; ++i) prompt[i] = static_cast<TokenId>(std::uint64_t{words[i % 4]} * options_.n_vocab >> 32U);
+        }
+    };
+    make_up(0, wanted.shared, options_.seed ^ kSharedStream);
+    make_up(wanted.shared, wanted.prompt, options_.seed + next_);
     arrival.request.max_tokens = wanted.generate;
     arrival.request.priority = wanted.priority;
     return arrival;
@@ -113,6 +115,7 @@ std::uint32_t Workload::longest() const {
 Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const std::function<void(std::uint64_t n_ended)>& progress) {
     WorkloadReport report;
     std::vector<Active> active;
+    StreamUpdate update;
     std::uint64_t n_ended = 0;
     double waste = 0.0, contiguous = 0.0, n_sequence_steps = 0.0;
     const double start = worker.now();
@@ -139,7 +142,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
         }
         const double now = worker.now();
         std::erase_if(active, [&](Active& request) {
-            StreamUpdate update = request.stream->take();
+            request.stream->take(update);
             for (const GeneratedToken& token : update.tokens) request.hash = fnv1a(request.hash, static_cast<std::uint64_t>(token.id) + 1);
             if (!update.tokens.empty()) {
                 report.generated_tokens += update.tokens.size();

@@ -92,14 +92,19 @@ Prefix BlockCache::attach(SequenceBlocks& sequence, std::span<const Token> token
     return prefix;
 }
 
-BlockCache::Found BlockCache::find(std::span<const Token> tokens, std::string_view salt) const {
+std::uint32_t BlockCache::find(std::span<const Token> tokens, std::string_view salt) const {
     const Chain chain = find_chain(tokens, salt);
-    Found found{.n_tokens = chain.n_usable * options_.block_size};
-    while (found.n_in_use < chain.n_usable && nodes_[chain.nodes[found.n_in_use]].n_users > 0) ++found.n_in_use;
-    if (chain.n_usable < chain.nodes.size() || found.n_tokens == tokens.size()) return found;
-    found.n_tokens +=
-        find_tail(chain.nodes.empty() ? kNoNode : chain.nodes.back(), chain.n_usable, tokens.subspan(found.n_tokens), salt).n_tokens;
-    return found;
+    const std::uint32_t n_tokens = chain.n_usable * options_.block_size;
+    if (chain.n_usable < chain.nodes.size() || n_tokens == tokens.size()) return n_tokens;
+    const NodeId parent = chain.nodes.empty() ? kNoNode : chain.nodes.back();
+    return n_tokens + find_tail(parent, chain.n_usable, tokens.subspan(n_tokens), salt).n_tokens;
+}
+
+std::uint32_t BlockCache::n_in_use(std::span<const Token> tokens, std::string_view salt) const {
+    const Chain chain = find_chain(tokens, salt);
+    std::uint32_t n = 0;
+    while (n < chain.n_usable && nodes_[chain.nodes[n]].n_users > 0) ++n;
+    return n;
 }
 
 std::uint32_t BlockCache::n_held_alone(const SequenceBlocks& sequence) const {
@@ -119,11 +124,14 @@ bool BlockCache::grow(SequenceBlocks& sequence, std::uint32_t n_positions) {
         if (n - sequence.n_blocks() > n_available(group)) return false;
     }
     for (std::size_t group = 0; group < n_groups_; ++group) {
-        while (sequence.tables_[group].size() < n) {
+        std::vector<BlockId>& table = sequence.tables_[group];
+        std::size_t i = table.size();
+        table.resize(n);
+        for (; i < n; ++i) {
             if (pools_[group].n_free() == 0) evict_one(group);
             const auto taken = pools_[group].allocate();
             RAFTER_CHECK(taken.has_value(), "group {} said that it had a block", group);
-            sequence.tables_[group].push_back(*taken);
+            table[i] = *taken;
         }
     }
     return true;
@@ -226,9 +234,10 @@ std::uint64_t BlockCache::hash_of(NodeId parent, std::span<const Token> tokens, 
 }
 
 NodeId BlockCache::find_child(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) const {
+    if (parent != kNoNode && nodes_[parent].first_child == kNoNode) return kNoNode;  // most blocks are new, and so are their parents
     for (NodeId id = buckets_[hash & (buckets_.size() - 1)]; id != kNoNode; id = nodes_[id].next_in_bucket) {
         const Node& node = nodes_[id];
-        if (node.hash != hash || node.parent != parent || (parent == kNoNode && node.salt != salt)) continue;
+        if (node.hash != hash || node.parent != parent || (parent == kNoNode && salts_[id] != salt)) continue;
         if (std::ranges::equal(tokens_of(id), tokens)) return id;
     }
     return kNoNode;
@@ -269,9 +278,8 @@ BlockCache::Tail BlockCache::find_tail(NodeId parent, std::uint32_t n_before, st
     std::uint32_t n_seen = 0;
     NodeId next = parent == kNoNode ? first_root_ : nodes_[parent].first_child;
     for (; next != kNoNode && n_seen < kMostSiblings; next = nodes_[next].next_sibling, ++n_seen) {
-        if (parent == kNoNode && nodes_[next].salt != salt) continue;
         const std::uint32_t n = n_equal(tokens_of(next), rest);
-        if (n <= best.n_tokens) continue;
+        if (n <= best.n_tokens || (parent == kNoNode && salts_[next] != salt)) continue;
         bool present = true;
         for (std::size_t group = 0; group < n_groups_; ++group) present = present && block(next, group) != kNoBlock;
         if (present) best = {.node = next, .n_tokens = n};
@@ -289,26 +297,23 @@ NodeId BlockCache::add_node(NodeId parent, std::uint64_t hash, std::span<const T
     if (free_nodes_.empty()) {
         free_nodes_.push_back(static_cast<NodeId>(nodes_.size()));
         nodes_.emplace_back();
-        blocks_.resize(blocks_.size() + n_groups_);
-        priorities_.resize(priorities_.size() + n_groups_);
+        salts_.emplace_back();
+        held_.resize(held_.size() + n_groups_);
         tokens_.resize(tokens_.size() + options_.block_size);
     }
     const NodeId id = free_nodes_.back();
     free_nodes_.pop_back();
     NodeId& first = parent == kNoNode ? first_root_ : nodes_[parent].first_child;
-    if (first == kNoNode && parent != kNoNode && full_group_) unlist(*full_group_, parent);
+    if (first == kNoNode && parent != kNoNode && full_group_) unused_[*full_group_].remove(parent);
     nodes_[id] = {.hash = hash,
                   .parent = parent,
                   .next_sibling = first,
                   .n_tokens = static_cast<std::uint32_t>(tokens.size()),
-                  .depth = parent == kNoNode ? 0 : nodes_[parent].depth + 1,
-                  .salt = parent == kNoNode ? std::string(salt) : std::string()};
+                  .depth = parent == kNoNode ? 0 : nodes_[parent].depth + 1};
+    if (parent == kNoNode) salts_[id] = salt;
     if (first != kNoNode) nodes_[first].previous_sibling = id;
     first = id;
-    for (std::size_t group = 0; group < n_groups_; ++group) {
-        block(id, group) = kNoBlock;
-        priorities_[id * n_groups_ + group] = 0.0;
-    }
+    for (std::size_t group = 0; group < n_groups_; ++group) held_[id * n_groups_ + group] = {};
     std::ranges::copy(tokens, tokens_.begin() + static_cast<std::ptrdiff_t>(std::size_t{id} * options_.block_size));
     if (tokens.size() == options_.block_size) {
         NodeId& bucket = buckets_[hash & (buckets_.size() - 1)];
@@ -321,9 +326,6 @@ NodeId BlockCache::add_node(NodeId parent, std::uint64_t hash, std::span<const T
 void BlockCache::remove_node(NodeId id) {
     Node& node = nodes_[id];
     RAFTER_CHECK(node.n_users == 0 && node.first_child == kNoNode && node.n_tokens > 0, "node {} is still in use", id);
-    for (std::size_t group = 0; group < n_groups_; ++group) {
-        if (block(id, group) != kNoBlock) drop_block(group, id);
-    }
     if (node.n_tokens == options_.block_size) {
         evicted_[node.hash & (evicted_.size() - 1)] = node.hash;
         NodeId* link = &buckets_[node.hash & (buckets_.size() - 1)];
@@ -339,14 +341,13 @@ void BlockCache::remove_node(NodeId id) {
         first_root_ = node.next_sibling;
     }
     const NodeId parent = node.parent;
+    if (parent != kNoNode && full_group_) list_unused(*full_group_, parent, id);
+    for (std::size_t group = 0; group < n_groups_; ++group) {
+        if (block(id, group) != kNoBlock) drop_block(group, id);
+    }
     node = {};
     free_nodes_.push_back(id);
-    if (parent == kNoNode) return;
-    if (full_group_) {
-        list_unused(*full_group_, parent);
-    } else {
-        remove_if_empty(parent);
-    }
+    if (parent != kNoNode && !full_group_) remove_if_empty(parent);
 }
 
 void BlockCache::remove_if_empty(NodeId id) {
@@ -361,7 +362,7 @@ void BlockCache::remove_if_empty(NodeId id) {
 void BlockCache::use_block(std::size_t group, NodeId node) {
     BlockPool& pool = pools_[group];
     if (pool.n_users(block(node, group)) == 1) {
-        unlist(group, node);
+        unused_[group].remove(node);
         --n_unused_[group];
     }
     pool.retain(block(node, group));
@@ -371,21 +372,20 @@ void BlockCache::leave_block(std::size_t group, BlockId id, NodeId node, double 
     pools_[group].release(id);
     if (pools_[group].n_users(id) != 1) return;
     ++n_unused_[group];
-    priorities_[node * n_groups_ + group] = clocks_[group] + value;
+    held_[node * n_groups_ + group].priority = clocks_[group] + value;
     list_unused(group, node);
 }
 
-void BlockCache::list_unused(std::size_t group, NodeId node) {
-    if (block(node, group) == kNoBlock || pools_[group].n_users(block(node, group)) != 1) return;
+void BlockCache::list_unused(std::size_t group, NodeId node, NodeId instead_of) {
+    const Held& held = held_[node * n_groups_ + group];
+    if (held.block == kNoBlock || pools_[group].n_users(held.block) != 1) return;
     if (group == full_group_ && nodes_[node].first_child != kNoNode) return;
-    unused_[group].emplace(priorities_[node * n_groups_ + group], node);
+    unused_[group].add({.priority = held.priority, .node = node}, instead_of);
 }
-
-void BlockCache::unlist(std::size_t group, NodeId node) { unused_[group].erase({priorities_[node * n_groups_ + group], node}); }
 
 void BlockCache::evict_one(std::size_t group) {
     RAFTER_CHECK(!unused_[group].empty(), "group {} has {} unused blocks and none may go", group, n_unused_[group]);
-    const auto [priority, node] = *unused_[group].begin();
+    const auto [priority, node] = unused_[group].front();
     clocks_[group] = priority;
     ++counters_.blocks_evicted;
     if (group == full_group_) {
@@ -398,7 +398,7 @@ void BlockCache::evict_one(std::size_t group) {
 }
 
 void BlockCache::drop_block(std::size_t group, NodeId node) {
-    unlist(group, node);
+    unused_[group].remove(node);
     RAFTER_CHECK(pools_[group].n_users(block(node, group)) == 1, "block {} is in use", block(node, group));
     --n_unused_[group];
     pools_[group].release(block(node, group));
@@ -416,8 +416,13 @@ void BlockCache::give_back(SequenceBlocks& sequence, std::size_t group, std::uin
     id = 0;
 }
 
-double BlockCache::value_of(NodeId node) const {
-    return options_.recompute_seconds ? options_.recompute_seconds(nodes_[node].depth * options_.block_size) : 1.0;
+double BlockCache::value_of(NodeId node) {
+    if (!options_.recompute_seconds) return 1.0;
+    const std::uint32_t depth = nodes_[node].depth;
+    for (auto i = static_cast<std::uint32_t>(values_.size()); i <= depth; ++i) {
+        values_.push_back(options_.recompute_seconds(i * options_.block_size));
+    }
+    return values_[depth];
 }
 
 void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
@@ -452,8 +457,8 @@ void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
             ++n_unused;
             if (group == full_group_ && nodes_[owner[id]].first_child != kNoNode) continue;
             ++n_listed;
-            RAFTER_CHECK(unused_[group].contains({priorities_[owner[id] * n_groups_ + group], owner[id]}), "unused block {} is not listed",
-                         id);
+            RAFTER_CHECK(unused_[group].priority(owner[id]) == held_[owner[id] * n_groups_ + group].priority,
+                         "unused block {} is not listed", id);
         }
         RAFTER_CHECK(n_unused == n_unused_[group] && n_listed == unused_[group].size(), "{} unused blocks counted as {}", n_unused,
                      n_unused_[group]);

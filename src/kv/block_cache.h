@@ -14,14 +14,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "kv/block_pool.h"
+#include "kv/eviction_queue.h"
 #include "kv/sequence_blocks.h"
 
 namespace rafter::kv {
@@ -33,7 +32,7 @@ struct BlockCacheOptions {
     std::vector<std::uint32_t> n_blocks;  // [n_groups]
     std::vector<std::uint32_t> windows;   // [n_groups]: positions that a token of this group sees; 0: all. At most one group has 0.
     bool share = true;                    // false: nothing is found, and ended sequences leave nothing
-    // Seconds that computing block_size tokens from this position on takes; none: every block is worth the same.
+    // Seconds that computing block_size tokens from this position on takes, asked once for each; none: every block is worth the same.
     std::function<double(std::uint32_t position)> recompute_seconds;
     std::uint64_t hash_mask = ~std::uint64_t{0};  // for tests of colliding hashes
 };
@@ -74,12 +73,10 @@ class BlockCache {
     // its own: `copies` says so.
     [[nodiscard]] Prefix attach(SequenceBlocks& sequence, std::span<const Token> tokens, std::string_view salt,
                                 std::vector<BlockCopy>& copies);
-    // What attach() would find. Changes nothing.
-    struct Found {
-        std::uint32_t n_tokens = 0;
-        std::uint32_t n_in_use = 0;  // of their blocks, those that a sequence holds now
-    };
-    [[nodiscard]] Found find(std::span<const Token> tokens, std::string_view salt) const;
+    // How many tokens attach() would find. Changes nothing.
+    [[nodiscard]] std::uint32_t find(std::span<const Token> tokens, std::string_view salt) const;
+    // Of the full blocks among them, those that a sequence holds now.
+    [[nodiscard]] std::uint32_t n_in_use(std::span<const Token> tokens, std::string_view salt) const;
     // Blocks that would be available if this sequence let go, in the group that sees everything, or the first.
     [[nodiscard]] std::uint32_t n_held_alone(const SequenceBlocks& sequence) const;
 
@@ -119,9 +116,11 @@ class BlockCache {
         std::uint32_t n_users = 0;                                                         // sequences whose chain it is part of
         NodeId next_in_bucket = kNoNode;
         std::uint32_t depth = 0;  // blocks before it
-        std::string salt;         // of those without a parent
     };
-    using Unused = std::set<std::pair<double, NodeId>>;
+    struct Held {  // by a node, in one group
+        BlockId block = kNoBlock;
+        double priority = 0.0;  // since its last use
+    };
     // The chain of full blocks that tokens begin with.
     struct Chain {
         std::vector<NodeId> nodes;
@@ -129,8 +128,8 @@ class BlockCache {
         bool evicted = false;        // the next block was there once
     };
 
-    [[nodiscard]] BlockId& block(NodeId node, std::size_t group) { return blocks_[node * n_groups_ + group]; }
-    [[nodiscard]] BlockId block(NodeId node, std::size_t group) const { return blocks_[node * n_groups_ + group]; }
+    [[nodiscard]] BlockId& block(NodeId node, std::size_t group) { return held_[node * n_groups_ + group].block; }
+    [[nodiscard]] BlockId block(NodeId node, std::size_t group) const { return held_[node * n_groups_ + group].block; }
     [[nodiscard]] std::span<const Token> tokens_of(NodeId node) const;
     [[nodiscard]] std::uint64_t hash_of(NodeId parent, std::span<const Token> tokens, std::string_view salt) const;
     [[nodiscard]] NodeId find_child(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) const;
@@ -146,26 +145,26 @@ class BlockCache {
     void remove_node(NodeId node);
     void use_block(std::size_t group, NodeId node);
     void leave_block(std::size_t group, BlockId block, NodeId node, double value);
-    void list_unused(std::size_t group, NodeId node);
-    void unlist(std::size_t group, NodeId node);
+    void list_unused(std::size_t group, NodeId node, NodeId instead_of = kNoNode);
     void evict_one(std::size_t group);
     void drop_block(std::size_t group, NodeId node);
     void remove_if_empty(NodeId node);
     void give_back(SequenceBlocks& sequence, std::size_t group, std::uint32_t index, bool seen_again);
-    [[nodiscard]] double value_of(NodeId node) const;
+    [[nodiscard]] double value_of(NodeId node);
 
     BlockCacheOptions options_;
     std::size_t n_groups_;
     std::optional<std::size_t> full_group_;
     std::vector<BlockPool> pools_;
     std::vector<Node> nodes_;
+    std::vector<std::string> salts_;  // [n_nodes]: of those without a parent
     std::vector<NodeId> free_nodes_;
-    std::vector<BlockId> blocks_;          // [n_nodes, n_groups]
-    std::vector<double> priorities_;       // [n_nodes, n_groups]
+    std::vector<Held> held_;               // [n_nodes, n_groups]
+    std::vector<double> values_;           // of a block, by the blocks before it
     std::vector<Token> tokens_;            // [n_nodes, block_size]
     std::vector<NodeId> buckets_;          // full nodes, by the low bits of their hash
     NodeId first_root_ = kNoNode;          // nodes without a parent are siblings too
-    std::vector<Unused> unused_;           // [n_groups]: blocks that may go now
+    std::vector<EvictionQueue> unused_;    // [n_groups]: blocks that may go now
     std::vector<std::uint32_t> n_unused_;  // [n_groups]: blocks in nodes that no sequence uses
     std::vector<double> clocks_;           // [n_groups]: priority of the last one given up
     std::vector<std::uint64_t> evicted_;   // hashes of full blocks given up, by their low bits: the latest of each

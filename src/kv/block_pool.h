@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
+
+#include "base/check.h"
 
 namespace rafter::kv {
 
@@ -20,23 +23,43 @@ struct BlockCopy {
 // Every operation is O(1) and allocates nothing. One thread (the engine's).
 class BlockPool {
   public:
-    explicit BlockPool(std::uint32_t n_blocks);
+    explicit BlockPool(std::uint32_t n_blocks) : users_(n_blocks, 0) {
+        free_.reserve(n_blocks);
+        for (BlockId block = n_blocks; block > 0; --block) free_.push_back(block - 1);
+    }
 
     // A block with one user, or none when all are in use. Blocks freed last come first: their lines may still be in a cache.
-    [[nodiscard]] std::optional<BlockId> allocate();
+    [[nodiscard]] std::optional<BlockId> allocate() {
+        if (free_.empty()) return std::nullopt;
+        const BlockId block = free_.back();
+        free_.pop_back();
+        RAFTER_CHECK(users_[block] == 0, "block {} is free and has {} users", block, users_[block]);
+        users_[block] = 1;
+        return block;
+    }
     // One more user, of a block in use.
-    void retain(BlockId block);
+    void retain(BlockId block) {
+        RAFTER_CHECK(n_users(block) > 0, "retain of block {}, which is free", block);
+        RAFTER_CHECK(users_[block] < std::numeric_limits<std::uint32_t>::max(), "block {} has too many users", block);
+        ++users_[block];
+    }
     // One user less; the block is free again with its last.
-    void release(BlockId block);
+    void release(BlockId block) {
+        RAFTER_CHECK(n_users(block) > 0, "release of block {}, which is free", block);
+        if (--users_[block] == 0) free_.push_back(block);
+    }
 
     [[nodiscard]] std::uint32_t n_blocks() const { return static_cast<std::uint32_t>(users_.size()); }
     [[nodiscard]] std::uint32_t n_free() const { return static_cast<std::uint32_t>(free_.size()); }
     [[nodiscard]] std::uint32_t n_used() const { return n_blocks() - n_free(); }
-    [[nodiscard]] std::uint32_t n_users(BlockId block) const;
+    [[nodiscard]] std::uint32_t n_users(BlockId block) const {
+        RAFTER_CHECK(block < users_.size(), "block {} of {}", block, users_.size());
+        return users_[block];
+    }
 
   private:
     std::vector<std::uint32_t> users_;  // [n_blocks]; 0: free
-    std::vector<BlockId> free_;         // a stack
+    std::vector<BlockId> free_;         // a stack, so that a pool that is used little touches little memory
 };
 
 }  // namespace rafter::kv

@@ -49,27 +49,18 @@ model::ActivationMode activation_mode(Activations activations) {
     throw_error(bad_input("activations: found {}, which is none", static_cast<int>(activations)));
 }
 
-FinishReason public_reason(engine::FinishReason reason) {
-    switch (reason) {
-        case engine::FinishReason::kStop:
-            return FinishReason::kStop;
-        case engine::FinishReason::kLength:
-            return FinishReason::kLength;
-        case engine::FinishReason::kCancelled:
-            return FinishReason::kCancelled;
-        case engine::FinishReason::kTimeout:
-            return FinishReason::kTimeout;
-        case engine::FinishReason::kError:
-            return FinishReason::kError;
-    }
-    return FinishReason::kError;
-}
+// One list under two names.
+static_assert(static_cast<int>(FinishReason::kStop) == static_cast<int>(engine::FinishReason::kStop));
+static_assert(static_cast<int>(FinishReason::kLength) == static_cast<int>(engine::FinishReason::kLength));
+static_assert(static_cast<int>(FinishReason::kCancelled) == static_cast<int>(engine::FinishReason::kCancelled));
+static_assert(static_cast<int>(FinishReason::kTimeout) == static_cast<int>(engine::FinishReason::kTimeout));
+static_assert(static_cast<int>(FinishReason::kError) == static_cast<int>(engine::FinishReason::kError));
 
 Logprobs public_logprobs(engine::TokenLogprobs logprobs) { return {.logprob = logprobs.logprob, .top = std::move(logprobs.top)}; }
 
 Finish public_finish(engine::Finish finish) {
     const engine::RequestTimes& times = finish.times;
-    Finish result{.reason = public_reason(finish.reason),
+    Finish result{.reason = static_cast<FinishReason>(finish.reason),
                   .context_full = finish.context_full,
                   .n_prompt = times.n_prompt,
                   .n_reused = times.n_reused,

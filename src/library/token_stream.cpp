@@ -39,20 +39,6 @@ Update TokenStream::wait_for_finish() {
 
 void TokenStream::cancel() { state_->stream->cancel(); }
 
-std::string_view to_string(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::kStop:
-            return "stop";
-        case FinishReason::kLength:
-            return "length";
-        case FinishReason::kCancelled:
-            return "cancelled";
-        case FinishReason::kTimeout:
-            return "timeout";
-        case FinishReason::kError:
-            return "error";
-    }
-    return "";
-}
+std::string_view to_string(FinishReason reason) { return engine::to_string(static_cast<engine::FinishReason>(reason)); }
 
 }  // namespace rafter

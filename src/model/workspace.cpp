@@ -34,26 +34,13 @@ void touch_all(const Op& op, std::size_t index, std::vector<Lifetime>& lifetimes
 
 }  // namespace
 
-QuantizedRow quantized_row(Encoding encoding, std::size_t width) {
-    RAFTER_CHECK(encoding != Encoding::kF32 && width % 32 == 0, "width {}", width);
-    QuantizedRow row{};
-    std::size_t end = 0;
-    const auto part = [&end](std::size_t bytes) { return std::exchange(end, aligned(end + bytes)); };
-    if (encoding == Encoding::kQ16) row.high = part(width);
-    row.low = part(width);
-    row.scale = part(width / 32 * sizeof(float));
-    row.sum = part(width / 16 * sizeof(std::int32_t));
-    row.sum_of_32 = part(width / 32 * sizeof(std::int32_t));
-    row.minus = part(width / 16 * sizeof(float));
-    row.minus_of_32 = part(width / 32 * sizeof(float));
-    row.size_bytes = end;
-    return row;
+std::size_t row_bytes(Encoding encoding, std::size_t width) {
+    if (encoding == Encoding::kF32) return aligned(width * sizeof(float));
+    RAFTER_CHECK(width % 32 == 0, "width {}", width);
+    return aligned(width / 32 * (encoding == Encoding::kQ16 ? sizeof(QuantizedBlock16) : sizeof(QuantizedBlock)));
 }
 
-std::size_t row_bytes(const Value& value) {
-    if (value.encoding == Encoding::kF32) return aligned(value.width * sizeof(float));
-    return quantized_row(value.encoding, value.width).size_bytes;
-}
+std::size_t row_bytes(const Value& value) { return row_bytes(value.encoding, value.width); }
 
 std::size_t n_rows(const Program& program, RowKind rows, RowLimits limits) {
     switch (rows) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "model/program.h"
@@ -14,19 +15,24 @@ struct RowLimits {
     std::size_t n_outputs = 0;
 };
 
-// A row of a quantised value, n elements (a multiple of 32) in this order, every part 64-byte aligned when the row is:
-//   int8  high[n]                         kQ16 only: value = scale * (128 * high + low)
-//   int8  low[n]                          kQ8: value = scale * low
-//   float scale[n / 32]
-//   int32 sum[n / 16], sum_of_32[n / 32]  of the integers of each 16 and 32, for formats whose weights have an offset
-//   float minus[n / 16], minus_of_32[n / 32]   -(scale * sum): what formats multiply their minimums by
-struct QuantizedRow {
-    std::size_t high, low, scale, sum, sum_of_32, minus, minus_of_32;  // byte offsets
-    std::size_t size_bytes;
+// 32 elements of a quantised value (kQ8), in a cache line: value = scale * low. A row is its blocks side by side.
+struct QuantizedBlock {
+    std::int8_t low[32];
+    float scale;
+    std::int32_t sum;           // of the integers, for formats whose weights have an offset
+    float minus;                // -(scale * sum): what formats multiply their minimums by
+    std::int32_t sum_of_16[2];  // of each half, for formats with scales of 16
+    float minus_of_16[2];
+    std::int32_t unused;
 };
-[[nodiscard]] QuantizedRow quantized_row(Encoding encoding, std::size_t width);
+// The same of kQ16: value = scale * (128 * high + low), and the sums are of those integers.
+struct QuantizedBlock16 : QuantizedBlock {
+    std::int8_t high[32];
+};
+static_assert(sizeof(QuantizedBlock) == 64 && sizeof(QuantizedBlock16) == 96);
 
-[[nodiscard]] std::size_t row_bytes(const Value& value);  // a multiple of 64
+[[nodiscard]] std::size_t row_bytes(Encoding encoding, std::size_t width);  // a multiple of 64
+[[nodiscard]] std::size_t row_bytes(const Value& value);
 [[nodiscard]] std::size_t n_rows(const Program& program, RowKind rows, RowLimits limits);
 
 struct WorkspacePlan {

@@ -59,7 +59,7 @@ std::shared_ptr<Operands> make_operands(const ThreadPool& pool, Isa isa) {
     const std::size_t n_threads = pool.n_threads();
     const std::size_t float_bytes = kWidth * sizeof(float);
     std::size_t size = kMostColumns * float_bytes;
-    for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) size += kMostColumns * model::quantized_row(e, kWidth).size_bytes;
+    for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) size += kMostColumns * model::row_bytes(e, kWidth);
     operands->output_stride = kOutputRows * n_threads;
     const std::size_t output_bytes = 16 * operands->output_stride * sizeof(float) + kMostColumns * 1024 * n_threads * sizeof(float);
     // One panel of floats is larger than what else stays near.
@@ -75,7 +75,7 @@ std::shared_ptr<Operands> make_operands(const ThreadPool& pool, Isa isa) {
     for (std::size_t i = 0; i < std::size_t{kMostColumns} * kWidth; ++i) floats[i] = static_cast<float>(i * 37 % 101) * 0.02F - 1.0F;
     operands->inputs[Encoding::kF32] = {reinterpret_cast<const std::byte*>(floats), float_bytes};
     for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) {
-        const std::size_t row_bytes = model::quantized_row(e, kWidth).size_bytes;
+        const std::size_t row_bytes = model::row_bytes(e, kWidth);
         std::byte* const rows = take(kMostColumns * row_bytes);
         for (std::size_t c = 0; c < kMostColumns; ++c) {
             backend::cpu::linear_kernels(isa).quantize(floats + c * kWidth, kWidth, e, rows + c * row_bytes);

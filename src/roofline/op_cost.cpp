@@ -86,7 +86,7 @@ class Cost {
         const model::Value& value = program_.values[id];
         const double rows = rows_of(value.rows);
         if (value.encoding == model::Encoding::kF32) return rows * value.width * options_.activation_bytes;
-        return rows * static_cast<double>(model::quantized_row(value.encoding, value.width).size_bytes);
+        return rows * static_cast<double>(model::row_bytes(value));
     }
     double border_bytes(const Op& op) const {
         double bytes = 0.0;

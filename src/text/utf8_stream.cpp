@@ -1,13 +1,15 @@
 // Holds back what may yet become a character; everything else is passed on at once.
 #include "text/utf8_stream.h"
 
+#include <utility>
+
 #include "text/utf8.h"
 
 namespace rafter::text {
 
 std::string Utf8Stream::push(std::string_view bytes) {
-    const std::string text = held_ + std::string(bytes);
-    held_.clear();
+    const std::string joined = held_.empty() ? std::string() : std::exchange(held_, {}).append(bytes);
+    const std::string_view text = joined.empty() ? bytes : std::string_view(joined);
     std::string shown;
     shown.reserve(text.size());
     for (std::size_t i = 0; i < text.size();) {
@@ -16,7 +18,7 @@ std::string Utf8Stream::push(std::string_view bytes) {
             held_ = text.substr(i);
             break;
         }
-        shown += c.kind == Utf8Kind::kCharacter ? std::string_view(text).substr(i, c.size) : kReplacementCharacter;
+        shown += c.kind == Utf8Kind::kCharacter ? text.substr(i, c.size) : kReplacementCharacter;
         i += c.size;
     }
     return shown;

@@ -66,12 +66,11 @@ class Problem {
         const std::byte* row = inputs_.data() + input * stride_;
         for (std::uint32_t k = 0; k < n_cols_; ++k) x[k] = values_[std::size_t{input} * n_cols_ + k];
         if (case_.encoding == Encoding::kF32) return x;
-        const model::QuantizedRow at = model::quantized_row(case_.encoding, n_cols_);
+        const std::size_t block_bytes = case_.encoding == Encoding::kQ16 ? sizeof(model::QuantizedBlock16) : sizeof(model::QuantizedBlock);
         for (std::uint32_t k = 0; k < n_cols_; ++k) {
-            float scale = 0;
-            std::memcpy(&scale, row + at.scale + k / 32 * sizeof scale, sizeof scale);
-            const auto high = case_.encoding == Encoding::kQ16 ? static_cast<std::int8_t>(row[at.high + k]) : 0;
-            x[k] = static_cast<double>(scale) * (128 * high + static_cast<std::int8_t>(row[at.low + k]));
+            model::QuantizedBlock16 block{};
+            std::memcpy(static_cast<void*>(&block), row + k / 32 * block_bytes, block_bytes);
+            x[k] = static_cast<double>(block.scale) * (128 * block.high[k % 32] + block.low[k % 32]);
         }
         return x;
     }

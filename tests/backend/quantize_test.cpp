@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -19,32 +20,23 @@ using model::Encoding;
 struct Quantized {
     std::vector<int> integers;  // 128 * high + low
     std::vector<int> high, low;
-    std::vector<float> scale;
-    std::vector<std::int32_t> sum;
+    std::vector<model::QuantizedBlock> blocks;
     std::vector<std::byte> bytes;
 };
 
-template <typename T>
-std::vector<T> part(const std::vector<std::byte>& bytes, std::size_t offset, std::size_t n) {
-    std::vector<T> values(n);
-    std::memcpy(values.data(), bytes.data() + offset, n * sizeof(T));
-    return values;
-}
-
 Quantized quantize(Isa isa, const std::vector<float>& x, Encoding encoding) {
-    const model::QuantizedRow at = model::quantized_row(encoding, x.size());
     Quantized q;
-    q.bytes.resize(at.size_bytes);
+    q.bytes.resize(model::row_bytes(encoding, x.size()));
     linear_kernels(isa).quantize(x.data(), x.size(), encoding, q.bytes.data());
-    for (const std::int8_t low : part<std::int8_t>(q.bytes, at.low, x.size())) q.low.push_back(low);
-    q.high.assign(x.size(), 0);
-    if (encoding == Encoding::kQ16) {
-        const auto high = part<std::int8_t>(q.bytes, at.high, x.size());
-        q.high.assign(high.begin(), high.end());
+    for (std::size_t b = 0; b < x.size() / 32; ++b) {
+        model::QuantizedBlock16 block{};
+        const std::size_t size = encoding == Encoding::kQ16 ? sizeof(model::QuantizedBlock16) : sizeof(model::QuantizedBlock);
+        std::memcpy(static_cast<void*>(&block), q.bytes.data() + b * size, size);
+        q.low.insert(q.low.end(), std::begin(block.low), std::end(block.low));
+        q.high.insert(q.high.end(), std::begin(block.high), std::end(block.high));
+        q.blocks.push_back(block);
     }
     for (std::size_t i = 0; i < x.size(); ++i) q.integers.push_back(128 * q.high[i] + q.low[i]);
-    q.scale = part<float>(q.bytes, at.scale, x.size() / 32);
-    q.sum = part<std::int32_t>(q.bytes, at.sum, x.size() / 16);
     return q;
 }
 
@@ -67,8 +59,8 @@ TEST(Quantize, IsWithinHalfAStepAndItsSumsAreThoseOfTheIntegers) {
             for (std::size_t i = 0; i < x.size(); ++i) {
                 float largest = 0;
                 for (std::size_t j = i / 32 * 32; j < i / 32 * 32 + 32; ++j) largest = std::max(largest, std::fabs(x[j]));
-                const double scale = q.scale[i / 32];
-                ASSERT_EQ(q.scale[i / 32], largest / static_cast<float>(most(encoding)));
+                const double scale = q.blocks[i / 32].scale;
+                ASSERT_EQ(q.blocks[i / 32].scale, largest / static_cast<float>(most(encoding)));
                 // Half a step, and what rounding the scale, its inverse and the product may add: 3 * 2^-24 of the integer.
                 ASSERT_LE(std::fabs(x[i] - scale * q.integers[i]), scale * (0.5 + 3 * std::ldexp(most(encoding), -24))) << i;
                 ASSERT_LE(std::abs(q.integers[i]), most(encoding));
@@ -80,10 +72,17 @@ TEST(Quantize, IsWithinHalfAStepAndItsSumsAreThoseOfTheIntegers) {
                     ASSERT_EQ(std::abs(q.integers[i]), most(encoding));
                 }
             }
-            for (std::size_t s = 0; s < q.sum.size(); ++s) {
-                int sum = 0;
-                for (std::size_t i = 16 * s; i < 16 * s + 16; ++i) sum += q.integers[i];
-                ASSERT_EQ(q.sum[s], sum);
+            for (std::size_t b = 0; b < q.blocks.size(); ++b) {
+                const model::QuantizedBlock& block = q.blocks[b];
+                const auto first = q.integers.begin() + static_cast<std::ptrdiff_t>(32 * b);
+                for (int half = 0; half < 2; ++half) {
+                    const int sum = std::accumulate(first + 16 * half, first + 16 * half + 16, 0);
+                    ASSERT_EQ(block.sum_of_16[half], sum);
+                    ASSERT_EQ(block.minus_of_16[half], -(block.scale * static_cast<float>(sum)));
+                }
+                const int sum = std::accumulate(first, first + 32, 0);
+                ASSERT_EQ(block.sum, sum);
+                ASSERT_EQ(block.minus, -(block.scale * static_cast<float>(sum)));
             }
         }
     }
@@ -109,10 +108,7 @@ TEST(Quantize, GivesTheSameBytesOnEveryInstructionSet) {
             const std::vector<float> x = random_row(32 * (1 + random() % 40), random);
             const Quantized expected = quantize(Isa::kScalar, x, encoding);
             for (const Isa isa : available_isas()) {
-                const Quantized found = quantize(isa, x, encoding);
-                ASSERT_EQ(found.integers, expected.integers);
-                ASSERT_EQ(found.scale, expected.scale);
-                ASSERT_EQ(found.sum, expected.sum);
+                ASSERT_EQ(quantize(isa, x, encoding).bytes, expected.bytes);
             }
         }
     }
@@ -123,9 +119,9 @@ TEST(Quantize, MakesZerosOfWhatIsTooSmallForAScale) {
         for (const Encoding encoding : kEncodings) {
             for (const float tiny : {0.0F, -0.0F, 1e-45F, 1e-38F, std::ldexp(0.999F, -100)}) {
                 const Quantized q = quantize(isa, std::vector<float>(32, tiny), encoding);
-                EXPECT_EQ(q.scale[0], 0.0F);
+                EXPECT_EQ(q.blocks[0].scale, 0.0F);
                 EXPECT_EQ(q.integers, std::vector<int>(32, 0));
-                EXPECT_EQ(q.sum, std::vector<std::int32_t>(2, 0));
+                EXPECT_EQ(q.blocks[0].sum, 0);
             }
             const Quantized smallest = quantize(isa, std::vector<float>(32, std::ldexp(1.0F, -100)), encoding);
             EXPECT_EQ(smallest.integers, std::vector<int>(32, most(encoding)));
@@ -145,10 +141,10 @@ TEST(Quantize, ShowsAnInfinityOrNaNInItsBlocksScaleAndNowhereElse) {
                     std::vector<float> x(96, 2.0F);
                     x[where] = bad;
                     const Quantized q = quantize(isa, x, encoding);
-                    EXPECT_TRUE(std::isnan(q.scale[1]));
+                    EXPECT_TRUE(std::isnan(q.blocks[1].scale));
                     for (std::size_t i = 32; i < 64; ++i) EXPECT_EQ(q.integers[i], 0);
                     for (const std::size_t i : {0U, 31U, 64U, 95U}) EXPECT_EQ(q.integers[i], most(encoding));
-                    EXPECT_FALSE(std::isnan(q.scale[0]) || std::isnan(q.scale[2]));
+                    EXPECT_FALSE(std::isnan(q.blocks[0].scale) || std::isnan(q.blocks[2].scale));
                 }
             }
         }

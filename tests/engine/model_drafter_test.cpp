@@ -20,13 +20,8 @@ class ShiftedTokenizer : public FakeTokenizer {
   public:
     [[nodiscard]] std::string_view piece(TokenId id, text::SpecialTokens special) const override {
         const auto n = static_cast<TokenId>(kTokens);
-        const TokenId original = (id + n - kShift) % n;
-        return names_[static_cast<std::size_t>(original)].empty() ? FakeTokenizer::piece(original, special)
-                                                                  : names_[static_cast<std::size_t>(original)];
+        return FakeTokenizer::piece((id + n - kShift) % n, special);
     }
-
-  private:
-    std::vector<std::string> names_ = std::vector<std::string>(kTokens);
 };
 
 class ShiftedModel : public FakeModel {
@@ -144,35 +139,6 @@ TEST(ModelDrafter, GuessesAForcedAnswerAsOftenAsItIsTold) {
     EXPECT_EQ(ids(rig.run(request)), request.forced_answer);
     const SpeculationCounters& counters = rig.engine.scheduler().speculator().counters();
     EXPECT_NEAR(static_cast<double>(counters.n_accepted_tokens) / static_cast<double>(counters.n_draft_tokens), 0.8, 0.05);
-}
-
-TEST(VocabularyMap, RefusesOtherWords) {
-    class Capitals : public FakeTokenizer {
-      public:
-        [[nodiscard]] std::string_view piece(TokenId id, text::SpecialTokens /*special*/) const override {
-            static constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
-            return kLetters.substr(static_cast<std::size_t>(id), 1);
-        }
-    };
-    const FakeTokenizer words;
-    const auto map = VocabularyMap::match(words, 32, Capitals(), 32);
-    ASSERT_FALSE(map.has_value());
-    EXPECT_NE(map.error().message.find("\"a\""), std::string::npos) << map.error().message;
-}
-
-TEST(VocabularyMap, ModelsMayHaveMoreTokensThanWords) {
-    const FakeTokenizer words;
-    const auto map = VocabularyMap::match(words, 40, words, 48);
-    ASSERT_TRUE(map.has_value());
-    EXPECT_FALSE(map->is_identity());
-    EXPECT_EQ(map->to_draft(31), 31);
-    EXPECT_EQ(map->to_draft(32), VocabularyMap::kNone);
-    std::vector<float> target;
-    const std::vector<float> draft(48, 1.0F);
-    map->to_target_logits(draft, target);
-    ASSERT_EQ(target.size(), 40U);
-    EXPECT_EQ(target[31], 1.0F);
-    EXPECT_EQ(target[32], -std::numeric_limits<float>::infinity());
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ class World {
         running.push_back(std::make_unique<Running>(Running{.salt = std::move(salt), .tokens = std::move(tokens)}));
         Running& sequence = *running.back();
         const std::span<const Token> wanted = std::span(sequence.tokens).first(n_wanted);
-        const std::uint32_t promised = cache.find(wanted, sequence.salt).n_tokens;
+        const std::uint32_t promised = cache.find(wanted, sequence.salt);
         const Prefix prefix = cache.attach(sequence.blocks, wanted, sequence.salt, copies_);
         EXPECT_LE(prefix.n_tokens, promised);
         EXPECT_EQ(prefix.end == PrefixEnd::kComplete, prefix.n_tokens == n_wanted);
@@ -157,16 +157,29 @@ TEST(BlockCache, WhatIsCheapToComputeAgainGoesFirst) {
     }
     // The deeper block is worth more; but a parent cannot go before its child, so the oldest chain loses its leaf.
     ASSERT_TRUE(world.compute(world.start(letters("gggg"), "", 4), 4, 0));
-    EXPECT_EQ(world.cache.find(letters("aaaabbbb"), "").n_tokens, 4U);
-    EXPECT_EQ(world.cache.find(letters("ccccdddd"), "").n_tokens, 8U);
+    EXPECT_EQ(world.cache.find(letters("aaaabbbb"), ""), 4U);
+    EXPECT_EQ(world.cache.find(letters("ccccdddd"), ""), 8U);
     ASSERT_TRUE(world.compute(world.start(letters("hhhh"), "", 4), 4, 0));
-    EXPECT_EQ(world.cache.find(letters("aaaabbbb"), "").n_tokens, 0U);  // then its root, which is the cheapest
-    EXPECT_EQ(world.cache.find(letters("eeeeffff"), "").n_tokens, 8U);
+    EXPECT_EQ(world.cache.find(letters("aaaabbbb"), ""), 0U);  // then its root, which is the cheapest
+    EXPECT_EQ(world.cache.find(letters("eeeeffff"), ""), 8U);
     const Running& back = world.start(letters("aaaabbbb"), "", 8);
     EXPECT_EQ(back.n_computed, 0U);
     EXPECT_EQ(world.cache.counters().missed_evicted, 8U);
     EXPECT_EQ(world.cache.counters().blocks_evicted, 2U);
     world.check();
+}
+
+TEST(BlockCache, CountsTheBlocksOfAPrefixThatARunningSequenceHolds) {
+    World world({.block_size = 4, .n_blocks = {16}, .windows = {0}, .recompute_seconds = {}});
+    ASSERT_TRUE(world.compute(world.start(letters("aaaabbbbccccd"), "", 13), 13, 0));
+    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbccccd"), ""), 3U);
+    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbcc"), ""), 2U);
+    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbcc"), "tenant"), 0U);
+    world.release(0);
+    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbccccd"), ""), 0U);
+    EXPECT_EQ(world.cache.find(letters("aaaabbbbccccd"), ""), 13U);
+    world.start(letters("aaaabbbbx"), "", 9);
+    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbccccd"), ""), 2U);
 }
 
 TEST(BlockCache, AWindowGivesBackWhatNobodySeesAgain) {

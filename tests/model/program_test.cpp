@@ -219,19 +219,10 @@ TEST(Workspace, ReusesBytesFromLayerToLayer) {
     EXPECT_EQ(plan_workspace(build(c), limits).size_bytes, three);
 }
 
-TEST(Workspace, QuantizedRowsHaveTheirPartsInOrderAndAligned) {
-    const QuantizedRow q8 = quantized_row(Encoding::kQ8, 96);
-    EXPECT_EQ(q8.low, 0U);
-    EXPECT_EQ(q8.scale, 128U);
-    EXPECT_EQ(q8.sum, 192U);
-    EXPECT_EQ(q8.sum_of_32, 256U);
-    EXPECT_EQ(q8.minus, 320U);
-    EXPECT_EQ(q8.minus_of_32, 384U);
-    EXPECT_EQ(q8.size_bytes, 448U);
-    const QuantizedRow q16 = quantized_row(Encoding::kQ16, 96);
-    EXPECT_EQ(q16.high, 0U);
-    EXPECT_EQ(q16.low, 128U);
-    EXPECT_EQ(q16.size_bytes, 576U);
+TEST(Workspace, RowsAreWholeCacheLines) {
+    EXPECT_EQ(row_bytes(Encoding::kF32, 33), 192U);
+    EXPECT_EQ(row_bytes(Encoding::kQ8, 96), 3 * 64U);
+    EXPECT_EQ(row_bytes(Encoding::kQ16, 96), 320U);  // 3 * 96 bytes
 }
 
 }  // namespace

@@ -6,10 +6,35 @@
 #include <cstring>
 #include <utility>
 
+#include "backend/cpu/cpu_backend.h"
 #include "base/check.h"
 #include "base/clock.h"
 
 namespace rafter::backend::cpu {
+
+MemoryUse memory_to_load(const model::Program& program, StepLimits limits, const KvCacheOptions& options) {
+    MemoryUse use{
+        .weights_bytes = CpuWeights::needed_bytes(program),
+        .workspace_bytes = model::plan_workspace(program, {.n_tokens = limits.n_tokens, .n_outputs = limits.n_outputs}).size_bytes};
+    const std::size_t n_groups = std::min(options.n_blocks.size(), program.cache_groups.size());
+    for (std::size_t g = 0; g < n_groups; ++g) use.cache_bytes += options.n_blocks[g] * kv_block_bytes(program, options, g);
+    return use;
+}
+
+namespace {
+
+// All that will be taken, held against what there is, before any of it is.
+Result<void> check_memory(const MemoryUse& use) {
+    const std::size_t all = use.weights_bytes + use.cache_bytes + use.workspace_bytes;
+    const MemoryState memory = read_memory_state();
+    if (memory.available_bytes == 0 || all <= memory.available_bytes) return {};
+    return Error{fmt::format("expected {} of free memory (weights {}, KV cache {}, workspace {}), found {} of {}", format_bytes(all),
+                             format_bytes(use.weights_bytes), format_bytes(use.cache_bytes), format_bytes(use.workspace_bytes),
+                             format_bytes(memory.available_bytes), format_bytes(memory.total_bytes)),
+                 ErrorKind::kOutOfMemory};
+}
+
+}  // namespace
 
 CpuModel::CpuModel(ThreadPool& pool, Isa isa)
     : pool_(pool), isa_(isa), rows_(row_kernels(isa)), linear_(linear_kernels(isa)), attention_(attention_kernels(isa)) {}
@@ -24,7 +49,7 @@ Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, cons
 Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options) {
     program_ = std::move(program);
     limits_ = options.limits;
-    RAFTER_TRY_VOID(check_memory(options));
+    RAFTER_TRY_VOID(check_memory(memory_to_load(program_, limits_, options.cache)));
     RAFTER_TRY(cache_, KvStore::create(program_, options.cache));
     RAFTER_TRY(attention_scratch_, AttentionScratch::create(program_.config, cache_.max_positions(), pool_.n_threads()));
 
@@ -41,22 +66,6 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
     RAFTER_TRY(weights_, CpuWeights::load(program_, file, pool_, options.progress));
     prepare_ops();
     return {};
-}
-
-// All that will be taken, held against what there is, before any of it is.
-Result<void> CpuModel::check_memory(const LoadOptions& options) const {
-    const std::size_t weights = CpuWeights::needed_bytes(program_);
-    std::size_t cache = 0;
-    const std::size_t n_groups = std::min(options.cache.n_blocks.size(), program_.cache_groups.size());
-    for (std::size_t g = 0; g < n_groups; ++g) cache += options.cache.n_blocks[g] * kv_block_bytes(program_, options.cache, g);
-    const std::size_t workspace =
-        model::plan_workspace(program_, {.n_tokens = limits_.n_tokens, .n_outputs = limits_.n_outputs}).size_bytes;
-    const MemoryState memory = read_memory_state();
-    if (memory.available_bytes == 0 || weights + cache + workspace <= memory.available_bytes) return {};
-    return Error{fmt::format("expected {} of free memory (weights {}, KV cache {}, workspace {}), found {} of {}",
-                             format_bytes(weights + cache + workspace), format_bytes(weights), format_bytes(cache), format_bytes(workspace),
-                             format_bytes(memory.available_bytes), format_bytes(memory.total_bytes)),
-                 ErrorKind::kOutOfMemory};
 }
 
 void CpuModel::prepare_ops() {

@@ -66,7 +66,6 @@ class CpuModel final : public DeviceModel {
 
     CpuModel(ThreadPool& pool, Isa isa);
     [[nodiscard]] Result<void> set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options);
-    [[nodiscard]] Result<void> check_memory(const LoadOptions& options) const;
     void prepare_ops();
     void prepare_step(const Batch& batch);
 

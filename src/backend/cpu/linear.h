@@ -20,7 +20,7 @@ namespace rafter::backend::cpu {
 // A thread's share: rows of panels [first_panel, last_panel), all columns. Only pointers and numbers; nothing is kept.
 struct LinearTask {
     PackedMatrix weights;
-    model::Encoding encoding = model::Encoding::kF32;  // of the input: floats, or a model::QuantizedRow
+    model::Encoding encoding = model::Encoding::kF32;  // of the input: floats, or model::QuantizedBlocks
     const std::byte* input = nullptr;                  // rows of weights.n_cols elements, each 4-byte aligned
     std::size_t input_stride_bytes = 0;
     float* output = nullptr;  // column c's results at output + c * output_stride + row, for rows below weights.n_rows
@@ -34,12 +34,12 @@ struct LinearTask {
     std::byte* scratch = nullptr;  // kLinearScratchBytes of the thread's own, 64-byte aligned
 };
 
-constexpr std::size_t kLinearScratchBytes = std::size_t{64} * 1024;
+constexpr std::size_t kLinearScratchBytes = std::size_t{192} * 1024;
 
 struct LinearKernels {
     // Quantised inputs need weights of a quantised format: F32, F16 and BF16 take floats only.
     void (*run)(const LinearTask& task);
-    // Writes n floats, a multiple of 32, as a model::QuantizedRow at `row` (4-byte aligned). Each block of 32 has the scale
+    // Writes n floats, a multiple of 32, as model::QuantizedBlocks at `row` (4-byte aligned). Each block of 32 has the scale
     // max|x| / 127 (kQ8) or / 16256 (kQ16) and integers rounded to nearest, ties to even. A block whose largest magnitude is below 2^-100
     // becomes zeros; one with an infinity or NaN gets scale NaN, so that what is computed from it shows it.
     void (*quantize)(const float* values, std::size_t n, model::Encoding encoding, std::byte* row);

@@ -29,8 +29,8 @@ constexpr int kFloatChunk = 256;  // elements whose products are added up from z
 
 struct F32Scratch {
     float weights[kFloatChunk][16];
-    float acc[kBlockColumns][16];  // [panel of the tile][column]
     UnpackedChunk chunk;
+    ChunkSums sums;
 };
 static_assert(sizeof(F32Scratch) <= kLinearScratchBytes);
 
@@ -61,48 +61,60 @@ RAFTER_VEC const float* f32_column(const LinearTask& task, std::uint32_t column)
     return reinterpret_cast<const float*>(input_row(task, column));
 }
 
-// kPanels panels from `panel` on, columns [begin, begin + n_columns), which must be one tile if kPanels > 1. prepare(k, n) gives the first
-// panel's weights k .. k + n - 1, as Load reads them.
-template <typename Load, int kPanels, int kMaxColumns, typename Prepare>
-RAFTER_VEC void f32_panels(const LinearTask& task, std::uint32_t panel, std::uint32_t begin, std::uint32_t n_columns,
-                           const Prepare& prepare) {
-    auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
+// Few columns: straight from memory, kPanels panels at a time. Returns the first panel that is left.
+template <typename Load, int kPanels, int kColumns>
+RAFTER_VEC std::uint32_t f32_direct(const LinearTask& task, std::uint32_t panel) {
     const auto n_cols = static_cast<int>(task.weights.n_cols);
-    for (std::uint32_t i = 0; i < kPanels * n_columns; ++i) store(scratch.acc[i], zero());
-    for (int k = 0; k < n_cols; k += kFloatChunk) {
-        const int n = n_cols - k < kFloatChunk ? n_cols - k : kFloatChunk;
-        const std::byte* weights = prepare(k, n);
-        for_each_tile<kMaxColumns>(n_columns, [&](auto size, std::uint32_t first) {
-            constexpr int kColumns = decltype(size)::value;
+    for (; panel + kPanels <= task.last_panel; panel += kPanels) {
+        const std::byte* const weights = task.weights.data + panel * task.weights.panel_bytes;
+        float sums[kPanels * kColumns][16];
+        for (auto& sum : sums) store(sum, zero());
+        for (int k = 0; k < n_cols; k += kFloatChunk) {
+            const int n = n_cols - k < kFloatChunk ? n_cols - k : kFloatChunk;
             const float* x[kColumns];
-            for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + k;
-            f32_tile<Load, kPanels, kColumns>(weights, task.weights.panel_bytes, n, x, scratch.acc + first);
+            for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, c) + k;
+            f32_tile<Load, kPanels, kColumns>(weights + static_cast<std::size_t>(k) * 16 * Load::kBytes, task.weights.panel_bytes, n, x,
+                                              sums);
+        }
+        for (std::uint32_t p = 0; p < kPanels; ++p) {
+            for (std::uint32_t c = 0; c < kColumns; ++c) write_column(task, c, panel + p, load(sums[p * kColumns + c]));
+        }
+    }
+    return panel;
+}
+
+// More columns: prepare(chunk) gives a chunk's weights as Load reads them.
+template <typename Load, typename Prepare>
+RAFTER_VEC void f32_chunked(const LinearTask& task, const Prepare& prepare) {
+    auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
+    for_each_chunk<kFloatChunk>(
+        task, scratch.sums, [&](const PanelChunk& at, const PanelChunk&, std::uint32_t begin, std::uint32_t n_columns, float(*sums)[16]) {
+            const std::byte* const weights = prepare(at);
+            for_each_tile<kFloatTile>(n_columns, [&](auto size, std::uint32_t first) {
+                constexpr int kColumns = decltype(size)::value;
+                const float* x[kColumns];
+                for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + at.k;
+                f32_tile<Load, 1, kColumns>(weights, 0, at.n, x, sums + first);
+            });
         });
-    }
-    for (std::uint32_t p = 0; p < kPanels; ++p) {
-        for (std::uint32_t c = 0; c < n_columns; ++c) write_column(task, begin + c, panel + p, load(scratch.acc[p * n_columns + c]));
-    }
 }
 
 // Weights of F32, F16, BF16.
 template <typename Load>
-[[gnu::noinline]] void f32_linear(const LinearTask& task) {
-    const auto panel_weights = [&](std::uint32_t panel) {
-        const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
-        return [data](int k, int) { return data + static_cast<std::size_t>(k) * 16 * Load::kBytes; };
+[[gnu::noinline]] void f32_linear(LinearTask task) {
+    constexpr std::uint32_t kMostDirect = 8;  // above it, converting 16-bit floats once for all tiles wins
+    if (task.n_columns == 1) task.first_panel = f32_direct<Load, 4, 1>(task, task.first_panel);
+    if (task.n_columns == 2) task.first_panel = f32_direct<Load, 2, 2>(task, task.first_panel);
+    const auto weights = [&](const PanelChunk& at) {
+        return task.weights.data + at.panel * task.weights.panel_bytes + static_cast<std::size_t>(at.k) * 16 * Load::kBytes;
     };
-    std::uint32_t panel = task.first_panel;
-    if (task.n_columns == 1) {
-        for (; panel + 4 <= task.last_panel; panel += 4) f32_panels<Load, 4, 1>(task, panel, 0, 1, panel_weights(panel));
-    }
-    if (task.n_columns == 2) {
-        for (; panel + 2 <= task.last_panel; panel += 2) f32_panels<Load, 2, 2>(task, panel, 0, 2, panel_weights(panel));
-    }
-    const std::uint32_t rest = panel;
-    for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
-        const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
-        for (panel = rest; panel < task.last_panel; ++panel) f32_panels<Load, 1, 4>(task, panel, begin, n_columns, panel_weights(panel));
-    }
+    if (Load::kBytes == 4 || task.n_columns <= kMostDirect) return f32_chunked<Load>(task, weights);
+    auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
+    f32_chunked<LoadF32>(task, [&](const PanelChunk& at) {
+        const std::byte* const from = weights(at);
+        for (int i = 0; i < at.n; ++i) store(scratch.weights[i], Load::at(from + static_cast<std::size_t>(i) * 16 * Load::kBytes));
+        return reinterpret_cast<const std::byte*>(scratch.weights);
+    });
 }
 
 // Element 4t + j of the chunk's step, as an integer.
@@ -135,19 +147,14 @@ template <typename Format>
 [[gnu::noinline]] void f32_linear_quantized(const LinearTask& task) {
     using PanelFormat = typename PanelFormatOf<Format>::Type;
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
-    for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
-        const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
-        for (std::uint32_t panel = task.first_panel; panel < task.last_panel; ++panel) {
-            const std::byte* data = task.weights.data + panel * task.weights.panel_bytes;
-            f32_panels<LoadF32, 1, 4>(task, panel, begin, n_columns, [&](int k, int n) {
-                unpack_chunk<PanelFormat>(
-                    data + static_cast<std::size_t>(k) / Format::kBlockElements * kPanelRows * sizeof(typename Format::Block), n,
-                    scratch.chunk);
-                decode_chunk<PanelFormat>(scratch.chunk, n, scratch.weights);
-                return reinterpret_cast<const std::byte*>(scratch.weights);
-            });
-        }
-    }
+    f32_chunked<LoadF32>(task, [&](const PanelChunk& at) {
+        const std::size_t first_block = static_cast<std::size_t>(at.k) / Format::kBlockElements;
+        unpack_chunk<PanelFormat>(
+            task.weights.data + at.panel * task.weights.panel_bytes + first_block * kPanelRows * sizeof(typename Format::Block), at.n,
+            scratch.chunk);
+        decode_chunk<PanelFormat>(scratch.chunk, at.n, scratch.weights);
+        return reinterpret_cast<const std::byte*>(scratch.weights);
+    });
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 // time, and tiles of columns read it there. The arithmetic of a step is the same function in both.
 #pragma once
 
+#include <type_traits>
+
 #include "backend/cpu/linear_columns.h"
 #include "backend/cpu/unpack/panel_format.h"
 #include "model/workspace.h"
@@ -23,24 +25,12 @@ template <typename PanelFormat>
 using StepTraitsOf =
     StepTraits<PanelFormat::Format::kSubBlock, PanelFormat::kMaxWeight, PanelFormat::kOffset, PanelFormat::Format::kHasMin>;
 
-// A row of quantised activations. Planes: high, low (kQ16) or low alone (kQ8). Sums: of sub-blocks as large as the format's.
-struct QuantizedColumn {
-    const std::int8_t* plane[2];
-    const float* scale;
-    const std::int32_t* sum;
-    const float* minus;
-};
+template <int kPlanes>
+using InputBlock = std::conditional_t<kPlanes == 2, model::QuantizedBlock16, model::QuantizedBlock>;
 
-template <typename Traits, int kPlanes>
-RAFTER_VEC QuantizedColumn quantized_column(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t column) {
-    const std::byte* row = input_row(task, column);
-    const auto* low = reinterpret_cast<const std::int8_t*>(row + at.low);
-    const auto* first = kPlanes == 2 ? reinterpret_cast<const std::int8_t*>(row + at.high) : low;
-    constexpr bool kOf32 = Traits::kSubBlock == 32;
-    return {.plane = {first, low},
-            .scale = reinterpret_cast<const float*>(row + at.scale),
-            .sum = reinterpret_cast<const std::int32_t*>(row + (kOf32 ? at.sum_of_32 : at.sum)),
-            .minus = reinterpret_cast<const float*>(row + (kOf32 ? at.minus_of_32 : at.minus))};
+template <int kPlanes>
+RAFTER_VEC const InputBlock<kPlanes>* input_blocks(const LinearTask& task, std::uint32_t column) {
+    return reinterpret_cast<const InputBlock<kPlanes>*>(input_row(task, column));
 }
 
 // n * kFactor
@@ -58,29 +48,33 @@ RAFTER_VEC I32x16 broadcast_times(std::int32_t n) {
 // integers, in 32 bits: 32 * 255 * 16256.
 template <typename Traits, int kPlanes, int kFirst, int kCount, int kPanels, int kColumns, typename Weights>
 RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 (&scale)[kPanels][Traits::kSubs],
-                                const F32x16 (&min)[kPanels][Traits::kSubs], const QuantizedColumn (&columns)[kColumns], std::size_t block,
-                                F32x16 (&acc)[kPanels][kColumns]) {
+                                const F32x16 (&min)[kPanels][Traits::kSubs], const InputBlock<kPlanes>* const (&columns)[kColumns],
+                                std::size_t block, F32x16 (&acc)[kPanels][kColumns]) {
     constexpr int kGroups = 8 / Traits::kSubs;
     const std::int8_t* x[kCount * kPlanes];
     for (int c = 0; c < kCount; ++c) {
-        for (int p = 0; p < kPlanes; ++p) x[p * kCount + c] = columns[kFirst + c].plane[p] + block * kStep;
+        const InputBlock<kPlanes>& in = columns[kFirst + c][block];
+        if constexpr (kPlanes == 2) x[c] = in.high;
+        x[(kPlanes - 1) * kCount + c] = in.low;
     }
 #pragma GCC unroll 2
     for (int h = 0; h < Traits::kSubs; ++h) {
         I32x16 sums[kPanels][kCount * kPlanes];
         dot<Traits::kMaxWeight, kGroups, kPanels>(weights, h * kGroups, x, sums);
-        const std::size_t sub_block = block * Traits::kSubs + static_cast<std::size_t>(h);
 #pragma GCC unroll 16
         for (int i = 0; i < kCount; ++i) {
             const int c = kFirst + i;
-            const F32x16 in_scale = broadcast(columns[c].scale[block]);
+            const InputBlock<kPlanes>& in = columns[c][block];
+            const F32x16 in_scale = broadcast(in.scale);
 #pragma GCC unroll 8
             for (int p = 0; p < kPanels; ++p) {
                 I32x16 sum = sums[p][i];
                 if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + sums[p][kCount + i];
-                if constexpr (Traits::kRaise != 0) sum = sum - broadcast_times<Traits::kRaise>(columns[c].sum[sub_block]);
+                if constexpr (Traits::kRaise != 0)
+                    sum = sum - broadcast_times<Traits::kRaise>(Traits::kSubs == 1 ? in.sum : in.sum_of_16[h]);
                 acc[p][c] = fma(to_float(sum), scale[p][h] * in_scale, acc[p][c]);
-                if constexpr (Traits::kHasMin) acc[p][c] = fma(min[p][h], broadcast(columns[c].minus[sub_block]), acc[p][c]);
+                if constexpr (Traits::kHasMin)
+                    acc[p][c] = fma(min[p][h], broadcast(Traits::kSubs == 1 ? in.minus : in.minus_of_16[h]), acc[p][c]);
             }
         }
     }
@@ -93,16 +87,15 @@ constexpr std::size_t kPrefetchBytes = 2048;  // ahead of the next group: where 
 // kColumns columns from `begin` on, of panels from first_panel on, kPanels at a time: streams side by side, which share what is loaded of
 // the columns. Returns the first panel that is left.
 template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
-[[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t begin,
-                                            std::uint32_t first_panel) {
+[[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, std::uint32_t begin, std::uint32_t first_panel) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
     constexpr int kSteps = Format::kBlockElements / kStep;
     constexpr int kSubBlocks = Format::kBlockElements / Format::kSubBlock;
     constexpr std::size_t kGroupBytes = kPanelRows * sizeof(typename Format::Block);
     constexpr std::size_t kStepBytes = kGroupBytes / kSteps;
-    QuantizedColumn columns[kColumns];
-    for (int c = 0; c < kColumns; ++c) columns[c] = quantized_column<Traits, kPlanes>(task, at, begin + static_cast<std::uint32_t>(c));
+    const InputBlock<kPlanes>* columns[kColumns];
+    for (int c = 0; c < kColumns; ++c) columns[c] = input_blocks<kPlanes>(task, begin + static_cast<std::uint32_t>(c));
     const std::size_t n_groups = task.weights.n_cols / Format::kBlockElements;
     std::uint32_t panel = first_panel;
     for (; panel + kPanels <= task.last_panel; panel += kPanels) {
@@ -166,20 +159,20 @@ constexpr int direct_panels() {
 
 // n columns from `begin` on, at most kColumns.
 template <typename PanelFormat, int kPlanes, int kColumns>
-void int8_direct_pass(const LinearTask& task, const model::QuantizedRow& at, std::uint32_t begin, std::uint32_t n) {
+void int8_direct_pass(const LinearTask& task, std::uint32_t begin, std::uint32_t n) {
     if constexpr (kColumns > 1) {
-        if (n < kColumns) return int8_direct_pass<PanelFormat, kPlanes, kColumns - 1>(task, at, begin, n);
+        if (n < kColumns) return int8_direct_pass<PanelFormat, kPlanes, kColumns - 1>(task, begin, n);
     }
     constexpr int kPanels = direct_panels<typename PanelFormat::Format, kColumns * kPlanes>();
     std::uint32_t panel = task.first_panel;
-    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kPlanes, kPanels, kColumns>(task, at, begin, panel);
-    int8_direct<PanelFormat, kPlanes, 1, kColumns>(task, at, begin, panel);
+    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kPlanes, kPanels, kColumns>(task, begin, panel);
+    int8_direct<PanelFormat, kPlanes, 1, kColumns>(task, begin, panel);
 }
 
 // Where unpacking takes little, doing it again for each few columns beats doing it once through memory. All passes over a few panels, which
 // stay in L2, before the next ones.
 template <typename PanelFormat, int kPlanes, int kColumns>
-void int8_direct_passes(LinearTask task, const model::QuantizedRow& at) {
+void int8_direct_passes(LinearTask task) {
     constexpr std::uint32_t kPanelsInL2 = 8;
     const std::uint32_t n_passes = (task.n_columns + kColumns - 1) / kColumns;
     const std::uint32_t last_panel = task.last_panel;
@@ -187,7 +180,7 @@ void int8_direct_passes(LinearTask task, const model::QuantizedRow& at) {
         task.last_panel = n_passes > 1 && last_panel - task.first_panel > kPanelsInL2 ? task.first_panel + kPanelsInL2 : last_panel;
         for (std::uint32_t pass = 0; pass < n_passes; ++pass) {
             const std::uint32_t begin = task.n_columns * pass / n_passes;
-            int8_direct_pass<PanelFormat, kPlanes, kColumns>(task, at, begin, task.n_columns * (pass + 1) / n_passes - begin);
+            int8_direct_pass<PanelFormat, kPlanes, kColumns>(task, begin, task.n_columns * (pass + 1) / n_passes - begin);
         }
         task.first_panel = task.last_panel;
     }
@@ -197,7 +190,7 @@ void int8_direct_passes(LinearTask task, const model::QuantizedRow& at) {
 
 struct Int8Scratch {
     UnpackedChunk chunk;
-    float acc[kBlockColumns][16];
+    ChunkSums sums;
 };
 static_assert(sizeof(Int8Scratch) <= kLinearScratchBytes);
 
@@ -207,10 +200,10 @@ struct Ahead {
     int lines_a_step;
 };
 
-// Adds a chunk's n_steps, from block first_block of the activations on, to the sums of C columns.
+// Adds a chunk's n_steps to the sums of kColumns columns, of which it takes the blocks from where `columns` point.
 template <typename Traits, int kPlanes, int kColumns>
-[[gnu::noinline]] void int8_tile(const UnpackedChunk& chunk, int n_steps, const QuantizedColumn (&columns)[kColumns],
-                                 std::size_t first_block, float (*sums)[16], Ahead ahead) {
+[[gnu::noinline]] void int8_tile(const UnpackedChunk& chunk, int n_steps, const InputBlock<kPlanes>* const (&columns)[kColumns],
+                                 float (*sums)[16], Ahead ahead) {
     F32x16 acc[1][kColumns];
     for (int c = 0; c < kColumns; ++c) acc[0][c] = load(sums[c]);
     for (int s = 0; s < n_steps; ++s) {
@@ -223,58 +216,52 @@ template <typename Traits, int kPlanes, int kColumns>
             if constexpr (Traits::kHasMin) min[0][h] = load(chunk.min[s * Traits::kSubs + h]);
         }
         const ChunkWeights weights[1] = {{chunk.bytes[s]}};
-        accumulate_step<Traits, kPlanes, 0, kColumns>(weights, scale, min, columns, first_block + static_cast<std::size_t>(s), acc);
+        accumulate_step<Traits, kPlanes, 0, kColumns>(weights, scale, min, columns, static_cast<std::size_t>(s), acc);
     }
     for (int c = 0; c < kColumns; ++c) store(sums[c], acc[0][c]);
 }
 
 template <typename PanelFormat, int kPlanes>
-[[gnu::noinline]] void int8_chunked(const LinearTask& task, const model::QuantizedRow& at) {
+[[gnu::noinline]] void int8_chunked(const LinearTask& task) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
+    constexpr int kTile = kTileStreams / kPlanes;
     auto& scratch = *reinterpret_cast<Int8Scratch*>(task.scratch);
-    const auto n_cols = static_cast<int>(task.weights.n_cols);
-    for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
-        const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
-        for (std::uint32_t panel = task.first_panel; panel < task.last_panel; ++panel) {
-            const std::byte* group = task.weights.data + panel * task.weights.panel_bytes;
-            for (std::uint32_t c = 0; c < n_columns; ++c) store(scratch.acc[c], zero());
-            for (int k = 0; k < n_cols; k += kChunk) {
-                const int n = n_cols - k < kChunk ? n_cols - k : kChunk;
-                unpack_chunk<PanelFormat>(group, n, scratch.chunk);
-                const std::size_t n_bytes =
-                    static_cast<std::size_t>(n / Format::kBlockElements) * kPanelRows * sizeof(typename Format::Block);
-                group += n_bytes;
-                const int n_tile_steps = n / kStep * static_cast<int>((n_columns + kTileStreams / kPlanes - 1) / (kTileStreams / kPlanes));
-                Ahead ahead = {group, static_cast<int>(n_bytes / 64) / n_tile_steps + 1};
-                for_each_tile<kTileStreams / kPlanes>(n_columns, [&](auto size, std::uint32_t first) {
-                    constexpr int kColumns = decltype(size)::value;
-                    QuantizedColumn columns[kColumns];
-                    for (std::uint32_t c = 0; c < kColumns; ++c) {
-                        columns[c] = quantized_column<Traits, kPlanes>(task, at, begin + first + c);
-                    }
-                    int8_tile<Traits, kPlanes, kColumns>(scratch.chunk, n / kStep, columns, static_cast<std::size_t>(k / kStep),
-                                                         scratch.acc + first, ahead);
-                    ahead.line += std::ptrdiff_t{64} * ahead.lines_a_step * (n / kStep);
-                    if (ahead.line >= group + n_bytes) ahead.lines_a_step = 0;
-                });
-            }
-            for (std::uint32_t c = 0; c < n_columns; ++c) write_column(task, begin + c, panel, load(scratch.acc[c]));
-        }
-    }
+    const auto bytes_of = [](int n) {
+        return static_cast<std::size_t>(n / Format::kBlockElements) * kPanelRows * sizeof(typename Format::Block);
+    };
+    const auto weights = [&](const PanelChunk& chunk) {
+        return task.weights.data + chunk.panel * task.weights.panel_bytes + bytes_of(chunk.k);
+    };
+    for_each_chunk<kChunk>(
+        task, scratch.sums,
+        [&](const PanelChunk& at, const PanelChunk& next, std::uint32_t begin, std::uint32_t n_columns, float(*sums)[16]) {
+            unpack_chunk<PanelFormat>(weights(at), at.n, scratch.chunk);
+            const int n_steps = at.n / kStep;
+            const int n_tiles = static_cast<int>((n_columns + kTile - 1) / kTile);
+            Ahead ahead = {weights(next), static_cast<int>(bytes_of(at.n) / 64) / (n_steps * n_tiles) + 1};
+            const std::byte* const end = ahead.line + bytes_of(at.n);
+            for_each_tile<kTile>(n_columns, [&](auto size, std::uint32_t first) {
+                constexpr int kColumns = decltype(size)::value;
+                const InputBlock<kPlanes>* columns[kColumns];
+                for (std::uint32_t c = 0; c < kColumns; ++c) columns[c] = input_blocks<kPlanes>(task, begin + first + c) + at.k / kStep;
+                int8_tile<Traits, kPlanes, kColumns>(scratch.chunk, n_steps, columns, sums + first, ahead);
+                ahead.line += std::ptrdiff_t{64} * ahead.lines_a_step * n_steps;
+                if (ahead.line >= end) ahead.lines_a_step = 0;
+            });
+        });
 }
 
 template <typename PanelFormat, int kPlanes>
 void int8_any_columns(const LinearTask& task) {
-    const model::QuantizedRow at = model::quantized_row(task.encoding, task.weights.n_cols);
     if constexpr (!PanelFormat::kIsGeneric) {
         // Measured (docs/performance.md): from how many columns on a chunk in L1 wins, by what unpacking costs.
         constexpr bool kOf256 = PanelFormat::Format::kBlockElements > kStep;
         constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;
         constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : 24;
-        if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, kPlanes, kColumns>(task, at);
+        if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, kPlanes, kColumns>(task);
     }
-    int8_chunked<PanelFormat, kPlanes>(task, at);
+    int8_chunked<PanelFormat, kPlanes>(task);
 }
 
 template <typename Format>

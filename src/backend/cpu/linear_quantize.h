@@ -1,4 +1,5 @@
-// Quantising activations: a row of floats to a model::QuantizedRow. Included after a vec header, in files compiled for one instruction set.
+// Quantising activations: a row of floats to model::QuantizedBlocks. Included after a vec header, in files compiled for one instruction
+// set.
 #pragma once
 
 #include <cstddef>
@@ -30,44 +31,37 @@ RAFTER_VEC I32x16 integers(F32x16 values, float inverse) {
     return inverse == 0.0F ? broadcast_int(0) : to_int(values * broadcast(inverse));
 }
 
-template <bool kTwoPlanes>
-void quantize_blocks(const float* values, std::size_t n, std::byte* row, model::QuantizedRow at) {
-    auto* high = reinterpret_cast<std::int8_t*>(row + at.high);
-    auto* low = reinterpret_cast<std::int8_t*>(row + at.low);
-    auto* scale = reinterpret_cast<float*>(row + at.scale);
-    auto* sum = reinterpret_cast<std::int32_t*>(row + at.sum);
-    auto* sum_of_32 = reinterpret_cast<std::int32_t*>(row + at.sum_of_32);
-    auto* minus = reinterpret_cast<float*>(row + at.minus);
-    auto* minus_of_32 = reinterpret_cast<float*>(row + at.minus_of_32);
+template <typename Block>
+void quantize_blocks(const float* values, std::size_t n_blocks, Block* blocks) {
+    constexpr bool kTwoPlanes = sizeof(Block) > sizeof(model::QuantizedBlock);
     constexpr float kMost = kTwoPlanes ? 127 * 128 : 127;
     const I32x16 magnitude = broadcast_int(0x7fffffff);
-    for (std::size_t k = 0; k < n; k += 32) {
-        const F32x16 x[2] = {load(values + k), load(values + k + 16)};
+    for (Block* block = blocks; block < blocks + n_blocks; ++block, values += 32) {
+        const F32x16 x[2] = {load(values), load(values + 16)};
         const BlockScale s = block_scale(reduce_max(max(as_int(x[0]) & magnitude, as_int(x[1]) & magnitude)), kMost);
-        scale[k / 32] = s.scale;
-        for (std::size_t i = 0; i < 2; ++i) {
+        block->scale = s.scale;
+        for (int i = 0; i < 2; ++i) {
             const I32x16 q = integers(x[i], s.inverse);
-            sum[k / 16 + i] = reduce_sum(q);
-            minus[k / 16 + i] = -(s.scale * static_cast<float>(sum[k / 16 + i]));
+            block->sum_of_16[i] = reduce_sum(q);
+            block->minus_of_16[i] = -(s.scale * static_cast<float>(block->sum_of_16[i]));
             if constexpr (kTwoPlanes) {
-                const I32x16 h = shift_right_signed<7>(q + broadcast_int(64));  // so that -64 <= low < 64
-                store_i8(high + k + 16 * i, h);
-                store_i8(low + k + 16 * i, q - shift_left<7>(h));
+                const I32x16 high = shift_right_signed<7>(q + broadcast_int(64));  // so that -64 <= low < 64
+                store_i8(block->high + 16 * i, high);
+                store_i8(block->low + 16 * i, q - shift_left<7>(high));
             } else {
-                store_i8(low + k + 16 * i, q);
+                store_i8(block->low + 16 * i, q);
             }
         }
-        sum_of_32[k / 32] = sum[k / 16] + sum[k / 16 + 1];
-        minus_of_32[k / 32] = -(s.scale * static_cast<float>(sum_of_32[k / 32]));
+        block->sum = block->sum_of_16[0] + block->sum_of_16[1];
+        block->minus = -(s.scale * static_cast<float>(block->sum));
     }
 }
 
 void quantize_row(const float* values, std::size_t n, model::Encoding encoding, std::byte* row) {
-    const model::QuantizedRow at = model::quantized_row(encoding, n);
     if (encoding == model::Encoding::kQ16) {
-        quantize_blocks<true>(values, n, row, at);
+        quantize_blocks(values, n / 32, reinterpret_cast<model::QuantizedBlock16*>(row));
     } else {
-        quantize_blocks<false>(values, n, row, at);
+        quantize_blocks(values, n / 32, reinterpret_cast<model::QuantizedBlock*>(row));
     }
 }
 

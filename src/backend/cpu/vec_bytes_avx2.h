@@ -41,6 +41,7 @@ RAFTER_VEC __m256i broadcast_four(const std::int8_t* p) {
 
 constexpr int kSignedBias = 0;
 constexpr int kTileStreams = 4;
+constexpr int kFloatTile = 6;
 constexpr int kDirectStreams = 2;
 
 // maddubs adds two products of an unsigned and a signed byte in 16 bits, and saturates; so as many of its results are added up as 16 bits

@@ -28,6 +28,7 @@ RAFTER_VEC Bytes look_up(const std::int8_t* table, Bytes index) {
 // vpdpbusd multiplies unsigned by signed bytes and adds four products to 32 bits, exactly: signed weights are raised by 128.
 constexpr int kSignedBias = 128;
 constexpr int kTileStreams = 12;
+constexpr int kFloatTile = 12;
 constexpr int kDirectStreams = 4;
 
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>

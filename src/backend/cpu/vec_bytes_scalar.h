@@ -29,6 +29,7 @@ constexpr int kSignedBias = 0;
 // Columns that a tile of the matrix kernels takes at once, and panels times columns where weights are read from memory: as the registers
 // go.
 constexpr int kTileStreams = 4;
+constexpr int kFloatTile = 4;
 constexpr int kDirectStreams = 4;
 
 // sum[p][s] = sum of weight * x[s] over kGroups groups of four elements from group `first` of a step of 32 on, for each row of panel p,

@@ -174,7 +174,7 @@ class PlanOfThisMachine(WithProfile):
 
 class Profile(WithProfile):
     def test_run_says_of_each_op_what_it_should_take_and_took(self):
-        result = self.generate("-p", "hello", "--threads", "1", "--profile", "json")
+        result = self.generate("-p", "hello", "--threads", "1", "--profile", "json", "--speculate", "off")
         phases = {phase["phase"]: phase for phase in result["profile"]["phases"]}
         self.assertEqual(list(phases), ["prefill", "decode"])
         decode = phases["decode"]
@@ -194,7 +194,8 @@ class Profile(WithProfile):
 
     def test_a_trace_is_one_that_chrome_reads(self):
         path = self.folder / "trace.json"
-        self.rafter("run", self.model, "--raw", "-p", "hello", "-n", "4", "--threads", "1", "--profile", "trace", "--profile-file", str(path))
+        self.rafter("run", self.model, "--raw", "-p", "hello", "-n", "4", "--threads", "1", "--profile", "trace", "--profile-file", str(path),
+                    "--speculate", "off")
         events = json.loads(path.read_text())["traceEvents"]
         steps = [e for e in events if e["ph"] == "X" and e["tid"] == 1]
         self.assertEqual([e["name"] for e in steps], ["prefill", "decode", "decode", "decode"])

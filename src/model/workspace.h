@@ -19,9 +19,9 @@ struct RowLimits {
 struct QuantizedBlock {
     std::int8_t low[32];
     float scale;
-    std::int32_t sum;           // of the integers, for formats whose weights have an offset
-    float minus;                // -(scale * sum): what formats multiply their minimums by
-    std::int32_t sum_of_16[2];  // of each half, for formats with scales of 16
+    std::int32_t lower;           // -128 times the sum of the integers: what a product exceeds its meaning by, for weights raised by 128
+    float minus;                  // -(scale * that sum): what formats multiply their minimums by
+    std::int32_t lower_of_16[2];  // of each half, for formats with scales of 16
     float minus_of_16[2];
     std::int32_t unused;
 };

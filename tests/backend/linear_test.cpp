@@ -273,7 +273,7 @@ TEST_P(Linear, ReadsAndWritesTheListedRowsOnly) {
 // Subnormal scales, the largest ones, and inputs of every magnitude: finite, near the truth, and the same everywhere.
 TEST_P(Linear, KeepsItsBoundsAtExtremeScales) {
     for (const tests::ScaleRange range : {tests::ScaleRange{-24, -15}, tests::ScaleRange{-24, 8}, tests::ScaleRange{14, 15}}) {
-        for (const int exponent : {-99, -60, 30}) {
+        for (const int exponent : {-79, -60, 30}) {
             Problem problem(GetParam(), 18, widths().back(), 3, random_, range);
             for (float& x : problem.values()) x = std::ldexp(x, exponent);
             problem.encode_inputs();

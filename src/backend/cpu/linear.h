@@ -40,7 +40,7 @@ struct LinearKernels {
     // Quantised inputs need weights of a quantised format: F32, F16 and BF16 take floats only.
     void (*run)(const LinearTask& task);
     // Writes n floats, a multiple of 32, as model::QuantizedBlocks at `row` (4-byte aligned). Each block of 32 has the scale
-    // max|x| / 127 (kQ8) or / 16256 (kQ16) and integers rounded to nearest, ties to even. A block whose largest magnitude is below 2^-100
+    // max|x| / 127 (kQ8) or / 16256 (kQ16) and integers rounded to nearest, ties to even. A block whose largest magnitude is below 2^-80
     // becomes zeros; one with an infinity or NaN gets scale NaN, so that what is computed from it shows it.
     void (*quantize)(const float* values, std::size_t n, model::Encoding encoding, std::byte* row);
 };

@@ -31,28 +31,37 @@ constexpr std::uint32_t kBlockColumns = 128;
 constexpr std::uint32_t kGroupPanels = 16;
 using ChunkSums = float[kGroupPanels * kBlockColumns][16];
 
-// Calls tile(Index<n>, first) for columns [0, n_columns) in tiles of kMost, then of 8, 4, 3, 2 and 1 where those are smaller.
+// Calls tile(Index<n>, first) for columns [0, n_columns) in as few tiles of at most kMost as they take, all about as large.
 template <int kMost, typename Tile>
-RAFTER_VEC void for_each_tile(std::uint32_t n_columns, const Tile& tile, std::uint32_t first = 0) {
-    for (; first + kMost <= n_columns; first += kMost) tile(Index<kMost>(), first);
-    constexpr int kNext = kMost > 8 ? 8 : kMost > 4 ? 4 : kMost - 1;
-    if constexpr (kNext > 0) for_each_tile<kNext>(n_columns, tile, first);
+RAFTER_VEC void for_each_tile(std::uint32_t n_columns, const Tile& tile) {
+    const std::uint32_t n_tiles = (n_columns + kMost - 1) / kMost;
+    for (std::uint32_t i = 0; i < n_tiles; ++i) {
+        const std::uint32_t first = n_columns * i / n_tiles;
+        const std::uint32_t n = n_columns * (i + 1) / n_tiles - first;
+        unroll<kMost>([&](auto less) {
+            constexpr int kColumns = kMost - decltype(less)::value;
+            if (n == kColumns) tile(Index<kColumns>(), first);
+        });
+    }
 }
 
-// Elements [k, k + n) of a panel.
+// Elements [k, k + n) of n_panels panels from `panel` on.
 struct PanelChunk {
     std::uint32_t panel;
+    std::uint32_t n_panels;
     int k;
     int n;
 };
 
-// Calls add(chunk, next, begin, n_columns, sums) for each chunk of kElements of each panel, and for each block of columns [begin, begin +
-// n_columns): it adds the chunk's products to sums[n_columns]. next: the chunk after this one, which may lie beyond the last. A group of
-// panels goes along k together, so that a chunk's inputs come once from further away for all of them.
-template <int kElements, typename Add>
+// Calls add(chunk, next, begin, n_columns, sums) for each chunk of kElements of each kPanels panels (fewer at the end), and for each block
+// of columns [begin, begin + n_columns): it adds the chunk's products to sums[kPanels][n_columns], where those of panels that are not there
+// are nobody's. next: the chunk after this one, which may lie beyond the last. A group of panels goes along k together, so that a chunk's
+// inputs come once from further away for all of them.
+template <int kElements, int kPanels, typename Add>
 RAFTER_VEC void for_each_chunk(const LinearTask& task, ChunkSums& sums, const Add& add) {
     constexpr std::uint32_t kFewColumns = 16;  // whose inputs stay in L2 anyway: then one stream through the weights is better
-    const std::uint32_t group = task.n_columns <= kFewColumns ? 1 : kGroupPanels;
+    static_assert(kGroupPanels % kPanels == 0);
+    const std::uint32_t group = task.n_columns <= kFewColumns ? kPanels : kGroupPanels;
     const auto n_cols = static_cast<int>(task.weights.n_cols);
     for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
         const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
@@ -61,10 +70,13 @@ RAFTER_VEC void for_each_chunk(const LinearTask& task, ChunkSums& sums, const Ad
             for (std::uint32_t i = 0; i < n_panels * n_columns; ++i) store(sums[i], zero());
             for (int k = 0; k < n_cols; k += kElements) {
                 const int n = n_cols - k < kElements ? n_cols - k : kElements;
-                for (std::uint32_t p = 0; p < n_panels; ++p) {
-                    PanelChunk next = {first + p + 1, k, n};
-                    if (p + 1 == n_panels) next = k + n < n_cols ? PanelChunk{first, k + n, n} : PanelChunk{first + n_panels, 0, n};
-                    add(PanelChunk{first + p, k, n}, next, begin, n_columns, sums + p * n_columns);
+                for (std::uint32_t p = 0; p < n_panels; p += kPanels) {
+                    const std::uint32_t n_here = n_panels - p < kPanels ? n_panels - p : kPanels;
+                    PanelChunk next = {first + p + n_here, n_here, k, n};
+                    if (p + n_here == n_panels) {
+                        next = k + n < n_cols ? PanelChunk{first, n_here, k + n, n} : PanelChunk{first + n_panels, n_here, 0, n};
+                    }
+                    add(PanelChunk{first + p, n_here, k, n}, next, begin, n_columns, sums + p * n_columns);
                 }
             }
             for (std::uint32_t c = 0; c < n_columns; ++c) {

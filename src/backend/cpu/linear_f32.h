@@ -28,17 +28,23 @@ struct LoadBF16 {
 constexpr int kFloatChunk = 256;  // elements whose products are added up from zero: part of what a result is
 
 struct F32Scratch {
-    float weights[kFloatChunk][16];
+    float weights[kFloatPanels][kFloatChunk][16];
     UnpackedChunk chunk;
     ChunkSums sums;
 };
 static_assert(sizeof(F32Scratch) <= kLinearScratchBytes);
 
-// Adds n elements of a chunk to the sums of kPanels panels (from each panel_bytes apart) and kColumns columns. Few columns take several
+// The weights of some panels, each panel_bytes after the one before.
+struct FloatWeights {
+    const std::byte* data;
+    std::size_t panel_bytes;
+};
+
+// Adds n elements to the sums of kPanels panels, each sums_stride after the one before, and of kColumns columns. Few columns take several
 // panels, so that their chains of additions hide each other's latency.
 template <typename Load, int kPanels, int kColumns>
-[[gnu::noinline]] void f32_tile(const std::byte* weights, std::size_t panel_bytes, int n, const float* const (&x)[kColumns],
-                                float (*sums)[16]) {
+[[gnu::noinline]] void f32_tile(FloatWeights weights, int n, const float* const (&x)[kColumns], float (*sums)[16],
+                                std::size_t sums_stride) {
     F32x16 acc[kPanels][kColumns];
     for (int p = 0; p < kPanels; ++p) {
         for (int c = 0; c < kColumns; ++c) acc[p][c] = zero();
@@ -46,14 +52,17 @@ template <typename Load, int kPanels, int kColumns>
     for (int k = 0; k < n; ++k) {
 #pragma GCC unroll 8
         for (int p = 0; p < kPanels; ++p) {
-            const F32x16 w =
-                Load::at(weights + static_cast<std::size_t>(p) * panel_bytes + static_cast<std::size_t>(k) * 16 * Load::kBytes);
+            const F32x16 w = Load::at(weights.data + static_cast<std::size_t>(p) * weights.panel_bytes +
+                                      static_cast<std::size_t>(k) * 16 * Load::kBytes);
 #pragma GCC unroll 8
             for (int c = 0; c < kColumns; ++c) acc[p][c] = fma(w, broadcast(x[c][k]), acc[p][c]);
         }
     }
-    for (int p = 0; p < kPanels; ++p) {
-        for (int c = 0; c < kColumns; ++c) store(sums[p * kColumns + c], load(sums[p * kColumns + c]) + acc[p][c]);
+    for (std::size_t p = 0; p < kPanels; ++p) {
+        for (std::size_t c = 0; c < kColumns; ++c) {
+            float* const sum = sums[p * sums_stride + c];
+            store(sum, load(sum) + acc[p][c]);
+        }
     }
 }
 
@@ -73,8 +82,8 @@ RAFTER_VEC std::uint32_t f32_direct(const LinearTask& task, std::uint32_t panel)
             const int n = n_cols - k < kFloatChunk ? n_cols - k : kFloatChunk;
             const float* x[kColumns];
             for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, c) + k;
-            f32_tile<Load, kPanels, kColumns>(weights + static_cast<std::size_t>(k) * 16 * Load::kBytes, task.weights.panel_bytes, n, x,
-                                              sums);
+            f32_tile<Load, kPanels, kColumns>({weights + static_cast<std::size_t>(k) * 16 * Load::kBytes, task.weights.panel_bytes}, n, x,
+                                              sums, kColumns);
         }
         for (std::uint32_t p = 0; p < kPanels; ++p) {
             for (std::uint32_t c = 0; c < kColumns; ++c) write_column(task, c, panel + p, load(sums[p * kColumns + c]));
@@ -83,18 +92,23 @@ RAFTER_VEC std::uint32_t f32_direct(const LinearTask& task, std::uint32_t panel)
     return panel;
 }
 
+FloatWeights widened_weights(const F32Scratch& scratch) {
+    return {reinterpret_cast<const std::byte*>(scratch.weights), sizeof scratch.weights[0]};
+}
+
 // More columns: prepare(chunk) gives a chunk's weights as Load reads them.
 template <typename Load, typename Prepare>
 RAFTER_VEC void f32_chunked(const LinearTask& task, const Prepare& prepare) {
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
-    for_each_chunk<kFloatChunk>(
+    for_each_chunk<kFloatChunk, kFloatPanels>(
         task, scratch.sums, [&](const PanelChunk& at, const PanelChunk&, std::uint32_t begin, std::uint32_t n_columns, float(*sums)[16]) {
-            const std::byte* const weights = prepare(at);
+            FloatWeights weights = prepare(at);
+            if (at.n_panels < kFloatPanels) weights.panel_bytes = 0;  // the same once more: nobody reads those sums
             for_each_tile<kFloatTile>(n_columns, [&](auto size, std::uint32_t first) {
                 constexpr int kColumns = decltype(size)::value;
                 const float* x[kColumns];
                 for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + at.k;
-                f32_tile<Load, 1, kColumns>(weights, 0, at.n, x, sums + first);
+                f32_tile<Load, kFloatPanels, kColumns>(weights, at.n, x, sums + first, n_columns);
             });
         });
 }
@@ -106,14 +120,18 @@ template <typename Load>
     if (task.n_columns == 1) task.first_panel = f32_direct<Load, 4, 1>(task, task.first_panel);
     if (task.n_columns == 2) task.first_panel = f32_direct<Load, 2, 2>(task, task.first_panel);
     const auto weights = [&](const PanelChunk& at) {
-        return task.weights.data + at.panel * task.weights.panel_bytes + static_cast<std::size_t>(at.k) * 16 * Load::kBytes;
+        return FloatWeights{task.weights.data + at.panel * task.weights.panel_bytes + static_cast<std::size_t>(at.k) * 16 * Load::kBytes,
+                            task.weights.panel_bytes};
     };
     if (Load::kBytes == 4 || task.n_columns <= kMostDirect) return f32_chunked<Load>(task, weights);
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
     f32_chunked<LoadF32>(task, [&](const PanelChunk& at) {
-        const std::byte* const from = weights(at);
-        for (int i = 0; i < at.n; ++i) store(scratch.weights[i], Load::at(from + static_cast<std::size_t>(i) * 16 * Load::kBytes));
-        return reinterpret_cast<const std::byte*>(scratch.weights);
+        const FloatWeights from = weights(at);
+        for (std::size_t p = 0; p < at.n_panels; ++p) {
+            const std::byte* const panel = from.data + p * from.panel_bytes;
+            for (int i = 0; i < at.n; ++i) store(scratch.weights[p][i], Load::at(panel + static_cast<std::size_t>(i) * 16 * Load::kBytes));
+        }
+        return widened_weights(scratch);
     });
 }
 
@@ -149,11 +167,12 @@ template <typename Format>
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
     f32_chunked<LoadF32>(task, [&](const PanelChunk& at) {
         const std::size_t first_block = static_cast<std::size_t>(at.k) / Format::kBlockElements;
-        unpack_chunk<PanelFormat>(
-            task.weights.data + at.panel * task.weights.panel_bytes + first_block * kPanelRows * sizeof(typename Format::Block), at.n,
-            scratch.chunk);
-        decode_chunk<PanelFormat>(scratch.chunk, at.n, scratch.weights);
-        return reinterpret_cast<const std::byte*>(scratch.weights);
+        for (std::uint32_t p = 0; p < at.n_panels; ++p) {
+            const std::byte* const panel = task.weights.data + (at.panel + p) * task.weights.panel_bytes;
+            unpack_chunk<PanelFormat>(panel + first_block * kPanelRows * sizeof(typename Format::Block), at.n, scratch.chunk);
+            decode_chunk<PanelFormat>(scratch.chunk, at.n, scratch.weights[p]);
+        }
+        return widened_weights(scratch);
     });
 }
 

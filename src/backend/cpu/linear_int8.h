@@ -13,12 +13,12 @@ namespace rafter::backend::cpu {
 namespace {
 
 // What of a format the arithmetic of a step depends on.
-template <int kSubBlockElements, int kMax, int kZero, bool kMin>
+template <int kSubBlockElements, int kMax, int kOffset, bool kMin>
 struct StepTraits {
     static constexpr int kSubBlock = kSubBlockElements;
     static constexpr int kSubs = kStep / kSubBlock;
     static constexpr int kMaxWeight = kMax;
-    static constexpr int kRaise = kZero + (kMax == 0 ? kSignedBias : 0);  // what bytes exceed their meaning by
+    static constexpr int kRaise = kOffset;  // what bytes exceed their meaning by
     static constexpr bool kHasMin = kMin;
 };
 template <typename PanelFormat>
@@ -33,15 +33,15 @@ RAFTER_VEC const InputBlock<kPlanes>* input_blocks(const LinearTask& task, std::
     return reinterpret_cast<const InputBlock<kPlanes>*>(input_row(task, column));
 }
 
-// n * kFactor
-template <int kFactor>
-RAFTER_VEC I32x16 broadcast_times(std::int32_t n) {
-    if constexpr (kFactor == 128) return shift_left<7>(broadcast_int(n));
-    if constexpr (kFactor == 32) return shift_left<5>(broadcast_int(n));
-    if constexpr (kFactor == 16) return shift_left<4>(broadcast_int(n));
-    if constexpr (kFactor == 8) return shift_left<3>(broadcast_int(n));
-    if constexpr (kFactor == 4) return shift_left<2>(broadcast_int(n));
-    return broadcast_int(n * kFactor);
+// What sums of products begin with, for weights raised by kRaise, a power of two.
+template <int kRaise>
+RAFTER_VEC I32x16 lowered(std::int32_t lower) {
+    if constexpr (kRaise == 0) return broadcast_int(0);
+    if constexpr (kRaise == 4) return shift_right_signed<5>(broadcast_int(lower));
+    if constexpr (kRaise == 8) return shift_right_signed<4>(broadcast_int(lower));
+    if constexpr (kRaise == 16) return shift_right_signed<3>(broadcast_int(lower));
+    if constexpr (kRaise == 32) return shift_right_signed<2>(broadcast_int(lower));
+    if constexpr (kRaise == 128) return broadcast_int(lower);
 }
 
 // Adds 32 elements, those of the activations' block `block`, to the sums of some panels and of kCount columns from kFirst on. Largest
@@ -59,8 +59,15 @@ RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 
     }
 #pragma GCC unroll 2
     for (int h = 0; h < Traits::kSubs; ++h) {
+        I32x16 start[kCount * kPlanes];
         I32x16 sums[kPanels][kCount * kPlanes];
-        dot<Traits::kMaxWeight, kGroups, kPanels>(weights, h * kGroups, x, sums);
+#pragma GCC unroll 16
+        for (int i = 0; i < kCount; ++i) {
+            const InputBlock<kPlanes>& in = columns[kFirst + i][block];
+            if constexpr (kPlanes == 2) start[i] = broadcast_int(0);
+            start[(kPlanes - 1) * kCount + i] = lowered<Traits::kRaise>(Traits::kSubs == 1 ? in.lower : in.lower_of_16[h]);
+        }
+        dot<Traits::kMaxWeight, kGroups, kPanels>(weights, h * kGroups, x, start, sums);
 #pragma GCC unroll 16
         for (int i = 0; i < kCount; ++i) {
             const int c = kFirst + i;
@@ -70,8 +77,6 @@ RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 
             for (int p = 0; p < kPanels; ++p) {
                 I32x16 sum = sums[p][i];
                 if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + sums[p][kCount + i];
-                if constexpr (Traits::kRaise != 0)
-                    sum = sum - broadcast_times<Traits::kRaise>(Traits::kSubs == 1 ? in.sum : in.sum_of_16[h]);
                 acc[p][c] = fma(to_float(sum), scale[p][h] * in_scale, acc[p][c]);
                 if constexpr (Traits::kHasMin)
                     acc[p][c] = fma(min[p][h], broadcast(Traits::kSubs == 1 ? in.minus : in.minus_of_16[h]), acc[p][c]);
@@ -189,43 +194,56 @@ void int8_direct_passes(LinearTask task) {
 // ---- more columns: through a chunk in L1
 
 struct Int8Scratch {
-    UnpackedChunk chunk;
+    UnpackedChunk chunks[kTilePanels];
     ChunkSums sums;
 };
 static_assert(sizeof(Int8Scratch) <= kLinearScratchBytes);
 
-// The weights of the next chunk, asked for a few lines a step while this one is computed.
+// The weights of the next chunk of some panels, asked for a few lines of each a step while this one is computed.
 struct Ahead {
     const std::byte* line;
+    std::size_t panel_bytes;
     int lines_a_step;
 };
 
-// Adds a chunk's n_steps to the sums of kColumns columns, of which it takes the blocks from where `columns` point.
+// Adds n_steps of some panels' chunks to the sums of kColumns columns, of which it takes the blocks from where `columns` point. A panel's
+// sums are sums_stride after those of the one before.
 template <typename Traits, int kPlanes, int kColumns>
-[[gnu::noinline]] void int8_tile(const UnpackedChunk& chunk, int n_steps, const InputBlock<kPlanes>* const (&columns)[kColumns],
-                                 float (*sums)[16], Ahead ahead) {
-    F32x16 acc[1][kColumns];
-    for (int c = 0; c < kColumns; ++c) acc[0][c] = load(sums[c]);
+[[gnu::noinline]] void int8_tile(const UnpackedChunk (&chunks)[kTilePanels], int n_steps,
+                                 const InputBlock<kPlanes>* const (&columns)[kColumns], float (*sums)[16], std::size_t sums_stride,
+                                 Ahead ahead) {
+    F32x16 acc[kTilePanels][kColumns];
+    for (std::size_t p = 0; p < kTilePanels; ++p) {
+        for (std::size_t c = 0; c < kColumns; ++c) acc[p][c] = load(sums[p * sums_stride + c]);
+    }
     for (int s = 0; s < n_steps; ++s) {
-        F32x16 scale[1][Traits::kSubs];
-        F32x16 min[1][Traits::kSubs];
-        for (int line = 0; line < ahead.lines_a_step; ++line, ahead.line += 64) prefetch(ahead.line);
-#pragma GCC unroll 2
-        for (int h = 0; h < Traits::kSubs; ++h) {
-            scale[0][h] = load(chunk.scale[s * Traits::kSubs + h]);
-            if constexpr (Traits::kHasMin) min[0][h] = load(chunk.min[s * Traits::kSubs + h]);
+        F32x16 scale[kTilePanels][Traits::kSubs];
+        F32x16 min[kTilePanels][Traits::kSubs];
+        ChunkWeights weights[kTilePanels];
+        for (int line = 0; line < ahead.lines_a_step; ++line, ahead.line += 64) {
+            for (std::size_t p = 0; p < kTilePanels; ++p) prefetch(ahead.line + p * ahead.panel_bytes);
         }
-        const ChunkWeights weights[1] = {{chunk.bytes[s]}};
+#pragma GCC unroll 2
+        for (int p = 0; p < kTilePanels; ++p) {
+#pragma GCC unroll 2
+            for (int h = 0; h < Traits::kSubs; ++h) {
+                scale[p][h] = load(chunks[p].scale[s * Traits::kSubs + h]);
+                if constexpr (Traits::kHasMin) min[p][h] = load(chunks[p].min[s * Traits::kSubs + h]);
+            }
+            weights[p] = {chunks[p].bytes[s]};
+        }
         accumulate_step<Traits, kPlanes, 0, kColumns>(weights, scale, min, columns, static_cast<std::size_t>(s), acc);
     }
-    for (int c = 0; c < kColumns; ++c) store(sums[c], acc[0][c]);
+    for (std::size_t p = 0; p < kTilePanels; ++p) {
+        for (std::size_t c = 0; c < kColumns; ++c) store(sums[p * sums_stride + c], acc[p][c]);
+    }
 }
 
 template <typename PanelFormat, int kPlanes>
 [[gnu::noinline]] void int8_chunked(const LinearTask& task) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
-    constexpr int kTile = kTileStreams / kPlanes;
+    constexpr int kTile = kTileStreams / kTilePanels / kPlanes;
     auto& scratch = *reinterpret_cast<Int8Scratch*>(task.scratch);
     const auto bytes_of = [](int n) {
         return static_cast<std::size_t>(n / Format::kBlockElements) * kPanelRows * sizeof(typename Format::Block);
@@ -233,19 +251,21 @@ template <typename PanelFormat, int kPlanes>
     const auto weights = [&](const PanelChunk& chunk) {
         return task.weights.data + chunk.panel * task.weights.panel_bytes + bytes_of(chunk.k);
     };
-    for_each_chunk<kChunk>(
+    for_each_chunk<kChunk, kTilePanels>(
         task, scratch.sums,
         [&](const PanelChunk& at, const PanelChunk& next, std::uint32_t begin, std::uint32_t n_columns, float(*sums)[16]) {
-            unpack_chunk<PanelFormat>(weights(at), at.n, scratch.chunk);
+            for (std::uint32_t p = 0; p < at.n_panels; ++p) {
+                unpack_chunk<PanelFormat>(weights(at) + p * task.weights.panel_bytes, at.n, scratch.chunks[p]);
+            }
             const int n_steps = at.n / kStep;
             const int n_tiles = static_cast<int>((n_columns + kTile - 1) / kTile);
-            Ahead ahead = {weights(next), static_cast<int>(bytes_of(at.n) / 64) / (n_steps * n_tiles) + 1};
+            Ahead ahead = {weights(next), task.weights.panel_bytes, static_cast<int>(bytes_of(at.n) / 64) / (n_steps * n_tiles) + 1};
             const std::byte* const end = ahead.line + bytes_of(at.n);
             for_each_tile<kTile>(n_columns, [&](auto size, std::uint32_t first) {
                 constexpr int kColumns = decltype(size)::value;
                 const InputBlock<kPlanes>* columns[kColumns];
                 for (std::uint32_t c = 0; c < kColumns; ++c) columns[c] = input_blocks<kPlanes>(task, begin + first + c) + at.k / kStep;
-                int8_tile<Traits, kPlanes, kColumns>(scratch.chunk, n_steps, columns, sums + first, ahead);
+                int8_tile<Traits, kPlanes, kColumns>(scratch.chunks, n_steps, columns, sums + first, n_columns, ahead);
                 ahead.line += std::ptrdiff_t{64} * ahead.lines_a_step * n_steps;
                 if (ahead.line >= end) ahead.lines_a_step = 0;
             });

@@ -11,7 +11,9 @@ namespace rafter::backend::cpu {
 namespace {
 
 constexpr std::int32_t kInfinityBits = 0x7f800000;
-constexpr std::int32_t kTinyBits = (127 - 100) << 23;  // 2^-100: above it, 1 / scale is finite
+// 2^-80: above it 1 / scale is finite, and the product of a scale with the smallest one of any weights is a normal number, moved down or not
+// (formats_of_32.h), so that it is the same on every instruction set.
+constexpr std::int32_t kTinyBits = (127 - 80) << 23;
 
 struct BlockScale {
     float scale;
@@ -39,11 +41,13 @@ void quantize_blocks(const float* values, std::size_t n_blocks, Block* blocks) {
     for (Block* block = blocks; block < blocks + n_blocks; ++block, values += 32) {
         const F32x16 x[2] = {load(values), load(values + 16)};
         const BlockScale s = block_scale(reduce_max(max(as_int(x[0]) & magnitude, as_int(x[1]) & magnitude)), kMost);
+        std::int32_t sum[2];
         block->scale = s.scale;
         for (int i = 0; i < 2; ++i) {
             const I32x16 q = integers(x[i], s.inverse);
-            block->sum_of_16[i] = reduce_sum(q);
-            block->minus_of_16[i] = -(s.scale * static_cast<float>(block->sum_of_16[i]));
+            sum[i] = reduce_sum(q);
+            block->lower_of_16[i] = -128 * sum[i];
+            block->minus_of_16[i] = -(s.scale * static_cast<float>(sum[i]));
             if constexpr (kTwoPlanes) {
                 const I32x16 high = shift_right_signed<7>(q + broadcast_int(64));  // so that -64 <= low < 64
                 store_i8(block->high + 16 * i, high);
@@ -52,8 +56,8 @@ void quantize_blocks(const float* values, std::size_t n_blocks, Block* blocks) {
                 store_i8(block->low + 16 * i, q);
             }
         }
-        block->sum = block->sum_of_16[0] + block->sum_of_16[1];
-        block->minus = -(s.scale * static_cast<float>(block->sum));
+        block->lower = block->lower_of_16[0] + block->lower_of_16[1];
+        block->minus = -(s.scale * static_cast<float>(sum[0] + sum[1]));
     }
 }
 

@@ -39,15 +39,18 @@ RAFTER_VEC __m256i broadcast_four(const std::int8_t* p) {
     return _mm256_set1_epi32(four);
 }
 
-constexpr int kSignedBias = 0;
+constexpr int kZeroAt = 0;
+RAFTER_VEC Bytes raise(Bytes signed_bytes) { return signed_bytes; }
 constexpr int kTileStreams = 4;
+constexpr int kTilePanels = 1;
 constexpr int kFloatTile = 6;
+constexpr int kFloatPanels = 1;
 constexpr int kDirectStreams = 2;
 
 // maddubs adds two products of an unsigned and a signed byte in 16 bits, and saturates; so as many of its results are added up as 16 bits
 // hold, and then widened. Signed weights give their sign to the inputs: |-128| is 128 as an unsigned byte, and 2 * 128 * 127 < 2^15.
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>
-RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams],
+RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams], const I32x16 (&start)[kStreams],
                     I32x16 (&sum)[kPanels][kStreams]) {
     constexpr int kRun = kMaxWeight > 0 ? 32767 / (2 * 127 * kMaxWeight) : 1;
     static_assert(kRun >= 1);
@@ -73,7 +76,7 @@ RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int
                 hi[p][s] = i % kRun == 0 ? pairs_hi : _mm256_add_epi16(hi[p][s], pairs_hi);
                 if (i % kRun == kRun - 1 || i == kGroups - 1) {
                     const I32x16 part{_mm256_madd_epi16(lo[p][s], ones), _mm256_madd_epi16(hi[p][s], ones)};
-                    sum[p][s] = i < kRun ? part : sum[p][s] + part;
+                    sum[p][s] = (i < kRun ? start[s] : sum[p][s]) + part;
                 }
             }
         }

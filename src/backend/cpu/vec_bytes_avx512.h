@@ -25,30 +25,34 @@ RAFTER_VEC Bytes look_up(const std::int8_t* table, Bytes index) {
     return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(load_128(table)), index.v)};
 }
 
-// vpdpbusd multiplies unsigned by signed bytes and adds four products to 32 bits, exactly: signed weights are raised by 128.
-constexpr int kSignedBias = 128;
+// vpdpbusd multiplies unsigned by signed bytes and adds four products to 32 bits, exactly, even of 255. With the zero of all weights at the
+// same place, what they are raised by is one number a block of inputs, from which sums begin.
+constexpr int kZeroAt = 128;
+RAFTER_VEC Bytes raise(Bytes signed_bytes) { return {_mm512_xor_si512(signed_bytes.v, _mm512_set1_epi8(-128))}; }
 constexpr int kTileStreams = 12;
-constexpr int kFloatTile = 12;
+constexpr int kTilePanels = 2;
+constexpr int kFloatTile = 8;
+constexpr int kFloatPanels = 2;
 constexpr int kDirectStreams = 4;
 
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>
-RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams],
+RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams], const I32x16 (&start)[kStreams],
                     I32x16 (&sum)[kPanels][kStreams]) {
+    static_assert(kMaxWeight > 0);
 #pragma GCC unroll 16
-    for (int i = 0; i < kPanels * kStreams; ++i) sum[i / kStreams][i % kStreams] = broadcast_int(0);
+    for (int i = 0; i < kPanels * kStreams; ++i) sum[i / kStreams][i % kStreams] = start[i % kStreams];
 #pragma GCC unroll 8
     for (int i = 0; i < kGroups; ++i) {
         const int t = Weights::group(first + i);
+        Bytes w[kPanels];
 #pragma GCC unroll 8
-        for (int p = 0; p < kPanels; ++p) {
-            Bytes w = weights[p].get(t);
-            if constexpr (kMaxWeight == 0) w = {_mm512_xor_si512(w.v, _mm512_set1_epi8(-128))};
+        for (int p = 0; p < kPanels; ++p) w[p] = weights[p].get(t);
 #pragma GCC unroll 16
-            for (int s = 0; s < kStreams; ++s) {
-                std::int32_t four;
-                __builtin_memcpy(&four, x[s] + 4 * t, sizeof four);
-                sum[p][s].v = _mm512_dpbusd_epi32(sum[p][s].v, w.v, _mm512_set1_epi32(four));
-            }
+        for (int s = 0; s < kStreams; ++s) {
+            std::int32_t four;
+            __builtin_memcpy(&four, x[s] + 4 * t, sizeof four);
+#pragma GCC unroll 8
+            for (int p = 0; p < kPanels; ++p) sum[p][s].v = _mm512_dpbusd_epi32(sum[p][s].v, w[p].v, _mm512_set1_epi32(four));
         }
     }
 }

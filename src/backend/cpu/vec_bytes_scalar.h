@@ -18,30 +18,34 @@ RAFTER_VEC Bytes load_bytes(const void* p) {
     return bytes;
 }
 
-// What a signed weight has been raised by when dot() returns; the caller takes it off again with the inputs' sum.
-constexpr int kSignedBias = 0;
+// Where dot() wants the zero of weights that have a sign: 0 where it takes signed bytes, and unsigned ones with any zero. Otherwise weights
+// are unsigned bytes with their zero here, moved up as far as that takes, and raise() makes them of signed ones.
+constexpr int kZeroAt = 0;
+RAFTER_VEC Bytes raise(Bytes signed_bytes) { return signed_bytes; }
 
 // A call, not a copy in every kernel: these are many, and scalar need not be fast.
 [[maybe_unused, gnu::noinline]] void add_products(const Bytes& weights, int mask, const std::int8_t* x, I32x16& sum) {
     for (int b = 0; b < 64; ++b) sum.lane[b / 4] += (weights.byte[b] & mask) * x[b % 4];
 }
 
-// Columns that a tile of the matrix kernels takes at once, and panels times columns where weights are read from memory: as the registers
-// go.
+// Panels times columns that a tile of the integer kernels takes at once, and the panels among them; columns of the float kernels; panels
+// times columns where weights are read from memory: as the registers go.
 constexpr int kTileStreams = 4;
+constexpr int kTilePanels = 1;
 constexpr int kFloatTile = 4;
+constexpr int kFloatPanels = 1;
 constexpr int kDirectStreams = 4;
 
-// sum[p][s] = sum of weight * x[s] over kGroups groups of four elements from group `first` of a step of 32 on, for each row of panel p,
-// exactly.
+// sum[p][s] = start[s] + sum of weight * x[s] over kGroups groups of four elements from group `first` of a step of 32 on, for each row of
+// panel p, exactly.
 //   weights[p].get(t) is the Bytes of elements 4t .. 4t + 3; group(i) the order in which they are best asked for.
 //   kMaxWeight: weights are unsigned bytes up to it; 0: they are signed.
 //   Inputs are in [-127, 127].
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>
-RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams],
+RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams], const I32x16 (&start)[kStreams],
                     I32x16 (&sum)[kPanels][kStreams]) {
     for (int p = 0; p < kPanels; ++p) {
-        for (int s = 0; s < kStreams; ++s) sum[p][s] = broadcast_int(0);
+        for (int s = 0; s < kStreams; ++s) sum[p][s] = start[s];
         for (int i = 0; i < kGroups; ++i) {
             const int t = Weights::group(first + i);
             const Bytes w = weights[p].get(t);

@@ -70,13 +70,13 @@ struct PanelQ5_K : VectorPanelFormat<tensor::Q5_K, 31, 0> {
 
 // ---- Q2_K, Q3_K: 32 bytes hold four steps, two bits each.
 
-template <int kPayload>
+template <int kPayload, int kUp = 0>
 struct PairsOf128 {
     static constexpr int group(int i) { return i; }
     const std::byte* block;
     int outer, inner;
     [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
-        return shift(load_bytes(field(block, kPayload + 32 * outer) + 64 * t), 2 * inner) & broadcast_bytes(3);
+        return shift(load_bytes(field(block, kPayload + 32 * outer) + 64 * t), 2 * inner - kUp) & broadcast_bytes(3U << kUp);
     }
 };
 
@@ -98,7 +98,7 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
     static constexpr int kPeriod = 4;
     // Four low bits of scale s in byte s % 8, two high ones in byte 8 + s % 4.
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
-        const F32x16 d = f16_field(group, 108);
+        const F32x16 d = moved_down<kUp>(f16_field(group, 108));
         const I32x16 four = broadcast_int(15);
         const I32x16 top = broadcast_int(0x30);
         const I32x16 zero_at = broadcast_int(32);
@@ -117,8 +117,8 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
         const std::byte* block;
         int outer, inner;
         [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
-            const Bytes third = shift(shift(load_bytes(field(block, 0) + 64 * t), 4 * outer), inner - 2) & broadcast_bytes(4);
-            return PairsOf128<32>{block, outer, inner}.get(t) | third;
+            const Bytes third = shift(shift(load_bytes(field(block, 0) + 64 * t), 4 * outer), inner - 2 - kUp) & broadcast_bytes(4U << kUp);
+            return PairsOf128<32, kUp>{block, outer, inner}.get(t) | third;
         }
     };
 };
@@ -128,7 +128,7 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
 struct PanelQ6_K : VectorPanelFormat<tensor::Q6_K, 63, 32> {
     static constexpr int kPeriod = 4;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
-        const F32x16 d = f16_field(group, 208);
+        const F32x16 d = moved_down<kUp>(f16_field(group, 208));
         for (int s = 0; s < 16; ++s) scale[s] = scaled(d, load_i8(field(group, 192 + s)));
     }
     struct Weights {
@@ -136,8 +136,10 @@ struct PanelQ6_K : VectorPanelFormat<tensor::Q6_K, 63, 32> {
         const std::byte* block;
         int outer, inner;
         [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
-            const Bytes low = shift(load_bytes(field(block, 64 * outer + 32 * (inner % 2)) + 64 * t), inner / 2 * 4) & broadcast_bytes(15);
-            const Bytes high = shift(load_bytes(field(block, 128 + 32 * outer) + 64 * t), 2 * inner - 4) & broadcast_bytes(0x30);
+            const Bytes bytes = load_bytes(field(block, 64 * outer + 32 * (inner % 2)) + 64 * t);
+            const Bytes low = shift(bytes, inner / 2 * 4 - kUp) & broadcast_bytes(15U << kUp);
+            const Bytes high =
+                shift(load_bytes(field(block, 128 + 32 * outer) + 64 * t), 2 * inner - 4 - kUp) & broadcast_bytes(0x30U << kUp);
             return low | high;
         }
     };
@@ -164,8 +166,8 @@ struct PanelIQ4_XS : VectorPanelFormat<tensor::IQ4_XS, 0, 0> {
     struct Weights {
         const std::byte* block;
         int outer, inner;
-        static constexpr int group(int i) { return TableOf32<TableIQ4_NL, 8>::group(i); }
-        [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return TableOf32<TableIQ4_NL, 8>{field(block, 16 * outer), 0, 0}.get(t); }
+        static constexpr int group(int i) { return TableOf32<kTableIQ4_NL, 8>::group(i); }
+        [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return TableOf32<kTableIQ4_NL, 8>{field(block, 16 * outer), 0, 0}.get(t); }
     };
 };
 

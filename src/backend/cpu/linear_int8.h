@@ -275,10 +275,10 @@ template <typename PanelFormat, int kPlanes>
 template <typename PanelFormat, int kPlanes>
 void int8_any_columns(const LinearTask& task) {
     if constexpr (!PanelFormat::kIsGeneric) {
-        // Measured (docs/performance.md): from how many columns on a chunk in L1 wins, by what unpacking costs.
+        // From how many columns on a chunk in L1 wins depends on what unpacking costs.
         constexpr bool kOf256 = PanelFormat::Format::kBlockElements > kStep;
         constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;
-        constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : 24;
+        constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : kMostDirect;
         if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, kPlanes, kColumns>(task);
     }
     int8_chunked<PanelFormat, kPlanes>(task);

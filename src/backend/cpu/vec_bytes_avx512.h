@@ -34,6 +34,7 @@ constexpr int kTilePanels = 2;
 constexpr int kFloatTile = 8;
 constexpr int kFloatPanels = 2;
 constexpr int kDirectStreams = 4;
+constexpr std::uint32_t kMostDirect = 8;
 
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>
 RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams], const I32x16 (&start)[kStreams],

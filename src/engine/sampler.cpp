@@ -4,6 +4,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -149,18 +150,34 @@ TokenId draw_of(const std::vector<Candidate>& candidates, const Weight& weight, 
     return race.winner();
 }
 
+// The largest that is not NaN; minus infinity if there is none. In lanes, which a compiler can make vectors of.
+float largest_of(std::span<const float> values) {
+    constexpr std::size_t kLanes = 16;
+    std::array<float, kLanes> lanes;
+    lanes.fill(kMinusInfinity);
+    std::size_t i = 0;
+    for (; i + kLanes <= values.size(); i += kLanes) {
+        for (std::size_t l = 0; l < kLanes; ++l) lanes[l] = values[i + l] > lanes[l] ? values[i + l] : lanes[l];
+    }
+    for (; i < values.size(); ++i) lanes[0] = values[i] > lanes[0] ? values[i] : lanes[0];
+    return *std::ranges::max_element(lanes);
+}
+
 }  // namespace
 
 std::optional<TokenId> argmax(std::span<const float> logits) {
+    constexpr std::size_t kBlock = 1024;  // is searched again, the one with the largest
     float best = kMinusInfinity;
-    std::optional<TokenId> token;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        if (logits[i] > best) {
-            best = logits[i];
-            token = static_cast<TokenId>(i);
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < logits.size(); i += kBlock) {
+        const float largest = largest_of(logits.subspan(i, std::min(kBlock, logits.size() - i)));
+        if (largest > best) {
+            best = largest;
+            begin = i;
         }
     }
-    return token;
+    if (best == kMinusInfinity) return std::nullopt;
+    return static_cast<TokenId>(std::ranges::find(logits.subspan(begin), best) - logits.begin());
 }
 
 std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions& options, const TokenNoise& noise,

@@ -99,6 +99,27 @@ TEST(Sampler, GreedyTakesTheLowestIdOfEquals) {
     EXPECT_EQ(sampler.sample(std::vector<float>{kNan, -kInfinity, -5}, 0, scratch), 2);
 }
 
+// Equals, NaN and infinities at any place of vocabularies of any size, against the definition one by one.
+TEST(Sampler, GreedyIsTheFirstOfTheLargest) {
+    std::mt19937 random(17);
+    const float specials[] = {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity(),
+                              std::numeric_limits<float>::infinity(), -0.0F, 0.0F};
+    for (int round = 0; round < 2000; ++round) {
+        std::vector<float> logits(random() % (round % 10 == 0 ? 5000 : 100));
+        const auto n_values = 1 + random() % 50;  // few different ones: equals
+        for (float& logit : logits) {
+            logit = -static_cast<float>(random() % n_values);
+            if (random() % 20 == 0) logit = specials[random() % (random() % 4 == 0 ? 5 : 2)];
+        }
+        std::optional<TokenId> expected;
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            const float best = expected ? logits[static_cast<std::size_t>(*expected)] : -std::numeric_limits<float>::infinity();
+            if (logits[i] > best) expected = static_cast<TokenId>(i);
+        }
+        ASSERT_EQ(argmax(logits), expected) << round;
+    }
+}
+
 TEST(Sampler, SaysWhenNoTokenCanBeChosen) {
     SamplerScratch scratch;
     SamplingOptions warm;

@@ -10,6 +10,7 @@
 #include "apps/plan_request.h"
 #include "apps/session.h"
 #include "apps/workload_report.h"
+#include "base/json_reader.h"
 #include "engine/cache_size.h"
 #include "engine/loaded_model.h"
 #include "engine/simulator.h"
@@ -30,9 +31,27 @@ struct SimulateOptions {
     std::uint32_t step_tokens = 0;
     std::uint64_t seed = 0;
     double host_us = 0.0;
+    std::string measured;  // a report of `bench`
     std::string kv_type = "f16";
     bool json = false;
 };
+
+// How steps differ from their prices, by what `bench --requests --json` saw of them.
+struct MeasuredSteps {
+    double over_priced = 1.0;
+    double host_seconds = 0.0;  // of a step
+};
+
+Result<MeasuredSteps> read_measured(const std::string& path) {
+    RAFTER_TRY(const nlohmann::json json, read_json_file(path));
+    RAFTER_TRY(const JsonReader report, JsonReader::open(json, path));
+    constexpr double kMost = 1e12;
+    RAFTER_TRY(const double n_steps, report.get_number("steps", 1.0, kMost));
+    RAFTER_TRY(const double step_seconds, report.get_number("step_seconds", 0.0, kMost));
+    RAFTER_TRY(const double forward_seconds, report.get_number("forward_seconds", 1e-12, step_seconds));
+    RAFTER_TRY(const double priced_seconds, report.get_number("priced_seconds", 1e-12, kMost));
+    return MeasuredSteps{.over_priced = forward_seconds / priced_seconds, .host_seconds = (step_seconds - forward_seconds) / n_steps};
+}
 
 // What the scheduler must know of model and machine.
 struct Simulated {
@@ -97,6 +116,13 @@ Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Envi
 }
 
 Result<int> simulate(const SimulateOptions& options, const Environment& environment) {
+    if (!options.measured.empty() && options.plan.hardware != "this") {
+        return Error{"--measured: is of this machine, and goes with --hardware this", ErrorKind::kUsage};
+    }
+    MeasuredSteps measured{.host_seconds = options.host_us * 1e-6};
+    if (!options.measured.empty()) {
+        RAFTER_TRY(measured, read_measured(options.measured));
+    }
     const WorkloadFlags& flags = options.workload;
     engine::WorkloadOptions wanted{.prompt = options.prompt, .generate = options.generate, .seed = options.seed, .n_vocab = 1U << 16U};
     RAFTER_TRY(engine::Workload workload, open_workload(flags, wanted));
@@ -107,7 +133,8 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
     limits.prefix_cache = !flags.no_prefix_cache;
     limits.target_itl_seconds =
         flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : limits.cost.usual_itl_seconds(context, options.batch);
-    engine::SimulatedWorker worker(limits, options.host_us * 1e-6);
+    limits.cost.scale(measured.over_priced);  // after the target, which the engine too sets before its first step
+    engine::SimulatedWorker worker(limits, measured.host_seconds);
     report::Progress bar(stderr_terminal(environment), "Simulating");
     const auto n = static_cast<double>(workload.n_requests());
     std::uint64_t last = 0;
@@ -169,6 +196,9 @@ void add_simulate(CLI::App& app, Cli& cli) {
     verb->add_option("--host-us", options->host_us, "Microseconds that a step takes around the model")
         ->check(CLI::Range(0.0, 1e9))
         ->type_name("US");
+    verb->add_option("--measured", options->measured, "What `bench --requests --json` printed here: steps are as slow as they were then")
+        ->excludes("--host-us")
+        ->type_name("FILE");
     verb->add_option("--kv-type", options->kv_type, "Number type of the KV cache, as `run` takes it")
         ->check(kv_type_names())
         ->type_name("TYPE[,TYPE]")
@@ -179,6 +209,7 @@ void add_simulate(CLI::App& app, Cli& cli) {
     verb->footer(
         "Examples:\n"
         "  rafter simulate SmolLM2-135M-Instruct --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32\n"
+        "  rafter bench model.gguf --requests 100 --json > seen.json; rafter simulate model.gguf --requests 100 --measured seen.json\n"
         "  rafter simulate llama-3.1-8b --hardware h100-sxm --requests 100000 --rate 40 --batch 256");
     verb->callback([options, &cli] {
         cli.action = [options, &cli] {

@@ -82,6 +82,7 @@ ordered_json workload_json(const engine::WorkloadReport& r, const engine::Schedu
                       {"step_seconds", r.step_seconds},
                       {"forward_seconds", r.forward_seconds},
                       {"predicted_seconds", r.predicted_seconds},
+                      {"priced_seconds", r.priced_seconds},
                       {"kv",
                        {{"block_size", options.block_size},
                         {"blocks", r.most_used.n_blocks},

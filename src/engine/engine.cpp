@@ -56,6 +56,7 @@ bool Engine::step() {
     for (const Accepted& each : accepted_) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
     report_.shape = runner_.batch().shape();
     report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);
+    report_.priced_seconds = report_.predicted_seconds / scheduler_.cost().correction(report_.shape.n_tokens());
     scheduler_.commit(plan, accepted_);
     report_.cache = scheduler_.cache_use();
     scheduler_.learn(report_.shape, report_.forward_seconds);

@@ -21,6 +21,7 @@ struct StepReport {
     std::uint32_t n_chosen = 0;      // tokens that it added to answers
     CacheUse cache;                  // at its end
     double predicted_seconds = 0.0;  // for the model; 0: nothing is known of this machine
+    double priced_seconds = 0.0;     // the same without what earlier steps taught
     double draft_seconds = 0.0;      // guessing
     double forward_seconds = 0.0;    // in the model
     double sample_seconds = 0.0;     // choosing and scoring tokens

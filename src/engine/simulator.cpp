@@ -59,6 +59,7 @@ bool SimulatedWorker::step() {
         accepted_[i].tokens.push_back({.id = static_cast<TokenId>(uniform(who, position) * 0x1p30)});
     }
     report_.predicted_seconds = scheduler_->cost().seconds(report_.shape);
+    report_.priced_seconds = report_.predicted_seconds / scheduler_->cost().correction(report_.shape.n_tokens());
     report_.forward_seconds = report_.predicted_seconds;
     report_.step_seconds = report_.forward_seconds + host_seconds_;
     now_ += report_.step_seconds;

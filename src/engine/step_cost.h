@@ -50,6 +50,8 @@ class StepCost {
     // A step took this long. Predictions follow slowly, so that one disturbed step changes little: however long it took, 10% at most.
     void learn(const model::StepShape& shape, double measured_seconds);
     [[nodiscard]] double correction() const { return correction_; }
+    // Steps are known to take `factor` times what the prices say.
+    void scale(double factor) { correction_ *= factor; }
 
   private:
     static constexpr std::uint32_t kFewTokens = 64;

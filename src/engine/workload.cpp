@@ -135,6 +135,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
             report.step_seconds += step.step_seconds;
             report.forward_seconds += step.forward_seconds;
             report.predicted_seconds += step.predicted_seconds;
+            report.priced_seconds += step.priced_seconds;
             waste += static_cast<double>(step.cache.wasted_positions);
             contiguous += static_cast<double>(step.cache.contiguous_wasted);
             n_sequence_steps += static_cast<double>(step.cache.n_sequences);

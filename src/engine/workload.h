@@ -89,6 +89,7 @@ struct WorkloadReport {
     double step_seconds = 0.0;       // sums over steps
     double forward_seconds = 0.0;    // of them, in the model
     double predicted_seconds = 0.0;  // for the model
+    double priced_seconds = 0.0;     // the same without what earlier steps taught
     roofline::OpCost work;           // of all steps; zeros from a worker that does not count it
     CacheUse most_used;              // when most blocks were in use
     double mean_wasted = 0.0;        // positions a running sequence, reserved and not used

@@ -62,6 +62,30 @@ class Workload(program.Case):
         self.assertEqual(real["prefix_cache"]["tokens_found"], simulated["prefix_cache"]["tokens_found"])
         self.assertEqual(real["steps"], simulated["steps"])
 
+    def test_the_simulation_is_as_slow_as_the_steps_that_were_measured(self):
+        seen = self.folder / "seen.json"
+        plain = self.json_of("simulate", self.model, *self.work, "--requests", "12", "--target-itl", "1e6")
+        self.assertAlmostEqual(plain["priced_seconds"], plain["forward_seconds"])
+        n = plain["steps"]
+        seen.write_text(json.dumps({**plain, "priced_seconds": 2.0, "forward_seconds": 6.0, "step_seconds": 6.0 + 0.25 * n}))
+        slower = self.json_of("simulate", self.model, *self.work, "--requests", "12", "--target-itl", "1e6", "--measured", seen)
+        self.assertEqual(slower["steps"], n)
+        self.assertAlmostEqual(slower["priced_seconds"], plain["priced_seconds"])
+        self.assertAlmostEqual(slower["forward_seconds"], 3 * plain["forward_seconds"])
+        self.assertAlmostEqual(slower["step_seconds"], 3 * plain["forward_seconds"] + 0.25 * n)
+
+        real = self.report("--requests", "12")
+        self.assertGreater(real["priced_seconds"], 0)
+        seen.write_text(json.dumps(real))
+        self.json_of("simulate", self.model, *self.work, "--requests", "12", "--measured", seen)
+        seen.write_text(json.dumps({**real, "priced_seconds": 0}))
+        self.expect_error("priced_seconds", "simulate", self.model, *self.work, "--requests", "3", "--measured", seen)
+        seen.write_text("{")
+        self.expect_error("seen.json", "simulate", self.model, *self.work, "--requests", "3", "--measured", seen)
+        elsewhere = self.rafter("simulate", "llama-3.1-8b", "--hardware", "h100-sxm", "--requests", "3", "--measured", seen, status=2)
+        self.assertIn("--hardware this", elsewhere.stderr.decode())
+        self.expect_error("--host-us", "simulate", self.model, "--requests", "3", "--measured", seen, "--host-us", "3", status=2)
+
     def test_simulates_machines_that_are_not_there(self):
         report = self.json_of("simulate", "llama-3.1-8b", "--hardware", "h100-sxm", "--requests", "300", "--rate", "20", "--batch", "64",
                               "--prompt", "600", "--generate", "50")

@@ -11,8 +11,8 @@ namespace rafter::backend::cpu {
 namespace {
 
 constexpr std::int32_t kInfinityBits = 0x7f800000;
-// 2^-80: above it 1 / scale is finite, and the product of a scale with the smallest one of any weights is a normal number, moved down or not
-// (formats_of_32.h), so that it is the same on every instruction set.
+// 2^-80: above it 1 / scale is finite, and the product of a scale with the smallest one of any weights is a normal number, moved down or
+// not (formats_of_32.h), so that it is the same on every instruction set.
 constexpr std::int32_t kTinyBits = (127 - 80) << 23;
 
 struct BlockScale {

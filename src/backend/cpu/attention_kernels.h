@@ -81,6 +81,13 @@ void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::ui
     }
 }
 
+// e^x of a score's distance to the largest one, whose weight is 1; 0 below about 2^-100, which no sum of them all could tell from it:
+// products with values are never subnormal numbers, which take some CPUs a hundred times as long.
+RAFTER_VEC F32x16 weight_of(F32x16 x) {
+    const F32x16 least = broadcast(-69.0F);
+    return select_less(x, least, zero(), exp(max(least, x)));
+}
+
 // Turns a query's scores into weights e^(score - max); lanes of its first and last tile that it does not see become 0.
 void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, float* max_score, float* sum_of_weights) {
     const std::uint32_t begin = piece.begin[query];
@@ -103,7 +110,7 @@ void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, fl
     const float m = reduce_max(largest);
     F32x16 sum = zero();
     for (std::uint32_t p = first; p < end; p += kTilePositions) {
-        const F32x16 weight = exp(load(scores + p) - broadcast(m));
+        const F32x16 weight = weight_of(load(scores + p) - broadcast(m));
         store(scores + p, weight);
         sum = sum + weight;
     }

@@ -62,8 +62,8 @@ std::shared_ptr<Operands> make_operands(const ThreadPool& pool, Isa isa) {
     for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) size += kMostColumns * model::row_bytes(e, kWidth);
     operands->output_stride = kOutputRows * n_threads;
     const std::size_t output_bytes = 16 * operands->output_stride * sizeof(float) + kMostColumns * 1024 * n_threads * sizeof(float);
-    // One panel of floats is larger than what else stays near.
-    operands->near_bytes = std::max(kNearBytes, kPanelRows * float_bytes);
+    // Two panels of floats are larger than what else stays near.
+    operands->near_bytes = std::max(kNearBytes, 2 * kPanelRows * float_bytes);
     size += output_bytes + n_threads * (operands->near_bytes + backend::cpu::kLinearScratchBytes) + 8 * kCacheLine;
     auto memory = PageBuffer::allocate(size, "operands of the probe");
     if (!memory) return nullptr;
@@ -97,14 +97,15 @@ struct Case {
     bool from_memory;
 };
 
-// Panels that a thread multiplies in a call: as many as fit where the weights shall lie, fewer where that would take too long.
+// Panels that a thread multiplies in a call: as many as fit where the weights shall lie, fewer where that would take too long. An even
+// number: kernels may take two at once, and a thread's share of a real matrix has so many that an odd one does not show.
 std::uint32_t panels_of(const Case& c, const Operands& operands) {
     const std::size_t panel_bytes = kPanelRows * tensor::format_of(c.dtype).row_bytes(kWidth);
     const std::size_t bytes = c.from_memory ? kColdBytes : operands.near_bytes;
     const double panel_flops = 2.0 * kPanelRows * kWidth * c.n_columns;
     const std::size_t most_rows = c.n_columns <= 16 ? kOutputRows : 1024;
     const auto by_work = static_cast<std::size_t>(kMostFlops / 8 / panel_flops);
-    return static_cast<std::uint32_t>(std::max<std::size_t>(1, std::min({bytes / panel_bytes, most_rows / kPanelRows, by_work})));
+    return static_cast<std::uint32_t>(std::max<std::size_t>(2, std::min({bytes / panel_bytes, most_rows / kPanelRows, by_work}) / 2 * 2));
 }
 
 double sample_matrix(ThreadPool& pool, Isa isa, ColdMemory& memory, Operands& operands, const Case& c) {

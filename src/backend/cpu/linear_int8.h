@@ -155,10 +155,10 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
     return panel;
 }
 
-// Panels side by side. Formats of 256 fill the registers alone.
+// Panels side by side. Formats of 256 have many scales: two panels only for one column, and where there are registers for it.
 template <typename Format, int kStreamsAPanel>
 constexpr int direct_panels() {
-    if constexpr (Format::kBlockElements > kStep) return 1;
+    if constexpr (Format::kBlockElements > kStep) return kStreamsAPanel == 1 && kDirectStreams > 2 ? 2 : 1;
     return kDirectStreams > kStreamsAPanel ? kDirectStreams / kStreamsAPanel : 1;
 }
 

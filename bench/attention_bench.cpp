@@ -33,7 +33,7 @@ void attend(benchmark::State& state, Isa isa, const Setup& setup) {
     const PageBuffer memory = PageBuffer::allocate(n_pieces * piece_bytes, "keys and values").value();
     std::memset(memory.data(), 0x2C, n_pieces * piece_bytes);  // small numbers in every type of the cache
 
-    const std::vector<float> query(setup.head_dim, 0.05F);
+    const std::vector<float> queries(std::size_t{setup.head_dim} * kMaxQueries, 0.05F);
     const std::size_t state_size = state_floats(setup.head_dim);
     std::vector<float> scores(kMaxQueries * kPiecePositions);
     std::vector<float> states(setup.n_queries * state_size);
@@ -44,8 +44,8 @@ void attend(benchmark::State& state, Isa isa, const Setup& setup) {
     piece.key_type = setup.type;
     piece.value_type = setup.type;
     piece.scale = 0.1F;
+    piece.queries = queries.data();
     for (std::uint32_t q = 0; q < setup.n_queries; ++q) {
-        piece.query[q] = query.data();
         piece.begin[q] = 0;
         piece.end[q] = kPiecePositions;
     }

@@ -22,7 +22,7 @@ struct Case {
 };
 
 struct ThreadMemory {
-    std::vector<float> query = std::vector<float>(256, 0.05F);
+    std::vector<float> queries = std::vector<float>(std::size_t{256} * kMaxQueries, 0.05F);
     std::vector<float> scores = std::vector<float>(kMaxQueries * kPiecePositions);
     std::vector<float> states = std::vector<float>(kMaxQueries * backend::cpu::state_floats(256));
     std::vector<float> totals = states;
@@ -46,8 +46,8 @@ double sample(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const
             piece.key_type = c.type;
             piece.value_type = c.type;
             piece.scale = 0.1F;
+            piece.queries = mine.queries.data();
             for (unsigned q = 0; q < c.n_queries; ++q) {
-                piece.query[q] = mine.query.data();
                 piece.begin[q] = 0;
                 piece.end[q] = c.n_positions;
             }

@@ -27,8 +27,8 @@ struct AttentionPiece {
     KvType key_type = KvType::kF16;
     KvType value_type = KvType::kF16;
     float scale = 1.0F;
-    float softcap = 0.0F;             // 0: none
-    const float* query[kMaxQueries];  // [head_dim] each
+    float softcap = 0.0F;            // 0: none
+    const float* queries = nullptr;  // [head_dim, kMaxQueries]: side by side
     // What each query sees of the piece: positions [begin, end), counted from the piece's first; empty where it sees none.
     std::uint32_t begin[kMaxQueries];
     std::uint32_t end[kMaxQueries];

@@ -1,8 +1,9 @@
 // Attention with the vectors of vec_avx2.h.
 #include "backend/cpu/vec_avx2.h"
 namespace rafter::backend::cpu {
-static constexpr int kAccumulators = 5;  // 8 vectors fit the registers: 6 sums for 6 queries, but 3 queries times 2 tiles need 9
-}
+static constexpr int kVectors = 8;             // that the registers hold
+static constexpr std::uint32_t kTogether = 6;  // queries a loop
+}  // namespace rafter::backend::cpu
 #include "backend/cpu/attention_kernels.h"
 namespace rafter::backend::cpu {
 extern const AttentionKernels kAttentionAvx2 = {attend, merge, finish};

@@ -1,8 +1,9 @@
 // Attention with the vectors of vec_avx512.h.
 #include "backend/cpu/vec_avx512.h"
 namespace rafter::backend::cpu {
-static constexpr int kAccumulators = 12;  // vectors that the registers hold beside the operands
-}
+static constexpr int kVectors = 32;             // that the registers hold
+static constexpr std::uint32_t kTogether = 12;  // queries a loop
+}  // namespace rafter::backend::cpu
 #include "backend/cpu/attention_kernels.h"
 namespace rafter::backend::cpu {
 extern const AttentionKernels kAttentionAvx512 = {attend, merge, finish};

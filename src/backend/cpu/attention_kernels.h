@@ -1,10 +1,11 @@
-// Attention's kernels, written once for all instruction sets: included after a vec header and a kAccumulators (see vec_scalar.h).
+// Attention's kernels, written once for all instruction sets: included after a vec header (see vec_scalar.h), kVectors and kTogether.
 // Cost a piece, query and element of a head: 256 multiply-adds for scores and as many for values. A tile of keys or values is widened to
-// float once for up to kAccumulators queries.
+// float once for up to kTogether queries.
 #pragma once
 
 #include "backend/cpu/attention.h"
 #include "backend/cpu/attention_quantized.h"
+#include "backend/cpu/unroll.h"
 #include "backend/cpu/vec_math.h"
 
 namespace rafter::backend::cpu {
@@ -19,73 +20,88 @@ RAFTER_VEC F32x16 load_elements(const std::byte* tile, std::size_t first) {
     if constexpr (kType == KvType::kBF16) return load_bf16(reinterpret_cast<const std::uint16_t*>(tile) + first);
 }
 
-// How many tiles of keys, or chunks of values, a loop takes at once: enough sums to hide the latency of a multiply-add.
+// How many tiles of keys, or chunks of values, a loop takes at once: enough sums to hide the latency of a multiply-add, as many as the
+// registers hold beside the tiles' vectors and a query's number.
 constexpr int side_by_side(int n_queries) {
-    const int n = kAccumulators / n_queries;
+    const int n = n_queries == 1 ? kVectors - 2 : (kVectors - 1) / (n_queries + 1);
     return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
 }
 
-// scores[q][t * 16 + lane] = scale * (query[q] . key of that position), summed in order of element. Meanwhile it asks for the memory at
+// sum[q][t] += factor(q) * vector(t): one query takes the vectors as they come; more have them all in registers, and one factor after the
+// other.
+template <int kQueries, int kVectorsEach, typename Factor, typename Vector>
+RAFTER_VEC void add_products(const Factor& factor, const Vector& vector, F32x16 (&sum)[kQueries][kVectorsEach]) {
+    if constexpr (kQueries == 1) {
+        const F32x16 only = factor(0);
+        for (int t = 0; t < kVectorsEach; ++t) sum[0][t] = fma(only, vector(t), sum[0][t]);
+    } else {
+        F32x16 vectors[kVectorsEach];
+        for (int t = 0; t < kVectorsEach; ++t) vectors[t] = vector(t);
+#pragma GCC unroll 16
+        for (int q = 0; q < kQueries; ++q) {
+            const F32x16 each = factor(q);
+            for (int t = 0; t < kVectorsEach; ++t) sum[q][t] = fma(each, vectors[t], sum[q][t]);
+        }
+    }
+}
+
+// scores[q][t * 16 + lane] = scale * (query q . key of that position), summed in order of element. Meanwhile it asks for the memory at
 // `soon`, two addresses a tile: tiles lie scattered in 2 KiB or so, too short for the CPU to foresee. (64 bytes an element is the most.)
 template <KvType kType, int kQueries, int kTiles>
-void score_float_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
+void score_float_tiles(const float* queries, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
                        std::uint32_t head_dim, float scale, float* scores) {
     constexpr std::size_t kElementBytes = kType == KvType::kF32 ? 64 : 32;
     F32x16 sum[kQueries][kTiles];
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
         for (int t = 0; t < kTiles; ++t) sum[q][t] = zero();
     }
-    for (std::uint32_t d = 0; d < head_dim; ++d) {
+    for (std::size_t d = 0; d < head_dim; ++d, queries += kMaxQueries) {
         for (int t = 0; t < kTiles; ++t) {
-            const F32x16 key = load_elements<kType>(tiles[t], std::size_t{d} * kTilePositions);
             prefetch(soon[t][0] + d * kElementBytes);
             prefetch(soon[t][1] + d * kElementBytes);
-            for (int q = 0; q < kQueries; ++q) sum[q][t] = fma(broadcast(query[q][d]), key, sum[q][t]);
         }
+        add_products<kQueries, kTiles>([&](int q) { return broadcast(queries[q]); },
+                                       [&](int t) { return load_elements<kType>(tiles[t], d * kTilePositions); }, sum);
     }
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
         for (int t = 0; t < kTiles; ++t) store(scores + q * kPiecePositions + t * kTilePositions, sum[q][t] * broadcast(scale));
     }
 }
 
 template <KvType kType, int kQueries, int kTiles>
-void score_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
-                 std::uint32_t head_dim, float scale, float* scores) {
+void score_tiles(const float* queries, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2], std::uint32_t head_dim,
+                 float scale, float* scores) {
     if constexpr (is_quantized(kType)) {
-        return score_quantized_tiles<kType, kQueries, kTiles>(query, tiles, soon, head_dim, scale, scores);
+        return score_quantized_tiles<kType, kQueries, kTiles>(queries, tiles, soon, head_dim, scale, scores);
     } else {
-        return score_float_tiles<kType, kQueries, kTiles>(query, tiles, soon, head_dim, scale, scores);
+        return score_float_tiles<kType, kQueries, kTiles>(queries, tiles, soon, head_dim, scale, scores);
     }
 }
 
-// All tiles [first, last) for kQueries queries.
-template <KvType kType, int kQueries>
-void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::uint32_t first, std::uint32_t last, float* scores) {
-    constexpr int kTiles = side_by_side(kQueries);
-    const float* const* query = piece.query + first_query;
+// Tiles [t, last) for kQueries queries.
+template <KvType kType, int kQueries, int kTiles = side_by_side(kQueries)>
+void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::uint32_t t, std::uint32_t last, float* scores) {
+    const float* const queries = piece.queries + first_query;
     float* row = scores + first_query * kPiecePositions;
-    // The keys that come next, and the values of these positions.
-    const auto soon_after = [&](std::uint32_t tile, std::uint32_t t) { return tile < last ? piece.keys[tile] : piece.values[t]; };
-    std::uint32_t t = first;
     for (; t + kTiles <= last; t += kTiles) {
+        // The keys that come next, and the values of these positions.
         const std::byte* soon[kTiles][2];
         for (std::uint32_t i = 0; i < kTiles; ++i) {
-            soon[i][0] = soon_after(t + i + kTiles, t + i);
+            soon[i][0] = t + i + kTiles < last ? piece.keys[t + i + kTiles] : piece.values[t + i];
             soon[i][1] = piece.values[t + i];
         }
-        score_tiles<kType, kQueries, kTiles>(query, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
+        score_tiles<kType, kQueries, kTiles>(queries, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
     }
-    for (; t < last; ++t) {
-        const std::byte* const soon[1][2] = {{soon_after(t + 1, t), piece.values[t]}};
-        score_tiles<kType, kQueries, 1>(query, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
-    }
+    if constexpr (kTiles > 1) score_range<kType, kQueries, kTiles / 2>(piece, first_query, t, last, scores);
 }
 
 // e^x of a score's distance to the largest one, whose weight is 1; 0 below about 2^-100, which no sum of them all could tell from it:
 // products with values are never subnormal numbers, which take some CPUs a hundred times as long.
 RAFTER_VEC F32x16 weight_of(F32x16 x) {
     const F32x16 least = broadcast(-69.0F);
-    return select_less(x, least, zero(), exp(max(least, x)));
+    return select_less(x, least, zero(), exp_within(max(least, x)));
 }
 
 // Turns a query's scores into weights e^(score - max); lanes of its first and last tile that it does not see become 0.
@@ -118,34 +134,36 @@ void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, fl
     *sum_of_weights = reduce_sum(sum);
 }
 
-// out[q][chunk lanes] += sum over positions [begin, end), in order, of weight * value.
+// out[q][chunk lanes] += sum over positions [begin, end), in order, of weight * value. weights: [q, 256]. A query's out is state_floats()
+// after the one before.
 template <KvType kType, int kQueries, int kChunks>
-void add_float_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
-                      float* const* out) {
+void add_float_chunks(const AttentionPiece& piece, const float* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
+                      float* out) {
+    const std::size_t stride = state_floats(piece.head_dim);
     F32x16 sum[kQueries][kChunks];
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
-        for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out[q] + (chunk + c) * 16);
+        for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out + q * stride + (chunk + c) * 16);
     }
     for (std::uint32_t p = begin; p < end;) {
         const std::uint32_t tile = p / kTilePositions;
         const std::uint32_t tile_end = (tile + 1) * kTilePositions < end ? (tile + 1) * kTilePositions : end;
         const std::byte* const values = piece.values[tile];
+        const float* weight = weights + p;
         std::size_t at = chunk * 256 + std::size_t{p % kTilePositions} * 16;
-        for (; p < tile_end; ++p, at += 16) {
-            for (int c = 0; c < kChunks; ++c) {
-                const F32x16 value = load_elements<kType>(values, at + c * 256);
-                for (int q = 0; q < kQueries; ++q) sum[q][c] = fma(broadcast(weights[q][p]), value, sum[q][c]);
-            }
+        for (; p < tile_end; ++p, at += 16, ++weight) {
+            add_products<kQueries, kChunks>([&](int q) { return broadcast(weight[std::size_t{kPiecePositions} * q]); },
+                                            [&](int c) { return load_elements<kType>(values, at + c * 256); }, sum);
         }
     }
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
-        for (int c = 0; c < kChunks; ++c) store(out[q] + (chunk + c) * 16, sum[q][c]);
+        for (int c = 0; c < kChunks; ++c) store(out + q * stride + (chunk + c) * 16, sum[q][c]);
     }
 }
 
 template <KvType kType, int kQueries, int kChunks>
-void add_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
-                float* const* out) {
+void add_chunks(const AttentionPiece& piece, const float* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end, float* out) {
     if constexpr (is_quantized(kType)) {
         add_quantized_chunks<kType, kQueries, kChunks>(piece, weights, chunk, begin, end, out);
     } else {
@@ -153,83 +171,64 @@ void add_chunks(const AttentionPiece& piece, const float* const* weights, std::s
     }
 }
 
-template <KvType kType, int kQueries>
-void add_values(const AttentionPiece& piece, const float* const* weights, std::uint32_t begin, std::uint32_t end, float* const* out) {
+// Chunks [chunk, n_chunks).
+template <KvType kType, int kQueries, int kChunks = side_by_side(kQueries)>
+void add_values(const AttentionPiece& piece, const float* weights, std::uint32_t begin, std::uint32_t end, float* out,
+                std::size_t chunk = 0) {
     if (begin >= end) return;
-    constexpr int kChunks = side_by_side(kQueries);
     const std::size_t n_chunks = (piece.head_dim + 15) / 16;
-    std::size_t chunk = 0;
     for (; chunk + kChunks <= n_chunks; chunk += kChunks) {
         add_chunks<kType, kQueries, kChunks>(piece, weights, chunk, begin, end, out);
     }
-    for (; chunk < n_chunks; ++chunk) add_chunks<kType, kQueries, 1>(piece, weights, chunk, begin, end, out);
+    if constexpr (kChunks > 1) add_values<kType, kQueries, kChunks / 2>(piece, weights, begin, end, out, chunk);
 }
 
 // kQueries queries from first_query on. Those see the same positions but for a few at the ends (causal order, windows): these are added for
 // each by itself, so that a position that a query does not see is not even multiplied by 0.
 template <KvType kType, int kQueries>
 void values_of(const AttentionPiece& piece, std::uint32_t first_query, const float* scores, float* states) {
-    const float* weights[kQueries];
-    float* out[kQueries];
+    const std::uint32_t* const begins = piece.begin + first_query;
+    const std::uint32_t* const ends = piece.end + first_query;
+    const float* const weights = scores + first_query * kPiecePositions;
+    const std::size_t stride = state_floats(piece.head_dim);
+    float* const out = states + first_query * stride;
     std::uint32_t begin = 0;
     std::uint32_t end = kPiecePositions;
     for (int q = 0; q < kQueries; ++q) {
-        weights[q] = scores + (first_query + q) * kPiecePositions;
-        out[q] = states + (first_query + q) * state_floats(piece.head_dim);
-        begin = begin > piece.begin[first_query + q] ? begin : piece.begin[first_query + q];
-        end = end < piece.end[first_query + q] ? end : piece.end[first_query + q];
+        begin = begin > begins[q] ? begin : begins[q];
+        end = end < ends[q] ? end : ends[q];
     }
+    const auto add_alone = [&](int q, std::uint32_t from, std::uint32_t to) {
+        add_values<kType, 1>(piece, weights + q * kPiecePositions, from, to, out + q * stride);
+    };
     if (begin >= end) {
-        for (int q = 0; q < kQueries; ++q) {
-            add_values<kType, 1>(piece, weights + q, piece.begin[first_query + q], piece.end[first_query + q], out + q);
-        }
+        for (int q = 0; q < kQueries; ++q) add_alone(q, begins[q], ends[q]);
         return;
     }
-    for (int q = 0; q < kQueries; ++q) add_values<kType, 1>(piece, weights + q, piece.begin[first_query + q], begin, out + q);
+    for (int q = 0; q < kQueries; ++q) add_alone(q, begins[q], begin);
     add_values<kType, kQueries>(piece, weights, begin, end, out);
-    for (int q = 0; q < kQueries; ++q) add_values<kType, 1>(piece, weights + q, end, piece.end[first_query + q], out + q);
+    for (int q = 0; q < kQueries; ++q) add_alone(q, end, ends[q]);
 }
 
-// Calls the kernel compiled for n queries, 1 .. 6.
+// Call the kernels compiled for n queries, 1 .. kTogether.
 template <KvType kType>
 void score_group(std::uint32_t n, const AttentionPiece& piece, std::uint32_t q, std::uint32_t first, std::uint32_t last, float* scores) {
-    switch (n) {
-        case 1:
-            return score_range<kType, 1>(piece, q, first, last, scores);
-        case 2:
-            return score_range<kType, 2>(piece, q, first, last, scores);
-        case 3:
-            return score_range<kType, 3>(piece, q, first, last, scores);
-        case 4:
-            return score_range<kType, 4>(piece, q, first, last, scores);
-        case 5:
-            return score_range<kType, 5>(piece, q, first, last, scores);
-        default:
-            return score_range<kType, 6>(piece, q, first, last, scores);
-    }
+    unroll<kTogether>([&](auto less) {
+        constexpr int kQueries = kTogether - decltype(less)::value;
+        if (n == kQueries) score_range<kType, kQueries>(piece, q, first, last, scores);
+    });
 }
 template <KvType kType>
 void values_group(std::uint32_t n, const AttentionPiece& piece, std::uint32_t q, const float* scores, float* states) {
-    switch (n) {
-        case 1:
-            return values_of<kType, 1>(piece, q, scores, states);
-        case 2:
-            return values_of<kType, 2>(piece, q, scores, states);
-        case 3:
-            return values_of<kType, 3>(piece, q, scores, states);
-        case 4:
-            return values_of<kType, 4>(piece, q, scores, states);
-        case 5:
-            return values_of<kType, 5>(piece, q, scores, states);
-        default:
-            return values_of<kType, 6>(piece, q, scores, states);
-    }
+    unroll<kTogether>([&](auto less) {
+        constexpr int kQueries = kTogether - decltype(less)::value;
+        if (n == kQueries) values_of<kType, kQueries>(piece, q, scores, states);
+    });
 }
 
 void attend(const AttentionPiece& piece, float* scores, float* states) {
-    constexpr std::uint32_t kGroup = 6;
     const std::uint32_t n = piece.n_queries;
-    const std::uint32_t n_groups = (n + kGroup - 1) / kGroup;
+    const std::uint32_t n_groups = (n + kTogether - 1) / kTogether;
     const std::size_t stride = state_floats(piece.head_dim);
     std::uint32_t begin = kPiecePositions;
     std::uint32_t end = 0;

@@ -20,15 +20,16 @@ constexpr std::size_t kMinimumsOffset = kTilePositions * sizeof(std::uint16_t);
 
 // As score_tiles(): asks for two lines at `soon` for each line of a tile that it reads.
 template <KvType kType, int kQueries, int kTiles>
-void score_quantized_tiles(const float* const* query, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
+void score_quantized_tiles(const float* queries, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
                            std::uint32_t head_dim, float scale, float* scores) {
     constexpr std::uint32_t kLineElements = kType == KvType::kQ8 ? 4 : 8;
     F32x16 sum[kQueries][kTiles];
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
         for (int t = 0; t < kTiles; ++t) sum[q][t] = zero();
     }
     const auto add = [&](int t, std::uint32_t d, const F32x16& key) {
-        for (int q = 0; q < kQueries; ++q) sum[q][t] = fma(broadcast(query[q][d]), key, sum[q][t]);
+        for (int q = 0; q < kQueries; ++q) sum[q][t] = fma(broadcast(queries[d * kMaxQueries + q]), key, sum[q][t]);
     };
     std::size_t group = 0;
     for (std::uint32_t d = 0; d < head_dim; group += kv_group_bytes(kType)) {
@@ -62,6 +63,7 @@ void score_quantized_tiles(const float* const* query, const std::byte* const* ti
             }
         }
     }
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
         for (int t = 0; t < kTiles; ++t) store(scores + q * kPiecePositions + t * kTilePositions, sum[q][t] * broadcast(scale));
     }
@@ -69,13 +71,15 @@ void score_quantized_tiles(const float* const* query, const std::byte* const* ti
 
 // As add_chunks(). Several chunks begin with an even one.
 template <KvType kType, int kQueries, int kChunks>
-void add_quantized_chunks(const AttentionPiece& piece, const float* const* weights, std::size_t chunk, std::uint32_t begin,
-                          std::uint32_t end, float* const* out) {
+void add_quantized_chunks(const AttentionPiece& piece, const float* weights, std::size_t chunk, std::uint32_t begin, std::uint32_t end,
+                          float* out) {
+    const std::size_t stride = state_floats(piece.head_dim);
     constexpr int kGroups = (kChunks + 1) / 2;
     constexpr std::size_t kRowBytes = kv_chunk_bytes(kType) / kTilePositions;
     F32x16 sum[kQueries][kChunks];
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
-        for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out[q] + (chunk + c) * 16);
+        for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out + q * stride + (chunk + c) * 16);
     }
     for (std::uint32_t p = begin; p < end;) {
         const std::uint32_t tile = p / kTilePositions;
@@ -99,12 +103,13 @@ void add_quantized_chunks(const AttentionPiece& piece, const float* const* weigh
                 } else {
                     value = scaled<kType>(load_u4(row), broadcast(step[g][lane]), broadcast(minimum[g][lane]));
                 }
-                for (int q = 0; q < kQueries; ++q) sum[q][c] = fma(broadcast(weights[q][p]), value, sum[q][c]);
+                for (int q = 0; q < kQueries; ++q) sum[q][c] = fma(broadcast(weights[q * kPiecePositions + p]), value, sum[q][c]);
             }
         }
     }
+#pragma GCC unroll 16
     for (int q = 0; q < kQueries; ++q) {
-        for (int c = 0; c < kChunks; ++c) store(out[q] + (chunk + c) * 16, sum[q][c]);
+        for (int c = 0; c < kChunks; ++c) store(out + q * stride + (chunk + c) * 16, sum[q][c]);
     }
 }
 

@@ -1,8 +1,9 @@
 // Attention with the vectors of vec_scalar.h.
 #include "backend/cpu/vec_scalar.h"
 namespace rafter::backend::cpu {
-static constexpr int kAccumulators = 6;  // vectors that the registers hold beside the operands
-}
+static constexpr int kVectors = 8;             // that the registers hold
+static constexpr std::uint32_t kTogether = 6;  // queries a loop
+}  // namespace rafter::backend::cpu
 #include "backend/cpu/attention_kernels.h"
 namespace rafter::backend::cpu {
 extern const AttentionKernels kAttentionScalar = {attend, merge, finish};

@@ -57,7 +57,7 @@ Result<AttentionScratch> AttentionScratch::create(const model::ModelConfig& conf
     const std::size_t pieces = (max_positions + kPiecePositions - 1) / kPiecePositions;
     // Enough for every head of one token with the longest past.
     if (n_threads > 1) scratch.partial_floats_ = std::min(kMaxPartialFloats, pieces * config.n_heads * stride);
-    scratch.thread_floats_ = kMaxQueries * (kPiecePositions + 2 * stride);
+    scratch.thread_floats_ = kMaxQueries * (config.head_dim + kPiecePositions + 2 * stride);
     RAFTER_TRY(scratch.memory_, PageBuffer::allocate((scratch.partial_floats_ + n_threads * scratch.thread_floats_) * sizeof(float),
                                                      "attention's scratch memory"));
     return scratch;
@@ -177,7 +177,8 @@ void run_item(const AttentionCall& call, const AttentionPlan& plan, const Attent
               AttentionProgress& progress) {
     const std::uint32_t head_dim = call.options.head_dim;
     const std::size_t stride = state_floats(head_dim);
-    float* const scores = memory;
+    float* const queries = memory;
+    float* const scores = queries + std::size_t{kMaxQueries} * head_dim;
     float* const states = scores + kMaxQueries * kPiecePositions;
     float* const totals = states + kMaxQueries * stride;
 
@@ -188,9 +189,11 @@ void run_item(const AttentionCall& call, const AttentionPlan& plan, const Attent
     piece.value_type = call.layer.value_type;
     piece.scale = call.options.scale;
     piece.softcap = call.options.softcap;
+    piece.queries = queries;
     for (std::uint32_t q = 0; q < piece.n_queries; ++q) {
         const std::size_t row = item.first_row + q / item.n_heads;
-        piece.query[q] = call.q + row * call.q_stride + std::size_t{item.first_head + q % item.n_heads} * head_dim;
+        const float* const query = call.q + row * call.q_stride + std::size_t{item.first_head + q % item.n_heads} * head_dim;
+        for (std::size_t d = 0; d < head_dim; ++d) queries[d * kMaxQueries + q] = query[d];
     }
 
     if (item.merge < 0) {

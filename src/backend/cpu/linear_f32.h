@@ -116,14 +116,14 @@ RAFTER_VEC void f32_chunked(const LinearTask& task, const Prepare& prepare) {
 // Weights of F32, F16, BF16.
 template <typename Load>
 [[gnu::noinline]] void f32_linear(LinearTask task) {
-    constexpr std::uint32_t kMostDirect = 8;  // above it, converting 16-bit floats once for all tiles wins
+    constexpr std::uint32_t kFewColumns = 8;  // above it, converting 16-bit floats once for all tiles wins
     if (task.n_columns == 1) task.first_panel = f32_direct<Load, 4, 1>(task, task.first_panel);
     if (task.n_columns == 2) task.first_panel = f32_direct<Load, 2, 2>(task, task.first_panel);
     const auto weights = [&](const PanelChunk& at) {
         return FloatWeights{task.weights.data + at.panel * task.weights.panel_bytes + static_cast<std::size_t>(at.k) * 16 * Load::kBytes,
                             task.weights.panel_bytes};
     };
-    if (Load::kBytes == 4 || task.n_columns <= kMostDirect) return f32_chunked<Load>(task, weights);
+    if (Load::kBytes == 4 || task.n_columns <= kFewColumns) return f32_chunked<Load>(task, weights);
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
     f32_chunked<LoadF32>(task, [&](const PanelChunk& at) {
         const FloatWeights from = weights(at);

@@ -40,6 +40,7 @@ RAFTER_VEC F32x16 max(F32x16 a, F32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 RAFTER_VEC F32x16 min(F32x16 a, F32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
 RAFTER_VEC F32x16 sqrt(F32x16 a) { return {_mm512_sqrt_ps(a.v)}; }
 RAFTER_VEC F32x16 round_nearest(F32x16 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+RAFTER_VEC F32x16 times_power_of_two(F32x16 x, F32x16 n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 RAFTER_VEC F32x16 select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }

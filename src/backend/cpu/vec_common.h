@@ -10,6 +10,18 @@ RAFTER_VEC F32x16 zero() { return broadcast(0.0F); }
 RAFTER_VEC F32x16 abs(const F32x16& a) { return as_float(as_int(a) & broadcast_int(0x7fffffff)); }
 RAFTER_VEC F32x16 operator-(const F32x16& a) { return broadcast(-0.0F) - a; }
 
+// x * 2^n, rounded once, for whole n of -252 to 254 and x of 1 to 2 or so; NaN stays NaN. AVX-512 has an instruction of its own: a function
+// that is no template is taken first.
+template <typename Float>
+RAFTER_VEC Float times_power_of_two(const Float& x, const Float& n) {
+    // In two factors, because 2^n alone is out of range for the largest and for subnormal results.
+    const auto exponent = to_int(n);
+    const auto half = shift_right_signed<1>(exponent);
+    const auto rest = exponent - half;
+    const auto bias = broadcast_int(127);
+    return x * as_float(shift_left<23>(half + bias)) * as_float(shift_left<23>(rest + bias));
+}
+
 // Partial loads and stores of 16-bit floats: 0 < n < 16.
 RAFTER_VEC F32x16 load_f16_partial(const std::uint16_t* p, int n) {
     std::uint16_t whole[16] = {};

@@ -5,12 +5,11 @@
 namespace rafter::backend::cpu {
 namespace {
 
-// e^x = 2^n * e^r with |r| <= ln(2) / 2. Below -104 it is 0, above 88.73 infinity; subnormal results are right; NaN stays NaN.
-RAFTER_VEC F32x16 exp(F32x16 x) {
+// e^x = 2^n * e^r with |r| <= ln(2) / 2, for x from -104, where it is 0, to 89, where it is infinite; NaN stays NaN.
+RAFTER_VEC F32x16 exp_within(const F32x16& x) {
     constexpr float kLog2E = 1.44269504F;
     constexpr float kLn2High = 0.693147182F;  // ln 2 rounded to float, and what that leaves
     constexpr float kLn2Low = -1.90465421e-9F;
-    x = min(broadcast(89.0F), max(broadcast(-104.0F), x));  // the second operand is what a NaN leaves
     const F32x16 n = round_nearest(x * broadcast(kLog2E));
     F32x16 r = fma(n, broadcast(-kLn2High), x);
     r = fma(n, broadcast(-kLn2Low), r);
@@ -20,12 +19,12 @@ RAFTER_VEC F32x16 exp(F32x16 x) {
     p = fma(p, r, broadcast(0x1.555490p-3F));
     p = fma(p, r, broadcast(0x1.fffffcp-2F));
     p = fma(p, r * r, r) + broadcast(1.0F);
-    // In two factors, because 2^n alone is out of range for the largest and for subnormal results.
-    const I32x16 exponent = to_int(n);
-    const I32x16 half = shift_right_signed<1>(exponent);
-    const I32x16 rest = exponent - half;
-    const I32x16 bias = broadcast_int(127);
-    return p * as_float(shift_left<23>(half + bias)) * as_float(shift_left<23>(rest + bias));
+    return times_power_of_two(p, n);
+}
+
+// Below -104 it is 0, above 88.73 infinity; subnormal results are right; NaN stays NaN.
+RAFTER_VEC F32x16 exp(const F32x16& x) {
+    return exp_within(min(broadcast(89.0F), max(broadcast(-104.0F), x)));  // the second operand is what a NaN leaves
 }
 
 RAFTER_VEC F32x16 tanh(const F32x16& x) {

@@ -53,33 +53,65 @@ struct PanelChunk {
     int n;
 };
 
-// Calls add(chunk, next, begin, n_columns, sums) for each chunk of kElements of each kPanels panels (fewer at the end), and for each block
-// of columns [begin, begin + n_columns): it adds the chunk's products to sums[kPanels][n_columns], where those of panels that are not there
-// are nobody's. next: the chunk after this one, which may lie beyond the last. A group of panels goes along k together, so that a chunk's
-// inputs come once from further away for all of them.
+// Where the sums of a chunk's panels and of a block's columns are between chunks: [kPanels][n_columns], where those of panels that are not
+// there are nobody's.
+struct BlockSums {
+    const LinearTask& task;
+    const PanelChunk& chunk;
+    std::uint32_t begin;  // the block's first column
+    std::uint32_t n_columns;
+    float (*sums)[16];
+
+    // That of a panel and of column begin + c, before this chunk.
+    [[nodiscard]] RAFTER_VEC F32x16 get(std::uint32_t panel, std::uint32_t c) const {
+        return chunk.k == 0 ? zero() : load(sums[panel * n_columns + c]);
+    }
+    // Those after it, of columns from begin + first on. Where a chunk is all there is they are results; else results are written when a
+    // group of panels has them, many next to each other.
+    template <int kPanels, int kColumns>
+    RAFTER_VEC void put(std::uint32_t first, const F32x16 (&acc)[kPanels][kColumns]) const {
+        if (static_cast<std::size_t>(chunk.n) < task.weights.n_cols) {
+            for (std::size_t p = 0; p < kPanels; ++p) {
+                for (std::size_t c = 0; c < kColumns; ++c) store(sums[p * n_columns + first + c], acc[p][c]);
+            }
+            return;
+        }
+        for (std::uint32_t c = 0; c < kColumns; ++c) {
+            for (std::uint32_t p = 0; p < kPanels; ++p) {
+                if (p < chunk.n_panels) write_column(task, begin + first + c, chunk.panel + p, acc[p][c]);
+            }
+        }
+    }
+};
+
+// Calls add(chunk, next, sums) for each chunk of at most kElements of each kPanels panels (fewer at the end), and for each block of
+// columns: it adds the chunk's products to the sums. next: the chunk after this one, which may lie beyond the last. A group of panels goes
+// along k together, so that a chunk's inputs come once from further away for all of them.
 template <int kElements, int kPanels, typename Add>
 RAFTER_VEC void for_each_chunk(const LinearTask& task, ChunkSums& sums, const Add& add) {
     constexpr std::uint32_t kFewColumns = 16;  // whose inputs stay in L2 anyway: then one stream through the weights is better
     static_assert(kGroupPanels % kPanels == 0);
     const std::uint32_t group = task.n_columns <= kFewColumns ? kPanels : kGroupPanels;
     const auto n_cols = static_cast<int>(task.weights.n_cols);
+    const int n_chunks = (n_cols + kElements - 1) / kElements;
+    const int chunk = kElements % 256 == 0 ? kElements : ((n_cols + n_chunks - 1) / n_chunks + 31) / 32 * 32;
     for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
         const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
         for (std::uint32_t first = task.first_panel; first < task.last_panel; first += group) {
             const std::uint32_t n_panels = task.last_panel - first < group ? task.last_panel - first : group;
-            for (std::uint32_t i = 0; i < n_panels * n_columns; ++i) store(sums[i], zero());
-            for (int k = 0; k < n_cols; k += kElements) {
-                const int n = n_cols - k < kElements ? n_cols - k : kElements;
+            for (int k = 0; k < n_cols; k += chunk) {
+                const int n = n_cols - k < chunk ? n_cols - k : chunk;
                 for (std::uint32_t p = 0; p < n_panels; p += kPanels) {
                     const std::uint32_t n_here = n_panels - p < kPanels ? n_panels - p : kPanels;
                     PanelChunk next = {first + p + n_here, n_here, k, n};
                     if (p + n_here == n_panels) {
                         next = k + n < n_cols ? PanelChunk{first, n_here, k + n, n} : PanelChunk{first + n_panels, n_here, 0, n};
                     }
-                    add(PanelChunk{first + p, n_here, k, n}, next, begin, n_columns, sums + p * n_columns);
+                    const PanelChunk here = {first + p, n_here, k, n};
+                    add(here, next, BlockSums{task, here, begin, n_columns, sums + p * n_columns});
                 }
             }
-            for (std::uint32_t c = 0; c < n_columns; ++c) {
+            for (std::uint32_t c = 0; chunk < n_cols && c < n_columns; ++c) {
                 for (std::uint32_t p = 0; p < n_panels; ++p) write_column(task, begin + c, first + p, load(sums[p * n_columns + c]));
             }
         }

@@ -40,12 +40,10 @@ struct FloatWeights {
     std::size_t panel_bytes;
 };
 
-// Adds n elements to the sums of kPanels panels, each sums_stride after the one before, and of kColumns columns. Few columns take several
-// panels, so that their chains of additions hide each other's latency.
+// The products of n elements, added up from zero, of kPanels panels and kColumns columns. Few columns take several panels, so that their
+// chains of additions hide each other's latency.
 template <typename Load, int kPanels, int kColumns>
-[[gnu::noinline]] void f32_tile(FloatWeights weights, int n, const float* const (&x)[kColumns], float (*sums)[16],
-                                std::size_t sums_stride) {
-    F32x16 acc[kPanels][kColumns];
+RAFTER_VEC void f32_products(FloatWeights weights, int n, const float* const (&x)[kColumns], F32x16 (&acc)[kPanels][kColumns]) {
     for (int p = 0; p < kPanels; ++p) {
         for (int c = 0; c < kColumns; ++c) acc[p][c] = zero();
     }
@@ -58,11 +56,26 @@ template <typename Load, int kPanels, int kColumns>
             for (int c = 0; c < kColumns; ++c) acc[p][c] = fma(w, broadcast(x[c][k]), acc[p][c]);
         }
     }
-    for (std::size_t p = 0; p < kPanels; ++p) {
-        for (std::size_t c = 0; c < kColumns; ++c) {
-            float* const sum = sums[p * sums_stride + c];
-            store(sum, load(sum) + acc[p][c]);
-        }
+}
+
+// Adds those of a chunk to the sums of kColumns columns, the block's from `first` on.
+template <typename Load, int kColumns>
+[[gnu::noinline]] void f32_tile(FloatWeights weights, const float* const (&x)[kColumns], const BlockSums& sums, std::uint32_t first) {
+    F32x16 acc[kFloatPanels][kColumns];
+    f32_products<Load>(weights, sums.chunk.n, x, acc);
+    for (std::uint32_t p = 0; p < kFloatPanels; ++p) {
+        for (std::uint32_t c = 0; c < kColumns; ++c) acc[p][c] = sums.get(p, first + c) + acc[p][c];
+    }
+    sums.put(first, acc);
+}
+
+// Adds them to sums[kPanels * kColumns].
+template <typename Load, int kPanels, int kColumns>
+[[gnu::noinline]] void f32_add(FloatWeights weights, int n, const float* const (&x)[kColumns], float (*sums)[16]) {
+    F32x16 acc[kPanels][kColumns];
+    f32_products<Load>(weights, n, x, acc);
+    for (int p = 0; p < kPanels; ++p) {
+        for (int c = 0; c < kColumns; ++c, ++sums) store(*sums, load(*sums) + acc[p][c]);
     }
 }
 
@@ -82,8 +95,7 @@ RAFTER_VEC std::uint32_t f32_direct(const LinearTask& task, std::uint32_t panel)
             const int n = n_cols - k < kFloatChunk ? n_cols - k : kFloatChunk;
             const float* x[kColumns];
             for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, c) + k;
-            f32_tile<Load, kPanels, kColumns>({weights + static_cast<std::size_t>(k) * 16 * Load::kBytes, task.weights.panel_bytes}, n, x,
-                                              sums, kColumns);
+            f32_add<Load, kPanels>({weights + static_cast<std::size_t>(k) * 16 * Load::kBytes, task.weights.panel_bytes}, n, x, sums);
         }
         for (std::uint32_t p = 0; p < kPanels; ++p) {
             for (std::uint32_t c = 0; c < kColumns; ++c) write_column(task, c, panel + p, load(sums[p * kColumns + c]));
@@ -100,17 +112,16 @@ FloatWeights widened_weights(const F32Scratch& scratch) {
 template <typename Load, typename Prepare>
 RAFTER_VEC void f32_chunked(const LinearTask& task, const Prepare& prepare) {
     auto& scratch = *reinterpret_cast<F32Scratch*>(task.scratch);
-    for_each_chunk<kFloatChunk, kFloatPanels>(
-        task, scratch.sums, [&](const PanelChunk& at, const PanelChunk&, std::uint32_t begin, std::uint32_t n_columns, float(*sums)[16]) {
-            FloatWeights weights = prepare(at);
-            if (at.n_panels < kFloatPanels) weights.panel_bytes = 0;  // the same once more: nobody reads those sums
-            for_each_tile<kFloatTile>(n_columns, [&](auto size, std::uint32_t first) {
-                constexpr int kColumns = decltype(size)::value;
-                const float* x[kColumns];
-                for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, begin + first + c) + at.k;
-                f32_tile<Load, kFloatPanels, kColumns>(weights, at.n, x, sums + first, n_columns);
-            });
+    for_each_chunk<kFloatChunk, kFloatPanels>(task, scratch.sums, [&](const PanelChunk& at, const PanelChunk&, const BlockSums& sums) {
+        FloatWeights weights = prepare(at);
+        if (at.n_panels < kFloatPanels) weights.panel_bytes = 0;  // the same once more: nobody reads those sums
+        for_each_tile<kFloatTile>(sums.n_columns, [&](auto size, std::uint32_t first) {
+            constexpr int kColumns = decltype(size)::value;
+            const float* x[kColumns];
+            for (std::uint32_t c = 0; c < kColumns; ++c) x[c] = f32_column(task, sums.begin + first + c) + at.k;
+            f32_tile<Load>(weights, x, sums, first);
         });
+    });
 }
 
 // Weights of F32, F16, BF16.

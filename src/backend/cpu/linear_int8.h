@@ -206,15 +206,15 @@ struct Ahead {
     int lines_a_step;
 };
 
-// Adds n_steps of some panels' chunks to the sums of kColumns columns, of which it takes the blocks from where `columns` point. A panel's
-// sums are sums_stride after those of the one before.
+// Adds n_steps of some panels' chunks to the sums of kColumns columns, the block's from `first` on, of which it takes the blocks from where
+// `columns` point.
 template <typename Traits, int kPlanes, int kColumns>
 [[gnu::noinline]] void int8_tile(const UnpackedChunk (&chunks)[kTilePanels], int n_steps,
-                                 const InputBlock<kPlanes>* const (&columns)[kColumns], float (*sums)[16], std::size_t sums_stride,
+                                 const InputBlock<kPlanes>* const (&columns)[kColumns], const BlockSums& sums, std::uint32_t first,
                                  Ahead ahead) {
     F32x16 acc[kTilePanels][kColumns];
-    for (std::size_t p = 0; p < kTilePanels; ++p) {
-        for (std::size_t c = 0; c < kColumns; ++c) acc[p][c] = load(sums[p * sums_stride + c]);
+    for (std::uint32_t p = 0; p < kTilePanels; ++p) {
+        for (std::uint32_t c = 0; c < kColumns; ++c) acc[p][c] = sums.get(p, first + c);
     }
     for (int s = 0; s < n_steps; ++s) {
         F32x16 scale[kTilePanels][Traits::kSubs];
@@ -234,9 +234,7 @@ template <typename Traits, int kPlanes, int kColumns>
         }
         accumulate_step<Traits, kPlanes, 0, kColumns>(weights, scale, min, columns, static_cast<std::size_t>(s), acc);
     }
-    for (std::size_t p = 0; p < kTilePanels; ++p) {
-        for (std::size_t c = 0; c < kColumns; ++c) store(sums[p * sums_stride + c], acc[p][c]);
-    }
+    sums.put(first, acc);
 }
 
 template <typename PanelFormat, int kPlanes>
@@ -251,21 +249,21 @@ template <typename PanelFormat, int kPlanes>
     const auto weights = [&](const PanelChunk& chunk) {
         return task.weights.data + chunk.panel * task.weights.panel_bytes + bytes_of(chunk.k);
     };
-    for_each_chunk<kChunk, kTilePanels>(
-        task, scratch.sums,
-        [&](const PanelChunk& at, const PanelChunk& next, std::uint32_t begin, std::uint32_t n_columns, float(*sums)[16]) {
+    for_each_chunk<(Format::kBlockElements > kStep ? 512 : kChunk), kTilePanels>(
+        task, scratch.sums, [&](const PanelChunk& at, const PanelChunk& next, const BlockSums& sums) {
             for (std::uint32_t p = 0; p < at.n_panels; ++p) {
                 unpack_chunk<PanelFormat>(weights(at) + p * task.weights.panel_bytes, at.n, scratch.chunks[p]);
             }
             const int n_steps = at.n / kStep;
-            const int n_tiles = static_cast<int>((n_columns + kTile - 1) / kTile);
+            const int n_tiles = static_cast<int>((sums.n_columns + kTile - 1) / kTile);
             Ahead ahead = {weights(next), task.weights.panel_bytes, static_cast<int>(bytes_of(at.n) / 64) / (n_steps * n_tiles) + 1};
             const std::byte* const end = ahead.line + bytes_of(at.n);
-            for_each_tile<kTile>(n_columns, [&](auto size, std::uint32_t first) {
+            for_each_tile<kTile>(sums.n_columns, [&](auto size, std::uint32_t first) {
                 constexpr int kColumns = decltype(size)::value;
                 const InputBlock<kPlanes>* columns[kColumns];
-                for (std::uint32_t c = 0; c < kColumns; ++c) columns[c] = input_blocks<kPlanes>(task, begin + first + c) + at.k / kStep;
-                int8_tile<Traits, kPlanes, kColumns>(scratch.chunks, n_steps, columns, sums + first, n_columns, ahead);
+                for (std::uint32_t c = 0; c < kColumns; ++c)
+                    columns[c] = input_blocks<kPlanes>(task, sums.begin + first + c) + at.k / kStep;
+                int8_tile<Traits, kPlanes, kColumns>(scratch.chunks, n_steps, columns, sums, first, ahead);
                 ahead.line += std::ptrdiff_t{64} * ahead.lines_a_step * n_steps;
                 if (ahead.line >= end) ahead.lines_a_step = 0;
             });

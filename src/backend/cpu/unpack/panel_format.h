@@ -15,7 +15,7 @@ namespace rafter::backend::cpu {
 namespace {
 
 constexpr int kStep = 32;    // elements of a block of quantised activations
-constexpr int kChunk = 512;  // elements of a panel that are unpacked at a time: with a tile's inputs they fit into L1
+constexpr int kChunk = 640;  // elements of a panel that are unpacked at a time: with a tile's inputs they fit into L1
 constexpr int kChunkSteps = kChunk / kStep;
 
 // A panel's chunk in L1: 12 KiB at most. Bytes, scales and mins as the kernels load them.

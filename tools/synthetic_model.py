@@ -113,6 +113,10 @@ def main():
     writer = gguf.GGUFWriter(options.out, "llama")
     n_vocab = copy_tokenizer(writer, options.tokenizer)
     writer.add_name(f"synthetic {options.shape} {mix}")
+    mostly = [name for name in (f"MOSTLY_{mix}", f"MOSTLY_{mix}_M", f"ALL_{mix}") if name in gguf.LlamaFileType.__members__]
+    if mostly:
+        writer.add_file_type(gguf.LlamaFileType[mostly[0]])
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(n_layers)
     writer.add_context_length(options.context)
     writer.add_embedding_length(d_model)

@@ -111,7 +111,8 @@ RAFTER_VEC void for_each_chunk(const LinearTask& task, ChunkSums& sums, const Ad
                     add(here, next, BlockSums{task, here, begin, n_columns, sums + p * n_columns});
                 }
             }
-            for (std::uint32_t c = 0; chunk < n_cols && c < n_columns; ++c) {
+            if (chunk >= n_cols) continue;  // put() has written them
+            for (std::uint32_t c = 0; c < n_columns; ++c) {
                 for (std::uint32_t p = 0; p < n_panels; ++p) write_column(task, begin + c, first + p, load(sums[p * n_columns + c]));
             }
         }

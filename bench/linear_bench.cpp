@@ -78,6 +78,7 @@ void linear(benchmark::State& state, Isa isa, const Setup& setup) {
     task.output_stride = setup.n_rows;
     task.n_columns = setup.n_columns;
     task.last_panel = matrix.packed().n_panels;
+    task.fetch = best_weight_fetch();
     task.scratch = memory.data();
     const bench::CallCost cost{.read_bytes = static_cast<double>(matrix.size_bytes() + stride * setup.n_columns),
                                .ops = 2.0 * setup.n_rows * setup.n_cols * setup.n_columns,

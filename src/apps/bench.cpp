@@ -147,7 +147,8 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
     // Timed until the first sequence has decoded all its tokens; then on until each has them, so that the same work gives the same hash.
     std::vector<std::vector<TokenId>> answers(batch);
     std::vector<std::size_t> n_decoded(batch);
-    while (*std::ranges::min_element(n_decoded) < options.generate && engine.step()) {
+    std::vector<bool> began(batch);
+    while ((!std::ranges::all_of(began, std::identity()) || *std::ranges::min_element(n_decoded) < options.generate) && engine.step()) {
         const engine::StepReport& step = engine.last_step();
         const bool decodes = step.shape.sequences.size() == batch && engine::is_decode(step.shape);
         const std::size_t most = *std::ranges::max_element(n_decoded);
@@ -161,6 +162,7 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
             if (update.finish && update.finish->error) return *update.finish->error;
             for (const engine::GeneratedToken& token : update.tokens) answers[i].push_back(token.id);
             n_decoded[i] += decodes ? update.tokens.size() : 0;
+            if (update.finish || !update.tokens.empty()) began[i] = true;
             if (update.finish) n_decoded[i] = std::max<std::size_t>(n_decoded[i], options.generate);
         }
     }

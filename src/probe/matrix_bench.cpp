@@ -50,6 +50,7 @@ struct Operands {
     std::vector<std::byte*> scratch;
     const std::byte* near = nullptr;  // [n_threads][near_bytes]
     std::size_t near_bytes = 0;
+    backend::cpu::WeightFetch fetch = backend::cpu::best_weight_fetch();
 };
 
 constexpr std::size_t kOutputRows = 4096;  // a thread's, at most
@@ -123,6 +124,7 @@ double sample_matrix(ThreadPool& pool, Isa isa, ColdMemory& memory, Operands& op
                                     .panel_bytes = panel_bytes,
                                     .data = weights};
         task.encoding = c.encoding;
+        task.fetch = operands.fetch;
         task.input = in;
         task.input_stride_bytes = stride;
         task.n_columns = c.n_columns;

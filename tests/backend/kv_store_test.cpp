@@ -10,14 +10,14 @@
 namespace rafter::backend::cpu {
 namespace {
 
-using Blocks = std::vector<std::vector<std::vector<std::byte>>>;  // [n_layers][n_blocks][block_bytes]
+using Blocks = std::vector<std::vector<std::vector<std::byte>>>;  // [n_layers][n_blocks][part_bytes]
 
 Blocks read_all(const KvStore& store, std::size_t n_layers) {
     Blocks blocks(n_layers);
     for (std::uint32_t l = 0; l < n_layers; ++l) {
         const KvLayer& layer = store.layer(l);
         for (BlockId b = 0; b < store.n_blocks(layer.group); ++b) {
-            blocks[l].emplace_back(layer.head(b, 0), layer.head(b, 0) + layer.block_bytes);
+            blocks[l].emplace_back(layer.head(b, 0), layer.head(b, 0) + layer.part_bytes);
         }
     }
     return blocks;
@@ -35,8 +35,8 @@ TEST(KvStore, CopiesWholeBlocksInOrderWhateverThePartsAndTheirOrder) {
         ASSERT_TRUE(store);
         for (std::uint32_t l = 0; l < 5; ++l) {
             const KvLayer& layer = store->layer(l);
-            for (std::size_t i = 0; i < store->n_blocks(layer.group) * layer.block_bytes; ++i)
-                layer.base[i] = static_cast<std::byte>(random());
+            for (BlockId b = 0; b < store->n_blocks(layer.group); ++b)
+                std::generate_n(layer.head(b, 0), layer.part_bytes, [&] { return static_cast<std::byte>(random()); });
         }
         std::vector<BlockCopy> copies(12);
         for (BlockCopy& copy : copies) {

@@ -126,14 +126,22 @@ struct alignas(64) Scratch {
     std::byte bytes[kLinearScratchBytes];
 };
 
-// Results of the first n_columns inputs, [n_columns][n_rows].
+bool same_bits(const float* a, const float* b, std::size_t n) { return std::memcmp(a, b, n * sizeof(float)) == 0; }
+
+// Results of the first n_columns inputs, [n_columns][n_rows]: the same ones however weights are fetched.
 std::vector<float> results(Isa isa, const Problem& problem, std::uint32_t n_columns) {
     static Scratch scratch;
-    std::memset(scratch.bytes, 0xff, sizeof scratch.bytes);  // NaN everywhere: nothing may be left over from the call before
-    std::vector<float> out(std::size_t{n_columns} * problem.matrix().n_rows, std::numeric_limits<float>::quiet_NaN());
-    LinearTask task = problem.task(n_columns, scratch.bytes);
-    task.output = out.data();
-    linear_kernels(isa).run(task);
+    const auto run = [&](WeightFetch fetch) {
+        std::memset(scratch.bytes, 0xff, sizeof scratch.bytes);  // NaN everywhere: nothing may be left over from the call before
+        std::vector<float> out(std::size_t{n_columns} * problem.matrix().n_rows, std::numeric_limits<float>::quiet_NaN());
+        LinearTask task = problem.task(n_columns, scratch.bytes);
+        task.output = out.data();
+        task.fetch = fetch;
+        linear_kernels(isa).run(task);
+        return out;
+    };
+    std::vector<float> out = run(WeightFetch::kPaced);
+    EXPECT_TRUE(same_bits(out.data(), run(WeightFetch::kByProcessor).data(), out.size())) << n_columns << " columns";
     return out;
 }
 
@@ -150,8 +158,6 @@ std::vector<float> one_by_one(const Problem& problem) {
     }
     return out;
 }
-
-bool same_bits(const float* a, const float* b, std::size_t n) { return std::memcmp(a, b, n * sizeof(float)) == 0; }
 
 std::vector<Case> cases() {
     std::vector<Case> all;

@@ -93,6 +93,7 @@ class CpuModel final : public DeviceModel {
 
     ThreadPool& pool_;
     Isa isa_;
+    const WeightFetch weight_fetch_ = best_weight_fetch();
     const RowKernels& rows_;
     const LinearKernels& linear_;
     const AttentionKernels& attention_;

@@ -66,6 +66,7 @@ void CpuModel::run_linear(const Op& op, PreparedOp& prepared, unsigned thread) {
     task.input = places_[x].data;
     task.input_stride_bytes = places_[x].stride_bytes;
     task.n_columns = static_cast<std::uint32_t>(rows_in_step(value(x).rows));
+    task.fetch = weight_fetch_;
     task.scratch = threads_[thread].linear_scratch;
     if (task.n_columns == 0) return;
     if (task.n_columns < kManyColumns) return run_panels(op, prepared.shares[thread], task);
@@ -118,6 +119,7 @@ void CpuModel::run_experts(const Op& op, const PreparedOp& prepared, unsigned th
     task.encoding = value(x).encoding;
     task.input = places_[x].data;
     task.input_stride_bytes = places_[x].stride_bytes;
+    task.fetch = weight_fetch_;
     task.scratch = threads_[thread].linear_scratch;
     const std::uint32_t* const input_rows = value(x).rows == model::RowKind::kSlots ? groups.slots.data() : groups.tokens.data();
     for (std::uint32_t e = 0; e < n_experts; ++e) {

@@ -48,8 +48,13 @@ bool cpu_has(Isa isa) {
     if (isa == Isa::kAvx2) return true;
     return has_all(seven.ebx, kF | kDq | kBw | kVl) && has_all(seven.ecx, kVnni) && has_all(enabled_state(), kMasks | kZmm);
 }
+bool made_by_amd() {
+    const Registers zero = cpuid(0, 0);
+    return zero.ebx == 0x68747541 && zero.edx == 0x69746e65 && zero.ecx == 0x444d4163;  // "AuthenticAMD"
+}
 #else
 bool cpu_has(Isa) { return false; }
+bool made_by_amd() { return false; }
 #endif
 
 }  // namespace
@@ -84,5 +89,8 @@ std::vector<Isa> available_isas() {
 }
 
 Isa best_isa() { return available_isas().back(); }
+
+// AMD's processors have AVX-512 since Zen 4.
+WeightFetch best_weight_fetch() { return made_by_amd() && cpu_has(Isa::kAvx512) ? WeightFetch::kByProcessor : WeightFetch::kPaced; }
 
 }  // namespace rafter::backend::cpu

@@ -22,4 +22,12 @@ enum class Isa {
 [[nodiscard]] std::vector<Isa> available_isas();
 [[nodiscard]] Isa best_isa();
 
+// Who asks memory for weights before they are needed. Results are the same.
+enum class WeightFetch {
+    kPaced,        // the kernels, a few lines each step
+    kByProcessor,  // the processor, which sees streams and fetches ahead by itself; kernels help where they compute for long
+};
+// What is faster here: Zen 4 and later do it better alone (docs/performance.md).
+[[nodiscard]] WeightFetch best_weight_fetch();
+
 }  // namespace rafter::backend::cpu

@@ -56,9 +56,10 @@ Result<KvStore> KvStore::create(const model::Program& program, const KvCacheOpti
         for (std::size_t i = 0; i < layers.size(); ++i) {
             KvLayer layer = layout_of(program.config, options);
             layer.group = static_cast<std::uint32_t>(g);
-            // A layer's blocks are neighbours: a step reads one layer at a time.
-            layer.block_bytes = program.config.n_kv_heads * layer.head_bytes;
-            layer.base = memory.data() + i * n_blocks * layer.block_bytes;
+            // A block's layers are neighbours: a short sequence touches few pages, where a large page for each layer would be zeroed first.
+            layer.block_bytes = block_bytes;
+            layer.part_bytes = program.config.n_kv_heads * layer.head_bytes;
+            layer.base = memory.data() + i * layer.part_bytes;
             store.layers_[layers[i]] = layer;
         }
         store.max_positions_ = std::max(store.max_positions_, n_blocks * options.block_size);
@@ -79,7 +80,7 @@ void KvStore::touch(ThreadPool& pool) {
 
 void KvStore::copy_blocks(std::span<const BlockCopy> copies, std::size_t part, std::size_t n_parts) const {
     for (const KvLayer& layer : layers_) {
-        const std::size_t n_lines = layer.block_bytes / 64;
+        const std::size_t n_lines = layer.part_bytes / 64;
         const std::size_t begin = n_lines * part / n_parts * 64;
         const std::size_t n = n_lines * (part + 1) / n_parts * 64 - begin;
         for (const BlockCopy& copy : copies) {

@@ -37,6 +37,7 @@ inline constexpr std::uint32_t kTilePositions = 16;
 struct KvLayer {
     std::byte* base = nullptr;
     std::size_t block_bytes = 0;    // from a block to the next
+    std::size_t part_bytes = 0;     // of a block: this layer's
     std::size_t head_bytes = 0;     // from a KV head to the next in a block
     std::size_t values_offset = 0;  // from a head's keys to its values
     std::size_t key_tile_bytes = 0;

@@ -31,6 +31,7 @@ struct LinearTask {
     const std::uint32_t* output_rows = nullptr;  // [n_columns], all different
     std::uint32_t first_panel = 0;
     std::uint32_t last_panel = 0;
+    WeightFetch fetch = WeightFetch::kPaced;
     std::byte* scratch = nullptr;  // kLinearScratchBytes of the thread's own, 64-byte aligned
 };
 

@@ -87,11 +87,27 @@ RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 
 
 // ---- few columns: straight from the packed weights
 
-constexpr std::size_t kPrefetchBytes = 2048;  // ahead of the next group: where memory latency times a core's bandwidth ends
+constexpr std::size_t kNearBytes = 2048;  // where memory latency times a core's bandwidth ends
+constexpr std::size_t kFarBytes = 4096;
+
+// How the lines that are read next are asked for.
+enum class Ahead {
+    kPaced,  // into L1, each step those that are kNearBytes away, no more at a time: what a core cannot have under way waits, and the
+             // arithmetic with it
+    kFar,    // into L2, as early as the core comes to it
+    kNone,
+};
+
+// Processors that fetch ahead well are only helped where a line of weights takes so long to compute that few are under way.
+constexpr Ahead how_ahead(WeightFetch fetch, std::size_t step_bytes, int n_streams) {
+    if (fetch == WeightFetch::kPaced) return Ahead::kPaced;
+    return step_bytes < std::size_t{128} * static_cast<std::size_t>(n_streams) ? Ahead::kFar : Ahead::kNone;
+}
 
 // kColumns columns from `begin` on, of panels from first_panel on, kPanels at a time: streams side by side, which share what is loaded of
-// the columns. Returns the first panel that is left.
-template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
+// the columns. Each goes through neighbouring panels, so that what is asked for ahead at a panel's end is what comes next. Returns the
+// first panel that is left.
+template <typename PanelFormat, WeightFetch kFetch, int kPlanes, int kPanels, int kColumns>
 [[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, std::uint32_t begin, std::uint32_t first_panel) {
     using Format = typename PanelFormat::Format;
     using Traits = StepTraitsOf<PanelFormat>;
@@ -99,15 +115,16 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
     constexpr int kSubBlocks = Format::kBlockElements / Format::kSubBlock;
     constexpr std::size_t kGroupBytes = kPanelRows * sizeof(typename Format::Block);
     constexpr std::size_t kStepBytes = kGroupBytes / kSteps;
+    constexpr Ahead kAhead = how_ahead(kFetch, kStepBytes, kColumns * kPlanes);
     const InputBlock<kPlanes>* columns[kColumns];
     for (int c = 0; c < kColumns; ++c) columns[c] = input_blocks<kPlanes>(task, begin + static_cast<std::uint32_t>(c));
     const std::size_t n_groups = task.weights.n_cols / Format::kBlockElements;
-    std::uint32_t panel = first_panel;
-    for (; panel + kPanels <= task.last_panel; panel += kPanels) {
-        const std::byte* group[kPanels];
+    const std::uint32_t n_panels = (task.last_panel - first_panel) / kPanels;  // of a stream
+    const std::byte* group[kPanels];
+    for (std::uint32_t p = 0; p < kPanels; ++p) group[p] = task.weights.data + (first_panel + p * n_panels) * task.weights.panel_bytes;
+    for (std::uint32_t panel = first_panel; panel < first_panel + n_panels; ++panel) {
         F32x16 acc[kPanels][kColumns];
         for (int p = 0; p < kPanels; ++p) {
-            group[p] = task.weights.data + (panel + static_cast<std::uint32_t>(p)) * task.weights.panel_bytes;
             for (int c = 0; c < kColumns; ++c) acc[p][c] = zero();
         }
         for (std::size_t g = 0; g < n_groups; ++g) {
@@ -123,10 +140,14 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
                     F32x16 min[kPanels][Traits::kSubs];
 #pragma GCC unroll 8
                     for (int p = 0; p < kPanels; ++p) {
-                        // A few at a time: more than a core can have under way would wait, and the arithmetic with them.
-                        const std::byte* ahead =
-                            after(group[p] + kGroupBytes + kPrefetchBytes + static_cast<std::size_t>(step) * kStepBytes, acc[p][0]);
-                        for (std::size_t line = 0; line < kStepBytes; line += 64) prefetch(ahead + line);
+                        const std::byte* const next = group[p] + kGroupBytes + static_cast<std::size_t>(step) * kStepBytes;
+                        if constexpr (kAhead == Ahead::kPaced) {
+                            const std::byte* const ahead = after(next + kNearBytes, acc[p][0]);
+                            for (std::size_t line = 0; line < kStepBytes; line += 64) prefetch(ahead + line);
+                        }
+                        if constexpr (kAhead == Ahead::kFar) {
+                            for (std::size_t line = 0; line < kStepBytes; line += 64) prefetch_far(next + kFarBytes + line);
+                        }
                         weights[p] = {group[p], outer, inner};
 #pragma GCC unroll 2
                         for (int h = 0; h < Traits::kSubs; ++h) {
@@ -135,7 +156,7 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
                         }
                     }
                     const std::size_t block = g * kSteps + static_cast<std::size_t>(step);
-                    constexpr int kTile = kColumns * kPlanes > kTileStreams ? (kColumns + 1) / 2 : kColumns;
+                    constexpr int kTile = kPanels * kColumns * kPlanes > kTileStreams ? (kColumns + 1) / 2 : kColumns;
                     accumulate_step<Traits, kPlanes, 0, kTile>(weights, scale, min, columns, block, acc);
                     if constexpr (kTile < kColumns) {
                         // Unpacked once more: the compiler would rather keep it all in memory.
@@ -146,37 +167,42 @@ template <typename PanelFormat, int kPlanes, int kPanels, int kColumns>
             }
             for (int p = 0; p < kPanels; ++p) group[p] += kGroupBytes;
         }
-        for (int p = 0; p < kPanels; ++p) {
-            for (int c = 0; c < kColumns; ++c) {
-                write_column(task, begin + static_cast<std::uint32_t>(c), panel + static_cast<std::uint32_t>(p), acc[p][c]);
-            }
+        for (std::uint32_t p = 0; p < kPanels; ++p) {
+            for (std::uint32_t c = 0; c < kColumns; ++c) write_column(task, begin + c, panel + p * n_panels, acc[p][c]);
         }
     }
-    return panel;
+    return first_panel + kPanels * n_panels;
 }
 
-// Panels side by side. Formats of 256 have many scales: two panels only for one column, and where there are registers for it.
-template <typename Format, int kStreamsAPanel>
+// Panels side by side. Formats of 256 have many scales: two panels at most, and where lines are paced only for one column and where there
+// are registers for it.
+template <typename Format, WeightFetch kFetch, int kStreamsAPanel>
 constexpr int direct_panels() {
-    if constexpr (Format::kBlockElements > kStep) return kStreamsAPanel == 1 && kDirectStreams > 2 ? 2 : 1;
+    constexpr bool kOf256 = Format::kBlockElements > kStep;
+    if constexpr (kFetch == WeightFetch::kByProcessor) {
+        constexpr int kMost = kOf256 && kDirectStreams > 2 ? 2 : kDirectStreams;
+        constexpr int kFit = kDirectSums / kStreamsAPanel;
+        return kFit < 1 ? 1 : kFit > kMost ? kMost : kFit;
+    }
+    if constexpr (kOf256) return kStreamsAPanel == 1 && kDirectStreams > 2 ? 2 : 1;
     return kDirectStreams > kStreamsAPanel ? kDirectStreams / kStreamsAPanel : 1;
 }
 
 // n columns from `begin` on, at most kColumns.
-template <typename PanelFormat, int kPlanes, int kColumns>
+template <typename PanelFormat, WeightFetch kFetch, int kPlanes, int kColumns>
 void int8_direct_pass(const LinearTask& task, std::uint32_t begin, std::uint32_t n) {
     if constexpr (kColumns > 1) {
-        if (n < kColumns) return int8_direct_pass<PanelFormat, kPlanes, kColumns - 1>(task, begin, n);
+        if (n < kColumns) return int8_direct_pass<PanelFormat, kFetch, kPlanes, kColumns - 1>(task, begin, n);
     }
-    constexpr int kPanels = direct_panels<typename PanelFormat::Format, kColumns * kPlanes>();
+    constexpr int kPanels = direct_panels<typename PanelFormat::Format, kFetch, kColumns * kPlanes>();
     std::uint32_t panel = task.first_panel;
-    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kPlanes, kPanels, kColumns>(task, begin, panel);
-    int8_direct<PanelFormat, kPlanes, 1, kColumns>(task, begin, panel);
+    if constexpr (kPanels > 1) panel = int8_direct<PanelFormat, kFetch, kPlanes, kPanels, kColumns>(task, begin, panel);
+    int8_direct<PanelFormat, kFetch, kPlanes, 1, kColumns>(task, begin, panel);
 }
 
 // Where unpacking takes little, doing it again for each few columns beats doing it once through memory. All passes over a few panels, which
 // stay in L2, before the next ones.
-template <typename PanelFormat, int kPlanes, int kColumns>
+template <typename PanelFormat, WeightFetch kFetch, int kPlanes, int kColumns>
 void int8_direct_passes(LinearTask task) {
     constexpr std::uint32_t kPanelsInL2 = 8;
     const std::uint32_t n_passes = (task.n_columns + kColumns - 1) / kColumns;
@@ -185,7 +211,7 @@ void int8_direct_passes(LinearTask task) {
         task.last_panel = n_passes > 1 && last_panel - task.first_panel > kPanelsInL2 ? task.first_panel + kPanelsInL2 : last_panel;
         for (std::uint32_t pass = 0; pass < n_passes; ++pass) {
             const std::uint32_t begin = task.n_columns * pass / n_passes;
-            int8_direct_pass<PanelFormat, kPlanes, kColumns>(task, begin, task.n_columns * (pass + 1) / n_passes - begin);
+            int8_direct_pass<PanelFormat, kFetch, kPlanes, kColumns>(task, begin, task.n_columns * (pass + 1) / n_passes - begin);
         }
         task.first_panel = task.last_panel;
     }
@@ -200,7 +226,7 @@ struct Int8Scratch {
 static_assert(sizeof(Int8Scratch) <= kLinearScratchBytes);
 
 // The weights of the next chunk of some panels, asked for a few lines of each a step while this one is computed.
-struct Ahead {
+struct NextChunk {
     const std::byte* line;
     std::size_t panel_bytes;
     int lines_a_step;
@@ -211,7 +237,7 @@ struct Ahead {
 template <typename Traits, int kPlanes, int kColumns>
 [[gnu::noinline]] void int8_tile(const UnpackedChunk (&chunks)[kTilePanels], int n_steps,
                                  const InputBlock<kPlanes>* const (&columns)[kColumns], const BlockSums& sums, std::uint32_t first,
-                                 Ahead ahead) {
+                                 NextChunk ahead) {
     F32x16 acc[kTilePanels][kColumns];
     for (std::uint32_t p = 0; p < kTilePanels; ++p) {
         for (std::uint32_t c = 0; c < kColumns; ++c) acc[p][c] = sums.get(p, first + c);
@@ -256,7 +282,7 @@ template <typename PanelFormat, int kPlanes>
             }
             const int n_steps = at.n / kStep;
             const int n_tiles = static_cast<int>((sums.n_columns + kTile - 1) / kTile);
-            Ahead ahead = {weights(next), task.weights.panel_bytes, static_cast<int>(bytes_of(at.n) / 64) / (n_steps * n_tiles) + 1};
+            NextChunk ahead = {weights(next), task.weights.panel_bytes, static_cast<int>(bytes_of(at.n) / 64) / (n_steps * n_tiles) + 1};
             const std::byte* const end = ahead.line + bytes_of(at.n);
             for_each_tile<kTile>(sums.n_columns, [&](auto size, std::uint32_t first) {
                 constexpr int kColumns = decltype(size)::value;
@@ -275,9 +301,13 @@ void int8_any_columns(const LinearTask& task) {
     if constexpr (!PanelFormat::kIsGeneric) {
         // From how many columns on a chunk in L1 wins depends on what unpacking costs.
         constexpr bool kOf256 = PanelFormat::Format::kBlockElements > kStep;
-        constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;
+        constexpr int kByProcessor = PanelFormat::Format::kSubBlock == 16 && kMostFetched > 6 ? 6 : kMostFetched;
+        if (task.fetch == WeightFetch::kByProcessor && task.n_columns <= kByProcessor) {
+            return int8_direct_passes<PanelFormat, WeightFetch::kByProcessor, kPlanes, kMostFetched / kPlanes>(task);
+        }
         constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : kMostDirect;
-        if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, kPlanes, kColumns>(task);
+        constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;
+        if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, WeightFetch::kPaced, kPlanes, kColumns>(task);
     }
     int8_chunked<PanelFormat, kPlanes>(task);
 }

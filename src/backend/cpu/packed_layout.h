@@ -1,7 +1,8 @@
 // The layout of weights in memory: rows in panels of 16, and within a panel the blocks of 16 rows interleaved, field by field and unit by
-// unit, so that one vector load gives the same four bytes of all 16 rows. A field at byte o of a format's block, made of units of u bytes,
-// is at byte 16 * o of the 16 interleaved blocks, unit i of row r at 16 * o + (16 * i + r) * u: the same bytes in another order, so the
-// size is the source's and the source can be had back.
+// unit, so that one vector load gives the same four bytes of all 16 rows. With fields of o bytes before it, a field made of units of u
+// bytes is at byte 16 * o of the 16 interleaved blocks, unit i of row r at 16 * o + (16 * i + r) * u: the same bytes in another order, so
+// the size is the source's and the source can be had back. Fields come in the order in which kernels read them: memory that is read from
+// end to end is what processors fetch ahead by themselves.
 //
 // A format is described by its fields. One without a description is kept as whole blocks, side by side, and works through the generic
 // kernels. Linkage is internal: kernels compiled for one instruction set include this.
@@ -18,6 +19,7 @@ namespace {
 constexpr std::uint32_t kPanelRows = 16;
 
 struct PackedField {
+    std::uint16_t from;   // its first byte in the source's block
     std::uint16_t unit;   // bytes that stay together: 4 for payloads, 2 for 16-bit floats, 1 for small scales
     std::uint16_t count;  // units
     // Q5_0 and Q5_1 keep the fifth bit of element e in bit e of a word. Vectors want it beside the four others: element 4t + i in bit t of
@@ -37,20 +39,23 @@ constexpr PackedFields fields(const PackedField (&array)[kFields]) {
     return {array, kFields};
 }
 
-constexpr PackedField kFieldsF32[] = {{4, 1}};
-constexpr PackedField kFields16Bit[] = {{2, 1}};
-constexpr PackedField kFieldsQ4_0[] = {{2, 1}, {4, 4}};                     // d, qs; IQ4_NL too
-constexpr PackedField kFieldsQ4_1[] = {{2, 2}, {4, 4}};                     // d m, qs
-constexpr PackedField kFieldsQ5_0[] = {{2, 1}, {4, 1, true}, {4, 4}};       // d, qh, qs
-constexpr PackedField kFieldsQ5_1[] = {{2, 2}, {4, 1, true}, {4, 4}};       // d m, qh, qs
-constexpr PackedField kFieldsQ8_0[] = {{2, 1}, {4, 8}};                     // d, qs
-constexpr PackedField kFieldsQ2_K[] = {{1, 16}, {4, 16}, {2, 2}};           // scales, qs, d dmin
-constexpr PackedField kFieldsQ3_K[] = {{4, 8}, {4, 16}, {1, 12}, {2, 1}};   // hmask, qs, scales, d
-constexpr PackedField kFieldsQ4_K[] = {{2, 2}, {1, 12}, {4, 32}};           // d dmin, scales, qs
-constexpr PackedField kFieldsQ5_K[] = {{2, 2}, {1, 12}, {4, 8}, {4, 32}};   // d dmin, scales, qh, qs
-constexpr PackedField kFieldsQ6_K[] = {{4, 32}, {4, 16}, {1, 16}, {2, 1}};  // ql, qh, scales, d
-constexpr PackedField kFieldsIQ4_XS[] = {{2, 1}, {1, 2}, {1, 4}, {4, 32}};  // d, scales_h, scales_l, qs
-constexpr PackedField kFieldsMXFP4[] = {{1, 1}, {4, 4}};                    // e, qs
+constexpr PackedField kFieldsF32[] = {{0, 4, 1}};
+constexpr PackedField kFields16Bit[] = {{0, 2, 1}};
+constexpr PackedField kFieldsQ4_0[] = {{0, 2, 1}, {2, 4, 4}};                              // d, qs; IQ4_NL too
+constexpr PackedField kFieldsQ4_1[] = {{0, 2, 2}, {4, 4, 4}};                              // d m, qs
+constexpr PackedField kFieldsQ5_0[] = {{0, 2, 1}, {2, 4, 1, true}, {6, 4, 4}};             // d, qh, qs
+constexpr PackedField kFieldsQ5_1[] = {{0, 2, 2}, {4, 4, 1, true}, {8, 4, 4}};             // d m, qh, qs
+constexpr PackedField kFieldsQ8_0[] = {{0, 2, 1}, {2, 4, 8}};                              // d, qs
+constexpr PackedField kFieldsQ2_K[] = {{80, 2, 2}, {0, 1, 16}, {16, 4, 16}};               // d dmin, scales, qs
+constexpr PackedField kFieldsQ3_K[] = {{108, 2, 1}, {96, 1, 12}, {0, 4, 8}, {32, 4, 16}};  // d, scales, hmask, qs
+constexpr PackedField kFieldsQ4_K[] = {{0, 2, 2}, {4, 1, 12}, {16, 4, 32}};                // d dmin, scales, qs
+constexpr PackedField kFieldsQ5_K[] = {{0, 2, 2}, {4, 1, 12}, {16, 4, 8}, {48, 4, 32}};    // d dmin, scales, qh, qs
+constexpr PackedField kFieldsIQ4_XS[] = {{0, 2, 1}, {2, 1, 2}, {4, 1, 4}, {8, 4, 32}};     // d, scales_h, scales_l, qs
+constexpr PackedField kFieldsMXFP4[] = {{0, 1, 1}, {1, 4, 4}};                             // e, qs
+constexpr PackedField kFieldsQ6_K[] = {
+    {208, 2, 1}, {192, 1, 16},               // d, scales
+    {0, 4, 8},   {128, 4, 8},  {32, 4, 8},   // of the first 128: ql of steps 0 and 2, qh, ql of steps 1 and 3
+    {64, 4, 8},  {160, 4, 8},  {96, 4, 8}};  // of the others
 
 // Empty for a format without a description.
 constexpr PackedFields described_fields(tensor::DType dtype) {
@@ -123,13 +128,14 @@ constexpr FifthBitTables kFifthBits = fifth_bit_tables();
 // Gives back row `row`'s block of 16 interleaved ones.
 [[maybe_unused]] void unpack_block(PackedFields packed_fields, std::size_t block_bytes, const std::byte* group, std::size_t row,
                                    void* block) {
-    auto* out = static_cast<std::byte*>(block);
+    auto* const whole = static_cast<std::byte*>(block);
     if (packed_fields.n == 0) {
-        __builtin_memcpy(out, group + row * block_bytes, block_bytes);
+        __builtin_memcpy(whole, group + row * block_bytes, block_bytes);
         return;
     }
     for (const PackedField& field : packed_fields) {
         const std::size_t unit = field.unit;
+        std::byte* out = whole + field.from;
         for (std::size_t i = 0; i < field.count; ++i, out += unit) {
             const std::byte* in = group + (kPanelRows * i + row) * unit;
             switch (unit) {  // constant sizes: each is one instruction
@@ -146,9 +152,9 @@ constexpr FifthBitTables kFifthBits = fifth_bit_tables();
         }
         if (field.fifth_bits) {
             std::uint32_t word = 0;
-            __builtin_memcpy(&word, out - 4, 4);
+            __builtin_memcpy(&word, whole + field.from, 4);
             word = unpack_fifth_bits(word);
-            __builtin_memcpy(out - 4, &word, 4);
+            __builtin_memcpy(whole + field.from, &word, 4);
         }
         group += kPanelRows * unit * field.count;
     }

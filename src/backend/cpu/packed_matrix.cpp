@@ -24,19 +24,19 @@ void pack_block(PackedFields fields, std::size_t block_bytes, const std::byte* b
     }
     for (const PackedField& field : fields) {
         std::byte* out = group + row * field.unit;
+        const std::byte* const in = block + field.from;
         if (field.fifth_bits) {
             std::uint32_t word = 0;
-            std::memcpy(&word, block, sizeof word);
+            std::memcpy(&word, in, sizeof word);
             word = pack_fifth_bits(word);
             std::memcpy(out, &word, sizeof word);
         } else if (field.unit == 4) {
-            scatter_units<4>(block, field.count, out);
+            scatter_units<4>(in, field.count, out);
         } else if (field.unit == 2) {
-            scatter_units<2>(block, field.count, out);
+            scatter_units<2>(in, field.count, out);
         } else {
-            scatter_units<1>(block, field.count, out);
+            scatter_units<1>(in, field.count, out);
         }
-        block += std::size_t{field.unit} * field.count;
         group += kPanelRows * std::size_t{field.unit} * field.count;
     }
 }

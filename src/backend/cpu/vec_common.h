@@ -46,6 +46,7 @@ RAFTER_VEC void store_bf16_partial(std::uint16_t* p, const F32x16& x, int n) {
 
 // Asks for the line at p; any address will do.
 RAFTER_VEC void prefetch(const void* p) { __builtin_prefetch(p); }
+RAFTER_VEC void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }  // no nearer than L2
 
 }  // namespace
 }  // namespace rafter::backend::cpu

@@ -12,7 +12,9 @@
 namespace rafter::backend::cpu {
 namespace {
 
-// Byte `index` of an array of bytes that begins at byte `offset` of the block, of 16 rows.
+// Offsets are those of packed_layout.h: bytes of fields that lie before.
+
+// Byte `index` of an array of bytes that begins at byte `offset`, of 16 rows.
 RAFTER_VEC I32x16 u8_field(const std::byte* group, int offset, int index) { return load_u8(field(group, offset + index)); }
 RAFTER_VEC F32x16 scaled(F32x16 d, I32x16 integer) { return d * to_float(integer); }
 
@@ -83,29 +85,29 @@ struct PairsOf128 {
 struct PanelQ2_K : VectorPanelFormat<tensor::Q2_K, 3, 0> {
     static constexpr int kPeriod = 4;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* min) {
-        const F32x16 d = f16_field(group, 80);
-        const F32x16 dmin = f16_field(group, 82);
+        const F32x16 d = f16_field(group, 0);
+        const F32x16 dmin = f16_field(group, 2);
         for (int s = 0; s < 16; ++s) {
-            const I32x16 both = u8_field(group, 0, s);
+            const I32x16 both = u8_field(group, 4, s);
             scale[s] = scaled(d, both & broadcast_int(15));
             min[s] = scaled(dmin, shift_right<4>(both));
         }
     }
-    using Weights = PairsOf128<16>;
+    using Weights = PairsOf128<20>;
 };
 
 struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
     static constexpr int kPeriod = 4;
     // Four low bits of scale s in byte s % 8, two high ones in byte 8 + s % 4.
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
-        const F32x16 d = moved_down<kUp>(f16_field(group, 108));
+        const F32x16 d = moved_down<kUp>(f16_field(group, 0));
         const I32x16 four = broadcast_int(15);
         const I32x16 top = broadcast_int(0x30);
         const I32x16 zero_at = broadcast_int(32);
         for (int s = 0; s < 4; ++s) {
-            const I32x16 a = u8_field(group, 96, s);
-            const I32x16 b = u8_field(group, 96, s + 4);
-            const I32x16 high = u8_field(group, 96, s + 8);
+            const I32x16 a = u8_field(group, 2, s);
+            const I32x16 b = u8_field(group, 2, s + 4);
+            const I32x16 high = u8_field(group, 2, s + 8);
             scale[s] = scaled(d, ((a & four) | (shift_left<4>(high) & top)) - zero_at);
             scale[s + 4] = scaled(d, ((b & four) | (shift_left<2>(high) & top)) - zero_at);
             scale[s + 8] = scaled(d, (shift_right<4>(a) | (high & top)) - zero_at);
@@ -117,8 +119,8 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
         const std::byte* block;
         int outer, inner;
         [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
-            const Bytes third = shift(shift(load_bytes(field(block, 0) + 64 * t), 4 * outer), inner - 2 - kUp) & broadcast_bytes(4U << kUp);
-            return PairsOf128<32, kUp>{block, outer, inner}.get(t) | third;
+            const Bytes third = shift(shift(load_bytes(field(block, 14) + 64 * t), 4 * outer), inner - 2 - kUp) & broadcast_bytes(4U << kUp);
+            return PairsOf128<46, kUp>{block, outer, inner}.get(t) | third;
         }
     };
 };
@@ -128,18 +130,18 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
 struct PanelQ6_K : VectorPanelFormat<tensor::Q6_K, 63, 32> {
     static constexpr int kPeriod = 4;
     RAFTER_VEC static void scales(const std::byte* group, F32x16* scale, F32x16* /*min*/) {
-        const F32x16 d = moved_down<kUp>(f16_field(group, 208));
-        for (int s = 0; s < 16; ++s) scale[s] = scaled(d, load_i8(field(group, 192 + s)));
+        const F32x16 d = moved_down<kUp>(f16_field(group, 0));
+        for (int s = 0; s < 16; ++s) scale[s] = scaled(d, load_i8(field(group, 2 + s)));
     }
     struct Weights {
         static constexpr int group(int i) { return i; }
         const std::byte* block;
         int outer, inner;
         [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
-            const Bytes bytes = load_bytes(field(block, 64 * outer + 32 * (inner % 2)) + 64 * t);
+            const Bytes bytes = load_bytes(field(block, 18 + 96 * outer + 64 * (inner % 2)) + 64 * t);
             const Bytes low = shift(bytes, inner / 2 * 4 - kUp) & broadcast_bytes(15U << kUp);
             const Bytes high =
-                shift(load_bytes(field(block, 128 + 32 * outer) + 64 * t), 2 * inner - 4 - kUp) & broadcast_bytes(0x30U << kUp);
+                shift(load_bytes(field(block, 50 + 96 * outer) + 64 * t), 2 * inner - 4 - kUp) & broadcast_bytes(0x30U << kUp);
             return low | high;
         }
     };

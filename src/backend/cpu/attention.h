@@ -35,6 +35,10 @@ struct AttentionPiece {
     // Tiles that some query sees; the others are not read. Positions that no query sees may hold anything, NaN too.
     const std::byte* keys[kPieceTiles];
     const std::byte* values[kPieceTiles];
+    // Memory must not wait for arithmetic: these keys, which the thread reads next, are asked for while values are added. Null: none. And
+    // keys that were asked for before need not be while scores are computed; the values are then.
+    const std::byte* next_keys[kPieceTiles] = {};
+    bool keys_come = false;
 };
 
 struct AttentionKernels {

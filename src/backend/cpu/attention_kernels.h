@@ -20,6 +20,16 @@ RAFTER_VEC F32x16 load_elements(const std::byte* tile, std::size_t first) {
     if constexpr (kType == KvType::kBF16) return load_bf16(reinterpret_cast<const std::uint16_t*>(tile) + first);
 }
 
+// Asks for the lines that begin in part `part` of what `first` points to, of kBytes each.
+template <std::size_t kBytes>
+RAFTER_VEC void prefetch_part(const std::byte* first, std::uint32_t part) {
+    if constexpr (kBytes >= 64) {
+        for (std::size_t line = 0; line < kBytes; line += 64) prefetch_far(first + part * kBytes + line);
+    } else if (part * kBytes % 64 == 0) {
+        prefetch_far(first + part * kBytes);
+    }
+}
+
 // How many tiles of keys, or chunks of values, a loop takes at once: enough sums to hide the latency of a multiply-add, as many as the
 // registers hold beside the tiles' vectors and a query's number.
 constexpr int side_by_side(int n_queries) {
@@ -46,7 +56,8 @@ RAFTER_VEC void add_products(const Factor& factor, const Vector& vector, F32x16 
 }
 
 // scores[q][t * 16 + lane] = scale * (query q . key of that position), summed in order of element. Meanwhile it asks for the memory at
-// `soon`, two addresses a tile: tiles lie scattered in 2 KiB or so, too short for the CPU to foresee. (64 bytes an element is the most.)
+// `soon`, the next keys (null: they come already) and the values of a tile: tiles lie scattered in 2 KiB or so, too short for the CPU to
+// foresee. (64 bytes an element is the most.)
 template <KvType kType, int kQueries, int kTiles>
 void score_float_tiles(const float* queries, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
                        std::uint32_t head_dim, float scale, float* scores) {
@@ -58,8 +69,8 @@ void score_float_tiles(const float* queries, const std::byte* const* tiles, cons
     }
     for (std::size_t d = 0; d < head_dim; ++d, queries += kMaxQueries) {
         for (int t = 0; t < kTiles; ++t) {
-            prefetch(soon[t][0] + d * kElementBytes);
-            prefetch(soon[t][1] + d * kElementBytes);
+            if (soon[t][0] != nullptr) prefetch(soon[t][0] + d * kElementBytes);
+            prefetch_far(soon[t][1] + d * kElementBytes);
         }
         add_products<kQueries, kTiles>([&](int q) { return broadcast(queries[q]); },
                                        [&](int t) { return load_elements<kType>(tiles[t], d * kTilePositions); }, sum);
@@ -89,7 +100,7 @@ void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::ui
         // The keys that come next, and the values of these positions.
         const std::byte* soon[kTiles][2];
         for (std::uint32_t i = 0; i < kTiles; ++i) {
-            soon[i][0] = t + i + kTiles < last ? piece.keys[t + i + kTiles] : piece.values[t + i];
+            soon[i][0] = !piece.keys_come && t + i + kTiles < last ? piece.keys[t + i + kTiles] : nullptr;
             soon[i][1] = piece.values[t + i];
         }
         score_tiles<kType, kQueries, kTiles>(queries, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
@@ -145,13 +156,16 @@ void add_float_chunks(const AttentionPiece& piece, const float* weights, std::si
     for (int q = 0; q < kQueries; ++q) {
         for (int c = 0; c < kChunks; ++c) sum[q][c] = load(out + q * stride + (chunk + c) * 16);
     }
+    constexpr std::size_t kElementBytes = kType == KvType::kF32 ? 4 : 2;
     for (std::uint32_t p = begin; p < end;) {
         const std::uint32_t tile = p / kTilePositions;
         const std::uint32_t tile_end = (tile + 1) * kTilePositions < end ? (tile + 1) * kTilePositions : end;
         const std::byte* const values = piece.values[tile];
+        const std::byte* const next = piece.next_keys[tile] != nullptr ? piece.next_keys[tile] + chunk * 256 * kElementBytes : values;
         const float* weight = weights + p;
         std::size_t at = chunk * 256 + std::size_t{p % kTilePositions} * 16;
         for (; p < tile_end; ++p, at += 16, ++weight) {
+            prefetch_part<kChunks * 16 * kElementBytes>(next, p % kTilePositions);
             add_products<kQueries, kChunks>([&](int q) { return broadcast(weight[std::size_t{kPiecePositions} * q]); },
                                             [&](int c) { return load_elements<kType>(values, at + c * 256); }, sum);
         }

@@ -43,8 +43,8 @@ void score_quantized_tiles(const float* queries, const std::byte* const* tiles, 
         std::size_t at = group + kv_integers_offset(kType);
         while (d < end) {
             for (int t = 0; t < kTiles; ++t) {
-                prefetch(soon[t][0] + at);
-                prefetch(soon[t][1] + at);
+                if (soon[t][0] != nullptr) prefetch(soon[t][0] + at);
+                prefetch_far(soon[t][1] + at);
             }
             const std::uint32_t line_end = end - d < kLineElements ? end : d + kLineElements;
             if constexpr (kType == KvType::kQ8) {
@@ -85,6 +85,10 @@ void add_quantized_chunks(const AttentionPiece& piece, const float* weights, std
         const std::uint32_t tile = p / kTilePositions;
         const std::uint32_t tile_end = (tile + 1) * kTilePositions < end ? (tile + 1) * kTilePositions : end;
         const std::byte* const groups = piece.values[tile] + chunk / 2 * kv_group_bytes(kType);
+        if (const std::byte* const next = piece.next_keys[tile]; next != nullptr && p % kTilePositions == 0) {
+            for (std::size_t line = 0; line < kGroups * kv_group_bytes(kType); line += 64)
+                prefetch_far(next + chunk / 2 * kv_group_bytes(kType) + line);
+        }
         float step[kGroups][kTilePositions];
         float minimum[kGroups][kTilePositions];
         for (int g = 0; g < kGroups; ++g) {

@@ -147,6 +147,14 @@ void set_piece(const AttentionCall& call, const AttentionItem& item, std::uint32
         piece.keys[t] = call.layer.key_tile(table, item.kv_head, number * std::size_t{kPieceTiles} + t);
         piece.values[t] = call.layer.value_tile(table, item.kv_head, number * std::size_t{kPieceTiles} + t);
     }
+    // The item's next piece, as far as its last query sees.
+    piece.keys_come = number > item.first_piece;
+    const std::size_t next = (number + std::size_t{1}) * kPieceTiles;
+    const std::size_t n_tiles = call.batch.positions[item.first_row + item.n_rows - 1] / kTilePositions + 1;
+    for (std::size_t t = 0; t < kPieceTiles; ++t) {
+        const bool follows = number + 1 < item.end_piece && next + t < n_tiles;
+        piece.next_keys[t] = follows ? call.layer.key_tile(table, item.kv_head, next + t) : nullptr;
+    }
 }
 
 void finish_item(const AttentionCall& call, const AttentionItem& item, const float* totals) {

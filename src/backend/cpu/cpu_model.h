@@ -30,6 +30,12 @@ struct ValuePlace {
     [[nodiscard]] std::size_t stride_floats() const { return stride_bytes / sizeof(float); }
 };
 
+// Of a row: [first, first + n). Ops that need a whole row do not look at it.
+struct Columns {
+    std::size_t first = 0;
+    std::size_t n = 0;
+};
+
 // The slots (token, rank) of a step, grouped by the expert that they chose: made anew by each thread from the same routing.
 struct ExpertGroups {
     model::ValueId routing = 0;
@@ -73,13 +79,14 @@ class CpuModel final : public DeviceModel {
     void walk(unsigned thread);
     void run_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_rows(const model::Op& op, unsigned thread);
-    void run_row(const model::Op& op, std::size_t row);
+    void run_row(const model::Op& op, std::size_t row, Columns columns);
     void run_softcap(const model::Op& op, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_panels(const model::Op& op, const std::vector<PanelRange>& panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_attention_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
 
+    void quantize(const model::Op& op, std::size_t row, Columns columns);
     void embed(const model::Op& op, std::size_t row);
     void rope(const model::Op& op, std::size_t row);
     void append_to_cache(const model::Op& op, std::size_t row);

@@ -15,6 +15,12 @@ namespace {
 
 constexpr std::uint32_t kManyColumns = 16;
 constexpr unsigned kPartsPerThread = 8;
+constexpr std::size_t kColumnBlock = 32;  // of a quantised block; whole cache lines of floats
+
+// Whether a column of the result takes no other columns than those of its block.
+bool is_of_columns(const Op& op) {
+    return op.kind == OpKind::kAdd || op.kind == OpKind::kAddBias || op.kind == OpKind::kGatedActivation || op.kind == OpKind::kQuantize;
+}
 
 }  // namespace
 
@@ -161,15 +167,25 @@ void CpuModel::run_attention_op(const Op& op, PreparedOp& prepared, unsigned thr
 // ---- rows
 
 void CpuModel::run_rows(const Op& op, unsigned thread) {
-    const Op& first = op.kind == OpKind::kFusedRows ? op.parts.front() : op;
-    const std::size_t n = rows_in_step(value(first.outputs.empty() ? first.inputs.front() : first.outputs.front()).rows);
-    const std::size_t end = n * (thread + 1) / pool_.n_threads();
-    for (std::size_t row = n * thread / pool_.n_threads(); row < end; ++row) {
-        if (op.kind != OpKind::kFusedRows) {
-            run_row(op, row);
-            continue;
+    const std::span<const Op> parts = op.kind == OpKind::kFusedRows ? std::span<const Op>(op.parts) : std::span(&op, 1);
+    const Op& first = parts.front();
+    const model::Value& out = value(first.outputs.empty() ? first.inputs.front() : first.outputs.front());
+    const std::size_t n_rows = rows_in_step(out.rows);
+    const std::size_t n_threads = pool_.n_threads();
+    const auto by_columns = [&](const Op& part) { return is_of_columns(part) && value(part.outputs.front()).width == out.width; };
+    if (n_rows < n_threads && std::ranges::all_of(parts, by_columns)) {
+        // Fewer rows than threads: each has its columns of all.
+        const std::size_t n_blocks = (out.width + kColumnBlock - 1) / kColumnBlock;
+        const std::size_t first_column = n_blocks * thread / n_threads * kColumnBlock;
+        const std::size_t end = std::min<std::size_t>(n_blocks * (thread + std::size_t{1}) / n_threads * kColumnBlock, out.width);
+        for (std::size_t row = 0; row < n_rows && first_column < end; ++row) {
+            for (const Op& part : parts) run_row(part, row, {.first = first_column, .n = end - first_column});
         }
-        for (const Op& part : op.parts) run_row(part, row);
+        return;
+    }
+    const std::size_t end = n_rows * (thread + std::size_t{1}) / n_threads;
+    for (std::size_t row = n_rows * thread / n_threads; row < end; ++row) {
+        for (const Op& part : parts) run_row(part, row, {.n = part.outputs.empty() ? 0 : value(part.outputs.front()).width});
     }
 }
 
@@ -185,9 +201,10 @@ void CpuModel::run_softcap(const Op& op, unsigned thread) {
     }
 }
 
-void CpuModel::run_row(const Op& op, std::size_t row) {
+void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {
     const auto in = [&](std::size_t i) { return places_[op.inputs[i]].floats(row); };
     const auto out = [&] { return places_[op.outputs[0]].floats(row); };
+    const std::size_t c = columns.first;
     const auto width = [&] { return std::size_t{value(op.outputs[0]).width}; };
     switch (op.kind) {
         case OpKind::kEmbed:
@@ -197,15 +214,17 @@ void CpuModel::run_row(const Op& op, std::size_t row) {
             return rows_.rms_norm(in(0), weights_.vector(op.weights[0]), width(), options.group, options.epsilon, out());
         }
         case OpKind::kAddBias:
-            return rows_.add(in(0), weights_.vector(op.weights[0]), width(), out());
+            return rows_.add(in(0) + c, weights_.vector(op.weights[0]) + c, columns.n, out() + c);
         case OpKind::kRope:
             return rope(op, row);
         case OpKind::kKvAppend:
             return append_to_cache(op, row);
         case OpKind::kAdd:
-            return rows_.add(in(0), in(1), width(), out());
-        case OpKind::kGatedActivation:
-            return rows_.gate(std::get<model::ActivationOptions>(op.options).activation, in(0), in(1), width(), out());
+            return rows_.add(in(0) + c, in(1) + c, columns.n, out() + c);
+        case OpKind::kGatedActivation: {
+            const model::Activation activation = std::get<model::ActivationOptions>(op.options).activation;
+            return rows_.gate(activation, in(0) + c, in(1) + c, columns.n, out() + c);
+        }
         case OpKind::kSelectOutputs:
             std::memcpy(out(), places_[op.inputs[0]].floats(batch_->output_rows[row]), width() * sizeof(float));
             return;
@@ -221,10 +240,17 @@ void CpuModel::run_row(const Op& op, std::size_t row) {
             return rows_.combine(x.floats(row * k), x.stride_floats(), places_[op.inputs[1]].floats(row) + k, k, width(), out());
         }
         case OpKind::kQuantize:
-            return linear_.quantize(in(0), width(), value(op.outputs[0]).encoding, places_[op.outputs[0]].row(row));
+            return quantize(op, row, columns);
         default:
             RAFTER_CHECK(false, "{} is not an op on rows", model::to_string(op.kind));
     }
+}
+
+void CpuModel::quantize(const Op& op, std::size_t row, Columns columns) {
+    const model::Encoding encoding = value(op.outputs[0]).encoding;
+    const std::size_t block_bytes = encoding == model::Encoding::kQ16 ? sizeof(model::QuantizedBlock16) : sizeof(model::QuantizedBlock);
+    std::byte* const out = places_[op.outputs[0]].row(row) + columns.first / kColumnBlock * block_bytes;
+    linear_.quantize(places_[op.inputs[0]].floats(row) + columns.first, columns.n, encoding, out);
 }
 
 void CpuModel::embed(const Op& op, std::size_t row) {

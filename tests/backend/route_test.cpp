@@ -50,8 +50,20 @@ TEST(Route, HoldsForHugeLogitsAndStaysInRangeForNaN) {
     EXPECT_EQ(broken.experts, (std::vector<int>{1, 0, 2}));
 }
 
+TEST(ShareOf, GivesTheSameRowsOfEqualShapes) {
+    const std::vector<PackedMatrix> matrices(2, packed_matrix(tensor::DType::kQ4_0, 8192, 64, nullptr));
+    for (const unsigned n_threads : {1U, 2U, 3U, 16U}) {
+        for (unsigned t = 0; t < n_threads; ++t) {
+            const std::vector<PanelRange> share = share_of(matrices, t, n_threads);
+            EXPECT_EQ(share[0].first, share[1].first);
+            EXPECT_EQ(share[0].last, share[1].last);
+        }
+    }
+}
+
 TEST(ShareOf, GivesEveryPanelToOneThreadInOrderAndEqualBytes) {
-    for (const std::vector<std::uint32_t>& rows : {std::vector<std::uint32_t>{576, 192, 192}, {16}, {1, 5000, 33}, {48, 48}}) {
+    for (const std::vector<std::uint32_t>& rows :
+         {std::vector<std::uint32_t>{576, 192, 192}, {16}, {1, 5000, 33}, {48, 48}, {1600, 1600}}) {
         for (const unsigned n_threads : {1U, 2U, 3U, 8U, 64U}) {
             std::vector<PackedMatrix> matrices;
             std::size_t total = 0;
@@ -69,7 +81,8 @@ TEST(ShareOf, GivesEveryPanelToOneThreadInOrderAndEqualBytes) {
                     next[i] = share[i].last;
                     bytes += (share[i].last - share[i].first) * matrices[i].panel_bytes;
                 }
-                EXPECT_LE(bytes, total / n_threads + matrices[0].panel_bytes);  // at most a panel more, here the largest
+                // At most a panel more, here the largest; or a 32nd.
+                EXPECT_LE(bytes, total / n_threads + std::max(matrices[0].panel_bytes, total / n_threads / 32));
             }
             for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(next[i], matrices[i].n_panels);
         }

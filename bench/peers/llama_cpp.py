@@ -5,8 +5,8 @@
     bench/peers/llama_cpp.py --llama ~/llama_cpp MODEL.gguf ...     prompts of 512 tokens, then 64 tokens each
 
 Both programs read made-up tokens: `rafter bench` and `llama-batched-bench`, one run of each a round, the first one in turn. A ratio is
-that of one round; the table has the middle one and the range. "of the roof" is from `rafter explain` with a probe of the same run: the
-time that the ops take at the machine's roofs over the time that they took.
+that of one round; the table has the middle one and the range. "of the roof" is from `rafter explain` with a quick probe before it, in each
+round: the time that the ops take at the machine's roofs over the time that they took.
 
 Needs pip, cmake and a C++ compiler to build; the standard library alone to run.
 """
@@ -72,30 +72,34 @@ def spread(values, form):
     return f"{form(statistics.median(values))} ({form(min(values))}–{form(max(values))})"
 
 
-def row(model, work, ours, theirs, fraction):
+def row(model, work, ours, theirs, fractions):
     ratios = [a / b for a, b in zip(ours, theirs)]
     speed = lambda x: f"{x:.1f}" if x < 100 else f"{x:.0f}"
     print(f"| {Path(model).stem} | {work} | {spread(ours, speed)} | {spread(theirs, speed)} | **{spread(ratios, lambda x: f'{x:.2f}')}** "
-          f"| {f'{fraction:.0%}' if fraction else ''} |", flush=True)
+          f"| {spread(fractions, lambda x: f'{x:.0%}') if fractions else ''} |", flush=True)
 
 
 def compare(options, profile, model):
     rounds = []
+    shapes = {"prefill": ("--prompt", options.prompt)}
+    context = options.prompt + options.generate // 2
+    for batch in options.batch:
+        shapes[batch] = ("--batch", batch, "--context", context)
+    fractions = {shape: [] for shape in shapes}
     for i in range(options.rounds):
         pair = {}
         for program in (run_rafter, run_llama) if i % 2 == 0 else (run_llama, run_rafter):
             pair[program] = program(options, model)
         rounds.append(pair)
-    if profile:
-        subprocess.run([options.rafter, "probe", "--threads", str(options.threads), "--save", profile], check=True, capture_output=True)
+        for name, shape in shapes.items() if profile else ():
+            subprocess.run([options.rafter, "probe", "--quick", "--threads", str(options.threads), "--save", profile], check=True,
+                           capture_output=True)
+            fractions[name].append(roof_fraction(options, profile, model, *shape))
     for batch in options.batch:
         ours, theirs = ([pair[program][batch] for pair in rounds] for program in (run_rafter, run_llama))
         if batch == 1:
-            fraction = roof_fraction(options, profile, model, "--prompt", options.prompt) if profile else None
-            row(model, f"prefill {options.prompt}", [r[0] for r in ours], [r[0] for r in theirs], fraction)
-        context = options.prompt + options.generate // 2
-        fraction = roof_fraction(options, profile, model, "--batch", batch, "--context", context) if profile else None
-        row(model, f"decode {batch} at {context}", [r[1] for r in ours], [r[1] for r in theirs], fraction)
+            row(model, f"prefill {options.prompt}", [r[0] for r in ours], [r[0] for r in theirs], fractions["prefill"])
+        row(model, f"decode {batch} at {context}", [r[1] for r in ours], [r[1] for r in theirs], fractions[batch])
 
 
 def main():

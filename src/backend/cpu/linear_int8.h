@@ -210,8 +210,12 @@ void int8_direct_passes(LinearTask task) {
     while (task.first_panel < last_panel) {
         task.last_panel = n_passes > 1 && last_panel - task.first_panel > kPanelsInL2 ? task.first_panel + kPanelsInL2 : last_panel;
         for (std::uint32_t pass = 0; pass < n_passes; ++pass) {
-            const std::uint32_t begin = task.n_columns * pass / n_passes;
-            int8_direct_pass<PanelFormat, kFetch, kPlanes, kColumns>(task, begin, task.n_columns * (pass + 1) / n_passes - begin);
+            // Where they are computed two panels at a time, seven columns take as long as eight: whole passes and a rest.
+            const auto begin_of = [&](std::uint32_t i) {
+                if (kFetch == WeightFetch::kPaced) return task.n_columns * i / n_passes;
+                return i * kColumns < task.n_columns ? i * kColumns : task.n_columns;
+            };
+            int8_direct_pass<PanelFormat, kFetch, kPlanes, kColumns>(task, begin_of(pass), begin_of(pass + 1) - begin_of(pass));
         }
         task.first_panel = task.last_panel;
     }
@@ -303,7 +307,7 @@ void int8_any_columns(const LinearTask& task) {
         constexpr bool kOf256 = PanelFormat::Format::kBlockElements > kStep;
         constexpr int kByProcessor = PanelFormat::Format::kSubBlock == 16 && kMostFetched > 6 ? 6 : kMostFetched;
         if (task.fetch == WeightFetch::kByProcessor && task.n_columns <= kByProcessor) {
-            return int8_direct_passes<PanelFormat, WeightFetch::kByProcessor, kPlanes, kMostFetched / kPlanes>(task);
+            return int8_direct_passes<PanelFormat, WeightFetch::kByProcessor, kPlanes, kFetchedColumns / kPlanes>(task);
         }
         constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : kMostDirect;
         constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;

@@ -48,6 +48,7 @@ constexpr int kFloatPanels = 1;
 constexpr int kDirectStreams = 2;
 constexpr int kDirectSums = 4;
 constexpr int kMostFetched = 2;
+constexpr int kFetchedColumns = 2;
 constexpr std::uint32_t kMostDirect = 24;
 
 // maddubs adds two products of an unsigned and a signed byte in 16 bits, and saturates; so as many of its results are added up as 16 bits

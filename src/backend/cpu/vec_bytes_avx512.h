@@ -35,7 +35,8 @@ constexpr int kFloatTile = 8;
 constexpr int kFloatPanels = 2;
 constexpr int kDirectStreams = 4;
 constexpr int kDirectSums = 14;
-constexpr int kMostFetched = 8;
+constexpr int kMostFetched = 32;
+constexpr int kFetchedColumns = 8;
 constexpr std::uint32_t kMostDirect = 8;
 
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>

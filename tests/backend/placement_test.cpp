@@ -88,8 +88,8 @@ TEST(Placement, MostWeightsLieOnTheNodeOfTheirReader) {
                                      std::to_string(machine.n_nodes) + "_nodes_" + std::to_string(machine.page_bytes / 1024) + "_KiB";
             RecordProperty(name, std::to_string(share));
             std::printf("%s: %.1f%%\n", name.c_str(), 100 * share);
-            const double by_chance = 1.0 / machine.n_nodes;
-            EXPECT_GT(share, by_chance + (1 - by_chance) * (machine.page_bytes == kSmall ? 0.99 : 0.4)) << name;
+            // Where a thread's share of an op is less than a huge page, its neighbours' nodes have some of it.
+            EXPECT_GT(share, machine.page_bytes == kSmall ? 0.99 : 1.5 / machine.n_nodes) << name;
         }
     }
 }

@@ -12,7 +12,7 @@ namespace rafter::apps {
 
 struct KvDiskFlags {
     std::string path;  // "": none
-    std::uint64_t size_bytes = std::uint64_t{4} << 30U;
+    std::uint64_t size_bytes = 4'000'000'000;
 
     [[nodiscard]] bool on() const { return !path.empty(); }
 };

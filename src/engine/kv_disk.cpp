@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/os_memory.h"
+#include "base/quote.h"
 
 namespace rafter::engine {
 namespace {
@@ -90,7 +91,9 @@ Result<void> KvDisk::read_header() {
         case KvFileState::kOurs:
             return load_records();
         case KvFileState::kOther:
-            warn(fmt::format("held KV cache blocks of {}; begun anew for {}", header.description, options_.identity.description));
+            // Its words come from a file.
+            warn(fmt::format("held KV cache blocks of {}; begun anew for {}", quote(header.description),
+                             quote(options_.identity.description)));
             break;
         case KvFileState::kDamaged:
             warn("its header is damaged; begun anew");
@@ -233,6 +236,7 @@ KvDisk::Outcome KvDisk::read(kv::NodeId node) {
     }
     reading_.learn(static_cast<double>(read_data_.size()), seconds_since(start_ns));
     counters_.bytes_read += read_data_.size();
+    index_.use(node);
     return Outcome::kDone;
 }
 

@@ -278,7 +278,7 @@ TEST_F(KvDiskTest, AnotherModelsFileIsBegunAnew) {
         Process other(path_, {}, kRoomy, 8);
         ASSERT_TRUE(other.disk);
         ASSERT_EQ(other.warnings.size(), 1U);
-        EXPECT_NE(other.warnings[0].find("held KV cache blocks of the fake model; begun anew"), std::string::npos) << other.warnings[0];
+        EXPECT_NE(other.warnings[0].find("held KV cache blocks of \"the fake model\"; begun anew"), std::string::npos) << other.warnings[0];
         EXPECT_EQ(other.counters().blocks_at_open, 0U);
         other.expect_right(kPrompt);
         EXPECT_EQ(other.counters().blocks_restored, 0U);

@@ -360,6 +360,10 @@ Result<int> batch(const BatchOptions& options, const Environment& environment) {
     if (counts.n_errors > 0) fmt::print(stderr, "rafter batch: {}\n", counts.first_error);
     const std::size_t n_left = requests.lines().size() - n_before - counts.n_answered;
     fmt::print(stderr, "{}\n", stderr_terminal(environment).style.dim(batch_summary(counts, n_before, n_left, end.seconds)));
+    session->keep_on_disk();
+    if (session->kv_disk() != nullptr) {
+        fmt::print(stderr, "{}\n", stderr_terminal(environment).style.dim("KV file: " + kv_disk_text(*session->kv_disk())));
+    }
     return end.is_complete ? 0 : kExitInterrupted;
 }
 
@@ -369,6 +373,7 @@ void add_batch(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<BatchOptions>();
     CLI::App* verb = app.add_subcommand("batch", "Answer a file of requests in OpenAI's batch format");
     add_session_options(*verb, options->session);
+    add_kv_disk_flags(*verb, options->session.kv_disk);
     add_speculation_flags(*verb, options->session.speculation, "auto");
     verb->add_option("--in", options->in, "The requests, a JSON object a line: custom_id, method, url, body")
         ->type_name("FILE.jsonl")

@@ -343,6 +343,12 @@ std::optional<MachinePeaks> peaks_of(Session& session, const Environment& enviro
                         .flop_per_s = quantised > total / 2 ? machine->int8_flop_per_s : machine->float_flop_per_s};
 }
 
+Result<int> say_kv_disk(const Session& session, const report::Style& style) {
+    if (session.kv_disk() == nullptr) return 0;
+    RAFTER_TRY_VOID(write_stdout(style.dim("KV file: " + kv_disk_text(*session.kv_disk())) + "\n"));
+    return 0;
+}
+
 // Requests as they come, instead of so many at a time.
 Result<int> bench_workload(const BenchOptions& options, const Environment& environment, Session& session) {
     const WorkloadFlags& flags = options.workload;
@@ -369,6 +375,7 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
                    bar.update(static_cast<double>(n_ended) / n, fmt::format("{} of {:.0f} requests", n_ended, n));
                }));
     bar.clear();
+    session.keep_on_disk();
     const engine::SchedulerOptions& limits = session.loaded().limits;
     const std::optional<MachinePeaks> peaks = peaks_of(session, environment);
     if (options.json) {
@@ -377,6 +384,7 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
                           {"batch", most},
                           {"kv_type", options.session.kv_type}};
         json.update(workload_json(report, limits, peaks));
+        if (session.kv_disk() != nullptr) json["kv_disk"] = kv_disk_json(*session.kv_disk());
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
@@ -384,7 +392,7 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
     RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.opened().config.name),
                                              style.dim(fmt::format("at most {} sequences together", most)),
                                              workload_text(report, limits, peaks, style))));
-    return 0;
+    return say_kv_disk(session, style);
 }
 
 Result<int> bench(BenchOptions options, const Environment& environment) {
@@ -426,6 +434,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
             if (options.compares() && row.drafter == "off") plain = &row;
             json["rows"].push_back(row_json(row, plain));
         }
+        if (session->kv_disk() != nullptr) json["kv_disk"] = kv_disk_json(*session->kv_disk());
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
@@ -435,7 +444,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
             "{}  {}\n\n{}", style.bold(session->opened().config.name),
             style.dim(fmt::format("prompts of {}, then {} tokens each; {} runs in turn", options.prompt, options.generate, options.repeat)),
             comparison_text(rows, style))));
-        return 0;
+        return say_kv_disk(*session, style);
     }
     report::Table table({{"batch", report::Align::kRight},
                          {"prefill tok/s", report::Align::kRight},
@@ -454,7 +463,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
         fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
                     style.dim(fmt::format("prompts of {}, then {} tokens each; {} runs", options.prompt, options.generate, options.repeat)),
                     table.render(style, "  "))));
-    return 0;
+    return say_kv_disk(*session, style);
 }
 
 }  // namespace
@@ -463,6 +472,7 @@ void add_bench(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<BenchOptions>();
     CLI::App* verb = app.add_subcommand("bench", "Measure tokens a second, alone and for many sequences together");
     add_session_options(*verb, options->session);
+    add_kv_disk_flags(*verb, options->session.kv_disk);
     verb->add_option("--prompt", options->prompt, "Tokens of each prompt")
         ->check(CLI::Range(1U, 1U << 24U))
         ->type_name("N")

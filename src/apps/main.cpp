@@ -56,7 +56,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, const std::st
 }
 
 int run_main(int argc, char** argv) {
-    ignore_broken_pipes();
+    fail_writes_without_signals();
     Cli cli{.environment = read_environment(), .action = {}};
     CLI::App app("Runs large language models (GGUF files) and says how far from the hardware's roof it ran.", "rafter");
     app.set_version_flag("--version", fmt::format("rafter {}", version()));

@@ -18,25 +18,23 @@
 namespace rafter::apps {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::int64_t kFreshSeconds = 3600;
 constexpr std::size_t kMostKept = 64;
 
-json read_list(const std::filesystem::path& path) {
+nlohmann::json read_list(const std::filesystem::path& path) {
     std::ifstream file(path);
-    json list = json::parse(file, nullptr, false);
-    return list.is_array() ? list : json::array();
+    nlohmann::json list = nlohmann::json::parse(file, nullptr, false);
+    return list.is_array() ? list : nlohmann::json::array();
 }
 
 // What cannot be kept is measured again: no error.
-void keep(const std::filesystem::path& path, const json& list) {
+void keep(const std::filesystem::path& path, const nlohmann::json& list) {
     std::error_code ignored;
     std::filesystem::create_directories(path.parent_path(), ignored);
     (void)write_file(path, list.dump(1) + "\n").has_value();
 }
 
-bool is_reading(const json& entry, std::int64_t now) {
+bool is_reading(const nlohmann::json& entry, std::int64_t now) {
     if (!entry.is_object() || !entry.contains("key") || !entry["key"].is_object()) return false;
     if (!entry.contains("time") || !entry["time"].is_number_integer()) return false;
     if (!entry.contains("bytes_per_s") || !entry["bytes_per_s"].is_number()) return false;
@@ -59,16 +57,16 @@ std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& s
     ThreadPool& pool = session.runtime().pool();
     const std::size_t working_set = probe::working_set_bytes(bytes_per_step, last_level_cache_bytes());
     const auto size_step = static_cast<int>(std::lround(4 * std::log2(static_cast<double>(working_set))));
-    const json key{{"cpu", cpu_name()}, {"threads", pool.n_threads()}, {"size_step", size_step}};
+    const nlohmann::json key{{"cpu", cpu_name()}, {"threads", pool.n_threads()}, {"size_step", size_step}};
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     const auto path = environment.cache_folder ? std::optional(*environment.cache_folder / "bandwidth.json") : std::nullopt;
 
     const auto measured = probe::measure_read_bandwidth(pool, backend::cpu::best_isa(), working_set);
     if (!measured) return std::nullopt;
     double best = measured->best_bytes_per_s;
-    json kept = json::array();
+    nlohmann::json kept = nlohmann::json::array();
     if (path) {
-        for (json& entry : read_list(*path)) {
+        for (nlohmann::json& entry : read_list(*path)) {
             if (!is_reading(entry, now)) continue;
             if (entry["key"] == key) best = std::max(best, entry["bytes_per_s"].get<double>());
             kept.push_back(std::move(entry));

@@ -114,6 +114,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
     const engine::SpeculationCounters& speculated = session.engine().scheduler().speculator().counters();
     std::optional<MemoryRoof> roof;
     if (all.cost.n_decoded > 0) roof = memory_roof(environment, session, all.cost.bytes_per_step());
+    session.keep_on_disk();
     const ShowOptions show{.several = several,
                            .seed = request.sampling.seed,
                            .drawn = request.sampling.temperature > 0,
@@ -128,6 +129,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         }
         result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
         if (speculated.n_drafts > 0) result["speculation"] = guesses_json(speculated);
+        if (session.kv_disk() != nullptr) result["kv_disk"] = kv_disk_json(*session.kv_disk());
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
@@ -136,6 +138,9 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         RAFTER_TRY_VOID(write_stdout(as_it_comes ? line_end : choices_text(all.answers, show)));
         fmt::print(stderr, "{}{}\n", is_terminal(stdout) || !terminal.interactive ? "" : "\n",
                    terminal.style.dim(summary_line(all.cost, roof)));
+        if (session.kv_disk() != nullptr) {
+            fmt::print(stderr, "{}\n", terminal.style.dim("KV file: " + kv_disk_text(*session.kv_disk())));
+        }
         if (const std::string line = guesses_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
         if (request.sampling.temperature > 0 && !options.seed)
             fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", request.sampling.seed)));
@@ -239,6 +244,7 @@ void add_run(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<RunOptions>();
     CLI::App* verb = app.add_subcommand("run", "Generate text from a prompt, or chat in the terminal");
     add_session_options(*verb, options->session);
+    add_kv_disk_flags(*verb, options->session.kv_disk);
     add_speculation_flags(*verb, options->session.speculation, "auto");
     verb->add_option("-p,--prompt", options->prompt, "The prompt; without it, an interactive chat")->type_name("TEXT");
     CLI::Option* chat =

@@ -11,6 +11,7 @@
 #include "apps/output.h"
 #include "base/clock.h"
 #include "base/quote.h"
+#include "engine/model_identity.h"
 #include "engine/model_store.h"
 #include "engine/ngram_drafter.h"
 #include "model/rewrites.h"
@@ -148,7 +149,7 @@ Result<void> Session::load(Needs needs) {
     if (!needs.priced_for.empty()) {
         bar.clear();
         RAFTER_TRY(machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
-    } else if (speculation.on()) {
+    } else if (speculation.on() || options_.kv_disk.on()) {
         machine = saved_profile(environment_, runtime_.pool(), runtime_.isa());
     }
     if (machine) {
@@ -156,6 +157,8 @@ Result<void> Session::load(Needs needs) {
         limits.cost = engine::StepCost(loaded_.device->program(), *machine, price_options(), limits.limits.n_tokens, limits.context);
         limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context, limits.n_sequences));
     }
+    bar.clear();
+    if (options_.kv_disk.on() && needs.prefix_cache) RAFTER_TRY_VOID(open_kv_disk());
     if (!speculation.draft_model.empty()) RAFTER_TRY_VOID(load_draft(load, machine));
     learns_texts_ = needs.learns_texts;
     if (!speculation.log_file.empty()) {
@@ -165,6 +168,52 @@ Result<void> Session::load(Needs needs) {
     }
     use_drafter(std::string(speculation.drafter()));
     load_seconds_ += seconds_since(start_ns);
+    return {};
+}
+
+Session::~Session() { keep_on_disk(); }
+
+void Session::keep_on_disk() {
+    if (kv_disk_ && engine_ != nullptr) engine_->forget_unused();
+}
+
+// Without it all goes on as before, but for what is wrong with the command line.
+Result<void> Session::open_kv_disk() {
+    const auto warn = [](const std::string& message) { fmt::print(stderr, "rafter: --kv-disk: {}\n", message); };
+    const model::Program& program = loaded_.device->program();
+    if (program.cache_groups.size() != 1 || program.cache_groups[0].window != 0) {
+        // Their blocks are given up one by one, and a prefix needs the last of each window.
+        warn(
+            fmt::format("{} has layers with a sliding window, whose blocks do not go to a file; going on without it", opened_.config.name));
+        return {};
+    }
+    engine::KvDiskOptions options{
+        .path = options_.kv_disk.path,
+        .size_bytes = options_.kv_disk.size_bytes,
+        .identity = {.hash = 0,
+                     .description = fmt::format("{} ({}, {} cache, {})", opened_.config.name, options_.activations, options_.kv_type,
+                                                backend::cpu::to_string(runtime_.isa())),
+                     .block_size = loaded_.limits.block_size,
+                     .block_bytes = loaded_.device->block_bytes(0)},
+        .cost = loaded_.limits.cost,
+        .step_tokens = loaded_.limits.limits.n_tokens,
+        .warn = warn};
+    const auto machine = engine::machine_identity(fmt::format("{} {} {} {}", backend::cpu::to_string(runtime_.isa()), options_.kv_type,
+                                                              options_.activations, fmt::join(options_.no_fuse, ",")));
+    auto disk = machine ? Result<std::unique_ptr<engine::KvDisk>>(nullptr) : machine.error();
+    if (machine) {
+        options.identity.hash = engine::combined_identity(
+            {*machine, engine::program_identity(program), engine::weights_identity(opened_.file, runtime_.pool())});
+        disk = engine::KvDisk::open(std::move(options), *loaded_.device);
+    }
+    if (!disk) {
+        const Error& error = disk.error();
+        if (error.kind == ErrorKind::kUsage || error.kind == ErrorKind::kBadInput) return error.within("--kv-disk");
+        warn(error.message + "; going on without it");
+        return {};
+    }
+    kv_disk_ = *std::move(disk);
+    loaded_.limits.kv_disk = kv_disk_.get();
     return {};
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/cli.h"
+#include "apps/kv_disk.h"
 #include "apps/speculation.h"
 #include "base/os_append_file.h"
 #include "engine/engine.h"
@@ -30,6 +31,7 @@ struct SessionOptions {
     std::string kv_type = "f16";  // or of keys and values: "q8,q4"
     std::uint32_t block_size = 16;
     std::vector<std::string> no_fuse;
+    KvDiskFlags kv_disk;           // off, where the verb has no such flags
     SpeculationFlags speculation;  // off, where the verb has no such flags
 };
 
@@ -52,6 +54,10 @@ void add_session_options(CLI::App& verb, SessionOptions& options);
 // The runtime and the opened file; load() then brings the weights in, with a progress bar, and makes the engine.
 class Session {
   public:
+    // What the cache still holds goes to --kv-disk.
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
     [[nodiscard]] static Result<std::unique_ptr<Session>> open(const Environment& environment, const SessionOptions& options);
     struct Needs {
         std::uint64_t context = 0;                     // tokens, where the options say nothing
@@ -72,6 +78,9 @@ class Session {
     [[nodiscard]] const engine::OpenedModel& opened() const { return opened_; }
     [[nodiscard]] const engine::LoadedModel& loaded() const { return loaded_; }
     [[nodiscard]] engine::Engine& engine() { return *engine_; }
+    // --kv-disk, if it could be had. What the cache holds and nobody uses is in it after keep_on_disk(), and no longer in memory.
+    [[nodiscard]] const engine::KvDisk* kv_disk() const { return kv_disk_.get(); }
+    void keep_on_disk();
     [[nodiscard]] engine::Runtime& runtime() { return runtime_; }
     [[nodiscard]] engine::LoadedModel& loaded() { return loaded_; }
     [[nodiscard]] backend::KvType key_type() const { return kv_types_of(options_.kv_type)->key; }
@@ -85,11 +94,14 @@ class Session {
 
     [[nodiscard]] Result<void> load_draft(const engine::LoadModelOptions& like, const std::optional<hardware::Profile>& machine);
 
+    [[nodiscard]] Result<void> open_kv_disk();
+
     Environment environment_;
     SessionOptions options_;
     engine::Runtime runtime_;
     engine::OpenedModel opened_;
     engine::LoadedModel loaded_;
+    std::unique_ptr<engine::KvDisk> kv_disk_;
     std::optional<engine::OpenedModel> draft_opened_;
     engine::LoadedModel draft_loaded_;
     std::unique_ptr<engine::ModelDrafter> model_drafter_;

@@ -92,6 +92,7 @@ ordered_json workload_json(const engine::WorkloadReport& r, const engine::Schedu
                       {"prefix_cache",
                        {{"tokens_asked", cache.tokens_asked},
                         {"tokens_found", cache.tokens_found},
+                        {"tokens_restored", cache.tokens_restored},
                         {"tokens_missed", {{"new", cache.missed_new}, {"evicted", cache.missed_evicted}, {"window", cache.missed_window}}},
                         {"blocks_copied", cache.blocks_copied},
                         {"blocks_merged", cache.blocks_merged},
@@ -132,10 +133,14 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
                                       r.n_failed > 0 ? style.warning(fmt::format(", {} failed", r.n_failed)) : ""));
     facts.add("tokens", fmt::format("{} of prompts, {} generated: {} tok/s", report::grouped(r.prompt_tokens),
                                     report::grouped(r.generated_tokens), style.bold(report::rate(r.tokens_per_second()))));
-    facts.add("prefix cache",
-              fmt::format("{} of the prompts' tokens were there; missed: {} new, {} given up, {} behind a window",
-                          ratio(static_cast<double>(cache.tokens_found), asked), ratio(static_cast<double>(cache.missed_new), asked),
-                          ratio(static_cast<double>(cache.missed_evicted), asked), ratio(static_cast<double>(cache.missed_window), asked)));
+    facts.add(
+        "prefix cache",
+        fmt::format(
+            "{} of the prompts' tokens were there{}; missed: {} new, {} given up, {} behind a window",
+            ratio(static_cast<double>(cache.tokens_found), asked),
+            cache.tokens_restored > 0 ? fmt::format(", {} in the file", ratio(static_cast<double>(cache.tokens_restored), asked)) : "",
+            ratio(static_cast<double>(cache.missed_new), asked), ratio(static_cast<double>(cache.missed_evicted), asked),
+            ratio(static_cast<double>(cache.missed_window), asked)));
     facts.add("KV blocks", fmt::format("{} of {} at most in use; {:.1f} positions a sequence unused, {} if each had its whole context",
                                        report::grouped(r.most_used.n_used), report::grouped(r.most_used.n_blocks), r.mean_wasted,
                                        report::whole(r.mean_contiguous)));

@@ -68,6 +68,11 @@ class DeviceModel {
     [[nodiscard]] virtual MemoryUse memory() const = 0;
     // Writes zeros all over the cache, so that its memory is there: a step with a made-up past then reads as much as one with a real past.
     virtual void touch_cache() {}
+    // A block's keys and values in all layers of its group, as bytes: to keep them elsewhere for a while. Only a model of the same weights,
+    // program, KvCacheOptions, build and instruction set understands them. Not while forward() runs.
+    [[nodiscard]] virtual std::size_t block_bytes(std::size_t group) const = 0;
+    virtual void read_block(std::size_t group, BlockId block, std::span<std::byte> to) const = 0;     // [block_bytes(group)]
+    virtual void write_block(std::size_t group, BlockId block, std::span<const std::byte> from) = 0;  // [block_bytes(group)]
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

@@ -2,6 +2,7 @@
 #include "base/os_process.h"
 
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -23,9 +24,10 @@ Result<int> run_process(const std::vector<std::string>& command) {
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
-    sigset_t restored;  // a child expects SIGPIPE to do what it does everywhere
+    sigset_t restored;  // a child expects signals to do what they do everywhere
     sigemptyset(&restored);
     sigaddset(&restored, SIGPIPE);
+    sigaddset(&restored, SIGXFSZ);
     posix_spawnattr_setsigdefault(&attributes, &restored);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 
@@ -43,6 +45,13 @@ Result<int> run_process(const std::vector<std::string>& command) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void ignore_broken_pipes() { signal(SIGPIPE, SIG_IGN); }
+std::filesystem::path this_program() { return "/proc/self/exe"; }
+
+std::string c_library() { return std::string("glibc ") + gnu_get_libc_version(); }
+
+void fail_writes_without_signals() {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
 
 }  // namespace rafter

@@ -1,6 +1,7 @@
 // Processes: those we start, and how our own ends.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,12 @@ namespace rafter {
 // 128 + the signal that ended it.
 [[nodiscard]] Result<int> run_process(const std::vector<std::string>& command);
 
-// Writing to a pipe that nobody reads any more becomes an error of that write instead of the end of the program.
-void ignore_broken_pipes();
+// The file that this process runs, and the C library that it runs with ("glibc 2.36"): the same of both, and the same bits come out.
+[[nodiscard]] std::filesystem::path this_program();
+[[nodiscard]] std::string c_library();
+
+// Writing to a pipe that nobody reads any more, or beyond the size that a file may have, becomes an error of that write instead of the end
+// of the program.
+void fail_writes_without_signals();
 
 }  // namespace rafter

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/kv_disk.h"
 
 namespace rafter::engine {
 namespace {
@@ -26,6 +27,7 @@ kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
             return cost.prefill_seconds(n, position);
         };
     }
+    if (options.kv_disk != nullptr) cache.before_eviction = [disk = options.kv_disk](const kv::GivenUp& chain) { disk->save(chain); };
     return cache;
 }
 
@@ -64,12 +66,17 @@ Plan Scheduler::schedule() {
     std::uint32_t n_tokens = options_.limits.n_tokens;
     std::uint32_t n_outputs = options_.limits.n_outputs;
     StepCost::Sum cost;
+    double read_seconds = 0.0;  // in this step, from a file
     for (const bool decoding : {true, false}) {
         const bool within_target = !decoding && options_.target_itl_seconds > 0.0 && !plan.sequences.empty() && options_.cost.known();
         std::uint32_t n_granted = 0;  // of prompts
         for (const auto& owned : running_) {
             Sequence& sequence = *owned;
             if (sequence.ended || !sequence.blocks || (sequence.n_pending() == 1) != decoding) continue;
+            if (sequence.may_read_back) {
+                const double left = options_.target_itl_seconds - options_.cost.seconds(cost) - read_seconds;
+                if (read_back(sequence, within_target ? left : std::numeric_limits<double>::infinity(), read_seconds)) continue;
+            }
             // The first rows that need logits may be far on in the chunk: up to there only tokens count.
             const std::uint32_t n_before = std::max(sequence.outputs_from(), sequence.n_computed) - sequence.n_computed;
             std::uint32_t n_new = std::min({sequence.n_pending(), n_tokens, n_before + n_outputs});
@@ -78,7 +85,7 @@ Plan Scheduler::schedule() {
                 const auto keeps_target = [&](std::uint32_t n) {
                     StepCost::Sum sum = cost;
                     options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
-                    return options_.cost.seconds(sum) <= options_.target_itl_seconds;
+                    return options_.cost.seconds(sum) + read_seconds <= options_.target_itl_seconds;
                 };
                 std::uint32_t most = n_new;
                 n_new = least;
@@ -138,6 +145,25 @@ void Scheduler::grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t&
 
 void Scheduler::draft(Plan& plan) {
     if (speculator_.on()) speculator_.draft(plan.sequences);
+}
+
+// True when more is to come, in a later step.
+bool Scheduler::read_back(Sequence& sequence, double budget_seconds, double& seconds) {
+    const KvDisk::Restored done = options_.kv_disk->restore(cache_, *sequence.blocks,
+                                                            {.tokens = std::span(sequence.tokens).first(sequence.outputs_from()),
+                                                             .salt = sequence.request.cache_salt,
+                                                             .n_computed = sequence.n_computed,
+                                                             .n_tokens = static_cast<std::uint32_t>(sequence.tokens.size()),
+                                                             .cost = options_.cost,
+                                                             .budget_seconds = budget_seconds,
+                                                             .copies = copies_});
+    const std::uint32_t n = done.n_computed - sequence.n_computed;
+    cache_.read_back(sequence.missed_as, n);
+    sequence.n_computed = done.n_computed;
+    if (sequence.n_preemptions == 0) sequence.n_reused += n;
+    sequence.may_read_back = done.more;
+    seconds += done.seconds;
+    return done.more;
 }
 
 bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan) {
@@ -370,6 +396,8 @@ void Scheduler::admit_waiting() {
         const kv::Prefix prefix = cache_.attach(*sequence.blocks, std::span(sequence.tokens).first(sequence.outputs_from()),
                                                 sequence.request.cache_salt, copies_);
         sequence.n_computed = prefix.n_tokens;
+        sequence.missed_as = prefix.end;
+        sequence.may_read_back = options_.kv_disk != nullptr && prefix.end != kv::PrefixEnd::kComplete;
         if (sequence.n_preemptions == 0) sequence.n_reused = prefix.n_tokens;
         const auto behind = std::upper_bound(running_.begin(), running_.end(), sequence.order,
                                              [](double order, const auto& other) { return order < other->order; });

@@ -6,6 +6,7 @@
 //   chunks      prompts beside decoding sequences get as many tokens as keep the predicted step within the target
 //   preemption  when a sequence finds no block, of those behind it the one that is computed again soonest per block makes room. What it
 //               computed stays in the cache while it can, and the first in order is never put off, so there is always progress
+//   reading     what the cache gave up to a file comes back before a prompt is computed, where that is faster (engine/kv_disk.h)
 //   sharing     a request whose prompt begins like one that is being computed waits for that instead of computing it twice
 #pragma once
 
@@ -24,6 +25,8 @@
 #include "kv/block_cache.h"
 
 namespace rafter::engine {
+
+class KvDisk;
 
 struct PlannedSequence {
     Sequence* sequence;
@@ -64,6 +67,7 @@ struct SchedulerOptions {
     std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
     std::vector<std::uint32_t> windows;   // [n_cache_groups]: 0: every position is kept
     bool prefix_cache = true;
+    KvDisk* kv_disk = nullptr;  // where blocks go that the cache gives up, and come back from; outlives the scheduler; null: nowhere
     StepCost cost;
     std::uint32_t n_sequences = 0;    // that run together at most; 0: as many as limits.n_outputs
     double target_itl_seconds = 0.0;  // between two tokens of a decoding sequence; 0: steps are as large as they may be
@@ -126,6 +130,7 @@ class Scheduler {
     [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
     [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
     [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
+    [[nodiscard]] bool read_back(Sequence& sequence, double budget_seconds, double& seconds);
     [[nodiscard]] bool make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan);
     [[nodiscard]] Sequence* choose_victim(const Sequence& asker) const;
     void put_off(Sequence& sequence, Plan& plan);

@@ -12,7 +12,7 @@
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
 #include "engine/token_stream.h"
-#include "kv/sequence_blocks.h"
+#include "kv/block_cache.h"
 #include "text/tokenizer.h"
 #include "text/utf8_stream.h"
 
@@ -58,7 +58,9 @@ class Sequence {
     std::unique_ptr<DraftState> draft_state;   // while it runs and is guessed for
     AcceptanceHistory acceptance;              // of the guesses
     double order = 0.0;                        // the scheduler's: who has the lower number comes first
-    bool waited_for_prefix = false;            // for another one to compute what both begin with
+    kv::PrefixEnd missed_as = kv::PrefixEnd::kNew;  // why the cache did not have more of it
+    bool may_read_back = false;                     // some of that may be in a file
+    bool waited_for_prefix = false;                 // for another one to compute what both begin with
     bool ended = false;
 
     [[nodiscard]] std::uint32_t n_generated() const { return static_cast<std::uint32_t>(tokens.size()) - n_prompt; }

@@ -36,6 +36,7 @@ BlockCache::BlockCache(BlockCacheOptions options) : options_(std::move(options))
         RAFTER_CHECK(!full_group_, "two groups without a window");
         full_group_ = group;
     }
+    RAFTER_CHECK(!options_.before_eviction || (n_groups_ == 1 && full_group_), "evictions are announced of one group without a window");
     unused_.resize(n_groups_);
     n_unused_.assign(n_groups_, 0);
     clocks_.assign(n_groups_, 0.0);
@@ -175,6 +176,13 @@ void BlockCache::publish(SequenceBlocks& sequence, std::span<const Token> tokens
         const std::uint32_t first = std::min(first_seen(group, n_computed) / options_.block_size, sequence.n_blocks());
         for (std::uint32_t& i = sequence.first_held_[group]; i < first; ++i) give_back(sequence, group, i, false);
     }
+}
+
+void BlockCache::read_back(PrefixEnd missed_as, std::uint32_t n) {
+    counters_.tokens_restored += n;
+    if (missed_as == PrefixEnd::kNew) counters_.missed_new -= n;
+    if (missed_as == PrefixEnd::kEvicted) counters_.missed_evicted -= n;
+    if (missed_as == PrefixEnd::kWindow) counters_.missed_window -= n;
 }
 
 void BlockCache::truncate(SequenceBlocks& sequence, std::uint32_t n_positions) {
@@ -390,11 +398,26 @@ void BlockCache::evict_one(std::size_t group) {
     ++counters_.blocks_evicted;
     if (group == full_group_) {
         counters_.evicted_seconds += value_of(node);
+        if (options_.before_eviction && nodes_[node].n_tokens == options_.block_size) announce_eviction(node);
         remove_node(node);
         return;
     }
     drop_block(group, node);
     if (!full_group_) remove_if_empty(node);
+}
+
+void BlockCache::announce_eviction(NodeId node) {
+    chain_.clear();
+    chain_tokens_.clear();
+    chain_blocks_.clear();
+    for (NodeId at = node; at != kNoNode; at = nodes_[at].parent) chain_.push_back(at);
+    std::ranges::reverse(chain_);
+    for (const NodeId at : chain_) {
+        const std::span<const Token> tokens = tokens_of(at);
+        chain_tokens_.insert(chain_tokens_.end(), tokens.begin(), tokens.end());
+        chain_blocks_.push_back(block(at, *full_group_));
+    }
+    options_.before_eviction({.salt = salts_[chain_.front()], .tokens = chain_tokens_, .blocks = chain_blocks_});
 }
 
 void BlockCache::drop_block(std::size_t group, NodeId node) {

@@ -27,6 +27,13 @@ namespace rafter::kv {
 
 using Token = std::int32_t;
 
+// A full block and those before it, at the moment when the block is given up: what it holds is still there.
+struct GivenUp {
+    std::string_view salt;
+    std::span<const Token> tokens;    // of all these blocks
+    std::span<const BlockId> blocks;  // from the first one on; the last one goes
+};
+
 struct BlockCacheOptions {
     std::uint32_t block_size = 16;
     std::vector<std::uint32_t> n_blocks;  // [n_groups]
@@ -34,6 +41,8 @@ struct BlockCacheOptions {
     bool share = true;                    // false: nothing is found, and ended sequences leave nothing
     // Seconds that computing block_size tokens from this position on takes, asked once for each; none: every block is worth the same.
     std::function<double(std::uint32_t position)> recompute_seconds;
+    // Called before a full block goes. Only with one group, which sees everything: there a block's chain is whole as long as it is there.
+    std::function<void(const GivenUp&)> before_eviction;
     std::uint64_t hash_mask = ~std::uint64_t{0};  // for tests of colliding hashes
 };
 
@@ -53,9 +62,10 @@ struct Prefix {
 // What happened since the start.
 struct BlockCacheCounters {
     std::uint64_t lookups = 0;
-    std::uint64_t tokens_asked = 0;  // of prompts
-    std::uint64_t tokens_found = 0;  // of them
-    std::uint64_t missed_new = 0;    // tokens, by PrefixEnd
+    std::uint64_t tokens_asked = 0;     // of prompts
+    std::uint64_t tokens_found = 0;     // of them
+    std::uint64_t tokens_restored = 0;  // of them too, and not found: read_back()
+    std::uint64_t missed_new = 0;       // tokens, by PrefixEnd
     std::uint64_t missed_evicted = 0;
     std::uint64_t missed_window = 0;
     std::uint64_t blocks_copied = 0;  // partly equal blocks
@@ -90,6 +100,8 @@ class BlockCache {
     // The first n_computed of these tokens are in the cache: their full blocks can be found from now on, equal ones are merged, and blocks
     // that no later position sees are given back.
     void publish(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
+    // Of the tokens that attach() missed, for this reason, the next n came from elsewhere after all.
+    void read_back(PrefixEnd missed_as, std::uint32_t n);
     // Rollback: keeps room for the first n_positions only, which is no less than what is published.
     void truncate(SequenceBlocks& sequence, std::uint32_t n_positions);
     // The sequence ends or is put off. What it computed stays until others need the room.
@@ -147,6 +159,7 @@ class BlockCache {
     void leave_block(std::size_t group, BlockId block, NodeId node, double value);
     void list_unused(std::size_t group, NodeId node, NodeId instead_of = kNoNode);
     void evict_one(std::size_t group);
+    void announce_eviction(NodeId node);
     void drop_block(std::size_t group, NodeId node);
     void remove_if_empty(NodeId node);
     void give_back(SequenceBlocks& sequence, std::size_t group, std::uint32_t index, bool seen_again);
@@ -168,6 +181,9 @@ class BlockCache {
     std::vector<std::uint32_t> n_unused_;  // [n_groups]: blocks in nodes that no sequence uses
     std::vector<double> clocks_;           // [n_groups]: priority of the last one given up
     std::vector<std::uint64_t> evicted_;   // hashes of full blocks given up, by their low bits: the latest of each
+    std::vector<NodeId> chain_;            // of announce_eviction(), as the next two: kept for their memory
+    std::vector<Token> chain_tokens_;
+    std::vector<BlockId> chain_blocks_;
     BlockCacheCounters counters_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -118,6 +119,15 @@ class FakeModel : public backend::DeviceModel {
     }
     [[nodiscard]] const model::Program& program() const override { return program_; }
     [[nodiscard]] backend::MemoryUse memory() const override { return {}; }
+    [[nodiscard]] std::size_t block_bytes(std::size_t /*group*/) const override { return block_size_ * sizeof(text::TokenId); }
+    void read_block(std::size_t group, backend::BlockId block, std::span<std::byte> to) const override {
+        RAFTER_CHECK(to.size() == block_bytes(group));
+        std::memcpy(to.data(), &cache_[group].at(std::size_t{block} * block_size_), to.size());
+    }
+    void write_block(std::size_t group, backend::BlockId block, std::span<const std::byte> from) override {
+        RAFTER_CHECK(from.size() == block_bytes(group));
+        std::memcpy(&cache_[group].at(std::size_t{block} * block_size_), from.data(), from.size());
+    }
     void set_timing(bool /*on*/) override {}
     [[nodiscard]] std::span<const double> op_seconds() const override { return {}; }
 

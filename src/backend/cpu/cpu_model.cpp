@@ -102,6 +102,18 @@ MemoryUse CpuModel::memory() const {
             .workspace_bytes = workspace_.size_bytes() + attention_scratch_.size_bytes()};
 }
 
+void CpuModel::read_block(std::size_t group, BlockId block, std::span<std::byte> to) const {
+    const std::span<const std::byte> from = cache_.block(group, block);
+    RAFTER_CHECK(block < cache_.n_blocks(group) && to.size() == from.size(), "{} bytes of block {}", to.size(), block);
+    std::memcpy(to.data(), from.data(), from.size());
+}
+
+void CpuModel::write_block(std::size_t group, BlockId block, std::span<const std::byte> from) {
+    const std::span<std::byte> to = cache_.block(group, block);
+    RAFTER_CHECK(block < cache_.n_blocks(group) && to.size() == from.size(), "{} bytes for block {}", from.size(), block);
+    std::memcpy(to.data(), from.data(), from.size());
+}
+
 void CpuModel::prepare_step(const Batch& batch) {
     RAFTER_CHECK(batch.tokens.size() <= limits_.n_tokens && batch.output_rows.size() <= limits_.n_outputs,
                  "a step of {} tokens and {} outputs, limits {} and {}", batch.tokens.size(), batch.output_rows.size(), limits_.n_tokens,

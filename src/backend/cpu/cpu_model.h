@@ -54,6 +54,9 @@ class CpuModel final : public DeviceModel {
     [[nodiscard]] const model::Program& program() const override { return program_; }
     [[nodiscard]] MemoryUse memory() const override;
     void touch_cache() override { cache_.touch(pool_); }
+    [[nodiscard]] std::size_t block_bytes(std::size_t group) const override { return cache_.block_bytes(group); }
+    void read_block(std::size_t group, BlockId block, std::span<std::byte> to) const override;
+    void write_block(std::size_t group, BlockId block, std::span<const std::byte> from) override;
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
 

@@ -64,6 +64,7 @@ Result<KvStore> KvStore::create(const model::Program& program, const KvCacheOpti
         }
         store.max_positions_ = std::max(store.max_positions_, n_blocks * options.block_size);
         store.groups_.push_back(std::move(memory));
+        store.block_bytes_.push_back(block_bytes);
     }
     return store;
 }

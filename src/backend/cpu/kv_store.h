@@ -71,6 +71,11 @@ class KvStore {
     // Part `part` of n_parts of whole blocks, one after the other. Parts are apart from each other in memory, also along a chain of copies.
     void copy_blocks(std::span<const BlockCopy> copies, std::size_t part, std::size_t n_parts) const;
 
+    // All of a block: its layers one after the other.
+    [[nodiscard]] std::span<std::byte> block(std::size_t group, BlockId block) const {
+        return {groups_[group].data() + std::size_t{block} * block_bytes_[group], block_bytes_[group]};
+    }
+    [[nodiscard]] std::size_t block_bytes(std::size_t group) const { return block_bytes_[group]; }
     [[nodiscard]] const KvLayer& layer(std::uint32_t layer) const { return layers_[layer]; }
     [[nodiscard]] std::uint32_t block_size() const { return block_size_; }
     [[nodiscard]] std::size_t size_bytes() const;
@@ -81,8 +86,9 @@ class KvStore {
 
   private:
     std::vector<PageBuffer> groups_;
-    std::vector<std::uint32_t> n_blocks_;  // [n_cache_groups]
-    std::vector<KvLayer> layers_;          // [n_layers]
+    std::vector<std::uint32_t> n_blocks_;   // [n_cache_groups]
+    std::vector<std::size_t> block_bytes_;  // [n_cache_groups]
+    std::vector<KvLayer> layers_;           // [n_layers]
     std::uint32_t block_size_ = 0;
     std::size_t max_positions_ = 0;
 };

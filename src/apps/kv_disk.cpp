@@ -1,0 +1,67 @@
+// The size has an option of its own: a path may hold a colon, and other sizes on the command line are written as this one.
+#include "apps/kv_disk.h"
+
+#include <fmt/format.h>
+
+#include "base/os_memory.h"
+#include "report/units.h"
+
+namespace rafter::apps {
+
+void add_kv_disk_flags(CLI::App& verb, KvDiskFlags& flags) {
+    const auto group = "Machine";
+    CLI::Option* path = verb.add_option(
+        "--kv-disk", flags.path, "A file for blocks that the KV cache gives up, read again, in later runs too, where that beats computing");
+    path->type_name("FILE")->group(group);
+    verb.add_option("--kv-disk-size", flags.size_bytes, "Bytes that this file may take (default: 4GB); the least worth makes room")
+        ->transform(CLI::AsSizeValue(true))
+        ->type_name("SIZE")
+        ->needs(path)
+        ->group(group);
+}
+
+nlohmann::ordered_json kv_disk_json(const engine::KvDisk& disk) {
+    const engine::KvDiskCounters& n = disk.counters();
+    return {{"slots", disk.n_slots()},
+            {"blocks", disk.n_blocks()},
+            {"blocks_at_open", n.blocks_at_open},
+            {"blocks_written", n.blocks_written},
+            {"bytes_written", n.bytes_written},
+            {"write_seconds", n.write_seconds},
+            {"blocks_replaced", n.blocks_replaced},
+            {"blocks_restored", n.blocks_restored},
+            {"tokens_restored", n.tokens_restored},
+            {"bytes_read", n.bytes_read},
+            {"read_seconds", n.read_seconds},
+            {"recompute_seconds", n.recompute_seconds},
+            {"rejected",
+             {{"damaged", n.damaged},
+              {"orphaned", n.orphaned},
+              {"dear_to_read", n.dear_to_read},
+              {"dear_to_write", n.dear_to_write},
+              {"no_room", n.no_room}}}};
+}
+
+std::string kv_disk_text(const engine::KvDisk& disk) {
+    using report::grouped;
+    const engine::KvDiskCounters& n = disk.counters();
+    std::string text;
+    if (n.blocks_restored > 0) {
+        text += fmt::format("{} blocks read ({} tokens, {}) in {}", grouped(n.blocks_restored), grouped(n.tokens_restored),
+                            format_bytes(n.bytes_read), report::duration(n.read_seconds));
+        if (n.recompute_seconds > 0.0) text += fmt::format(" instead of {}", report::duration(n.recompute_seconds));
+        text += " · ";
+    }
+    if (n.blocks_written > 0) {
+        text += fmt::format("{} written ({}) in {} · ", grouped(n.blocks_written), format_bytes(n.bytes_written),
+                            report::duration(n.write_seconds));
+    }
+    text += fmt::format("holds {} of {}", grouped(disk.n_blocks()), grouped(disk.n_slots()));
+    if (n.damaged > 0) text += fmt::format(" · {} damaged", grouped(n.damaged));
+    if (n.orphaned > 0) text += fmt::format(" · {} without what comes before", grouped(n.orphaned));
+    if (n.dear_to_read > 0) text += fmt::format(" · {} faster to compute than to read", grouped(n.dear_to_read));
+    if (n.dear_to_write > 0) text += fmt::format(" · {} not worth writing", grouped(n.dear_to_write));
+    return text;
+}
+
+}  // namespace rafter::apps

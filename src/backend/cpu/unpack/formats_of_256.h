@@ -119,7 +119,8 @@ struct PanelQ3_K : VectorPanelFormat<tensor::Q3_K, 7, 4> {
         const std::byte* block;
         int outer, inner;
         [[nodiscard]] RAFTER_VEC Bytes get(int t) const {
-            const Bytes third = shift(shift(load_bytes(field(block, 14) + 64 * t), 4 * outer), inner - 2 - kUp) & broadcast_bytes(4U << kUp);
+            const Bytes third =
+                shift(shift(load_bytes(field(block, 14) + 64 * t), 4 * outer), inner - 2 - kUp) & broadcast_bytes(4U << kUp);
             return PairsOf128<46, kUp>{block, outer, inner}.get(t) | third;
         }
     };

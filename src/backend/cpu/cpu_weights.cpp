@@ -59,8 +59,7 @@ std::vector<PanelRange> share_of(const std::vector<PackedMatrix>& matrices, unsi
     // Of equal shapes (gate and up) the same rows, if that is as equal: what is made of both is then made by the thread that has them in
     // its cache.
     const std::uint32_t n_panels = matrices.front().n_panels;
-    const bool equal = n_panels % n_threads == 0 || n_panels / n_threads >= 32;
-    if (equal && std::ranges::all_of(matrices, [&](const PackedMatrix& m) { return m.n_panels == n_panels; })) {
+    if (n_panels % n_threads == 0 && std::ranges::all_of(matrices, [&](const PackedMatrix& m) { return m.n_panels == n_panels; })) {
         const auto boundary = [&](unsigned t) { return static_cast<std::uint32_t>(std::uint64_t{n_panels} * t / n_threads); };
         return std::vector<PanelRange>(matrices.size(), {boundary(thread), boundary(thread + 1)});
     }

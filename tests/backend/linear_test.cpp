@@ -240,6 +240,8 @@ TEST_P(Linear, GivesTheSameBitsHoweverPanelsAreShared) {
                     task.output = out.data();
                     task.first_panel = first;
                     task.last_panel = std::min(first + share, 12U);
+                    // Neighbouring parts in different ways.
+                    task.fetch = first / share % 2 == 0 ? WeightFetch::kByProcessor : WeightFetch::kPaced;
                     linear_kernels(isa).run(task);
                 }
                 ASSERT_TRUE(same_bits(out.data(), whole.data(), out.size())) << to_string(isa) << ", " << share << " panels at a time";
@@ -265,6 +267,7 @@ TEST_P(Linear, ReadsAndWritesTheListedRowsOnly) {
             task.output_rows = out_rows;
             task.output = out.data();
             task.output_stride = kStride;
+            task.fetch = n % 2 == 0 ? WeightFetch::kPaced : WeightFetch::kByProcessor;
             linear_kernels(isa).run(task);
             for (std::uint32_t c = 0; c < n; ++c) {
                 float* found = out.data() + out_rows[c] * kStride;

@@ -70,8 +70,14 @@ TEST_P(EveryFormat, TakesTheSourcesBytesAndPanelsCanBePackedByDifferentThreads) 
 
 TEST_P(EveryFormat, HasADescriptionOfItsFieldsThatCoversTheBlock) {
     std::size_t bytes = 0;
-    for (const PackedField& field : described_fields(GetParam())) bytes += std::size_t{field.unit} * field.count;
+    std::vector<int> covered(format_.block_bytes, 0);
+    for (const PackedField& field : described_fields(GetParam())) {
+        bytes += std::size_t{field.unit} * field.count;
+        ASSERT_LE(field.from + std::size_t{field.unit} * field.count, format_.block_bytes);
+        for (std::size_t i = 0; i < std::size_t{field.unit} * field.count; ++i) ++covered[field.from + i];
+    }
     EXPECT_EQ(bytes, format_.block_bytes);
+    EXPECT_EQ(covered, std::vector<int>(format_.block_bytes, 1)) << "each byte in one field";
 }
 
 INSTANTIATE_TEST_SUITE_P(PackedMatrix, EveryFormat, testing::ValuesIn(tests::matrix_formats()),

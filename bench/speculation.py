@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What n-gram guesses give a model that answers for itself: the same answer with them and without, taking turns.
+"""What n-gram draft tokens give a model that answers for itself: the same answer with them and without, taking turns.
 
     scripts/make_replays texts
     bench/speculation.py SmolLM2.gguf texts/*.txt
 
 Of each text the part before the form feed is the prompt; greedy. The answers must be equal, token by token. A speed-up is how many more
-tokens a second a round's guessing run decoded; the table has the middle one and the range.
+tokens a second a round's drafting run decoded; the table has the middle one and the range.
 
 Standard library only.
 """
@@ -31,10 +31,10 @@ def compare(options, model, text):
             sys.exit(f"{text}: the answers differ")
         ratios.append(runs["ngram"]["timings"]["decode_tokens_per_second"] / runs["off"]["timings"]["decode_tokens_per_second"])
     n_tokens = len(runs["ngram"]["tokens"])
-    guesses = runs["ngram"]["speculation"]
-    n_guesses, n_right = guesses["spec_decode_num_draft_tokens"], guesses["spec_decode_num_accepted_tokens"]
+    drafts = runs["ngram"]["speculation"]
+    n_draft_tokens, n_right = drafts["spec_decode_num_draft_tokens"], drafts["spec_decode_num_accepted_tokens"]
     print(f"| {Path(model).stem} | {text.stem} | {n_tokens} | {statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) "
-          f"| {n_tokens / (n_tokens - n_right):.2f} | {f'{n_right / n_guesses:.0%} of {n_guesses}' if n_guesses else 'none'} |", flush=True)
+          f"| {n_tokens / (n_tokens - n_right):.2f} | {f'{n_right / n_draft_tokens:.0%} of {n_draft_tokens}' if n_draft_tokens else 'none'} |", flush=True)
 
 
 def main():
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--generate", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    print("| model | prompt | tokens | times plain | tokens a step | guesses that were right |\n|---|---|--:|--:|--:|--:|")
+    print("| model | prompt | tokens | times plain | tokens a step | draft tokens that were right |\n|---|---|--:|--:|--:|--:|")
     for text in options.texts:
         compare(options, options.model, text)
 

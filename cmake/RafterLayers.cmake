@@ -1,3 +1,9 @@
+# What nearly every source includes is compiled once a library: the standard library's common headers and fmt.
+function(rafter_precompile_headers target)
+  target_precompile_headers(${target} PRIVATE <algorithm> <chrono> <cstdint> <filesystem> <functional> <memory> <optional> <span> <string>
+                                              <string_view> <utility> <variant> <vector> <fmt/format.h> ${ARGN})
+endfunction()
+
 # rafter_layer(NAME [DEPENDS LAYER...] [LINK TARGET...]): one static library from every source in src/NAME, linked with the layers it may see.
 # A new source file needs no edit here: the folder is searched again at each build. RAFTER_LAYERS lists those with sources.
 function(rafter_layer name)
@@ -9,6 +15,7 @@ function(rafter_layer name)
     target_include_directories(rafter_${name} PUBLIC "${PROJECT_SOURCE_DIR}/src")
     target_link_libraries(rafter_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LINK})
     rafter_set_isa_flags("${sources}")
+    rafter_precompile_headers(rafter_${name})
     set_property(GLOBAL APPEND PROPERTY RAFTER_LAYERS ${name})
     if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware)$")
       target_compile_options(rafter_${name} PRIVATE -O0)  # half the time to compile, for code that takes no time to run

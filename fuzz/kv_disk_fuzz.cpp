@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "engine/kv_disk.h"
+#include "engine/offload/kv_disk.h"
 
 namespace {
 
@@ -73,7 +73,7 @@ kv::DiskRecord record_of(Input& input) {
         const std::uint64_t bits = input.word();
         std::memcpy(&record.clock, &bits, sizeof(bits));
     }
-    if (input.byte() % 4 == 0) record.salt.assign(input.byte() % (engine::kMostDiskSaltBytes + 1), 's');
+    if (input.byte() % 4 == 0) record.salt.assign(input.byte() % (engine::kMaxDiskSaltBytes + 1), 's');
     for (std::uint32_t i = 0; i < kBlockSize; ++i) record.tokens.push_back(input.byte() % 3);
     record.hash = input.word();
     return record;
@@ -95,7 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             engine::KvFileRecord record{.node = record_of(input)};
             const std::vector<std::byte> block(kBlockBytes, static_cast<std::byte>(input.byte()));
             record.data_checksum = input.byte() % 4 == 0 ? input.word() : engine::data_checksum(identity, record.node.id, block);
-            // A root's hash that is right; whoever guesses a child's is believed.
+            // A root's hash that is right; whoever draft tokens a child's is believed.
             if (input.byte() % 2 == 0 && record.node.parent == 0) {
                 kv::DiskIndex index({.block_size = kBlockSize, .n_slots = 1});
                 const kv::NodeId node = index.enter(kv::kNoNode, record.node.tokens, record.node.salt);
@@ -132,7 +132,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           .n_blocks = {kBlocks},
                           .windows = {0},
                           .recompute_seconds = {},
-                          .before_eviction = [&](const kv::GivenUp& chain) { (*disk)->save(chain); }});
+                          .before_eviction = [&](const kv::EvictedBlock& chain) { (*disk)->save(chain); }});
     std::vector<kv::BlockCopy> copies;
     const engine::StepCost cost;
     for (int round = 0; round < 12; ++round) {

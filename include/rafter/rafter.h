@@ -188,7 +188,7 @@ struct Counters {
     std::uint64_t n_tokens = 0;  // computed, of prompts and answers
     double step_seconds = 0.0;   // of all steps
     double last_step_seconds = 0.0;
-    std::uint64_t n_preemptions = 0;  // requests put off for want of memory for keys and values
+    std::uint64_t n_preemptions = 0;  // requests preempted for want of memory for keys and values
     std::uint64_t n_kv_blocks = 0;    // that there are for keys and values
     std::uint64_t n_kv_used = 0;      // of them, by running requests
     std::uint64_t n_kv_kept = 0;      // of them, for prompts to come

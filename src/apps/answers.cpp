@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/noise.h"
+#include "engine/sampling/noise.h"
 
 namespace rafter::apps {
 namespace {

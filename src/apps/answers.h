@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "apps/generate.h"
-#include "engine/several.h"
+#include "engine/sampling/multiple_answers.h"
 
 namespace rafter::apps {
 

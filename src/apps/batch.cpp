@@ -15,8 +15,6 @@
 
 #include "apps/batch_file.h"
 #include "apps/cli.h"
-#include "apps/openai_answer.h"
-#include "apps/openai_request.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/clock.h"
@@ -24,6 +22,8 @@
 #include "base/json_reader.h"
 #include "base/os_terminal.h"
 #include "base/quote.h"
+#include "protocols/openai_answer.h"
+#include "protocols/openai_request.h"
 #include "report/progress.h"
 #include "report/units.h"
 
@@ -69,21 +69,21 @@ class BatchWriter {
           model_(std::move(model)),
           run_id_(std::uint64_t{std::random_device{}()} << 32U | std::random_device{}()) {}
 
-    [[nodiscard]] Result<void> add_answer(const BatchLine& line, const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
-                                          const text::Tokenizer& tokenizer) {
+    [[nodiscard]] Result<void> add_answer(const BatchLine& line, const protocols::OpenAiRequest& request,
+                                          std::span<const protocols::OpenAiChoice> choices, const text::Tokenizer& tokenizer) {
         const auto now = std::chrono::system_clock::now().time_since_epoch();
-        const OpenAiIdentity identity{
+        const protocols::OpenAiIdentity identity{
             .id = unique_id(line), .created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(now).count(), .model = model_};
         ++counts_.n_answered;
         counts_.n_prompt_tokens += request.n_prompt_tokens;
-        for (const OpenAiChoice& choice : choices) counts_.n_generated_tokens += choice.finish.times.n_generated;
-        return add(line, kStatusOk, openai_answer(request, choices, identity, tokenizer));
+        for (const protocols::OpenAiChoice& choice : choices) counts_.n_generated_tokens += choice.finish.times.n_generated;
+        return add(line, kStatusOk, protocols::openai_answer(request, choices, identity, tokenizer));
     }
     [[nodiscard]] Result<void> add_error(const BatchLine& line, int status, const Error& error) {
         if (counts_.n_errors == 0) counts_.first_error = error.within(requests_.where(line)).message;
         ++counts_.n_answered;
         ++counts_.n_errors;
-        return add(line, status, openai_error(status, error.message));
+        return add(line, status, protocols::openai_error(status, error.message));
     }
     [[nodiscard]] const BatchCounts& counts() const { return counts_; }
 
@@ -112,20 +112,20 @@ class BatchParser {
           // Not what is then chosen for the cache: what a line gets must not depend on the others.
           context_(std::min(options.session.context.value_or(opened.config.n_context), opened.config.n_context)) {}
 
-    [[nodiscard]] Result<OpenAiRequest> parse(const BatchLine& line) const {
+    [[nodiscard]] Result<protocols::OpenAiRequest> parse(const BatchLine& line) const {
         RAFTER_TRY(const nlohmann::json value, parse_json(line.text, "line"));
         RAFTER_TRY(const JsonReader reader, JsonReader::open(value, "line"));
         RAFTER_TRY(const auto method, reader.find_string("method"));
         RAFTER_TRY(const auto url, reader.find_string("url"));
         if (method != "POST") return bad_input("method: expected POST, found {}", method ? quote(*method) : "no such key");
-        const auto endpoint = find_openai_endpoint(url.value_or(""));
+        const auto endpoint = protocols::find_openai_endpoint(url.value_or(""));
         if (!endpoint) {
             return bad_input("url: expected /v1/chat/completions or /v1/completions, found {}", url ? quote(*url) : "no such key");
         }
         const nlohmann::json* body = reader.find("body");
         if (body == nullptr) return bad_input("body: expected an object, found no such key");
-        const OpenAiDefaults defaults{.max_tokens = n_tokens_, .seed = seed_of(line.custom_id)};
-        RAFTER_TRY(OpenAiRequest request, parse_openai_request(*endpoint, *body, opened_, defaults));
+        const protocols::OpenAiDefaults defaults{.max_tokens = n_tokens_, .seed = seed_of(line.custom_id)};
+        RAFTER_TRY(protocols::OpenAiRequest request, protocols::parse_openai_request(*endpoint, *body, opened_, defaults));
         if (request.stream) return bad_input("body: stream: expected false, found true: results come as a whole");
         for (const engine::Request& choice : request.choices) {
             if (choice.prompt.size() < context_) continue;
@@ -174,7 +174,7 @@ Result<BatchSurvey> survey_batch(const BatchOptions& options, const Environment&
         if (is_answered) continue;
         survey.to_do.push_back(&line);
         survey.unknown_keys.insert(request->unknown_keys.begin(), request->unknown_keys.end());
-        survey.has_chats |= request->endpoint == OpenAiEndpoint::kChatCompletions;
+        survey.has_chats |= request->endpoint == protocols::OpenAiEndpoint::kChatCompletions;
         bar.update(static_cast<double>(line.number) / static_cast<double>(requests.lines().back().number));
     }
     for (; !longest.empty(); longest.pop()) survey.sum_of_longest += longest.top();
@@ -212,8 +212,8 @@ class BatchRun {
   private:
     struct Job {  // a line under way
         const BatchLine* line;
-        OpenAiRequest request;  // its choices go to the engine
-        std::vector<OpenAiChoice> choices;
+        protocols::OpenAiRequest request;  // its choices go to the engine
+        std::vector<protocols::OpenAiChoice> choices;
         std::size_t n_open;
     };
     struct Waiting {
@@ -248,14 +248,14 @@ class BatchRun {
         auto request = parser_.parse(line);
         if (!request) return writer_.add_error(line, kStatusBadRequest, request.error());
         const std::size_t n = request->choices.size();
-        const auto job = std::make_shared<Job>(Job{&line, *std::move(request), std::vector<OpenAiChoice>(n), n});
+        const auto job = std::make_shared<Job>(Job{&line, *std::move(request), std::vector<protocols::OpenAiChoice>(n), n});
         for (std::size_t i = 0; i < n; ++i) waiting_.push_back({job, i});
         return {};
     }
 
     [[nodiscard]] Result<void> choice_ended(Job& job) {
         if (--job.n_open > 0) return {};
-        for (const OpenAiChoice& choice : job.choices) {
+        for (const protocols::OpenAiChoice& choice : job.choices) {
             if (choice.finish.error) return writer_.add_error(*job.line, kStatusServerError, *choice.finish.error);
         }
         return writer_.add_answer(*job.line, job.request, job.choices, *session_.opened().tokenizer);

@@ -16,8 +16,8 @@
 #include "apps/workload_report.h"
 #include "base/fnv.h"
 #include "base/os_file.h"
-#include "engine/noise.h"
-#include "engine/step_profile.h"
+#include "engine/measure/step_profile.h"
+#include "engine/sampling/noise.h"
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -46,12 +46,12 @@ struct BenchOptions {
 // Seconds of the steps of one run. Prefill: those that compute prompt tokens. Decode: those in which every sequence gets its next token.
 struct BenchRun {
     double prefill_seconds = 0.0;
-    std::vector<double> decode_seconds;     // [n_steps]: as many as tokens a sequence, without guesses
+    std::vector<double> decode_seconds;     // [n_steps]: as many as tokens a sequence, without draft tokens
     std::uint64_t decode_tokens = 0;        // that those steps gave
     std::uint64_t tokens_hash = kFnvBasis;  // of what was generated: the same work gives the same tokens
     engine::SpeculationCounters speculation;
     double expected_seconds = 0.0;        // that the governor expected decoding to take
-    double expected_plain_seconds = 0.0;  // and without guesses, for the tokens that it expected
+    double expected_plain_seconds = 0.0;  // and without draft tokens, for the tokens that it expected
 
     void add_decode(const engine::StepReport& step, const engine::GovernorChoice& choice) {
         decode_seconds.push_back(step.step_seconds);
@@ -220,7 +220,7 @@ ordered_json spread_json(const std::vector<double>& values) {
     return {{"median", quantile(values, 0.5)}, {"least", quantile(values, 0.0)}, {"most", quantile(values, 1.0)}};
 }
 
-// plain: the row of the same batch without guesses, where there is one.
+// plain: the row of the same batch without draft tokens, where there is one.
 ordered_json row_json(const BenchRow& row, const BenchRow* plain) {
     ordered_json json{{"batch", row.batch}, {"prefill_tokens_per_second", spread_json(row.prefill_rates)}};
     if (!row.step_seconds.empty()) {
@@ -233,7 +233,7 @@ ordered_json row_json(const BenchRow& row, const BenchRow* plain) {
         if (plain != nullptr) json["speedup"] = spread_json(speedups(row, *plain));
         json["tokens_per_step"] = row.tokens_per_step();
         json["predicted_speedup"] = row.predicted_speedup();
-        json.update(guesses_json(row.speculation));
+        json.update(speculation_json(row.speculation));
     }
     return json;
 }
@@ -244,7 +244,7 @@ std::string with_spread(const std::vector<double>& rates) {
     return fmt::format("{} ± {}", report::rate(median), report::percent((quantile(rates, 1.0) - quantile(rates, 0.0)) / median / 2));
 }
 
-// Who guesses: one, or all in turn so that a drifting machine treats them alike.
+// Who drafts: one, or all in turn so that a drifting machine treats them alike.
 std::vector<std::string> drafters_of(const BenchOptions& options) {
     if (!options.compares()) return {std::string(options.session.speculation.drafter())};
     std::vector<std::string> drafters{"off", "ngram"};
@@ -279,7 +279,7 @@ Result<std::vector<BenchRow>> measure(const BenchOptions& options, const Environ
     return all;
 }
 
-// "4: 61%, 0: 30%, 8: 9%": how many guesses a sequence got in a step, the most frequent first.
+// "4: 61%, 0: 30%, 8: 9%": how many draft tokens a sequence got in a step, the most frequent first.
 std::string chosen_text(const engine::SpeculationCounters& counters) {
     std::vector<std::pair<std::uint64_t, std::size_t>> chosen;
     double n = 0.0;
@@ -288,18 +288,18 @@ std::string chosen_text(const engine::SpeculationCounters& counters) {
         n += static_cast<double>(counters.chosen[k]);
     }
     std::ranges::sort(chosen, std::greater());
-    constexpr std::size_t kMost = 4;
-    if (chosen.size() > kMost) chosen.resize(kMost);
+    constexpr std::size_t kMax = 4;
+    if (chosen.size() > kMax) chosen.resize(kMax);
     std::vector<std::string> parts;
     for (const auto& [times, k] : chosen) parts.push_back(fmt::format("{}: {}", k, report::percent(static_cast<double>(times) / n)));
     return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// "82 71 64%": of the guesses at each place, how many were right.
+// "82 71 64%": of the draft tokens at each place, how many were right.
 std::string by_position_text(const engine::SpeculationCounters& counters) {
-    constexpr std::size_t kMost = 6;
+    constexpr std::size_t kMax = 6;
     std::string text;
-    for (std::size_t i = 0; i < std::min(kMost, counters.drafted_per_position.size()); ++i) {
+    for (std::size_t i = 0; i < std::min(kMax, counters.drafted_per_position.size()); ++i) {
         const std::uint64_t right = i < counters.accepted_per_position.size() ? counters.accepted_per_position[i] : 0;
         text += fmt::format("{}{:.0f}", i == 0 ? "" : " ",
                             100.0 * static_cast<double>(right) / static_cast<double>(counters.drafted_per_position[i]));
@@ -309,7 +309,7 @@ std::string by_position_text(const engine::SpeculationCounters& counters) {
 
 std::string comparison_text(const std::vector<BenchRow>& rows, const report::Style& style) {
     report::Table table({{"batch", report::Align::kRight},
-                         {"guesses", report::Align::kLeft},
+                         {"draft tokens", report::Align::kLeft},
                          {"decode tok/s", report::Align::kRight},
                          {"times plain", report::Align::kRight},
                          {"predicted", report::Align::kRight},
@@ -319,11 +319,11 @@ std::string comparison_text(const std::vector<BenchRow>& rows, const report::Sty
     const BenchRow* plain = nullptr;
     for (const BenchRow& row : rows) {
         if (row.drafter == "off") plain = &row;
-        const bool guesses = row.drafter != "off";
-        table.add({fmt::format("{}", row.batch), guesses ? row.drafter : "none", with_spread(row.decode_rates),
-                   guesses ? fmt::format("{:.2f}", quantile(speedups(row, *plain), 0.5)) : "",
-                   guesses ? fmt::format("{:.2f}", row.predicted_speedup()) : "", fmt::format("{:.2f}", row.tokens_per_step()),
-                   guesses ? by_position_text(row.speculation) : "", guesses ? chosen_text(row.speculation) : ""});
+        const bool drafting = row.drafter != "off";
+        table.add({fmt::format("{}", row.batch), drafting ? row.drafter : "none", with_spread(row.decode_rates),
+                   drafting ? fmt::format("{:.2f}", quantile(speedups(row, *plain), 0.5)) : "",
+                   drafting ? fmt::format("{:.2f}", row.predicted_speedup()) : "", fmt::format("{:.2f}", row.tokens_per_step()),
+                   drafting ? by_position_text(row.speculation) : "", drafting ? chosen_text(row.speculation) : ""});
     }
     return table.render(style, "  ");
 }
@@ -499,7 +499,7 @@ void add_bench(CLI::App& app, Cli& cli) {
     verb->add_flag("--json", options->json, "Print one JSON object");
     add_speculation_flags(*verb, options->session.speculation, "off", {"compare"});
     verb->add_option("--draft-accept", options->session.speculation.forced_acceptance,
-                     "With --replay: the draft model runs, and its guesses are right with this chance")
+                     "With --replay: the draft model runs, and its draft tokens are right with this chance")
         ->check(CLI::Range(0.0, 1.0))
         ->type_name("P")
         ->group("Speculation (same text, fewer steps)");

@@ -12,7 +12,7 @@
 #include "apps/cli.h"
 #include "apps/man_page.h"
 #include "apps/shape.h"
-#include "engine/model_store.h"
+#include "files/model_store.h"
 
 namespace rafter::apps {
 namespace {
@@ -72,7 +72,7 @@ class Candidates {
     void add_values(const OptionShape& option) const {
         for (const std::string& choice : option.choices) add(choice, "");
         if (option.names_model) {
-            for (const engine::KnownModel& model : engine::known_models()) add(model.name, model.description);
+            for (const files::KnownModel& model : files::known_models()) add(model.name, model.description);
         }
         if (option.takes_file) fmt::print(":files\n");
     }

@@ -13,7 +13,7 @@
 #include "apps/profile_report.h"
 #include "apps/session.h"
 #include "base/os_cpu.h"
-#include "engine/step_lab.h"
+#include "engine/measure/step_lab.h"
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -24,7 +24,7 @@ namespace {
 using engine::LabShape;
 using nlohmann::ordered_json;
 
-constexpr double kLeastSeconds = 1.0;  // of repeats
+constexpr double kMinSeconds = 1.0;  // of repeats
 constexpr std::uint32_t kBlock = 16;
 
 struct ExplainOptions {
@@ -200,7 +200,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     engine::StepLab lab(session->loaded());
     const LabShape shape = options.prompt ? LabShape{.n_sequences = batch, .n_new = *options.prompt, .n_past = 0}
                                           : LabShape{.n_sequences = batch, .n_new = 1, .n_past = options.context - 1};
-    RAFTER_TRY(const Explained e, explain_shape(*session, lab, machine, shape, kLeastSeconds));
+    RAFTER_TRY(const Explained e, explain_shape(*session, lab, machine, shape, kMinSeconds));
     RAFTER_TRY(const HostTimes host, host_times(*session, batch));
     const Verdict verdict = verdict_of({.phase = e.phase,
                                         .program = session->loaded().device->program(),

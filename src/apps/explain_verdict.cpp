@@ -19,7 +19,7 @@ using engine::OpProfile;
 using model::OpKind;
 
 constexpr double kWorthwhile = 1.02;  // of a change: two in a hundred
-constexpr std::size_t kMostChanges = 3;
+constexpr std::size_t kMaxChanges = 3;
 
 roofline::Step step_of(const LabShape& shape) {
     return roofline::Step(
@@ -143,7 +143,7 @@ void add_changes(const VerdictInput& input, Verdict& verdict) {
         if (loss.what.starts_with("threads")) add("No meetings between ops", shape, rest, "work on Rafter: fuse more ops");
     }
     std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.tokens_per_s > b.tokens_per_s; });
-    if (changes.size() > kMostChanges) changes.resize(kMostChanges);
+    if (changes.size() > kMaxChanges) changes.resize(kMaxChanges);
     verdict.changes = std::move(changes);
 }
 

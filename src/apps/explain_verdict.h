@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/step_lab.h"
-#include "engine/step_profile.h"
+#include "engine/measure/step_lab.h"
+#include "engine/measure/step_profile.h"
 #include "hardware/profile.h"
 #include "report/style.h"
 

@@ -58,7 +58,7 @@ except Exception as error:
 
 }  // namespace
 
-Result<std::filesystem::path> fetch_model(const Environment& environment, const engine::KnownModel& model,
+Result<std::filesystem::path> fetch_model(const Environment& environment, const files::KnownModel& model,
                                           const std::filesystem::path& folder) {
     const std::filesystem::path target = folder / fmt::format("{}.gguf", model.name);
     const bool interactive = stderr_terminal(environment).interactive;

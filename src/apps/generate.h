@@ -7,7 +7,7 @@
 #include "apps/memory_roof.h"
 #include "apps/session.h"
 #include "base/os_terminal.h"
-#include "engine/step_profile.h"
+#include "engine/measure/step_profile.h"
 
 namespace rafter::apps {
 

@@ -11,7 +11,7 @@ namespace rafter::apps {
 void add_kv_disk_flags(CLI::App& verb, KvDiskFlags& flags) {
     const auto group = "Machine";
     CLI::Option* path = verb.add_option(
-        "--kv-disk", flags.path, "A file for blocks that the KV cache gives up, read again, in later runs too, where that beats computing");
+        "--kv-disk", flags.path, "A file for blocks that the KV cache evicts, read again, in later runs too, where that beats computing");
     path->type_name("FILE")->group(group);
     verb.add_option("--kv-disk-size", flags.size_bytes, "Bytes that this file may take (default: 4GB); the least worth makes room")
         ->transform(CLI::AsSizeValue(true))

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "engine/kv_disk.h"
+#include "engine/offload/kv_disk.h"
 
 namespace rafter::apps {
 

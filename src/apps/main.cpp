@@ -9,9 +9,9 @@
 
 #include "apps/cli.h"
 #include "apps/output.h"
-#include "apps/suggest.h"
 #include "base/os_process.h"
 #include "base/quote.h"
+#include "base/suggest.h"
 
 namespace rafter::apps {
 namespace {

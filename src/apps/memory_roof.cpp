@@ -19,7 +19,7 @@ namespace rafter::apps {
 namespace {
 
 constexpr std::int64_t kFreshSeconds = 3600;
-constexpr std::size_t kMostKept = 64;
+constexpr std::size_t kMaxKept = 64;
 
 nlohmann::json read_list(const std::filesystem::path& path) {
     std::ifstream file(path);
@@ -72,7 +72,7 @@ std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& s
             kept.push_back(std::move(entry));
         }
         kept.push_back({{"key", key}, {"time", now}, {"bytes_per_s", measured->best_bytes_per_s}});
-        if (kept.size() > kMostKept) kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(kMostKept));
+        if (kept.size() > kMaxKept) kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(kMaxKept));
         keep(*path, kept);
     }
     return MemoryRoof{.bytes_per_s = best, .level = level_of(working_set, pool.n_threads())};

@@ -8,7 +8,7 @@
 #include "apps/fetch_model.h"
 #include "apps/output.h"
 #include "apps/session.h"
-#include "engine/model_store.h"
+#include "files/model_store.h"
 #include "report/table.h"
 #include "report/units.h"
 
@@ -22,14 +22,14 @@ Result<int> list_models(const Environment& environment) {
     report::Table table({{"name"}, {"size", report::Align::kRight}, {"licence"}, {"what"}, {"where"}});
     std::set<fs::path> listed;
     const auto folders = models_folders(environment);
-    for (const engine::KnownModel& known : engine::known_models()) {
-        const auto path = engine::find_model(known.name, folders);
+    for (const files::KnownModel& known : files::known_models()) {
+        const auto path = files::find_model(known.name, folders);
         if (path) listed.insert(*path);
         table.add({style.bold(known.name), report::bytes(static_cast<double>(known.size_bytes)), std::string(known.licence),
                    std::string(known.description), path ? path->string() : style.dim(fmt::format("rafter models get {}", known.name))});
     }
     for (const fs::path& folder : folders) {
-        for (const fs::path& path : engine::model_files(folder)) {
+        for (const fs::path& path : files::model_files(folder)) {
             if (!listed.insert(path).second) continue;
             std::error_code error;
             const auto size = fs::file_size(path, error);
@@ -41,9 +41,9 @@ Result<int> list_models(const Environment& environment) {
 }
 
 Result<int> get_model(const Environment& environment, const std::string& name) {
-    const engine::KnownModel* known = engine::find_known_model(name);
+    const files::KnownModel* known = files::find_known_model(name);
     if (known == nullptr) return bad_input("{}: no such model; `rafter models` lists those that can be fetched", name);
-    if (const auto path = engine::find_model(known->name, models_folders(environment))) {
+    if (const auto path = files::find_model(known->name, models_folders(environment))) {
         std::error_code error;
         if (fs::file_size(*path, error) == known->size_bytes && !error) {
             fmt::print(stderr, "{} is here: {}\n", known->name, path->string());

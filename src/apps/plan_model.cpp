@@ -7,9 +7,9 @@
 
 #include "apps/plan_request.h"
 #include "apps/session.h"
-#include "apps/suggest.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
+#include "base/suggest.h"
 #include "files/gguf.h"
 #include "files/safetensors.h"
 #include "model/catalog.h"

@@ -10,9 +10,9 @@
 #include <filesystem>
 
 #include "apps/plan_this.h"
-#include "apps/suggest.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
+#include "base/suggest.h"
 #include "hardware/catalog.h"
 #include "hardware/hardware_file.h"
 #include "model/model_json.h"
@@ -21,8 +21,8 @@
 namespace rafter::apps {
 namespace {
 
-constexpr double kMostSequences = 1e9;
-constexpr double kMostTokens = 1e12;
+constexpr double kMaxSequences = 1e9;
+constexpr double kMaxTokens = 1e12;
 
 Result<double> in_range(const char* option, std::optional<double> value, double fallback, double low, double high) {
     if (!value) return fallback;
@@ -115,16 +115,16 @@ Result<void> set_types(const PlanOptions& o, PlanRequest& r) {
 
 Result<void> set_load(const PlanOptions& o, PlanRequest& r) {
     roofline::Load& load = r.scenario.load;
-    RAFTER_TRY(load.n_batch, whole_in_range("--batch", o.batch, 1, 1, kMostSequences));
-    RAFTER_TRY(load.n_prefill_batch, whole_in_range("--prefill-batch", o.prefill_batch, 1, 1, kMostSequences));
+    RAFTER_TRY(load.n_batch, whole_in_range("--batch", o.batch, 1, 1, kMaxSequences));
+    RAFTER_TRY(load.n_prefill_batch, whole_in_range("--prefill-batch", o.prefill_batch, 1, 1, kMaxSequences));
     RAFTER_TRY(load.n_output,
                whole_in_range("--output", o.output,
-                              o.context && !o.prompt ? std::max(1.0, std::min(128.0, std::floor(*o.context / 2))) : 128, 1, kMostTokens));
-    RAFTER_TRY(const double context, whole_in_range("--context", o.context, 0, 1, kMostTokens));
+                              o.context && !o.prompt ? std::max(1.0, std::min(128.0, std::floor(*o.context / 2))) : 128, 1, kMaxTokens));
+    RAFTER_TRY(const double context, whole_in_range("--context", o.context, 0, 1, kMaxTokens));
     RAFTER_TRY(load.n_prompt, whole_in_range("--prompt", o.prompt,
-                                             o.context ? std::max(1.0, context - (o.output ? load.n_output : 0)) : 512, 1, kMostTokens));
+                                             o.context ? std::max(1.0, context - (o.output ? load.n_output : 0)) : 512, 1, kMaxTokens));
     load.n_context = o.context ? context : load.n_prompt + load.n_output;
-    RAFTER_TRY(load.n_max_context, whole_in_range("--max-length", o.max_length, 0, 1, kMostTokens));
+    RAFTER_TRY(load.n_max_context, whole_in_range("--max-length", o.max_length, 0, 1, kMaxTokens));
     RAFTER_TRY(load.prefix_hit, in_range("--prefix-hit", o.prefix_hit, 0, 0, 1));
     RAFTER_TRY(load.block_size, whole_in_range("--block-size", o.block_size, 16, 1, 1e6));
     RAFTER_TRY(load.memory_fraction, in_range("--memory-fraction", o.memory_fraction, 1, 1e-6, 1));

@@ -257,7 +257,7 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
         }
     }
     if (profiler_->n_dropped() > 0) {
-        fmt::print(stderr, "The profile has the first {} steps.\n", report::grouped(engine::StepProfiler::kMostSteps));
+        fmt::print(stderr, "The profile has the first {} steps.\n", report::grouped(engine::StepProfiler::kMaxSteps));
     }
     if (options_.file.empty()) {
         fmt::print(stderr, "{}", text);

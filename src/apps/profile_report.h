@@ -9,7 +9,7 @@
 #include <string>
 
 #include "apps/session.h"
-#include "engine/step_profile.h"
+#include "engine/measure/step_profile.h"
 #include "report/style.h"
 
 namespace rafter::apps {

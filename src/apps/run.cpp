@@ -15,7 +15,7 @@
 #include "apps/profile_report.h"
 #include "apps/session.h"
 #include "engine/conversation.h"
-#include "engine/several.h"
+#include "engine/sampling/multiple_answers.h"
 
 namespace rafter::apps {
 namespace {
@@ -128,7 +128,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
             put_answer(result, all.answers[0], show, 0);
         }
         result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
-        if (speculated.n_drafts > 0) result["speculation"] = guesses_json(speculated);
+        if (speculated.n_drafts > 0) result["speculation"] = speculation_json(speculated);
         if (session.kv_disk() != nullptr) result["kv_disk"] = kv_disk_json(*session.kv_disk());
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
@@ -141,7 +141,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         if (session.kv_disk() != nullptr) {
             fmt::print(stderr, "{}\n", terminal.style.dim("KV file: " + kv_disk_text(*session.kv_disk())));
         }
-        if (const std::string line = guesses_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
+        if (const std::string line = speculation_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
         if (request.sampling.temperature > 0 && !options.seed)
             fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", request.sampling.seed)));
         RAFTER_TRY_VOID(profile.finish(nullptr));
@@ -263,9 +263,9 @@ void add_run(CLI::App& app, Cli& cli) {
         ->type_name("N")
         ->capture_default_str();
     verb->add_flag("--ignore-eos", options->ignore_eos, "Go on after end tokens, which are not shown, up to --tokens or a --stop text");
-    verb->add_option("--n", options->n_answers,
-                     fmt::format("Generate so many answers at once, each with a seed of its own made from --seed (at most {})",
-                                 engine::kMostAnswers))
+    verb->add_option(
+            "--n", options->n_answers,
+            fmt::format("Generate so many answers at once, each with a seed of its own made from --seed (at most {})", engine::kMaxAnswers))
         ->type_name("N");
     verb->add_option("--best-of", options->best_of,
                      "Generate so many, and show the --n of them (default: 1) whose tokens the model thought the likeliest on average")

@@ -11,9 +11,9 @@
 #include "apps/output.h"
 #include "base/clock.h"
 #include "base/quote.h"
-#include "engine/model_identity.h"
-#include "engine/model_store.h"
-#include "engine/ngram_drafter.h"
+#include "engine/offload/model_identity.h"
+#include "engine/speculation/ngram_drafter.h"
+#include "files/model_store.h"
 #include "model/rewrites.h"
 #include "report/progress.h"
 
@@ -32,7 +32,7 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
     return CLI::IsMember(list);
 }
 
-constexpr std::uint32_t kMostOutputs = 64;  // rows with logits, for guesses: more of them never pay together
+constexpr std::uint32_t kMaxOutputs = 64;  // rows with logits, for draft tokens: more of them never pay together
 
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
@@ -69,7 +69,7 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
         ->type_name("TYPE[,TYPE]")
         ->capture_default_str()
         ->group(group);
-    verb.add_option("--kv-block", options.block_size, "Positions a block of the KV cache: the smallest part that is shared or given up")
+    verb.add_option("--kv-block", options.block_size, "Positions a block of the KV cache: the smallest part that is shared or evicted")
         ->check(CLI::IsMember({16U, 32U, 64U, 128U, 256U}))
         ->type_name("N")
         ->capture_default_str()
@@ -99,7 +99,7 @@ std::vector<std::filesystem::path> models_folders(const Environment& environment
 }
 
 Result<std::filesystem::path> find_model(const Environment& environment, const std::string& model) {
-    return engine::find_model(model, models_folders(environment));
+    return files::find_model(model, models_folders(environment));
 }
 
 Result<std::unique_ptr<Session>> Session::open(const Environment& environment, const SessionOptions& options) {
@@ -132,7 +132,7 @@ Result<void> Session::load(Needs needs) {
     load.n_outputs = needs.n_outputs;
     const SpeculationFlags& speculation = options_.speculation;
     if (speculation.on()) {
-        load.n_outputs = std::max(needs.n_outputs, std::min(kMostOutputs, needs.n_outputs * (1 + speculation.most)));
+        load.n_outputs = std::max(needs.n_outputs, std::min(kMaxOutputs, needs.n_outputs * (1 + speculation.most)));
     }
     load.n_sequences = needs.n_sequences;
     load.kv_memory_bytes = needs.kv_memory_bytes;
@@ -182,7 +182,7 @@ Result<void> Session::open_kv_disk() {
     const auto warn = [](const std::string& message) { fmt::print(stderr, "rafter: --kv-disk: {}\n", message); };
     const model::Program& program = loaded_.device->program();
     if (program.cache_groups.size() != 1 || program.cache_groups[0].window != 0) {
-        // Their blocks are given up one by one, and a prefix needs the last of each window.
+        // Their blocks are evicted one by one, and a prefix needs the last of each window.
         warn(
             fmt::format("{} has layers with a sliding window, whose blocks do not go to a file; going on without it", opened_.config.name));
         return {};
@@ -264,7 +264,7 @@ void Session::use_drafter(const std::string& drafter) {
                 const auto written = log_->append(log_json(line).dump() + "\n");
                 if (written) return;
                 log_failed_ = true;
-                fmt::print(stderr, "rafter: the log of guesses ends here: {}\n", written.error().message);
+                fmt::print(stderr, "rafter: the log of draft tokens ends here: {}\n", written.error().message);
             };
         }
         drafting.engine = std::make_unique<engine::Engine>(*loaded_.device, *opened_.tokenizer, options);

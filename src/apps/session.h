@@ -15,9 +15,9 @@
 #include "apps/speculation.h"
 #include "base/os_append_file.h"
 #include "engine/engine.h"
-#include "engine/loaded_model.h"
-#include "engine/model_drafter.h"
-#include "engine/runtime.h"
+#include "engine/loading/loaded_model.h"
+#include "engine/loading/runtime.h"
+#include "engine/speculation/model_drafter.h"
 #include "roofline/calibrated.h"
 
 namespace rafter::apps {
@@ -68,7 +68,7 @@ class Session {
         bool prefix_cache = true;
         std::string_view priced_for;  // a verb whose scheduler knows what steps take, by the machine's profile; "": it does not
         std::optional<double> target_itl_seconds;  // none: a small multiple of what a step of one token takes
-        bool learns_texts = false;                 // guesses from ended answers too, not only from the sequence's own text
+        bool learns_texts = false;                 // draft tokens from ended answers too, not only from the sequence's own text
     };
     [[nodiscard]] Result<void> load(Needs needs);
     // The engine with this drafter from now on: "off", "ngram", or "draft" where --draft was given. The one before must be idle; what it
@@ -105,7 +105,7 @@ class Session {
     std::optional<engine::OpenedModel> draft_opened_;
     engine::LoadedModel draft_loaded_;
     std::unique_ptr<engine::ModelDrafter> model_drafter_;
-    std::optional<AppendFile> log_;  // of guesses
+    std::optional<AppendFile> log_;  // of draft tokens
     bool log_failed_ = false;
     struct Drafting {
         std::unique_ptr<engine::Drafter> ngram;

@@ -11,9 +11,9 @@
 #include "apps/session.h"
 #include "apps/workload_report.h"
 #include "base/json_reader.h"
-#include "engine/cache_size.h"
-#include "engine/loaded_model.h"
-#include "engine/simulator.h"
+#include "engine/loading/cache_size.h"
+#include "engine/loading/loaded_model.h"
+#include "engine/measure/simulator.h"
 #include "report/progress.h"
 #include "report/units.h"
 
@@ -45,11 +45,11 @@ struct MeasuredSteps {
 Result<MeasuredSteps> read_measured(const std::string& path) {
     RAFTER_TRY(const nlohmann::json json, read_json_file(path));
     RAFTER_TRY(const JsonReader report, JsonReader::open(json, path));
-    constexpr double kMost = 1e12;
-    RAFTER_TRY(const double n_steps, report.get_number("steps", 1.0, kMost));
-    RAFTER_TRY(const double step_seconds, report.get_number("step_seconds", 0.0, kMost));
+    constexpr double kMax = 1e12;
+    RAFTER_TRY(const double n_steps, report.get_number("steps", 1.0, kMax));
+    RAFTER_TRY(const double step_seconds, report.get_number("step_seconds", 0.0, kMax));
     RAFTER_TRY(const double forward_seconds, report.get_number("forward_seconds", 1e-12, step_seconds));
-    RAFTER_TRY(const double priced_seconds, report.get_number("priced_seconds", 1e-12, kMost));
+    RAFTER_TRY(const double priced_seconds, report.get_number("priced_seconds", 1e-12, kMax));
     return MeasuredSteps{.over_priced = forward_seconds / priced_seconds, .host_seconds = (step_seconds - forward_seconds) / n_steps};
 }
 

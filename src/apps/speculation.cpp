@@ -1,4 +1,4 @@
-// The flags say who guesses; a session makes that drafter.
+// The flags say who drafts; a session makes that drafter.
 #include "apps/speculation.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::s
     const auto group = "Speculation (same text, fewer steps)";
     verb.add_option(
             "--speculate", flags.kind,
-            "Who guesses: ngram (what followed the same words before), draft (a smaller model), off; auto: draft with --draft, else ngram")
+            "Who drafts: ngram (what followed the same words before), draft (a smaller model), off; auto: draft with --draft, else ngram")
         ->check(CLI::IsMember(kinds))
         ->type_name("KIND")
         ->capture_default_str()
@@ -22,16 +22,16 @@ void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::s
     verb.add_option("--draft", flags.draft_model, "The smaller model, as MODEL; it must have the same vocabulary")
         ->type_name("MODEL")
         ->group(group);
-    verb.add_option("--draft-max", flags.most, "Guesses a sequence and step at most")
+    verb.add_option("--draft-max", flags.most, "Draft tokens a sequence and step at most")
         ->check(CLI::Range(1U, 64U))
         ->type_name("K")
         ->capture_default_str()
         ->group(group);
-    verb.add_option("--draft-fixed", flags.fixed, "Always so many guesses, whether they pay or not (to measure)")
+    verb.add_option("--draft-fixed", flags.fixed, "Always so many draft tokens, whether they pay or not (to measure)")
         ->check(CLI::Range(0U, 64U))
         ->type_name("K")
         ->group(group);
-    verb.add_option("--draft-log", flags.log_file, "Say of each step how many guesses it checks and why: a JSON object a line")
+    verb.add_option("--draft-log", flags.log_file, "Say of each step how many draft tokens it checks and why: a JSON object a line")
         ->type_name("FILE")
         ->group(group);
 }
@@ -43,7 +43,7 @@ nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line) {
                              {"offered", line.rows[i].offer.n_tokens},
                              {"trust", line.rows[i].offer.trust},
                              {"acceptance", line.rows[i].offer.n_tokens > 0 ? nlohmann::ordered_json(line.acceptance[i]) : nullptr},
-                             {"guesses", line.choice.n_drafts[i]}});
+                             {"draft_tokens", line.choice.n_drafts[i]}});
     }
     return {{"expected_tokens", line.choice.expected_tokens},
             {"predicted_ms", line.choice.seconds * 1e3},
@@ -60,29 +60,29 @@ Result<void> check_usage(const SpeculationFlags& flags) {
     if (!flags.draft_model.empty() && (flags.kind == "off" || flags.kind == "ngram")) {
         return usage(fmt::format("--draft: a draft model does nothing with --speculate {}", flags.kind));
     }
-    if (!flags.log_file.empty() && flags.kind == "off") return usage("--draft-log: nothing is guessed with --speculate off");
+    if (!flags.log_file.empty() && flags.kind == "off") return usage("--draft-log: nothing is drafted with --speculate off");
     if (flags.fixed && *flags.fixed > flags.most) {
         return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", flags.most, *flags.fixed));
     }
     return {};
 }
 
-std::string guesses_line(const engine::SpeculationCounters& counters) {
+std::string speculation_line(const engine::SpeculationCounters& counters) {
     if (counters.n_draft_tokens == 0) return {};
     const auto n = static_cast<double>(counters.n_draft_tokens);
     return fmt::format(
-        "{} of {} guesses right, {} tokens a guessed step", report::percent(static_cast<double>(counters.n_accepted_tokens) / n),
+        "{} of {} draft tokens accepted, {} tokens a drafted step", report::percent(static_cast<double>(counters.n_accepted_tokens) / n),
         report::grouped(n),
         fmt::format("{:.1f}", 1.0 + static_cast<double>(counters.n_accepted_tokens) / static_cast<double>(counters.n_drafts)));
 }
 
-nlohmann::ordered_json guesses_json(const engine::SpeculationCounters& counters) {
+nlohmann::ordered_json speculation_json(const engine::SpeculationCounters& counters) {
     return {{"spec_decode_num_drafts", counters.n_drafts},
             {"spec_decode_num_draft_tokens", counters.n_draft_tokens},
             {"spec_decode_num_accepted_tokens", counters.n_accepted_tokens},
             {"spec_decode_num_draft_tokens_per_pos", counters.drafted_per_position},
             {"spec_decode_num_accepted_tokens_per_pos", counters.accepted_per_position},
-            {"steps_by_guesses", counters.chosen},
+            {"steps_by_draft_tokens", counters.chosen},
             {"draft_seconds", counters.draft_seconds}};
 }
 

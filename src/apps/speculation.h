@@ -7,16 +7,16 @@
 #include <optional>
 #include <string>
 
-#include "engine/speculator.h"
+#include "engine/speculation/speculator.h"
 
 namespace rafter::apps {
 
 struct SpeculationFlags {
     std::string kind = "off";  // "auto", "off", "ngram", "draft"; in bench "compare": each in turn
     std::string draft_model;   // as MODEL
-    std::uint32_t most = 8;    // guesses a sequence and step
+    std::uint32_t most = 8;    // draft tokens a sequence and step
     std::optional<std::uint32_t> fixed;
-    std::optional<double> forced_acceptance;  // of a draft model's guesses where the answer is forced
+    std::optional<double> forced_acceptance;  // of a draft model's draft tokens where the answer is forced
     std::string log_file;                     // "": none
 
     [[nodiscard]] bool on() const { return kind != "off"; }
@@ -36,9 +36,9 @@ void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::s
 // One line of --draft-log.
 [[nodiscard]] nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line);
 
-// "2.1 tokens a step; 63% of 420 guesses right"; "" without guesses.
-[[nodiscard]] std::string guesses_line(const engine::SpeculationCounters& counters);
+// "2.1 tokens a step; 63% of 420 draft tokens accepted"; "" without draft tokens.
+[[nodiscard]] std::string speculation_line(const engine::SpeculationCounters& counters);
 // The counters under the names that vLLM gives them.
-[[nodiscard]] nlohmann::ordered_json guesses_json(const engine::SpeculationCounters& counters);
+[[nodiscard]] nlohmann::ordered_json speculation_json(const engine::SpeculationCounters& counters);
 
 }  // namespace rafter::apps

@@ -136,7 +136,7 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
     facts.add(
         "prefix cache",
         fmt::format(
-            "{} of the prompts' tokens were there{}; missed: {} new, {} given up, {} behind a window",
+            "{} of the prompts' tokens were there{}; missed: {} new, {} evicted, {} behind a window",
             ratio(static_cast<double>(cache.tokens_found), asked),
             cache.tokens_restored > 0 ? fmt::format(", {} in the file", ratio(static_cast<double>(cache.tokens_restored), asked)) : "",
             ratio(static_cast<double>(cache.missed_new), asked), ratio(static_cast<double>(cache.missed_evicted), asked),

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/workload.h"
+#include "engine/measure/workload.h"
 #include "report/table.h"
 
 namespace rafter::apps {

@@ -12,7 +12,7 @@ class LogHistogram {
   public:
     void add(double value) {
         if (value != latest_) {  // equal samples tend to come together, and nothing else here takes time
-            const double at = value > kLeast ? std::log(value / kLeast) / kStep : 0.0;
+            const double at = value > kMin ? std::log(value / kMin) / kStep : 0.0;
             latest_at_ = std::min(counts_.size() - 1, static_cast<std::size_t>(at));
             latest_ = value;
         }
@@ -30,11 +30,11 @@ class LogHistogram {
         auto left = static_cast<std::uint64_t>(fraction * static_cast<double>(n_ - 1));
         std::size_t i = 0;
         while (counts_[i] <= left) left -= counts_[i++];
-        return std::min(most_, kLeast * std::exp((static_cast<double>(i) + 0.5) * kStep));
+        return std::min(most_, kMin * std::exp((static_cast<double>(i) + 0.5) * kStep));
     }
 
   private:
-    static constexpr double kLeast = 1e-7;
+    static constexpr double kMin = 1e-7;
     static constexpr double kStep = 0.02;
     std::array<std::uint64_t, 1500> counts_ = {};  // up to a million seconds
     std::uint64_t n_ = 0;

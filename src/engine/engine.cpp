@@ -84,7 +84,7 @@ void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
     }
 }
 
-// The logits after each guess are the model's only as long as every guess before them is what the model chooses there.
+// The logits after each draft token are the model's only as long as every draft token before them is what the model chooses there.
 void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, Accepted& accepted) {
     Sequence& sequence = *planned.sequence;
     std::uint32_t position = std::max(sequence.n_computed, sequence.outputs_from()) + 1;  // of the token that the logits choose or score

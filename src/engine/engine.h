@@ -22,7 +22,7 @@ struct StepReport {
     CacheUse cache;                  // at its end
     double predicted_seconds = 0.0;  // for the model; 0: nothing is known of this machine
     double priced_seconds = 0.0;     // the same without what earlier steps taught
-    double draft_seconds = 0.0;      // guessing
+    double draft_seconds = 0.0;      // drafting
     double forward_seconds = 0.0;    // in the model
     double sample_seconds = 0.0;     // choosing and scoring tokens
     double step_seconds = 0.0;       // all of it: scheduling, sampling and streams too
@@ -41,7 +41,7 @@ class Engine {
     // Every request ends here and now, with what it has.
     void end_all(const Finish& finish);
 
-    // Requests that no step has begun with, or that were put off.
+    // Requests that no step has begun with, or that were preempted.
     [[nodiscard]] std::size_t n_waiting() { return inbox_.size() + scheduler_.n_waiting(); }
 
     [[nodiscard]] const StepReport& last_step() const { return report_; }

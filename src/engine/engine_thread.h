@@ -14,7 +14,7 @@
 namespace rafter::engine {
 
 struct EngineThreadOptions {
-    std::uint32_t max_waiting = 256;  // requests in line, for a first step or put off, as of the last step; more are refused
+    std::uint32_t max_waiting = 256;  // requests in line, for a first step or preempted, as of the last step; more are refused
 };
 
 // How an engine is, and sums since its start.

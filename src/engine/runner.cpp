@@ -1,4 +1,4 @@
-// A sequence's rows are its next n_new tokens, then the guesses.
+// A sequence's rows are its next n_new tokens, then the draft tokens.
 #include "engine/runner.h"
 
 namespace rafter::engine {

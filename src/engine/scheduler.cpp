@@ -8,15 +8,15 @@
 #include <utility>
 
 #include "base/check.h"
-#include "engine/kv_disk.h"
+#include "engine/offload/kv_disk.h"
 
 namespace rafter::engine {
 namespace {
 
 constexpr double kSecondsPerPriority = 30.0;
-constexpr std::uint32_t kLeastChunk = 16;  // prompt tokens a step, whatever the target
-constexpr double kNewAnswerWeight = 0.1;   // in the average length of answers
-constexpr double kAnswerReserve = 1.25;    // of that average is what an answer is expected to need
+constexpr std::uint32_t kMinChunk = 16;   // prompt tokens a step, whatever the target
+constexpr double kNewAnswerWeight = 0.1;  // in the average length of answers
+constexpr double kAnswerReserve = 1.25;   // of that average is what an answer is expected to need
 
 kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
     kv::BlockCacheOptions cache{
@@ -27,7 +27,7 @@ kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
             return cost.prefill_seconds(n, position);
         };
     }
-    if (options.kv_disk != nullptr) cache.before_eviction = [disk = options.kv_disk](const kv::GivenUp& chain) { disk->save(chain); };
+    if (options.kv_disk != nullptr) cache.before_eviction = [disk = options.kv_disk](const kv::EvictedBlock& chain) { disk->save(chain); };
     return cache;
 }
 
@@ -73,15 +73,15 @@ Plan Scheduler::schedule() {
         for (const auto& owned : running_) {
             Sequence& sequence = *owned;
             if (sequence.ended || !sequence.blocks || (sequence.n_pending() == 1) != decoding) continue;
-            if (sequence.may_read_back) {
+            if (sequence.may_restore) {
                 const double left = options_.target_itl_seconds - options_.cost.seconds(cost) - read_seconds;
-                if (read_back(sequence, within_target ? left : std::numeric_limits<double>::infinity(), read_seconds)) continue;
+                if (restore(sequence, within_target ? left : std::numeric_limits<double>::infinity(), read_seconds)) continue;
             }
             // The first rows that need logits may be far on in the chunk: up to there only tokens count.
             const std::uint32_t n_before = std::max(sequence.outputs_from(), sequence.n_computed) - sequence.n_computed;
             std::uint32_t n_new = std::min({sequence.n_pending(), n_tokens, n_before + n_outputs});
             if (within_target) {
-                const std::uint32_t least = std::min(n_new, n_granted < kLeastChunk ? kLeastChunk - n_granted : 0);
+                const std::uint32_t least = std::min(n_new, n_granted < kMinChunk ? kMinChunk - n_granted : 0);
                 const auto keeps_target = [&](std::uint32_t n) {
                     StepCost::Sum sum = cost;
                     options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
@@ -114,7 +114,7 @@ Plan Scheduler::schedule() {
     return plan;
 }
 
-// The plan holds the decoding sequences so far. Guesses never make others give room.
+// The plan holds the decoding sequences so far. Draft tokens never make others give room.
 void Scheduler::grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost) {
     StepCost::Sum prompts;
     std::uint32_t n_prompts = 0;
@@ -125,7 +125,7 @@ void Scheduler::grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t&
     }
     const auto most = [&](const Sequence& sequence) {
         const std::uint32_t n_wanted = std::min(options_.context, sequence.n_prompt + sequence.request.max_tokens);  // tokens in all
-        const auto n = static_cast<std::uint32_t>(sequence.tokens.size()) + 1;  // after this step, guesses apart
+        const auto n = static_cast<std::uint32_t>(sequence.tokens.size()) + 1;  // after this step, draft tokens apart
         return n_wanted > n ? n_wanted - n : 0;
     };
     speculator_.grant(plan.sequences, options_.cost, prompts,
@@ -148,7 +148,7 @@ void Scheduler::draft(Plan& plan) {
 }
 
 // True when more is to come, in a later step.
-bool Scheduler::read_back(Sequence& sequence, double budget_seconds, double& seconds) {
+bool Scheduler::restore(Sequence& sequence, double budget_seconds, double& seconds) {
     const KvDisk::Restored done = options_.kv_disk->restore(cache_, *sequence.blocks,
                                                             {.tokens = std::span(sequence.tokens).first(sequence.outputs_from()),
                                                              .salt = sequence.request.cache_salt,
@@ -158,10 +158,10 @@ bool Scheduler::read_back(Sequence& sequence, double budget_seconds, double& sec
                                                              .budget_seconds = budget_seconds,
                                                              .copies = copies_});
     const std::uint32_t n = done.n_computed - sequence.n_computed;
-    cache_.read_back(sequence.missed_as, n);
+    cache_.restore(sequence.missed_as, n);
     sequence.n_computed = done.n_computed;
     if (sequence.n_preemptions == 0) sequence.n_reused += n;
-    sequence.may_read_back = done.more;
+    sequence.may_restore = done.more;
     seconds += done.seconds;
     return done.more;
 }
@@ -169,9 +169,9 @@ bool Scheduler::read_back(Sequence& sequence, double budget_seconds, double& sec
 bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan) {
     while (!cache_.grow(*sequence.blocks, n_positions)) {
         if (Sequence* const victim = choose_victim(sequence)) {
-            put_off(*victim, plan);
+            preempt(*victim, plan);
         } else if (running_.front().get() != &sequence) {
-            put_off(sequence, plan);
+            preempt(sequence, plan);
             return false;
         } else {
             Error error{fmt::format("out of KV cache: {} tokens are there and no block is free for more", sequence.n_computed),
@@ -202,7 +202,7 @@ Sequence* Scheduler::choose_victim(const Sequence& asker) const {
     return best;
 }
 
-void Scheduler::put_off(Sequence& sequence, Plan& plan) {
+void Scheduler::preempt(Sequence& sequence, Plan& plan) {
     std::erase_if(plan.sequences, [&](const PlannedSequence& planned) { return planned.sequence == &sequence; });
     ++counters_.preemptions;
     ++sequence.n_preemptions;
@@ -228,7 +228,7 @@ void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
         std::size_t n_taken = 0;
         try {
             while (n_taken < result.tokens.size() && !finish) {
-                if (n_taken > 0) ++sequence.n_computed;  // the token before was a guess, and is computed
+                if (n_taken > 0) ++sequence.n_computed;  // the token before was a draft token, and is computed
                 take_token(sequence, result.tokens[n_taken++].id, at);
             }
         } catch (const std::exception& failure) {
@@ -295,7 +295,7 @@ void Scheduler::end_all(const Finish& finish) {
     waiting_.clear();
 }
 
-// Those put off wait again, where they stood in the order.
+// Those preempted wait again, where they stood in the order.
 void Scheduler::remove_ended() {
     if (!std::exchange(some_left_, false)) return;
     for (auto& sequence : running_) {
@@ -397,7 +397,7 @@ void Scheduler::admit_waiting() {
                                                 sequence.request.cache_salt, copies_);
         sequence.n_computed = prefix.n_tokens;
         sequence.missed_as = prefix.end;
-        sequence.may_read_back = options_.kv_disk != nullptr && prefix.end != kv::PrefixEnd::kComplete;
+        sequence.may_restore = options_.kv_disk != nullptr && prefix.end != kv::PrefixEnd::kComplete;
         if (sequence.n_preemptions == 0) sequence.n_reused = prefix.n_tokens;
         const auto behind = std::upper_bound(running_.begin(), running_.end(), sequence.order,
                                              [](double order, const auto& other) { return order < other->order; });

@@ -2,11 +2,11 @@
 // all of a sequence's are computed, so prefill, its chunks, decode and coming back after a pause are one thing.
 //
 //   order       higher priorities first, then who came first; a step of priority is worth half a minute of waiting, so nobody starves
-//   admission   when what it and the running ones are expected to need fits: nobody is let in only to be put off again
+//   admission   when what it and the running ones are expected to need fits: nobody is let in only to be preempted again
 //   chunks      prompts beside decoding sequences get as many tokens as keep the predicted step within the target
 //   preemption  when a sequence finds no block, of those behind it the one that is computed again soonest per block makes room. What it
-//               computed stays in the cache while it can, and the first in order is never put off, so there is always progress
-//   reading     what the cache gave up to a file comes back before a prompt is computed, where that is faster (engine/kv_disk.h)
+//               computed stays in the cache while it can, and the first in order is never preempted, so there is always progress
+//   reading     what the cache evicted to a file comes back before a prompt is computed, where that is faster (engine/offload/kv_disk.h)
 //   sharing     a request whose prompt begins like one that is being computed waits for that instead of computing it twice
 #pragma once
 
@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "engine/measure/step_cost.h"
 #include "engine/sequence.h"
-#include "engine/speculator.h"
-#include "engine/step_cost.h"
+#include "engine/speculation/speculator.h"
 #include "kv/block_cache.h"
 
 namespace rafter::engine {
@@ -32,8 +32,8 @@ struct PlannedSequence {
     Sequence* sequence;
     std::uint32_t n_new;          // its next tokens
     std::uint32_t n_outputs;      // how many of them need logits
-    DraftGrant grant = {};        // guesses that may follow them
-    std::vector<TokenId> drafts;  // the guesses, once they are made; each needs logits
+    DraftGrant grant = {};        // draft tokens that may follow them
+    std::vector<TokenId> drafts;  // the draft tokens, once they are made; each needs logits
 
     [[nodiscard]] model::SequenceStep step() const {
         const auto n_drafts = static_cast<std::uint32_t>(drafts.size());
@@ -49,7 +49,7 @@ struct Plan {
 // What a step's logits gave one planned sequence.
 struct Accepted {
     std::vector<TokenLogprobs> prompt_scores;
-    // When all its tokens are computed and more are wanted: one, and one more for each guess that was right.
+    // When all its tokens are computed and more are wanted: one, and one more for each draft token that was right.
     std::vector<GeneratedToken> tokens;
     std::optional<Error> error;  // it ends after these, alone
 
@@ -67,7 +67,7 @@ struct SchedulerOptions {
     std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
     std::vector<std::uint32_t> windows;   // [n_cache_groups]: 0: every position is kept
     bool prefix_cache = true;
-    KvDisk* kv_disk = nullptr;  // where blocks go that the cache gives up, and come back from; outlives the scheduler; null: nowhere
+    KvDisk* kv_disk = nullptr;  // where blocks go that the cache evicts, and come back from; outlives the scheduler; null: nowhere
     StepCost cost;
     std::uint32_t n_sequences = 0;    // that run together at most; 0: as many as limits.n_outputs
     double target_itl_seconds = 0.0;  // between two tokens of a decoding sequence; 0: steps are as large as they may be
@@ -100,7 +100,7 @@ class Scheduler {
     void add(std::unique_ptr<Sequence> sequence);
     // Valid until commit(). Sequences that were cancelled, that are out of time, or that can get no block, end here.
     [[nodiscard]] Plan schedule();
-    // Fills in the guesses that the plan grants; without it there are none.
+    // Fills in the draft tokens that the plan grants; without it there are none.
     void draft(Plan& plan);
     // accepted: one for each planned sequence; its lists are left empty, with memory to use again. Tokens and endings go to the sequences'
     // streams.
@@ -130,10 +130,10 @@ class Scheduler {
     [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
     [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
     [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
-    [[nodiscard]] bool read_back(Sequence& sequence, double budget_seconds, double& seconds);
+    [[nodiscard]] bool restore(Sequence& sequence, double budget_seconds, double& seconds);
     [[nodiscard]] bool make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan);
     [[nodiscard]] Sequence* choose_victim(const Sequence& asker) const;
-    void put_off(Sequence& sequence, Plan& plan);
+    void preempt(Sequence& sequence, Plan& plan);
     void insert_waiting(std::unique_ptr<Sequence> sequence);
     void grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost);
     void take_token(Sequence& sequence, TokenId id, double now);
@@ -147,7 +147,7 @@ class Scheduler {
     std::vector<kv::BlockCopy> copies_;               // of sequences let in, until a step does them
     std::deque<std::unique_ptr<Sequence>> waiting_;   // in order
     std::vector<std::unique_ptr<Sequence>> running_;  // in order
-    bool some_left_ = false;                          // running_: ended or put off
+    bool some_left_ = false;                          // running_: ended or preempted
     StreamUpdate update_;                             // of the sequence at hand; empty between them
     double answer_tokens_ = 0.0;                      // of the answers that ended lately, on average; 0: none has
     SchedulerCounters counters_;

@@ -7,10 +7,10 @@
 #include <optional>
 #include <vector>
 
-#include "engine/governor.h"
 #include "engine/request.h"
-#include "engine/sampler.h"
-#include "engine/stop_matcher.h"
+#include "engine/sampling/sampler.h"
+#include "engine/sampling/stop_matcher.h"
+#include "engine/speculation/governor.h"
 #include "engine/token_stream.h"
 #include "kv/block_cache.h"
 #include "text/tokenizer.h"
@@ -52,14 +52,14 @@ class Sequence {
     std::uint32_t n_prompt;                    // of them
     std::uint32_t n_computed = 0;              // of them, whose keys and values are in the cache
     std::uint32_t n_reused = 0;                // of those, that an earlier request left there
-    std::uint32_t n_used = 0;                  // whose logits, where wanted, were used: computed again after it was put off, they are not
-    std::uint32_t n_preemptions = 0;           // how often it was put off
+    std::uint32_t n_used = 0;                  // whose logits, where wanted, were used: computed again after it was preempted, they are not
+    std::uint32_t n_preemptions = 0;           // how often it was preempted
     std::optional<kv::SequenceBlocks> blocks;  // while it runs
-    std::unique_ptr<DraftState> draft_state;   // while it runs and is guessed for
-    AcceptanceHistory acceptance;              // of the guesses
+    std::unique_ptr<DraftState> draft_state;   // while it runs and is drafted for
+    AcceptanceHistory acceptance;              // of the draft tokens
     double order = 0.0;                        // the scheduler's: who has the lower number comes first
     kv::PrefixEnd missed_as = kv::PrefixEnd::kNew;  // why the cache did not have more of it
-    bool may_read_back = false;                     // some of that may be in a file
+    bool may_restore = false;                       // some of that may be in a file
     bool waited_for_prefix = false;                 // for another one to compute what both begin with
     bool ended = false;
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/logprobs.h"
+#include "engine/sampling/logprobs.h"
 
 namespace rafter::engine {
 

@@ -19,7 +19,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr int kFormat = 1;
-constexpr std::size_t kMostReadings = 100'000;
+constexpr std::size_t kMaxReadings = 100'000;
 
 // Checked access to one object. The first thing that is wrong is kept, with its place; after it everything reads as nothing.
 class Reader {
@@ -55,7 +55,7 @@ class Reader {
     template <typename ReadOne>
     void list(const char* key, const ReadOne& read_one) {
         const json* value = find(key);
-        if (value != nullptr && (!value->is_array() || value->size() > kMostReadings)) fail(key, "a list");
+        if (value != nullptr && (!value->is_array() || value->size() > kMaxReadings)) fail(key, "a list");
         for (std::size_t i = 0; !error_ && i < value->size(); ++i) {
             Reader reader((*value)[i], fmt::format("{}{}[{}].", place_, key, i), error_);
             if (!error_) read_one(reader);

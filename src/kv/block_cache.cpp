@@ -11,7 +11,7 @@
 namespace rafter::kv {
 namespace {
 
-constexpr std::uint32_t kMostSiblings = 64;  // looked at for a partly equal block, the newest first
+constexpr std::uint32_t kMaxSiblings = 64;  // looked at for a partly equal block, the newest first
 
 std::uint64_t mix(std::uint64_t x) {  // the finaliser of MurmurHash3
     x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCDULL;
@@ -178,7 +178,7 @@ void BlockCache::publish(SequenceBlocks& sequence, std::span<const Token> tokens
     }
 }
 
-void BlockCache::read_back(PrefixEnd missed_as, std::uint32_t n) {
+void BlockCache::restore(PrefixEnd missed_as, std::uint32_t n) {
     counters_.tokens_restored += n;
     if (missed_as == PrefixEnd::kNew) counters_.missed_new -= n;
     if (missed_as == PrefixEnd::kEvicted) counters_.missed_evicted -= n;
@@ -285,7 +285,7 @@ BlockCache::Tail BlockCache::find_tail(NodeId parent, std::uint32_t n_before, st
     if (!options_.share) return best;
     std::uint32_t n_seen = 0;
     NodeId next = parent == kNoNode ? first_root_ : nodes_[parent].first_child;
-    for (; next != kNoNode && n_seen < kMostSiblings; next = nodes_[next].next_sibling, ++n_seen) {
+    for (; next != kNoNode && n_seen < kMaxSiblings; next = nodes_[next].next_sibling, ++n_seen) {
         const std::uint32_t n = n_equal(tokens_of(next), rest);
         if (n <= best.n_tokens || (parent == kNoNode && salts_[next] != salt)) continue;
         bool present = true;

@@ -8,7 +8,7 @@
 //
 // Which unused block goes first: the one whose keys and values are the cheapest to compute again, with age counted in the same unit, by the
 // GreedyDual rule (Cao and Irani, "Cost-aware WWW proxy caching algorithms", USITS 1997): a block's priority is its cost plus the priority
-// of the block given up last before its latest use.
+// of the block evicted last before its latest use.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ namespace rafter::kv {
 
 using Token = std::int32_t;
 
-// A full block and those before it, at the moment when the block is given up: what it holds is still there.
-struct GivenUp {
+// A full block and those before it, at the moment when the block is evicted: what it holds is still there.
+struct EvictedBlock {
     std::string_view salt;
     std::span<const Token> tokens;    // of all these blocks
     std::span<const BlockId> blocks;  // from the first one on; the last one goes
@@ -42,7 +42,7 @@ struct BlockCacheOptions {
     // Seconds that computing block_size tokens from this position on takes, asked once for each; none: every block is worth the same.
     std::function<double(std::uint32_t position)> recompute_seconds;
     // Called before a full block goes. Only with one group, which sees everything: there a block's chain is whole as long as it is there.
-    std::function<void(const GivenUp&)> before_eviction;
+    std::function<void(const EvictedBlock&)> before_eviction;
     std::uint64_t hash_mask = ~std::uint64_t{0};  // for tests of colliding hashes
 };
 
@@ -50,7 +50,7 @@ struct BlockCacheOptions {
 enum class PrefixEnd {
     kComplete,  // all of what was asked for is there
     kNew,       // nobody computed these tokens
-    kEvicted,   // their block was given up
+    kEvicted,   // their block was evicted
     kWindow,    // they are known, but a sliding window's last positions before them are not
 };
 
@@ -64,7 +64,7 @@ struct BlockCacheCounters {
     std::uint64_t lookups = 0;
     std::uint64_t tokens_asked = 0;     // of prompts
     std::uint64_t tokens_found = 0;     // of them
-    std::uint64_t tokens_restored = 0;  // of them too, and not found: read_back()
+    std::uint64_t tokens_restored = 0;  // of them too, and not found: restore()
     std::uint64_t missed_new = 0;       // tokens, by PrefixEnd
     std::uint64_t missed_evicted = 0;
     std::uint64_t missed_window = 0;
@@ -101,10 +101,10 @@ class BlockCache {
     // that no later position sees are given back.
     void publish(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
     // Of the tokens that attach() missed, for this reason, the next n came from elsewhere after all.
-    void read_back(PrefixEnd missed_as, std::uint32_t n);
+    void restore(PrefixEnd missed_as, std::uint32_t n);
     // Rollback: keeps room for the first n_positions only, which is no less than what is published.
     void truncate(SequenceBlocks& sequence, std::uint32_t n_positions);
-    // The sequence ends or is put off. What it computed stays until others need the room.
+    // The sequence ends or is preempted. What it computed stays until others need the room.
     void release(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
     // Gives up everything that nobody uses.
     void forget_unused();
@@ -179,8 +179,8 @@ class BlockCache {
     NodeId first_root_ = kNoNode;          // nodes without a parent are siblings too
     std::vector<EvictionQueue> unused_;    // [n_groups]: blocks that may go now
     std::vector<std::uint32_t> n_unused_;  // [n_groups]: blocks in nodes that no sequence uses
-    std::vector<double> clocks_;           // [n_groups]: priority of the last one given up
-    std::vector<std::uint64_t> evicted_;   // hashes of full blocks given up, by their low bits: the latest of each
+    std::vector<double> clocks_;           // [n_groups]: priority of the last one evicted
+    std::vector<std::uint64_t> evicted_;   // hashes of full blocks evicted, by their low bits: the latest of each
     std::vector<NodeId> chain_;            // of announce_eviction(), as the next two: kept for their memory
     std::vector<Token> chain_tokens_;
     std::vector<BlockId> chain_blocks_;

@@ -10,8 +10,8 @@
 namespace rafter::kv {
 namespace {
 
-constexpr std::uint32_t kMostSiblings = 64;                 // looked at for a partly equal block
-constexpr std::uint64_t kMostId = std::uint64_t{1} << 62U;  // beyond it a file is not believed
+constexpr std::uint32_t kMaxSiblings = 64;                 // looked at for a partly equal block
+constexpr std::uint64_t kMaxId = std::uint64_t{1} << 62U;  // beyond it a file is not believed
 
 }  // namespace
 
@@ -30,7 +30,7 @@ std::uint32_t DiskIndex::load(std::vector<DiskRecord> records) {
     std::vector<bool> taken(options_.n_slots, false);
     std::uint32_t n_dropped = 0;
     for (const DiskRecord& record : records) {
-        const bool plausible = record.id > 0 && record.id < kMostId && record.parent < kMostId && record.slot < options_.n_slots &&
+        const bool plausible = record.id > 0 && record.id < kMaxId && record.parent < kMaxId && record.slot < options_.n_slots &&
                                record.tokens.size() == options_.block_size && std::isfinite(record.clock) && record.clock >= 0.0;
         if (plausible) next_id_ = std::max({next_id_, record.id + 1, record.parent + 1});
         const auto parent = by_id.find(record.parent);
@@ -84,7 +84,7 @@ DiskIndex::Tail DiskIndex::find_tail(NodeId parent, std::span<const Token> rest,
     Tail best;
     std::uint32_t n_seen = 0;
     NodeId next = parent == kNoNode ? first_root_ : nodes_[parent].first_child;
-    for (; next != kNoNode && n_seen < kMostSiblings; next = nodes_[next].next_sibling, ++n_seen) {
+    for (; next != kNoNode && n_seen < kMaxSiblings; next = nodes_[next].next_sibling, ++n_seen) {
         if (!has_slot(next) || (parent == kNoNode && salts_[next] != salt)) continue;
         const std::span<const Token> tokens = tokens_of(next);
         const auto n = static_cast<std::uint32_t>(std::ranges::mismatch(tokens, rest).in1 - tokens.begin());
@@ -105,7 +105,7 @@ bool DiskIndex::take_slot(NodeId node) {
         if (leaves_.empty()) return false;
         const auto [priority, victim] = leaves_.front();
         clock_ = std::max(clock_, priority);
-        ++n_given_up_;
+        ++n_evicted_;
         // First of all the slot is the node's: it may stand above the victim, and would go with it.
         nodes_[node].slot = nodes_[victim].slot;
         nodes_[victim].slot = kNoSlot;

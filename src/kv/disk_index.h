@@ -1,8 +1,8 @@
-// Which blocks lie in a file, by their tokens: the tree of kv/block_cache.h once more, for what was given up there. Pure bookkeeping; the
-// file is the engine's (engine/kv_disk.h).
+// Which blocks lie in a file, by their tokens: the tree of kv/block_cache.h once more, for what was evicted there. Pure bookkeeping; the
+// file is the engine's (engine/offload/kv_disk.h).
 //
 // A node is one full block's tokens after those of its parent. Some have a slot, a place in the file that holds their keys and values;
-// the others are there because nodes below them have: a block deep in a prompt is given up, and written, before those it follows. Like the
+// the others are there because nodes below them have: a block deep in a prompt is evicted, and written, before those it follows. Like the
 // cache's, a child is found by the chained hash of its tokens and accepted when parent and tokens are equal, and roots carry the salt.
 //
 // A node has a number that no other node of the file ever had. A record in the file names its own and its parent's, so that the tree can be
@@ -81,7 +81,7 @@ class DiskIndex {
     [[nodiscard]] DiskRecord record(NodeId node) const;
 
     [[nodiscard]] std::uint32_t n_used() const { return options_.n_slots - static_cast<std::uint32_t>(free_slots_.size()); }
-    [[nodiscard]] std::uint64_t n_given_up() const { return n_given_up_; }
+    [[nodiscard]] std::uint64_t n_evicted() const { return n_evicted_; }
     [[nodiscard]] const DiskIndexOptions& options() const { return options_; }
     // Stops the program when its parts contradict each other; takes as long as there are nodes.
     void check() const;
@@ -114,8 +114,8 @@ class DiskIndex {
     EvictionQueue leaves_;  // nodes with a slot and no children
     NodeId first_root_ = kNoNode;
     std::uint64_t next_id_ = 1;
-    double clock_ = 0.0;  // priority of the last one given up
-    std::uint64_t n_given_up_ = 0;
+    double clock_ = 0.0;  // priority of the last one evicted
+    std::uint64_t n_evicted_ = 0;
 };
 
 }  // namespace rafter::kv

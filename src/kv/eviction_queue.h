@@ -1,4 +1,4 @@
-// Blocks that may be given up, the one to go first in front: a heap that knows where each is, so that any of them can leave it.
+// Blocks that may be evicted, the one to go first in front: a heap that knows where each is, so that any of them can leave it.
 #pragma once
 
 #include <cstddef>

@@ -81,9 +81,9 @@ Finish public_finish(engine::Finish finish) {
 void throw_error(const Error& error) { throw Exception(code_of(error.kind), error.message); }
 
 engine::LoadModelOptions load_options(const ModelOptions& options) {
-    constexpr std::uint32_t kMostSequences = 4096;
-    if (options.n_sequences == 0 || options.n_sequences > kMostSequences) {
-        throw_error(bad_input("n_sequences: expected 1 to {}, found {}", kMostSequences, options.n_sequences));
+    constexpr std::uint32_t kMaxSequences = 4096;
+    if (options.n_sequences == 0 || options.n_sequences > kMaxSequences) {
+        throw_error(bad_input("n_sequences: expected 1 to {}, found {}", kMaxSequences, options.n_sequences));
     }
     if (options.max_waiting == 0) throw_error(bad_input("max_waiting: expected at least 1, found 0"));
     return {.context = options.context,

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/result.h"
-#include "engine/loaded_model.h"
+#include "engine/loading/loaded_model.h"
 #include "engine/request.h"
 #include "engine/token_stream.h"
 

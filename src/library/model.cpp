@@ -4,8 +4,8 @@
 
 #include "engine/conversation.h"
 #include "engine/engine_thread.h"
-#include "engine/loaded_model.h"
-#include "engine/model_store.h"
+#include "engine/loading/loaded_model.h"
+#include "files/model_store.h"
 #include "library/convert.h"
 #include "text/utf8_stream.h"
 
@@ -28,7 +28,7 @@ Model::~Model() = default;
 
 Model Model::open(const std::filesystem::path& path, const ModelOptions& options) {
     const engine::LoadModelOptions load = library::load_options(options);
-    const std::filesystem::path file = value_or_throw(engine::find_model(path.string(), {}));
+    const std::filesystem::path file = value_or_throw(files::find_model(path.string(), {}));
     engine::OpenedModel opened = value_or_throw(engine::open_model(file));
     engine::Runtime runtime = value_or_throw(engine::Runtime::create({.n_threads = options.n_threads}));
     engine::LoadedModel loaded = value_or_throw(engine::load_model(runtime, opened, load));

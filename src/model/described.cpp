@@ -27,12 +27,12 @@ void lay_out(const LayerPlan& plan, DescribedModel& model) {
 }
 
 bool widths_fit(const ModelConfig& c) {
-    constexpr double kMost = 2147483648.0;
+    constexpr double kMax = 2147483648.0;
     const double heads = c.n_heads;
     const MlaConfig& m = c.mla;
-    return heads * c.head_dim < kMost && double{1} * c.n_kv_heads * c.head_dim < kMost && 2.0 * c.d_ff < kMost &&
-           heads * (double{1} * m.nope_head_dim + m.rope_head_dim) < kMost && heads * m.kv_lora_rank < kMost &&
-           heads * m.value_head_dim < kMost && (heads + 2.0 * c.n_kv_heads) * c.head_dim < kMost;
+    return heads * c.head_dim < kMax && double{1} * c.n_kv_heads * c.head_dim < kMax && 2.0 * c.d_ff < kMax &&
+           heads * (double{1} * m.nope_head_dim + m.rope_head_dim) < kMax && heads * m.kv_lora_rank < kMax &&
+           heads * m.value_head_dim < kMax && (heads + 2.0 * c.n_kv_heads) * c.head_dim < kMax;
 }
 
 }  // namespace rafter::model

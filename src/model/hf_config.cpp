@@ -10,12 +10,12 @@
 namespace rafter::model {
 namespace {
 
-constexpr std::uint32_t kMost = 1'000'000'000;
+constexpr std::uint32_t kMax = 1'000'000'000;
 
 Result<std::optional<std::uint32_t>> find_first(const JsonReader& keys, std::initializer_list<const char*> names) {
     std::optional<std::uint32_t> first;
     for (const char* name : names) {
-        RAFTER_TRY(const auto found, keys.find_uint(name, 0, kMost));
+        RAFTER_TRY(const auto found, keys.find_uint(name, 0, kMax));
         if (found && !first) first = found;
     }
     return first;
@@ -151,7 +151,7 @@ Result<DescribedModel> read_text_config(const JsonReader& keys, const std::strin
     RAFTER_TRY(const auto head_dim, find_first(keys, {"head_dim"}));
     c.head_dim = head_dim.value_or(0) > 0 ? *head_dim : std::max(1U, c.d_model / c.n_heads);
     RAFTER_TRY(const auto d_ff, find_first(keys, {"intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size"}));
-    c.d_ff = d_ff.value_or(4 * std::min(c.d_model, kMost / 4));
+    c.d_ff = d_ff.value_or(4 * std::min(c.d_model, kMax / 4));
     RAFTER_TRY(c.n_vocab, get_first(keys, {"vocab_size"}));
     RAFTER_TRY(const auto n_context, find_first(keys, {"max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"}));
     c.n_context = n_context.value_or(0);

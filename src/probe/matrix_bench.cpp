@@ -25,10 +25,10 @@ using backend::cpu::PackedMatrix;
 using model::Encoding;
 
 constexpr std::uint32_t kWidth = 2048;         // elements a row: a multiple of every block, and a usual d_model
-constexpr std::uint32_t kMostColumns = 512;    // a step's tokens
+constexpr std::uint32_t kMaxColumns = 512;     // a step's tokens
 constexpr std::size_t kNearBytes = 96 << 10U;  // a thread's weights that stay in its L2
 constexpr std::size_t kColdBytes = 2 << 20U;   // a thread's weights a sample from memory
-constexpr double kMostFlops = 4e8;             // of a call: a tenth of a second where kernels are plain C++
+constexpr double kMaxFlops = 4e8;              // of a call: a tenth of a second where kernels are plain C++
 constexpr std::size_t kCacheLine = 64;
 
 void fill(std::byte* bytes, std::size_t n, std::uint32_t seed) {
@@ -45,7 +45,7 @@ std::string name_of(Encoding encoding) { return encoding == Encoding::kF32 ? "f3
 struct Operands {
     PageBuffer memory;
     std::map<Encoding, std::pair<const std::byte*, std::size_t>> inputs;  // and bytes a row
-    float* outputs = nullptr;                                             // [kMostColumns][n_threads][kOutputFloats]
+    float* outputs = nullptr;                                             // [kMaxColumns][n_threads][kOutputFloats]
     std::size_t output_stride = 0;
     std::vector<std::byte*> scratch;
     const std::byte* near = nullptr;  // [n_threads][near_bytes]
@@ -59,10 +59,10 @@ std::shared_ptr<Operands> make_operands(const ThreadPool& pool, Isa isa) {
     auto operands = std::make_shared<Operands>();
     const std::size_t n_threads = pool.n_threads();
     const std::size_t float_bytes = kWidth * sizeof(float);
-    std::size_t size = kMostColumns * float_bytes;
-    for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) size += kMostColumns * model::row_bytes(e, kWidth);
+    std::size_t size = kMaxColumns * float_bytes;
+    for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) size += kMaxColumns * model::row_bytes(e, kWidth);
     operands->output_stride = kOutputRows * n_threads;
-    const std::size_t output_bytes = 16 * operands->output_stride * sizeof(float) + kMostColumns * 1024 * n_threads * sizeof(float);
+    const std::size_t output_bytes = 16 * operands->output_stride * sizeof(float) + kMaxColumns * 1024 * n_threads * sizeof(float);
     // Two panels of floats are larger than what else stays near.
     operands->near_bytes = std::max(kNearBytes, 2 * kPanelRows * float_bytes);
     size += output_bytes + n_threads * (operands->near_bytes + backend::cpu::kLinearScratchBytes) + 8 * kCacheLine;
@@ -72,13 +72,13 @@ std::shared_ptr<Operands> make_operands(const ThreadPool& pool, Isa isa) {
 
     std::byte* at = operands->memory.data();
     const auto take = [&](std::size_t bytes) { return std::exchange(at, at + (bytes + kCacheLine - 1) / kCacheLine * kCacheLine); };
-    auto* const floats = reinterpret_cast<float*>(take(kMostColumns * float_bytes));
-    for (std::size_t i = 0; i < std::size_t{kMostColumns} * kWidth; ++i) floats[i] = static_cast<float>(i * 37 % 101) * 0.02F - 1.0F;
+    auto* const floats = reinterpret_cast<float*>(take(kMaxColumns * float_bytes));
+    for (std::size_t i = 0; i < std::size_t{kMaxColumns} * kWidth; ++i) floats[i] = static_cast<float>(i * 37 % 101) * 0.02F - 1.0F;
     operands->inputs[Encoding::kF32] = {reinterpret_cast<const std::byte*>(floats), float_bytes};
     for (const Encoding e : {Encoding::kQ8, Encoding::kQ16}) {
         const std::size_t row_bytes = model::row_bytes(e, kWidth);
-        std::byte* const rows = take(kMostColumns * row_bytes);
-        for (std::size_t c = 0; c < kMostColumns; ++c) {
+        std::byte* const rows = take(kMaxColumns * row_bytes);
+        for (std::size_t c = 0; c < kMaxColumns; ++c) {
             backend::cpu::linear_kernels(isa).quantize(floats + c * kWidth, kWidth, e, rows + c * row_bytes);
         }
         operands->inputs[e] = {rows, row_bytes};
@@ -105,7 +105,7 @@ std::uint32_t panels_of(const Case& c, const Operands& operands) {
     const std::size_t bytes = c.from_memory ? kColdBytes : operands.near_bytes;
     const double panel_flops = 2.0 * kPanelRows * kWidth * c.n_columns;
     const std::size_t most_rows = c.n_columns <= 16 ? kOutputRows : 1024;
-    const auto by_work = static_cast<std::size_t>(kMostFlops / 8 / panel_flops);
+    const auto by_work = static_cast<std::size_t>(kMaxFlops / 8 / panel_flops);
     return static_cast<std::uint32_t>(std::max<std::size_t>(2, std::min({bytes / panel_bytes, most_rows / kPanelRows, by_work}) / 2 * 2));
 }
 

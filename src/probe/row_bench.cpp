@@ -39,7 +39,7 @@ void add_row(ThreadPool& pool, const RowWork& work, hardware::Profile& profile, 
     };
     const auto pair = std::make_shared<Pair>();
     for (std::size_t i = 0; i < kWidths.size(); ++i) {
-        const auto repeats = static_cast<unsigned>(32 * kMostRowWidth / kWidths[i] / 4);
+        const auto repeats = static_cast<unsigned>(32 * kMaxRowWidth / kWidths[i] / 4);
         Benchmark benchmark;
         benchmark.sample = [&pool, pair, work, i, repeats] {
             return time_team(pool, [&](unsigned) { work.run(pair->data, kWidths[i]); }, {.n_threads = 1, .repeats = repeats});
@@ -100,7 +100,7 @@ std::vector<RowWork> row_work(Isa isa) {
         for (std::size_t i = 0; i < n; ++i) {
             const double angle = 1234.0 * static_cast<double>(d.a[i]) * (1.0 + static_cast<double>(i));
             d.y[i] = static_cast<float>(std::cos(angle));
-            d.y[kMostRowWidth + i] = static_cast<float>(std::sin(angle));
+            d.y[kMaxRowWidth + i] = static_cast<float>(std::sin(angle));
         }
     });
     add("combine", [&rows](RowData& d, std::size_t n) { rows.combine(d.a.data(), n / 4, d.b.data(), 4, n / 4, d.y.data()); });

@@ -13,18 +13,18 @@
 
 namespace rafter::probe {
 
-inline constexpr std::size_t kMostRowWidth = 4096;
+inline constexpr std::size_t kMaxRowWidth = 4096;
 
 // Rows to work on. Vectors, not huge pages: they lie in the nearest cache.
 struct RowData {
-    std::vector<float> a = std::vector<float>(kMostRowWidth, 0.25F);
-    std::vector<float> b = std::vector<float>(kMostRowWidth, -0.5F);
-    std::vector<float> y = std::vector<float>(2 * kMostRowWidth);
-    std::vector<std::byte> bytes = std::vector<std::byte>(kMostRowWidth * 32);  // KV tiles, quantised rows
-    std::vector<std::byte> panel = std::vector<std::byte>(16 * kMostRowWidth * 4 + 64, std::byte{0x3C});
+    std::vector<float> a = std::vector<float>(kMaxRowWidth, 0.25F);
+    std::vector<float> b = std::vector<float>(kMaxRowWidth, -0.5F);
+    std::vector<float> y = std::vector<float>(2 * kMaxRowWidth);
+    std::vector<std::byte> bytes = std::vector<std::byte>(kMaxRowWidth * 32);  // KV tiles, quantised rows
+    std::vector<std::byte> panel = std::vector<std::byte>(16 * kMaxRowWidth * 4 + 64, std::byte{0x3C});
 };
 
-// One kernel on one row of `width` elements: at most kMostRowWidth, a multiple of 256.
+// One kernel on one row of `width` elements: at most kMaxRowWidth, a multiple of 256.
 struct RowWork {
     std::string kind;  // as hardware::RowReading names it
     std::function<void(RowData& data, std::size_t width)> run;

@@ -24,7 +24,7 @@ constexpr double kManyColumns = 16.0;  // from here on parts of a matrix are tak
 constexpr double kPartsPerThread = 8.0;
 constexpr double kCacheLine = 64.0;
 // Of the smaller of computing and reading: at worst one follows the other. What a reading shows beyond that is the machine's noise.
-constexpr double kMostVisible = 1.0;
+constexpr double kMaxVisible = 1.0;
 
 class Pricer {
   public:
@@ -130,7 +130,7 @@ class Pricer {
         const double compute = *hardware::matrix_seconds(profile_, weight.dtype, activations, at, false);
         const double memory = tensor::format_of(weight.dtype).bits_per_element() / 8 / profile_.stream_bytes_per_s;
         const double visible = (*cold - std::max(compute, memory)) / std::min(compute, memory);
-        return {.near_seconds = *near, .hidden = 1.0 - std::clamp(visible, 0.0, kMostVisible)};
+        return {.near_seconds = *near, .hidden = 1.0 - std::clamp(visible, 0.0, kMaxVisible)};
     }
 
     // How much longer the busiest thread works than the average one: of a static split, a whole panel more; of parts that threads take as

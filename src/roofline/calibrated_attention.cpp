@@ -19,7 +19,7 @@ constexpr double kTile = 16.0;
 constexpr double kMaxQueries = 12.0;
 constexpr double kItemsPerThread = 4.0;
 constexpr int kSamples = 64;
-constexpr double kMostVisible = 1.0;  // as in calibrated.cpp
+constexpr double kMaxVisible = 1.0;  // as in calibrated.cpp
 
 // Between the nearest readings of other numbers of queries; in proportion beyond the last.
 std::optional<double> by_queries(const Profile& profile, const std::string& kv_type, double n_queries, unsigned head_dim,
@@ -130,7 +130,7 @@ AttentionPrice price_one_type(const model::AttentionOptions& options, const Step
         const double element_bytes = kv_number_type(kv_type).value_or(NumberType{.bits = 16}).bits / 8;
         const double memory = 2 * 64.0 * kPiece * element_bytes * n_threads / profile.stream_bytes_per_s;
         const double visible = (*cold - std::max(*near, memory)) / std::min(*near, memory);
-        price.hidden = 1.0 - std::clamp(visible, 0.0, kMostVisible);
+        price.hidden = 1.0 - std::clamp(visible, 0.0, kMaxVisible);
     }
     return price;
 }

@@ -1,4 +1,4 @@
-"""Speculation from the command line: whoever guesses and however many, the text is the same; what was guessed is counted."""
+"""Speculation from the command line: whoever drafts and however many, the text is the same; what was drafted is counted."""
 import json
 import unittest
 
@@ -19,9 +19,9 @@ class Speculation(program.Case):
             self.assertNotIn("speculation", plain)
             for k in ("1", "3", "8"):
                 for drafter in (("ngram",), ("draft", "--draft", self.model), ("draft", "--draft", other)):
-                    guessed = self.answer("--speculate", *drafter, "--draft-fixed", k, *sampling)
-                    self.assertEqual(guessed["tokens"], plain["tokens"])
-                    self.assertEqual(guessed["text"], plain["text"])
+                    drafted = self.answer("--speculate", *drafter, "--draft-fixed", k, *sampling)
+                    self.assertEqual(drafted["tokens"], plain["tokens"])
+                    self.assertEqual(drafted["text"], plain["text"])
 
     def test_a_draft_model_like_the_model_is_always_right(self):
         for sampling in ((), ("--temperature", "1.0", "--seed", "5")):
@@ -58,8 +58,8 @@ class Speculation(program.Case):
         self.assertGreater(len(lines), 5)
         for line in lines:
             self.assertEqual(len(line["sequences"]), 1)
-            self.assertLessEqual(line["sequences"][0]["guesses"], line["sequences"][0]["offered"])
-        self.assertTrue(any(line["sequences"][0]["guesses"] == 2 for line in lines))
+            self.assertLessEqual(line["sequences"][0]["draft_tokens"], line["sequences"][0]["offered"])
+        self.assertTrue(any(line["sequences"][0]["draft_tokens"] == 2 for line in lines))
         self.expect_error("none", "run", self.model, "-p", "x", "--draft-log", str(self.folder / "none" / "log"))
 
     def test_wrong_usage_is_refused(self):

@@ -129,7 +129,7 @@ std::vector<Asked> random_questions(std::uint32_t seed, int n) {
     return asked;
 }
 
-// Room for a few at once, so that others wait and some are put off.
+// Room for a few at once, so that others wait and some are preempted.
 RigOptions tight() {
     RigOptions setup;
     setup.n_blocks = 24;

@@ -130,7 +130,7 @@ TEST(Scheduler, ThoseThatShareAllTheirBlocksMakeRoomTogether) {
     EXPECT_EQ(rig.n_used(), 0U);
 }
 
-TEST(Scheduler, LetsNobodyInWhoseExpectedAnswerHasNoRoom) {
+TEST(Scheduler, AdmitsOnlyWhatFitsWithItsExpectedAnswer) {
     RigOptions setup;
     setup.n_blocks = 12;
     setup.context = 48;

@@ -76,7 +76,7 @@ TEST(DiskIndex, ALeafMakesRoomAndTheLeastWorthGoesFirst) {
     EXPECT_TRUE(put(index, {"", {9, 9}}));  // {7, 8} is a block from the beginning, and not used since; {1, 2} has a child
     EXPECT_FALSE(holds(index, {"", {7, 8}}));
     EXPECT_TRUE(holds(index, {"", {1, 2, 3, 4}}));
-    EXPECT_EQ(index.n_given_up(), 1U);
+    EXPECT_EQ(index.n_evicted(), 1U);
     index.check();
 }
 

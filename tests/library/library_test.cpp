@@ -9,7 +9,7 @@
 
 #include "engine/conversation.h"
 #include "engine/engine.h"
-#include "engine/loaded_model.h"
+#include "engine/loading/loaded_model.h"
 #include "library/convert.h"
 #include "tests/support/tiny_model.h"
 

@@ -38,7 +38,7 @@ TEST(RowWork, HasANameEachAndComputesAtBothWidths) {
         std::set<std::string> kinds;
         for (const RowWork& work : row_work(isa)) {
             EXPECT_TRUE(kinds.insert(work.kind).second) << work.kind;
-            for (const std::size_t width : {std::size_t{512}, kMostRowWidth}) {
+            for (const std::size_t width : {std::size_t{512}, kMaxRowWidth}) {
                 RowData data;
                 RowData before = data;
                 work.run(data, width);

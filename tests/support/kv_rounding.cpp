@@ -11,7 +11,7 @@ namespace rafter::backend {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr double kMostF16 = 65504.0;
+constexpr double kMaxF16 = 65504.0;
 
 // The F16 nearest to x that is not on the wrong side of it; found by trying the nearest one and its neighbours.
 float f16_beside(float x, bool above) {
@@ -59,7 +59,7 @@ std::vector<float> rounded_row(std::span<const float> row, KvType type) {
 // rounds by 2^-8 and needs no more near 0 than floats do.
 std::vector<double> rounding_bounds(std::span<const float> row, KvType type) {
     std::vector<double> bounds(row.size(), 0.0);
-    const auto up = [](double x) { return x > kMostF16 ? INFINITY : x * (1 + 0x1p-10) + 0x1p-24; };
+    const auto up = [](double x) { return x > kMaxF16 ? INFINITY : x * (1 + 0x1p-10) + 0x1p-24; };
     for (std::size_t first = 0; first < row.size(); first += kKvGroup) {
         const auto group = row.subspan(first, std::min(kKvGroup, row.size() - first));
         const auto least = static_cast<double>(std::ranges::min(group));
@@ -72,7 +72,7 @@ std::vector<double> rounding_bounds(std::span<const float> row, KvType type) {
             if (type == KvType::kQ8) bound = up(std::max(-least, most) / 127) / 2;
             if (type == KvType::kQ4) {
                 const double below = std::abs(least) * 0x1p-10 + 0x1p-24;
-                bound = least < -kMostF16 || least > kMostF16 ? INFINITY : up((most - least + below) / 15) / 2;
+                bound = least < -kMaxF16 || least > kMaxF16 ? INFINITY : up((most - least + below) / 15) / 2;
             }
             // What remains: the division and the sum are of floats.
             if (type == KvType::kQ8 || type == KvType::kQ4)

@@ -1,6 +1,6 @@
 // The tables of docs/speculation.md:
 //   speculation_tables grid     the governor in a simulated engine against the best fixed number of drafts
-//   speculation_tables trees    the best tree of guesses against the best chain, and what a draft of half the layers would need
+//   speculation_tables trees    the best tree of draft tokens against the best chain, and what a draft of half the layers would need
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include "hardware/catalog.h"
 #include "model/catalog.h"
 #include "roofline/plan.h"
-#include "tests/engine/speculation_world.h"
+#include "tests/engine/speculation/speculation_world.h"
 
 namespace {
 
@@ -48,29 +48,29 @@ void print_grid(std::string_view name, const Curve& curve) {
     fmt::print("\nAt worst {:.3f} of the best fixed number and {:.3f} of plain decoding.\n", worst_of_best, worst_of_plain);
 }
 
-struct Guess {
+struct DraftNode {
     double chance = 1.0;  // that it is right together with all before it
     std::uint32_t depth = 0;
 };
 
-// The n likeliest guesses of a tree, which are a tree themselves. Each place has the likeliest guess; the first `n_branching` have the
-// second-likeliest too, right in `second` of the cases in which the first is wrong.
-std::vector<Guess> tree(double acceptance, double second, std::uint32_t n_branching, std::size_t n) {
-    std::vector<Guess> guesses;
-    std::vector<Guess> parents{{}};
+// The n likeliest draft tokens of a tree, which are a tree themselves. Each place has the likeliest draft token; the first `n_branching`
+// have the second-likeliest too, right in `second` of the cases in which the first is wrong.
+std::vector<DraftNode> tree(double acceptance, double second, std::uint32_t n_branching, std::size_t n) {
+    std::vector<DraftNode> drafts;
+    std::vector<DraftNode> parents{{}};
     while (!parents.empty()) {
-        const Guess parent = parents.back();
+        const DraftNode parent = parents.back();
         parents.pop_back();
         if (parent.depth == n) continue;
         for (const double chance : {acceptance, parent.depth < n_branching ? (1.0 - acceptance) * second : 0.0}) {
             if (chance == 0.0) continue;
-            guesses.push_back({parent.chance * chance, parent.depth + 1});
-            parents.push_back(guesses.back());
+            drafts.push_back({parent.chance * chance, parent.depth + 1});
+            parents.push_back(drafts.back());
         }
     }
-    std::sort(guesses.begin(), guesses.end(), [](const Guess& a, const Guess& b) { return a.chance > b.chance; });
-    guesses.resize(n);
-    return guesses;
+    std::sort(drafts.begin(), drafts.end(), [](const DraftNode& a, const DraftNode& b) { return a.chance > b.chance; });
+    drafts.resize(n);
+    return drafts;
 }
 
 struct Best {
@@ -78,14 +78,14 @@ struct Best {
     double speedup = 1.0;
 };
 
-// draft: a round of guesses over a step; the guesses of one depth take one.
-Best best_of(const std::vector<Guess>& guesses, const Curve& relative, double draft, std::uint32_t n_rows) {
+// draft: a round of draft tokens over a step; the draft tokens of one depth take one.
+Best best_of(const std::vector<DraftNode>& drafts, const Curve& relative, double draft, std::uint32_t n_rows) {
     Best best;
     double tokens = 1.0;
     std::uint32_t depth = 0;
-    for (std::size_t n = 1; n <= guesses.size(); ++n) {
-        tokens += guesses[n - 1].chance;
-        depth = std::max(depth, guesses[n - 1].depth);
+    for (std::size_t n = 1; n <= drafts.size(); ++n) {
+        tokens += drafts[n - 1].chance;
+        depth = std::max(depth, drafts[n - 1].depth);
         const double speedup = tokens / (relative(n_rows * (1.0 + static_cast<double>(n))) + draft * depth);
         if (speedup > best.speedup) best = {n, speedup};
     }
@@ -129,7 +129,7 @@ void print_all_trees() {
     }
 }
 
-// A draft of half the layers costs half a step a guess; each column more costs `column` of a step.
+// A draft of half the layers costs half a step a draft token; each column more costs `column` of a step.
 void print_half_depth() {
     fmt::print("\n| a further column | acceptance to gain anything | to gain 10% | to gain 20% |\n|--:|--:|--:|--:|\n");
     for (const double column : {0.0, 0.08, 0.15, 0.3}) {

@@ -31,15 +31,15 @@ constexpr std::uint32_t kBlockColumns = 128;
 constexpr std::uint32_t kGroupPanels = 16;
 using ChunkSums = float[kGroupPanels * kBlockColumns][16];
 
-// Calls tile(Index<n>, first) for columns [0, n_columns) in as few tiles of at most kMost as they take, all about as large.
-template <int kMost, typename Tile>
+// Calls tile(Index<n>, first) for columns [0, n_columns) in as few tiles of at most kMax as they take, all about as large.
+template <int kMax, typename Tile>
 RAFTER_VEC void for_each_tile(std::uint32_t n_columns, const Tile& tile) {
-    const std::uint32_t n_tiles = (n_columns + kMost - 1) / kMost;
+    const std::uint32_t n_tiles = (n_columns + kMax - 1) / kMax;
     for (std::uint32_t i = 0; i < n_tiles; ++i) {
         const std::uint32_t first = n_columns * i / n_tiles;
         const std::uint32_t n = n_columns * (i + 1) / n_tiles - first;
-        unroll<kMost>([&](auto less) {
-            constexpr int kColumns = kMost - decltype(less)::value;
+        unroll<kMax>([&](auto less) {
+            constexpr int kColumns = kMax - decltype(less)::value;
             if (n == kColumns) tile(Index<kColumns>(), first);
         });
     }

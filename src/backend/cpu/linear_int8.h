@@ -180,9 +180,9 @@ template <typename Format, WeightFetch kFetch, int kStreamsAPanel>
 constexpr int direct_panels() {
     constexpr bool kOf256 = Format::kBlockElements > kStep;
     if constexpr (kFetch == WeightFetch::kByProcessor) {
-        constexpr int kMost = kOf256 && kDirectStreams > 2 ? 2 : kDirectStreams;
+        constexpr int kMax = kOf256 && kDirectStreams > 2 ? 2 : kDirectStreams;
         constexpr int kFit = kDirectSums / kStreamsAPanel;
-        return kFit < 1 ? 1 : kFit > kMost ? kMost : kFit;
+        return kFit < 1 ? 1 : kFit > kMax ? kMax : kFit;
     }
     if constexpr (kOf256) return kStreamsAPanel == 1 && kDirectStreams > 2 ? 2 : 1;
     return kDirectStreams > kStreamsAPanel ? kDirectStreams / kStreamsAPanel : 1;
@@ -305,13 +305,13 @@ void int8_any_columns(const LinearTask& task) {
     if constexpr (!PanelFormat::kIsGeneric) {
         // From how many columns on a chunk in L1 wins depends on what unpacking costs.
         constexpr bool kOf256 = PanelFormat::Format::kBlockElements > kStep;
-        constexpr int kByProcessor = PanelFormat::Format::kSubBlock == 16 && kMostFetched > 6 ? 6 : kMostFetched;
+        constexpr int kByProcessor = PanelFormat::Format::kSubBlock == 16 && kMaxFetched > 6 ? 6 : kMaxFetched;
         if (task.fetch == WeightFetch::kByProcessor && task.n_columns <= kByProcessor) {
             return int8_direct_passes<PanelFormat, WeightFetch::kByProcessor, kPlanes, kFetchedColumns / kPlanes>(task);
         }
-        constexpr std::uint32_t kMost = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : kMostDirect;
+        constexpr std::uint32_t kMax = kOf256 ? 4 : PanelFormat::kMaxWeight == 31 ? 8 : kMaxDirect;
         constexpr int kColumns = (kOf256 ? 4 : 8) / kPlanes;
-        if (task.n_columns <= kMost) return int8_direct_passes<PanelFormat, WeightFetch::kPaced, kPlanes, kColumns>(task);
+        if (task.n_columns <= kMax) return int8_direct_passes<PanelFormat, WeightFetch::kPaced, kPlanes, kColumns>(task);
     }
     int8_chunked<PanelFormat, kPlanes>(task);
 }

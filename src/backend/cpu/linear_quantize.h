@@ -36,11 +36,11 @@ RAFTER_VEC I32x16 integers(F32x16 values, float inverse) {
 template <typename Block>
 void quantize_blocks(const float* values, std::size_t n_blocks, Block* blocks) {
     constexpr bool kTwoPlanes = sizeof(Block) > sizeof(model::QuantizedBlock);
-    constexpr float kMost = kTwoPlanes ? 127 * 128 : 127;
+    constexpr float kMax = kTwoPlanes ? 127 * 128 : 127;
     const I32x16 magnitude = broadcast_int(0x7fffffff);
     for (Block* block = blocks; block < blocks + n_blocks; ++block, values += 32) {
         const F32x16 x[2] = {load(values), load(values + 16)};
-        const BlockScale s = block_scale(reduce_max(max(as_int(x[0]) & magnitude, as_int(x[1]) & magnitude)), kMost);
+        const BlockScale s = block_scale(reduce_max(max(as_int(x[0]) & magnitude, as_int(x[1]) & magnitude)), kMax);
         std::int32_t sum[2];
         block->scale = s.scale;
         for (int i = 0; i < 2; ++i) {

@@ -47,9 +47,9 @@ constexpr int kFloatTile = 6;
 constexpr int kFloatPanels = 1;
 constexpr int kDirectStreams = 2;
 constexpr int kDirectSums = 4;
-constexpr int kMostFetched = 2;
+constexpr int kMaxFetched = 2;
 constexpr int kFetchedColumns = 2;
-constexpr std::uint32_t kMostDirect = 24;
+constexpr std::uint32_t kMaxDirect = 24;
 
 // maddubs adds two products of an unsigned and a signed byte in 16 bits, and saturates; so as many of its results are added up as 16 bits
 // hold, and then widened. Signed weights give their sign to the inputs: |-128| is 128 as an unsigned byte, and 2 * 128 * 127 < 2^15.

@@ -35,9 +35,9 @@ constexpr int kFloatTile = 8;
 constexpr int kFloatPanels = 2;
 constexpr int kDirectStreams = 4;
 constexpr int kDirectSums = 14;
-constexpr int kMostFetched = 32;
+constexpr int kMaxFetched = 32;
 constexpr int kFetchedColumns = 8;
-constexpr std::uint32_t kMostDirect = 8;
+constexpr std::uint32_t kMaxDirect = 8;
 
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>
 RAFTER_VEC void dot(const Weights (&weights)[kPanels], int first, const std::int8_t* const (&x)[kStreams], const I32x16 (&start)[kStreams],

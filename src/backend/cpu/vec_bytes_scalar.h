@@ -29,8 +29,8 @@ RAFTER_VEC Bytes raise(Bytes signed_bytes) { return signed_bytes; }
 }
 
 // Panels times columns that a tile of the integer kernels takes at once, and the panels among them; columns of the float kernels; panels
-// times columns where weights are read from memory, kDirectSums where the processor fetches them: as the registers go. Up to kMostDirect
-// columns formats that unpack easily are unpacked again for every few, up to kMostFetched all where the processor fetches, kFetchedColumns
+// times columns where weights are read from memory, kDirectSums where the processor fetches them: as the registers go. Up to kMaxDirect
+// columns formats that unpack easily are unpacked again for every few, up to kMaxFetched all where the processor fetches, kFetchedColumns
 // at a time: measured (docs/performance.md).
 constexpr int kTileStreams = 4;
 constexpr int kTilePanels = 1;
@@ -38,9 +38,9 @@ constexpr int kFloatTile = 4;
 constexpr int kFloatPanels = 1;
 constexpr int kDirectStreams = 4;
 constexpr int kDirectSums = 4;
-constexpr int kMostFetched = 2;
+constexpr int kMaxFetched = 2;
 constexpr int kFetchedColumns = 2;
-constexpr std::uint32_t kMostDirect = 24;
+constexpr std::uint32_t kMaxDirect = 24;
 
 // sum[p][s] = start[s] + sum of weight * x[s] over kGroups groups of four elements from group `first` of a step of 32 on, for each row of
 // panel p, exactly.

@@ -1,0 +1,130 @@
+// Opening reads metadata only; loading builds the program for the chosen context, binds it, rewrites it, and hands it to the backend.
+#include "engine/loading/loaded_model.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/os_memory.h"
+#include "engine/loading/cache_size.h"
+#include "model/model_file.h"
+
+namespace rafter::engine {
+namespace {
+
+constexpr std::uint32_t kDefaultContext = 4096;
+
+Result<OpenedModel> open_parts(files::GgufFile file) {
+    RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
+    RAFTER_TRY(auto config, model::read_config(file, {}));
+    RAFTER_TRY(auto chat_template, text::ChatTemplate::load(file.metadata()));
+    const bool is_own = file.metadata().has("tokenizer.chat_template");
+    return OpenedModel{.file = std::move(file),
+                       .tokenizer = std::move(tokenizer),
+                       .config = std::move(config),
+                       .chat_template = std::move(chat_template),
+                       .has_own_template = is_own};
+}
+
+}  // namespace
+
+Result<OpenedModel> open_model(const std::filesystem::path& path) {
+    RAFTER_TRY(auto file, files::GgufFile::open(path));
+    const std::string name = file.name();
+    auto opened = open_parts(std::move(file));
+    if (!opened) return opened.error().within(name);
+    if (opened->tokenizer->n_tokens() > opened->config.n_vocab) {
+        return bad_input("{}: expected a tokenizer of at most the model's {} tokens, found {}", name, opened->config.n_vocab,
+                         opened->tokenizer->n_tokens());
+    }
+    return opened;
+}
+
+Result<std::uint32_t> choose_context(const model::ModelConfig& config, const LoadModelOptions& options) {
+    const std::uint32_t most = config.n_context;
+    if (!options.context) {
+        return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::max<std::uint64_t>(kDefaultContext, options.context_needed)));
+    }
+    if (*options.context == 0) return bad_input("context: expected at least 1 token, found 0");
+    if (*options.context > most)
+        return bad_input("context: expected at most {}, which the model was trained for, found {}", most, *options.context);
+    return *options.context;
+}
+
+namespace {
+
+// What a cache may take: nineteen twentieths of the memory that is left when the rest is loaded, where that is known.
+double memory_for_cache(const backend::MemoryUse& rest) {
+    const auto available = static_cast<double>(read_memory_state().available_bytes);
+    if (available == 0.0) return std::numeric_limits<double>::infinity();
+    return std::max(0.0, 0.95 * (available - static_cast<double>(rest.weights_bytes + rest.workspace_bytes)));
+}
+
+// Room for n_sequences at full context, or for as much of that as the memory has, one sequence at least.
+Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, const CacheDemand& demand, double free,
+                                                std::uint64_t allowed) {
+    const double available = std::min(free, static_cast<double>(allowed));
+    CacheSize size = size_cache(program.cache_groups, demand, available);
+    if (size.sequence_bytes > available) {
+        return Error{
+            fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", demand.context,
+                        format_bytes(static_cast<std::uint64_t>(size.sequence_bytes)), format_bytes(static_cast<std::uint64_t>(available)),
+                        available < free ? "allowed" : "available beside the weights"),
+            ErrorKind::kOutOfMemory};
+    }
+    return std::move(size.n_blocks);
+}
+
+}  // namespace
+
+Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOptions& options) {
+    RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
+    RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
+    auto bound = model::bind(model::build(config), opened.file);
+    if (!bound) return bound.error().within(opened.file.name());
+    PreparedModel prepared{
+        .program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions}),
+        .limits = {},
+        .kv_element_bytes = {}};
+    const auto element_bytes = [&](backend::KvType type) {
+        return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
+    };
+    prepared.kv_element_bytes = {.key = element_bytes(options.key_type), .value = element_bytes(options.value_type)};
+    SchedulerOptions& limits = prepared.limits;
+    limits.limits = {
+        .n_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences)),
+        .n_outputs = options.n_outputs};
+    limits.context = context;
+    limits.block_size = options.block_size;
+    // One block of each group says what a block takes in all layers: a little more than its elements, for some types.
+    const std::vector<std::uint32_t> one_block(prepared.program.cache_groups.size(), 1);
+    const backend::MemoryUse use = backend::cpu::memory_to_load(
+        prepared.program, limits.limits,
+        {.key_type = options.key_type, .value_type = options.value_type, .block_size = options.block_size, .n_blocks = one_block});
+    const CacheDemand demand{.context = context,
+                             .step_tokens = limits.limits.n_tokens,
+                             .n_sequences = options.n_sequences,
+                             .block_size = options.block_size,
+                             .bytes_per_token = static_cast<double>(use.cache_bytes) / options.block_size};
+    RAFTER_TRY(limits.n_blocks,
+               cache_blocks(prepared.program, demand, memory_for_cache(use), options.kv_memory_bytes.value_or(UINT64_MAX)));
+    for (const model::CacheGroup& group : prepared.program.cache_groups) limits.windows.push_back(group.window);
+    return prepared;
+}
+
+Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
+    RAFTER_TRY(PreparedModel prepared, prepare_model(opened, options));
+    LoadedModel loaded{.device = nullptr, .limits = std::move(prepared.limits), .kv_element_bytes = prepared.kv_element_bytes};
+    const backend::LoadOptions load{.limits = loaded.limits.limits,
+                                    .cache = {.key_type = options.key_type,
+                                              .value_type = options.value_type,
+                                              .block_size = options.block_size,
+                                              .n_blocks = loaded.limits.n_blocks},
+                                    .progress = options.progress};
+    auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
+    if (!device) return device.error().within(opened.file.name());
+    loaded.device = *std::move(device);
+    return loaded;
+}
+
+}  // namespace rafter::engine

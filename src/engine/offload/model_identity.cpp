@@ -1,0 +1,129 @@
+// Hashes in a chain: each piece's is the seed of the next, and every piece goes in with its length.
+#include "engine/offload/model_identity.h"
+
+#include <algorithm>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "base/os_cpu_info.h"
+#include "base/os_file.h"
+#include "base/os_process.h"
+#include "base/xxh64.h"
+
+namespace rafter::engine {
+namespace {
+
+constexpr std::size_t kPieceBytes = std::size_t{4} << 20U;  // that a thread hashes at a time
+
+class Chain {
+  public:
+    void add(std::span<const std::byte> bytes) { hash_ = xxh64(bytes, hash_); }
+    void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+    template <typename T>
+    requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+    void add(T value) { add(std::as_bytes(std::span(&value, 1))); }
+    template <typename T>
+    void add(const std::vector<T>& values) {
+        add(values.size());
+        for (const auto& value : values) add(static_cast<T>(value));
+    }
+    [[nodiscard]] std::uint64_t hash() const { return hash_; }
+
+  private:
+    std::uint64_t hash_ = 0;
+};
+
+void add_op(Chain& chain, const model::Op& op) {
+    chain.add(op.kind);
+    chain.add(std::string_view(op.name));
+    chain.add(op.inputs);
+    chain.add(op.outputs);
+    chain.add(op.weights);
+    chain.add(op.options.index());
+    chain.add(op.parts.size());
+    for (const model::Op& part : op.parts) add_op(chain, part);
+}
+
+}  // namespace
+
+std::uint64_t weights_identity(const files::GgufFile& file, ThreadPool& pool) {
+    Chain chain;
+    for (const auto& [key, value] : file.metadata().entries()) {
+        chain.add(std::string_view(key));
+        chain.add(value.index());
+        const auto add = [&](const auto& item) { chain.add(item); };
+        if (const auto* array = std::get_if<files::MetadataArray>(&value)) {
+            chain.add(array->index());
+            std::visit(add, *array);
+        } else {
+            std::visit(
+                [&](const auto& item) {
+                    if constexpr (!std::is_same_v<std::decay_t<decltype(item)>, files::MetadataArray>) add(item);
+                },
+                value);
+        }
+    }
+    std::vector<std::span<const std::byte>> pieces;
+    for (const files::NamedTensor& tensor : file.tensors()) {
+        chain.add(std::string_view(tensor.name));
+        chain.add(tensor.dtype);
+        chain.add(tensor.shape);
+        for (std::size_t at = 0; at < tensor.bytes.size(); at += kPieceBytes) {
+            pieces.push_back(tensor.bytes.subspan(at, std::min(kPieceBytes, tensor.bytes.size() - at)));
+        }
+    }
+    std::vector<std::uint64_t> hashes(pieces.size());
+    pool.run([&](unsigned thread) {
+        for (std::size_t i = thread; i < pieces.size(); i += pool.n_threads()) {
+            hashes[i] = xxh64(pieces[i]);
+            file.release(pieces[i]);
+        }
+    });
+    chain.add(hashes);
+    return chain.hash();
+}
+
+std::uint64_t program_identity(const model::Program& program) {
+    Chain chain;
+    for (const model::Value& value : program.values) {
+        chain.add(value.rows);
+        chain.add(value.width);
+        chain.add(value.encoding);
+    }
+    for (const model::Weight& weight : program.weights) {
+        chain.add(std::string_view(weight.tensor));
+        chain.add(weight.first_row);
+        chain.add(weight.n_rows);
+        chain.add(weight.dtype);
+    }
+    for (const model::Op& op : program.ops) add_op(chain, op);
+    for (const model::CacheGroup& group : program.cache_groups) {
+        chain.add(group.window);
+        chain.add(group.layers);
+    }
+    for (const model::RopeTable& table : program.config.rope_tables) {
+        chain.add(table.inverse_frequency);
+        chain.add(table.magnitude);
+        chain.add(table.pairing);
+    }
+    return chain.hash();
+}
+
+Result<std::uint64_t> machine_identity(std::string_view kernels) {
+    RAFTER_TRY(const MappedFile program, MappedFile::open(this_program()));
+    Chain chain;
+    chain.add(program.bytes());
+    chain.add(std::string_view(c_library()));
+    chain.add(std::string_view(cpu_name()));
+    chain.add(kernels);
+    return chain.hash();
+}
+
+std::uint64_t combined_identity(std::initializer_list<std::uint64_t> parts) {
+    Chain chain;
+    for (const std::uint64_t part : parts) chain.add(part);
+    return chain.hash();
+}
+
+}  // namespace rafter::engine

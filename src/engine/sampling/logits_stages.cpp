@@ -1,0 +1,70 @@
+// Each token is changed on its own, so the order in which a stage visits them cannot change a bit.
+#include "engine/sampling/logits_stages.h"
+
+#include <limits>
+
+#include "base/check.h"
+
+namespace rafter::engine {
+
+void NoEarlyEnd::apply(std::span<float> logits) const {
+    if (n_answer_ >= min_tokens_) return;
+    for (const TokenId token : end_tokens_) {
+        // A request's end tokens come from a tokenizer, whose vocabulary may be another than the logits'.
+        const auto i = static_cast<std::size_t>(token);
+        if (i < logits.size()) logits[i] = -std::numeric_limits<float>::infinity();
+    }
+}
+
+void NoEarlyEnd::rollback(std::size_t n) {
+    RAFTER_CHECK(n <= n_answer_, "rollback of {} tokens after {}", n, n_answer_);
+    n_answer_ -= n;
+}
+
+void LogitBias::apply(std::span<float> logits) const {
+    for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
+}
+
+Penalties::Penalties(Strengths strengths, std::span<const TokenId> prompt) : strengths_(strengths) {
+    if (strengths.repeat == 1.0F) return;  // the other two look at the answer only
+    for (const TokenId token : prompt) seen_[token].in_prompt = true;
+}
+
+void Penalties::apply(std::span<float> logits) const {
+    for (const auto& [token, count] : seen_) {
+        float& logit = logits[static_cast<std::size_t>(token)];
+        logit = logit > 0.0F ? logit / strengths_.repeat : logit * strengths_.repeat;
+        if (count.n_answer == 0) continue;
+        logit -= strengths_.frequency * static_cast<float>(count.n_answer) + strengths_.presence;
+    }
+}
+
+void Penalties::accept(TokenId token) {
+    answer_.push_back(token);
+    ++seen_[token].n_answer;
+}
+
+void Penalties::rollback(std::size_t n) {
+    RAFTER_CHECK(n <= answer_.size(), "rollback of {} tokens after {}", n, answer_.size());
+    for (; n > 0; --n) {
+        const auto it = seen_.find(answer_.back());
+        answer_.pop_back();
+        if (--it->second.n_answer == 0 && !it->second.in_prompt) seen_.erase(it);
+    }
+}
+
+std::vector<LogitsStage> make_stages(const Request& request) {
+    const SamplingOptions& options = request.sampling;
+    std::vector<LogitsStage> stages;
+    if (request.min_tokens > 0 && !request.end_tokens.empty()) stages.emplace_back(NoEarlyEnd(request.end_tokens, request.min_tokens));
+    if (!options.logit_bias.empty()) stages.emplace_back(LogitBias(options.logit_bias));
+    if (options.repeat_penalty != 1.0 || options.frequency_penalty != 0.0 || options.presence_penalty != 0.0) {
+        const Penalties::Strengths strengths{.repeat = static_cast<float>(options.repeat_penalty),
+                                             .frequency = static_cast<float>(options.frequency_penalty),
+                                             .presence = static_cast<float>(options.presence_penalty)};
+        stages.emplace_back(Penalties(strengths, request.prompt));
+    }
+    return stages;
+}
+
+}  // namespace rafter::engine

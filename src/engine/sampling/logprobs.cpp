@@ -1,0 +1,43 @@
+// Float64 throughout: with 10^5 tokens of tiny probability a float32 sum would lose the fifth digit.
+#include "engine/sampling/logprobs.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rafter::engine {
+
+double log_sum_exp(std::span<const float> logits) {
+    const double max = *std::max_element(logits.begin(), logits.end());
+    double sum = 0.0;
+    for (const float logit : logits) sum += std::exp(logit - max);
+    return max + std::log(sum);
+}
+
+TokenLogprobs logprobs_of(std::span<const float> logits, TokenId token, std::uint32_t n_top) {
+    const double normalizer = log_sum_exp(logits);
+    TokenLogprobs result{.logprob = logits[static_cast<std::size_t>(token)] - normalizer, .top = {}};
+    const std::size_t n = std::min<std::size_t>(n_top, logits.size());
+    if (n == 0) return result;
+    // The n likeliest so far, as a heap whose top is the least likely of them.
+    const auto likelier = [&](TokenId a, TokenId b) {
+        const float x = logits[static_cast<std::size_t>(a)];
+        const float y = logits[static_cast<std::size_t>(b)];
+        return x != y ? x > y : a < b;
+    };
+    std::vector<TokenId> best;
+    best.reserve(n + 1);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const auto id = static_cast<TokenId>(i);
+        if (best.size() == n && !likelier(id, best.front())) continue;
+        best.push_back(id);
+        std::push_heap(best.begin(), best.end(), likelier);
+        if (best.size() <= n) continue;
+        std::pop_heap(best.begin(), best.end(), likelier);
+        best.pop_back();
+    }
+    std::sort_heap(best.begin(), best.end(), likelier);
+    for (const TokenId id : best) result.top.emplace_back(id, logits[static_cast<std::size_t>(id)] - normalizer);
+    return result;
+}
+
+}  // namespace rafter::engine

@@ -1,0 +1,41 @@
+// The engine's answers as OpenAI's: chat.completion and text_completion objects, and errors.
+// https://platform.openai.com/docs/api-reference/chat/object and .../completions/object
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/token_stream.h"
+#include "protocols/openai_request.h"
+#include "text/tokenizer.h"
+
+namespace rafter::protocols {
+
+// One choice as its stream brought it.
+struct OpenAiChoice {
+    std::vector<engine::GeneratedToken> tokens;
+    std::string text;
+    engine::Finish finish;
+
+    // True when that was its end.
+    bool take(engine::StreamUpdate&& update);
+};
+
+struct OpenAiIdentity {
+    std::string id;  // without the "chatcmpl-" or "cmpl-" before it
+    std::int64_t created_unix_s = 0;
+    std::string model;
+};
+
+// The object that a 200 carries. choices: as many as the request's, all finished without an error. Of request, the endpoint and the number
+// of prompt tokens are read. Text that is not UTF-8 (a model's name) is for dump()'s error handler.
+[[nodiscard]] nlohmann::ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
+                                                   const OpenAiIdentity& identity, const text::Tokenizer& tokenizer);
+
+// {"error": {"message", "type", "param", "code"}}: "invalid_request_error" below 500, "server_error" from there on.
+[[nodiscard]] nlohmann::ordered_json openai_error(int status, const std::string& message);
+
+}  // namespace rafter::protocols

@@ -1,0 +1,44 @@
+// OpenAI's requests as the engine's: the body of a POST to /v1/chat/completions or /v1/completions, checked key by key. Keys that nothing
+// here knows are left to the caller; features that would change the answer and are not there are refused.
+// https://platform.openai.com/docs/api-reference/chat/create and .../completions/create
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/loading/loaded_model.h"
+#include "engine/request.h"
+
+namespace rafter::protocols {
+
+enum class OpenAiEndpoint { kChatCompletions, kCompletions };
+// By its path, "/v1/chat/completions"; none for another.
+[[nodiscard]] std::optional<OpenAiEndpoint> find_openai_endpoint(std::string_view path);
+
+// What a request gets where it says nothing. Its temperature then is 1, as OpenAI's is.
+struct OpenAiDefaults {
+    std::uint32_t max_tokens = 512;
+    std::uint64_t seed = 0;
+};
+
+struct OpenAiRequest {
+    OpenAiEndpoint endpoint = OpenAiEndpoint::kChatCompletions;
+    std::optional<std::string> model;      // as the client calls it; nothing here compares it
+    std::vector<engine::Request> choices;  // in order of their index: n for each prompt. Of a prompt, choice i has seed + i
+    std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
+    bool stream = false;                   // asked for; and whether the stream ends with the usage
+    bool stream_usage = false;
+    std::vector<std::string> unknown_keys;  // of the body
+};
+
+// body: of any kind. Fails with kBadInput on what cannot be served; "body: top_p: expected a number from 0 to 1, found 2". Whether a prompt
+// fits into the context is for Engine::submit to say.
+[[nodiscard]] Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohmann::json& body,
+                                                         const engine::OpenedModel& opened, const OpenAiDefaults& defaults);
+
+}  // namespace rafter::protocols

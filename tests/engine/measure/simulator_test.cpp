@@ -1,0 +1,100 @@
+// The simulation: times that can be counted by hand, and the scheduler under work that a model would be too slow for.
+#include "engine/measure/simulator.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+#include "tests/support/rounds.h"
+
+namespace rafter::engine {
+namespace {
+
+double price(const model::StepShape& shape) { return 5e-3 + 0.2e-3 * shape.n_tokens(); }
+
+SchedulerOptions simulated(std::uint32_t n_blocks) {
+    return {.limits = {.n_tokens = 512, .n_outputs = 64},
+            .context = 2048,
+            .block_size = 16,
+            .n_blocks = {n_blocks},
+            .windows = {0},
+            .cost = StepCost(price, 512, 2048)};
+}
+
+TEST(Simulator, ASingleRequestTakesTheSumOfItsSteps) {
+    SimulatedWorker worker(simulated(200), 1e-3);
+    Workload workload({.n_requests = 1, .prompt = 700, .generate = 11, .n_vocab = 1000});
+    const auto report = run_workload(workload, worker, {});
+    ASSERT_TRUE(report.has_value());
+    const double prefill = price({.sequences = {{512, 0, 0}}}) + price({.sequences = {{188, 512, 1}}}) + 2e-3;
+    const double decode = price({.sequences = {{1, 700, 1}}}) + 1e-3;
+    EXPECT_NEAR(report->ttft_seconds.most(), prefill, 0.05 * prefill);
+    EXPECT_NEAR(report->itl_seconds.mean(), decode, 0.01 * decode);
+    EXPECT_NEAR(report->seconds, prefill + 10 * decode, 0.05 * report->seconds);
+}
+
+TEST(Simulator, TheCacheSavesWhatPromptsShare) {
+    double seconds[2] = {};
+    for (const bool cached : {false, true}) {
+        SchedulerOptions options = simulated(3000);
+        options.prefix_cache = cached;
+        SimulatedWorker worker(options, 0.0);
+        Workload workload({.n_requests = 200, .prompt = 1032, .generate = 32, .shared_prefix = 1000, .n_vocab = 1000});
+        const auto report = run_workload(workload, worker, {});
+        ASSERT_TRUE(report.has_value());
+        seconds[cached] = report->seconds;
+    }
+    EXPECT_GT(seconds[0], 4.0 * seconds[1]);
+}
+
+TEST(Simulator, NobodyStarvesBesideAStreamOfOthers) {
+    const std::string path = testing::TempDir() + "stream.jsonl";
+    std::ofstream trace(path);
+    // Short requests faster than they can be served, and one long prompt among them.
+    for (int i = 0; i < 2000; ++i) {
+        trace << "{\"arrival_seconds\": " << 0.002 * i << ", \"prompt_tokens\": " << (i == 100 ? 1500 : 20)
+              << ", \"output_tokens\": " << (i == 100 ? 11 : 10) << "}\n";
+    }
+    trace.close();
+    Workload workload = *Workload::read(path, {.n_vocab = 1000});
+    SchedulerOptions options = simulated(600);
+    options.target_itl_seconds = 0.03;
+    SimulatedWorker worker(options, 0.0);
+    const auto report = run_workload(workload, worker, {});
+    ASSERT_TRUE(report.has_value());
+    EXPECT_EQ(report->n_failed, 0U);
+    // In order of arrival nobody waits longer than for what came before; the long prompt's is among the longest waits but no more than
+    // that.
+    EXPECT_LT(report->ttft_seconds.most(), report->seconds - 3.9);
+    EXPECT_LT(report->itl_seconds.quantile(0.99), 0.06);
+}
+
+TEST(Simulator, RandomWorkOnAFullCacheLeavesItEmpty) {
+    SchedulerOptions options = simulated(40);
+    options.limits.n_outputs = 12;
+    SimulatedWorker worker(options, 0.0);
+    std::mt19937 random(4);
+    std::vector<std::shared_ptr<TokenStream>> streams;
+    const int n = rafter::tests::rounds(100'000);
+    for (int i = 0; i < n; ++i) {
+        Request request;
+        request.prompt.assign(1 + random() % 80, static_cast<TokenId>(random() % 50));
+        for (TokenId& token : request.prompt) token = random() % 8 ? token : static_cast<TokenId>(random() % 4);
+        request.max_tokens = random() % 8 ? 1 + random() % 5 : 80;  // longer than expected
+        request.priority = static_cast<int>(random() % 3);
+        streams.push_back(*worker.submit(std::move(request)));
+        if (random() % 5 == 0) streams[random() % streams.size()]->cancel();
+        for (std::uint32_t steps = random() % 6; steps > 0; --steps) (void)worker.step();
+        if (i % 64 == 0) worker.scheduler().check();
+        std::erase_if(streams, [](const auto& stream) { return stream->take().finish.has_value(); });
+    }
+    while (worker.step()) {}
+    for (const auto& stream : streams) EXPECT_TRUE(stream->take().finish.has_value());
+    worker.scheduler().check();
+    EXPECT_EQ(worker.scheduler().cache_use().n_used, 0U);
+    EXPECT_GT(worker.scheduler().counters().preemptions, static_cast<std::uint64_t>(n / 1000));
+}
+
+}  // namespace
+}  // namespace rafter::engine

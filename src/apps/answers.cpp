@@ -69,7 +69,7 @@ std::string choices_text(const std::vector<Generation>& answers, const ShowOptio
     return text;
 }
 
-ordered_json timings_json(const GenerationCost& cost, double load_seconds, const std::optional<MemoryRoof>& roof) {
+ordered_json timings_json(const GenerationCost& cost, double load_seconds, const std::optional<probe::MemoryRoof>& roof) {
     ordered_json timings;
     timings["load_seconds"] = load_seconds;
     timings["prefill_seconds"] = cost.prefill_seconds;
@@ -81,7 +81,7 @@ ordered_json timings_json(const GenerationCost& cost, double load_seconds, const
     timings["bandwidth_bytes_per_s"] = roof ? ordered_json(roof->bytes_per_s) : ordered_json();
     timings["bandwidth_level"] = roof ? ordered_json(roof->level) : ordered_json();
     timings["roof_fraction"] = roof ? ordered_json(cost.bytes_per_second() / roof->bytes_per_s) : ordered_json();
-    const auto error = roof ? above_roof(cost.bytes_per_second(), *roof) : std::nullopt;
+    const auto error = roof ? probe::above_roof(cost.bytes_per_second(), *roof) : std::nullopt;
     if (error) timings["measuring_error"] = *error;
     return timings;
 }

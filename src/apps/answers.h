@@ -25,6 +25,7 @@ void put_answer(nlohmann::ordered_json& to, const Generation& answer, const Show
 [[nodiscard]] nlohmann::ordered_json choices_json(const std::vector<Generation>& answers, const ShowOptions& options);
 [[nodiscard]] std::string choices_text(const std::vector<Generation>& answers, const ShowOptions& options);
 
-[[nodiscard]] nlohmann::ordered_json timings_json(const GenerationCost& cost, double load_seconds, const std::optional<MemoryRoof>& roof);
+[[nodiscard]] nlohmann::ordered_json timings_json(const GenerationCost& cost, double load_seconds,
+                                                  const std::optional<probe::MemoryRoof>& roof);
 
 }  // namespace rafter::apps

@@ -330,7 +330,7 @@ std::string comparison_text(const std::vector<BenchRow>& rows, const report::Sty
 
 // By the machine's profile, for steps of one token each.
 std::optional<MachinePeaks> peaks_of(Session& session, const Environment& environment) {
-    const auto machine = saved_profile(environment, session.runtime().pool(), session.runtime().isa());
+    const auto machine = probe::saved_profile(profile_store(environment), session.runtime().pool(), session.runtime().isa());
     if (!machine) return std::nullopt;
     const model::StepShape one{.sequences = {{.n_new = 1, .n_past = 0, .n_outputs = 1}}};
     double quantised = 0.0;

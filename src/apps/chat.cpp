@@ -83,7 +83,7 @@ class Chat {
             say("{}",
                 start == std::string::npos ? "No system message; a new conversation." : "The system message is set; a new conversation.");
         } else if (command == "/stats") {
-            say("{}", summary_line(total_, roof()));
+            say("{}", summary_line(total_, decode_roof(environment_, session_, total_)));
             const std::size_t context = session_.engine().options().context;
             say("context {} of {} tokens used", report::grouped(n_context_used_), report::grouped(context));
         } else if (command == "/help") {
@@ -121,11 +121,6 @@ class Chat {
         if (generation->finish.reason == engine::FinishReason::kCancelled) say("(stopped)");
         if (generation->finish.context_full) say("(the context is full: /reset starts anew, --context takes more)");
         return {};
-    }
-
-    std::optional<MemoryRoof> roof() {
-        if (total_.n_decoded == 0) return std::nullopt;
-        return memory_roof(environment_, session_, total_.bytes_per_step());
     }
 
     const Environment& environment_;

@@ -1,6 +1,7 @@
 // The roofline's bytes, summed over the very steps that were timed.
 #include "apps/generate.h"
 
+#include "apps/machine_profile.h"
 #include "report/units.h"
 #include "roofline/op_cost.h"
 
@@ -93,7 +94,12 @@ Result<Generation> generate(Session& session, engine::Request request, const std
     return std::move(all.answers[0]);
 }
 
-std::string summary_line(const GenerationCost& cost, const std::optional<MemoryRoof>& roof) {
+std::optional<probe::MemoryRoof> decode_roof(const Environment& environment, Session& session, const GenerationCost& cost) {
+    if (cost.n_decoded == 0) return std::nullopt;
+    return probe::measure_memory_roof(profile_store(environment).folder, session.runtime().pool(), cost.bytes_per_step());
+}
+
+std::string summary_line(const GenerationCost& cost, const std::optional<probe::MemoryRoof>& roof) {
     using namespace report;
     std::string line = fmt::format("prompt {} tokens", grouped(cost.n_prompt));
     if (cost.n_reused > 0) line += fmt::format(" ({} from cache)", grouped(cost.n_reused));
@@ -101,7 +107,7 @@ std::string summary_line(const GenerationCost& cost, const std::optional<MemoryR
     if (cost.n_decoded == 0) return line;
     line += fmt::format(", {} tok/s · read {} of weights and KV", rate(cost.decode_tokens_per_second()),
                         bytes_per_second(cost.bytes_per_second()));
-    if (roof) line += ", " + beside_roof(cost.bytes_per_second(), *roof);
+    if (roof) line += ", " + probe::compared_with_roof(cost.bytes_per_second(), *roof);
     return line;
 }
 

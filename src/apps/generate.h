@@ -4,10 +4,10 @@
 #include <functional>
 #include <string_view>
 
-#include "apps/memory_roof.h"
 #include "apps/session.h"
 #include "base/os_terminal.h"
 #include "engine/measure/step_profile.h"
+#include "probe/memory_roof.h"
 
 namespace rafter::apps {
 
@@ -53,7 +53,10 @@ using AnswerSink = std::function<Result<void>(std::size_t answer, std::string_vi
 [[nodiscard]] Result<Generations> generate_all(Session& session, std::vector<engine::Request> requests, const AnswerSink& on_text,
                                                InterruptFlag& interrupt, engine::StepProfiler* profiler = nullptr);
 
+// The memory roof for the steps that decoded; none where nothing was decoded.
+[[nodiscard]] std::optional<probe::MemoryRoof> decode_roof(const Environment& environment, Session& session, const GenerationCost& cost);
+
 // "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured (memory)"
-[[nodiscard]] std::string summary_line(const GenerationCost& cost, const std::optional<MemoryRoof>& roof);
+[[nodiscard]] std::string summary_line(const GenerationCost& cost, const std::optional<probe::MemoryRoof>& roof);
 
 }  // namespace rafter::apps

@@ -1,23 +1,18 @@
-// The profile of this machine, as every verb but `probe` gets it: the saved one of this CPU, thread count, instruction set and version, or
-// else a quick one measured now.
+// The machine profile as a verb gets it: measuring is announced on standard error, with a progress bar.
 #pragma once
 
+#include <string_view>
+
 #include "apps/cli.h"
-#include "backend/cpu/isa.h"
-#include "base/thread_pool.h"
-#include "hardware/profile.h"
+#include "probe/machine_profile.h"
 
 namespace rafter::apps {
 
-// Measures anew where none is saved or the saved one is of something else or cannot be read, and says so on standard error; `verb` is who
-// asks. What cannot be saved is no error.
+// Profiles are kept in the cache folder, where there is one.
+[[nodiscard]] probe::ProfileStore profile_store(const Environment& environment);
+
+// The saved profile, or one measured now; `verb` is who asks.
 [[nodiscard]] Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa,
                                                         std::string_view verb);
-
-// The saved one, if it is of this machine, thread count, instruction set and version.
-[[nodiscard]] std::optional<hardware::Profile> saved_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa);
-
-// "3 minutes", "2 days": how old a profile is.
-[[nodiscard]] std::string age_of(const hardware::Profile& profile);
 
 }  // namespace rafter::apps

@@ -252,7 +252,7 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
         } else {
             text = "\n";
             for (const PhaseProfile& phase : phases) text += phase_table(phase, program, style_) + "\n";
-            text += style_.dim(fmt::format("Predicted from the machine's profile, {} old{}.\n", age_of(machine_),
+            text += style_.dim(fmt::format("Predicted from the machine's profile, {} old{}.\n", probe::age_of(machine_),
                                            machine_.trusted ? "" : " and measured on a busy machine (`rafter probe` measures anew)"));
         }
     }

@@ -112,8 +112,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
                generate_all(session, engine::several_requests(request, several), on_text, interrupt, profile.profiler()));
 
     const engine::SpeculationCounters& speculated = session.engine().scheduler().speculator().counters();
-    std::optional<MemoryRoof> roof;
-    if (all.cost.n_decoded > 0) roof = memory_roof(environment, session, all.cost.bytes_per_step());
+    const std::optional<probe::MemoryRoof> roof = decode_roof(environment, session, all.cost);
     session.keep_on_disk();
     const ShowOptions show{.several = several,
                            .seed = request.sampling.seed,

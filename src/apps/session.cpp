@@ -150,7 +150,7 @@ Result<void> Session::load(Needs needs) {
         bar.clear();
         RAFTER_TRY(machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
     } else if (speculation.on() || options_.kv_disk.on()) {
-        machine = saved_profile(environment_, runtime_.pool(), runtime_.isa());
+        machine = probe::saved_profile(profile_store(environment_), runtime_.pool(), runtime_.isa());
     }
     if (machine) {
         engine::SchedulerOptions& limits = loaded_.limits;

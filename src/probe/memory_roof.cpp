@@ -1,5 +1,5 @@
-// Readings are kept by the size of the working set, in steps of a fifth, because a token of a longer context reads a little more.
-#include "apps/memory_roof.h"
+// Measurements are kept by the size of the working set, in steps of a fifth, because a token of a longer context reads a little more.
+#include "probe/memory_roof.h"
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@
 #include "probe/read_bandwidth.h"
 #include "report/units.h"
 
-namespace rafter::apps {
+namespace rafter::probe {
 namespace {
 
 constexpr std::int64_t kFreshSeconds = 3600;
@@ -27,7 +27,7 @@ nlohmann::json read_list(const std::filesystem::path& path) {
     return list.is_array() ? list : nlohmann::json::array();
 }
 
-// What cannot be kept is measured again: no error.
+// A measurement that cannot be kept is made again: that is no error.
 void keep(const std::filesystem::path& path, const nlohmann::json& list) {
     std::error_code ignored;
     std::filesystem::create_directories(path.parent_path(), ignored);
@@ -42,7 +42,7 @@ bool is_reading(const nlohmann::json& entry, std::int64_t now) {
     return time <= now && now - time < kFreshSeconds && entry["bytes_per_s"] > 0.0;
 }
 
-// Caches of each thread's own count once a thread.
+// Private caches count once a thread.
 std::string level_of(std::size_t working_set_bytes, unsigned n_threads) {
     for (const CacheLevel& cache : cache_levels()) {
         const std::size_t size_bytes = cache.shared ? cache.size_bytes : cache.size_bytes * n_threads;
@@ -53,27 +53,25 @@ std::string level_of(std::size_t working_set_bytes, unsigned n_threads) {
 
 }  // namespace
 
-std::optional<MemoryRoof> memory_roof(const Environment& environment, Session& session, double bytes_per_step) {
-    ThreadPool& pool = session.runtime().pool();
-    const std::size_t working_set = probe::working_set_bytes(bytes_per_step, last_level_cache_bytes());
+std::optional<MemoryRoof> measure_memory_roof(const std::filesystem::path& folder, ThreadPool& pool, double bytes_per_step) {
+    const std::size_t working_set = working_set_bytes(bytes_per_step, last_level_cache_bytes());
     const auto size_step = static_cast<int>(std::lround(4 * std::log2(static_cast<double>(working_set))));
     const nlohmann::json key{{"cpu", cpu_name()}, {"threads", pool.n_threads()}, {"size_step", size_step}};
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
-    const auto path = environment.cache_folder ? std::optional(*environment.cache_folder / "bandwidth.json") : std::nullopt;
-
-    const auto measured = probe::measure_read_bandwidth(pool, backend::cpu::best_isa(), working_set);
+    const auto measured = measure_read_bandwidth(pool, backend::cpu::best_isa(), working_set);
     if (!measured) return std::nullopt;
     double best = measured->best_bytes_per_s;
     nlohmann::json kept = nlohmann::json::array();
-    if (path) {
-        for (nlohmann::json& entry : read_list(*path)) {
+    if (!folder.empty()) {
+        const std::filesystem::path path = folder / "bandwidth.json";
+        for (nlohmann::json& entry : read_list(path)) {
             if (!is_reading(entry, now)) continue;
             if (entry["key"] == key) best = std::max(best, entry["bytes_per_s"].get<double>());
             kept.push_back(std::move(entry));
         }
         kept.push_back({{"key", key}, {"time", now}, {"bytes_per_s", measured->best_bytes_per_s}});
         if (kept.size() > kMaxKept) kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(kMaxKept));
-        keep(*path, kept);
+        keep(path, kept);
     }
     return MemoryRoof{.bytes_per_s = best, .level = level_of(working_set, pool.n_threads())};
 }
@@ -86,11 +84,11 @@ std::optional<std::string> above_roof(double read_bytes_per_s, const MemoryRoof&
         roof.level);
 }
 
-std::string beside_roof(double read_bytes_per_s, const MemoryRoof& roof) {
+std::string compared_with_roof(double read_bytes_per_s, const MemoryRoof& roof) {
     const std::string percent = fmt::format("{:.0f}% of {} measured ({})", 100 * read_bytes_per_s / roof.bytes_per_s,
                                             report::bytes_per_second(roof.bytes_per_s), roof.level);
     const auto error = above_roof(read_bytes_per_s, roof);
     return error ? fmt::format("{}: {}", percent, *error) : percent;
 }
 
-}  // namespace rafter::apps
+}  // namespace rafter::probe

@@ -1,5 +1,6 @@
-// Draft tokens a sequence's next tokens, for the model to check in the same step as everything else. A draft token can only cost time: a
-// token that the model itself would not have chosen at that place is never taken, so the text is the same with any drafter and with none.
+// A drafter proposes a sequence's next tokens, and the model checks them in the step that it computes anyway. A draft token can only cost
+// time: it is accepted only where it equals the token that the model itself chooses, so the text is the same with any drafter and with
+// none.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace rafter::engine {
 class Sampler;
 class StepCost;
 
-// What a drafter keeps of one sequence; it goes when the sequence ends or is preempted.
+// What a drafter keeps for one sequence. Destroyed when the sequence ends or is preempted.
 class DraftState {
   public:
     DraftState() = default;
@@ -24,18 +25,18 @@ class DraftState {
     DraftState& operator=(const DraftState&) = delete;
 };
 
-// A decoding sequence, as a drafter sees it.
+// A decoding sequence as a drafter sees it.
 struct DraftSequence {
     std::span<const TokenId> tokens;     // prompt and answer so far
-    Sampler* sampler;                    // how its tokens are chosen; its history is `tokens`, and is so again after each call
-    std::span<const TokenId> forced;     // the answer from position n_prompt on, where it is forced; else empty
-    std::uint32_t n_prompt = 0;          // of the tokens
-    std::string_view cache_salt;         // only sequences of the same salt may learn from each other
-    std::unique_ptr<DraftState>* state;  // null before the drafter sees it first
+    Sampler* sampler;                    // chooses the sequence's tokens; a call may change its history but restores it to `tokens`
+    std::span<const TokenId> forced;     // the forced answer from position n_prompt on; empty: the answer is free
+    std::uint32_t n_prompt = 0;          // prompt tokens among `tokens`
+    std::string_view cache_salt;         // only sequences with the same salt may learn from each other
+    std::unique_ptr<DraftState>* state;  // null until the drafter first sees the sequence
 };
 
-// What could be drafted for a sequence now. The higher the trust, the likelier the draft tokens are right: the governor keeps an estimate
-// for each level.
+// How many draft tokens the drafter has for a sequence. The governor estimates acceptance for each trust level separately; a higher level
+// stands for draft tokens that are accepted more often.
 struct DraftOffer {
     std::uint32_t n_tokens = 0;
     std::uint32_t trust = 0;  // below kTrustLevels
@@ -53,9 +54,9 @@ class Drafter {
   public:
     virtual ~Drafter() = default;
     [[nodiscard]] virtual std::string_view name() const = 0;
-    // n_most: more is not of use now. Follows the sequence's new tokens.
+    // Reads the sequence's new tokens. n_most: the step can use no more draft tokens than this.
     [[nodiscard]] virtual DraftOffer offer(DraftSequence& sequence, std::uint32_t n_most) = 0;
-    // Seconds of drafting one more token for each of n_sequences together, n_past tokens each. 0: not worth counting.
+    // Seconds that drafting one more token takes for n_sequences together with n_past tokens each. 0: negligible.
     [[nodiscard]] virtual double round_seconds(std::uint32_t n_sequences, std::uint32_t n_past) const = 0;
     virtual void draft(std::span<DraftRequest> requests) = 0;
 };

@@ -1,6 +1,6 @@
-// A chain's gains fall with its depth, so of any number of drafts the likeliest ones are the best, and one sort gives every total. The time
-// by columns has jumps, so all totals are looked at. A draft model drafts for all sequences at once, round by round: what a round costs
-// depends on who takes part in it, so there the totals are taken for each limit of depth.
+// The gain of a draft token falls with its depth, so for every total the likeliest draft tokens are the best choice, and one sort gives all
+// totals. Time jumps where kernels begin another group of columns, so every total is priced. A draft model drafts for all sequences round
+// by round, and a round's cost depends on the sequences in it, so there the totals are priced for each limit of depth.
 #include "engine/speculation/governor.h"
 
 #include <algorithm>
@@ -12,23 +12,23 @@
 namespace rafter::engine {
 namespace {
 
-constexpr double kMemory = 64.0;         // checked draft tokens that an estimate goes back, about
-constexpr double kContradiction = 2e-4;  // so unlikely a run of right or wrong draft tokens ends what was known before it
-constexpr double kMinChance = 0.08;      // three wrong draft tokens happen where nineteen of twenty are right
-constexpr double kPriorWeight = 4.0;     // checked draft tokens that it counts for
+constexpr double kMemory = 64.0;         // checked draft tokens that an estimate covers, roughly
+constexpr double kContradiction = 2e-4;  // a run of results less probable than this resets the estimate
+constexpr double kMinChance = 0.08;      // bound of a probability: three rejections in a row happen at an acceptance of 0.95 too
+constexpr double kPriorWeight = 4.0;     // the prior counts as this many checked draft tokens
 
-constexpr double kNearTie = 0.01;  // of tokens per second: then the fewer drafts
+constexpr double kNearTie = 0.01;  // of tokens a second: within it, fewer draft tokens win
 
-constexpr double kExploring = 0.005;     // of the time
+constexpr double kExploring = 0.005;     // share of the time that is saved for exploring
 constexpr double kFirstAccount = 0.5;    // steps
 constexpr double kMaxAccount = 2.0;      // steps
-constexpr double kMinExplored = 0.05;    // steps that checking a draft token in every row is taken to cost at least: prices may be wrong
-constexpr double kWorthSaving = 0.9;     // where a draft token in many rows at once costs so much of what it does in one, that is saved for
-constexpr double kSurelyPays = 1.5;      // times the speed without drafts: no error of a price makes up for that
-constexpr std::size_t kMaxExplored = 8;  // rows a step: a group of columns, and little of a draft model's round for each
-constexpr std::uint64_t kPlainGap = 16;  // steps with drafts between two without, at least
+constexpr double kMinExplored = 0.05;    // lowest assumed cost, in steps, of checking one in every row: prices may be wrong
+constexpr double kBulkDiscount = 0.9;    // explore several rows at once if that costs at most 90% per row of exploring one
+constexpr double kSurelyPays = 1.5;      // a speed-up above any error of a price: no need to measure a step without draft tokens
+constexpr std::size_t kMaxExplored = 8;  // rows a step: one group of columns, and a small share of a draft model's round each
+constexpr std::uint64_t kPlainGap = 16;  // fewest steps with draft tokens between two without
 
-// Before anything was seen.
+// Acceptance assumed before any result.
 double first_acceptance(std::uint32_t trust) { return 0.3 + 0.07 * trust; }
 
 }  // namespace
@@ -53,14 +53,14 @@ struct Governor::Step {
     std::span<const GovernorRow> rows;
     const StepCost& cost;
     StepCost::Sum base;
-    std::uint32_t n_most = 0;  // drafts
-    double n_past = 0.0;       // of a row with an offer, on average
+    std::uint32_t n_most = 0;  // draft tokens in all
+    double n_past = 0.0;       // average of the rows with an offer
     double plain_seconds = 0.0;
-    std::uint32_t n_tokens = 0;  // that come anyway
+    std::uint32_t n_tokens = 0;  // tokens of the step without draft tokens
 };
 
 double Governor::acceptance(const AcceptanceHistory& history, std::uint32_t trust) const {
-    RAFTER_CHECK(trust < kTrustLevels, "a trust level that there is not");
+    RAFTER_CHECK(trust < kTrustLevels, "no trust level {}", trust);
     const AcceptanceHistory::Level& own = history.levels_[trust];
     const AcceptanceHistory::Level& all = all_.levels_[trust];
     const double prior = (all.right + kPriorWeight * first_acceptance(trust)) / (all.tried + kPriorWeight);
@@ -164,7 +164,7 @@ void Governor::choose_best(const Step& step, std::vector<std::uint32_t>& n_draft
     }
 }
 
-// Whether draft tokens that were all right would make the step better than it is.
+// Whether the step would be faster if all further draft tokens were accepted.
 bool Governor::could_pay(const Step& step, std::span<const std::uint32_t> n_drafts, double tokens_per_second) {
     for (const std::uint32_t depth : {1U, 2U, 4U}) {
         optimistic_.assign(n_drafts.begin(), n_drafts.end());
@@ -190,7 +190,7 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     const double speedup = speed * step.plain_seconds / step.n_tokens;
     const std::uint32_t n_left = step.n_most - std::accumulate(n_drafts.begin(), n_drafts.end(), 0U);
     const bool drafting = n_left < step.n_most;
-    if (!drafting && n_since_plain_ > 0) {  // one step without, before more are tried: only two prices make a ratio
+    if (!drafting && n_since_plain_ > 0) {  // one step without draft tokens first: a speed-up needs both prices
         n_since_plain_ = 0;
         return false;
     }
@@ -200,12 +200,12 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     for (std::uint32_t i = 0; i < n_drafts.size(); ++i) {
         if (n_drafts[i] == 0 && step.rows[i].offer.n_tokens > 0) order_.push_back(i);
     }
-    // The two take turns.
+    // Steps without draft tokens and explored draft tokens take turns.
     const bool plain_is_due = drafting && speedup < kSurelyPays && n_since_plain_ >= kPlainGap && n_base == 0.0;
     const bool drafts_wanted = account_ >= least && !order_.empty() && n_left > 0 && could_pay(step, n_drafts, speed);
     if (plain_is_due && (plain_is_next_ || !drafts_wanted)) {
         const double loss = 1.0 - 1.0 / speedup;
-        if (account_ < loss) return false;  // saving for it
+        if (account_ < loss) return false;  // keep saving
         account_ -= loss;
         n_since_plain_ = 0;
         plain_is_next_ = false;
@@ -216,16 +216,16 @@ bool Governor::explore(const Step& step, std::vector<std::uint32_t>& n_drafts) {
     const auto learned_at = [&](std::uint32_t i) { return step.rows[i].history->levels_[step.rows[i].offer.trust].learned_at; };
     std::sort(order_.begin(), order_.end(),
               [&](std::uint32_t a, std::uint32_t b) { return learned_at(a) != learned_at(b) ? learned_at(a) < learned_at(b) : a < b; });
-    // As many at once as make each the cheapest: the first one may pay for a group of columns, or for a draft model's round.
+    // The number of rows with the lowest cost per row: the first row may pay for a whole group of columns, or a draft model's round.
     order_.resize(std::min<std::size_t>({order_.size(), n_left, kMaxExplored}));
     std::size_t n_best = 0;
-    double best = 0.0;  // steps for each
+    double best = 0.0;  // steps a row
     for (std::size_t n = 1; n <= order_.size(); ++n) {
         n_drafts[order_[n - 1]] = 1;
         const double extra = (price(step, n_drafts).seconds - now.seconds) / step.plain_seconds;
         const double each = std::max(least, extra / static_cast<double>(n));
         if (each * static_cast<double>(n) > kMaxAccount) break;
-        if (n_best > 0 && each > kWorthSaving * best) continue;
+        if (n_best > 0 && each > kBulkDiscount * best) continue;
         n_best = n;
         best = each;
     }

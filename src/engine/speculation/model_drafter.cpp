@@ -1,4 +1,4 @@
-// What the draft model has computed stays in its own cache; the draft tokens that were wrong are cut off when the sequence is seen next.
+// The draft model's keys and values stay in its own cache; rejected draft tokens are truncated when the sequence is next drafted for.
 #include "engine/speculation/model_drafter.h"
 
 #include <algorithm>
@@ -19,10 +19,10 @@ struct ModelDrafter::State : DraftState {
     kv::BlockCache& cache;
     std::string salt;
     kv::SequenceBlocks blocks;
-    std::vector<TokenId> tokens;       // the draft model's: the sequence's, then draft tokens
-    std::uint32_t n_confirmed = 0;     // of them, that are the sequence's
-    std::uint32_t n_computed = 0;      // of them, whose keys and values are in the draft model's cache
-    bool without_counterpart = false;  // the sequence has a token that the draft model does not know
+    std::vector<TokenId> tokens;      // the draft model's: the sequence's, then draft tokens
+    std::uint32_t n_confirmed = 0;    // of them, that are the sequence's
+    std::uint32_t n_computed = 0;     // of them, whose keys and values are in the draft model's cache
+    bool has_unmapped_token = false;  // the sequence has a token that the draft model does not know
 };
 
 ModelDrafter::ModelDrafter(backend::DeviceModel& model, VocabularyMap map, ModelDrafterOptions options)
@@ -40,7 +40,7 @@ DraftOffer ModelDrafter::offer(DraftSequence& sequence, std::uint32_t n_most) {
     std::uint32_t n_held = 0;
     if (*sequence.state) {
         const State& state = state_of(sequence);
-        if (state.without_counterpart) return {};
+        if (state.has_unmapped_token) return {};
         n_held = state.blocks.n_blocks();
     }
     const std::uint32_t n_needed = cache_.blocks_for(n_tokens + n);
@@ -69,7 +69,7 @@ void ModelDrafter::catch_up(DraftRequest& request) {
     State& state = state_of(sequence);
     for (; state.n_confirmed < sequence.tokens.size(); ++state.n_confirmed) {
         const TokenId token = map_.to_draft(sequence.tokens[state.n_confirmed]);
-        state.without_counterpart = state.without_counterpart || token == VocabularyMap::kNone;
+        state.has_unmapped_token = state.has_unmapped_token || token == VocabularyMap::kNone;
         if (state.n_confirmed < state.tokens.size() && state.tokens[state.n_confirmed] == token) continue;
         state.tokens.resize(state.n_confirmed);
         state.tokens.push_back(token);
@@ -78,13 +78,13 @@ void ModelDrafter::catch_up(DraftRequest& request) {
     state.tokens.resize(state.n_confirmed);
     state.n_computed = std::min(state.n_computed, state.n_confirmed - 1);  // the last one's logits are wanted
     if (is_new) {
-        const std::size_t n_wanted = state.without_counterpart ? 0 : state.tokens.size() - 1;
+        const std::size_t n_wanted = state.has_unmapped_token ? 0 : state.tokens.size() - 1;
         state.n_computed = cache_.attach(state.blocks, std::span(state.tokens).first(n_wanted), state.salt, copies_).n_tokens;
     } else {
         cache_.publish(state.blocks, state.tokens, state.n_computed, state.salt);
         cache_.truncate(state.blocks, state.n_computed);
     }
-    if (state.without_counterpart || !cache_.grow(state.blocks, state.n_confirmed + request.n_wanted)) request.n_wanted = 0;
+    if (state.has_unmapped_token || !cache_.grow(state.blocks, state.n_confirmed + request.n_wanted)) request.n_wanted = 0;
 }
 
 bool ModelDrafter::run_round(std::span<DraftRequest> requests) {

@@ -1,5 +1,5 @@
-// Draft tokens with a smaller model that has the same words. It samples with the target's own noise (same seed, same position), so that the
-// two choose the same token as often as two such distributions can.
+// Drafts with a smaller model of the same vocabulary. It samples with the target's noise (same seed, same position), so that both choose
+// the same token as often as two such distributions can.
 #pragma once
 
 #include <optional>
@@ -17,13 +17,13 @@ namespace rafter::engine {
 
 struct ModelDrafterOptions {
     backend::StepLimits limits;
-    std::uint32_t context = 0;  // tokens that the draft model can have behind it
+    std::uint32_t context = 0;  // tokens a sequence of the draft model may have
     std::uint32_t block_size = 16;
     std::vector<std::uint32_t> n_blocks;  // [n_cache_groups], of its own KV cache
     std::vector<std::uint32_t> windows;   // [n_cache_groups]
     StepCost cost;
-    // To measure: where an answer is forced, draft token its next token with this chance, and a wrong one else; the model runs all the
-    // same.
+    // For measurements: where the answer is forced, the draft token is the forced one with this probability and a wrong one otherwise. The
+    // model runs all the same.
     std::optional<double> forced_acceptance;
 };
 
@@ -44,7 +44,7 @@ class ModelDrafter : public Drafter {
     struct State;
     [[nodiscard]] static State& state_of(const DraftSequence& sequence);
     void catch_up(DraftRequest& request);
-    // One step of the model: pending tokens of everyone who wants another draft token. False when there is nobody left.
+    // One step of the model over the pending tokens of all sequences that want another draft token. False when none does.
     bool run_round(std::span<DraftRequest> requests);
     [[nodiscard]] std::optional<TokenId> choose(const DraftRequest& request, std::span<const float> logits);
 

@@ -114,7 +114,7 @@ class NgramDrafter::State : public DraftState {
         for (const TokenId token : tokens.subspan(own_.tokens().size())) own_.append(token);
     }
 
-    // What the draft tokens are taken from; in its own text they may go on past its end.
+    // Where draft tokens are taken from. In the sequence's own text they may continue past its end.
     struct Source {
         Found found;
         bool own = true;
@@ -154,7 +154,8 @@ void NgramDrafter::draft(std::span<DraftRequest> requests) {
         request.drafts.clear();
         if (known.empty()) continue;
         for (std::size_t i = 0; i < request.n_wanted && (i < known.size() || source.own); ++i) {
-            request.drafts.push_back(i < known.size() ? known[i] : request.drafts[i - known.size()]);  // draft tokens follow the text's end
+            request.drafts.push_back(i < known.size() ? known[i]
+                                                      : request.drafts[i - known.size()]);  // past the text's end: the draft tokens so far
         }
     }
 }

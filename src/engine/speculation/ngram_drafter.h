@@ -1,9 +1,9 @@
-// Draft tokens by looking up: text that repeats itself, quotes its prompt or says again what another answer said goes on as it did there.
-// Costs no model and next to no time.
+// Drafts by n-gram look-up: where the latest tokens occurred before (in the sequence's own text, or in an ended answer), it proposes what
+// followed them there. It needs no model and next to no time.
 //
 // The longest match wins; of several places of that length the latest. Latest and not most frequent: what is copied tends to have been
 // changed on the way (a renamed variable, the next row of a table) and the latest copy has the changes; in periodic text the latest place
-// is one period back, so that the draft token goes on for ever; and one number for each n-gram is enough, where counting would need each
+// is one period back, so that drafts continue for ever; and one number for each n-gram is enough, where counting would need each
 // continuation's.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Two models with the same words under different numbers: which token of the one is which of the other.
+// Maps tokens between two models whose vocabularies hold the same texts under different ids.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The tables of docs/speculation.md:
+// The tables of bench/results/speculation.md:
 //   speculation_tables grid     the governor in a simulated engine against the best fixed number of drafts
 //   speculation_tables trees    the best tree of draft tokens against the best chain, and what a draft of half the layers would need
 #include <fmt/core.h>

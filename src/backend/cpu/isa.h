@@ -27,7 +27,7 @@ enum class WeightFetch {
     kPaced,        // the kernels, a few lines each step
     kByProcessor,  // the processor, which sees streams and fetches ahead by itself; kernels help where they compute for long
 };
-// What is faster here: Zen 4 and later do it better alone (docs/performance.md).
+// What is faster here: Zen 4 and later do it better alone (bench/results/kernels.md).
 [[nodiscard]] WeightFetch best_weight_fetch();
 
 }  // namespace rafter::backend::cpu

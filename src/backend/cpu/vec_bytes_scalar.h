@@ -31,7 +31,7 @@ RAFTER_VEC Bytes raise(Bytes signed_bytes) { return signed_bytes; }
 // Panels times columns that a tile of the integer kernels takes at once, and the panels among them; columns of the float kernels; panels
 // times columns where weights are read from memory, kDirectSums where the processor fetches them: as the registers go. Up to kMaxDirect
 // columns formats that unpack easily are unpacked again for every few, up to kMaxFetched all where the processor fetches, kFetchedColumns
-// at a time: measured (docs/performance.md).
+// at a time: measured (bench/results/kernels.md).
 constexpr int kTileStreams = 4;
 constexpr int kTilePanels = 1;
 constexpr int kFloatTile = 4;

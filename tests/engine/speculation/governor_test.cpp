@@ -205,7 +205,7 @@ World constant(const tests::Curve& curve, double acceptance, std::uint32_t n_row
     return world;
 }
 
-// 2,000 steps each, learning from nothing; all of it is in docs/speculation.md.
+// 2,000 steps each, learning from nothing; all of it is in bench/results/speculation.md.
 TEST(Governor, IsWithin3PercentOfTheBestFixedNumberAndNeverUnder98OfPlain) {
     for (const tests::Curve& curve : {tests::Curve(cpu_curve), tests::Curve(gpu_curve)}) {
         for (const double acceptance : {0.1, 0.5, 0.8, 0.95}) {

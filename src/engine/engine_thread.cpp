@@ -54,7 +54,7 @@ void EngineThread::run() {
     Finish finish{.reason = FinishReason::kCancelled};
     try {
         while (wait_for_work()) {
-            engine_->step();
+            take_step();
             take_snapshot(engine_->last_step());
         }
     } catch (const std::exception& failure) {
@@ -69,6 +69,12 @@ void EngineThread::run() {
     const std::lock_guard lock(mutex_);
     ended_ = true;
     ended_changed_.notify_all();
+}
+
+void EngineThread::take_step() {
+    std::optional<ComputeLease::Turn> turn;
+    if (options_.lease != nullptr) turn.emplace(options_.lease->take());
+    engine_->step();
 }
 
 // False when the thread is to end.

@@ -10,11 +10,13 @@
 #include <thread>
 
 #include "engine/engine.h"
+#include "engine/lease.h"
 
 namespace rafter::engine {
 
 struct EngineThreadOptions {
     std::uint32_t max_waiting = 256;  // requests in line, for a first step or preempted, as of the last step; more are refused
+    ComputeLease* lease = nullptr;    // each step is a turn of it; outlives the thread; null: nobody else uses the compute threads
 };
 
 // How an engine is, and sums since its start.
@@ -58,6 +60,7 @@ class EngineThread {
   private:
     EngineThread(std::unique_ptr<Engine> engine, const EngineThreadOptions& options) : engine_(std::move(engine)), options_(options) {}
     void run();
+    void take_step();
     [[nodiscard]] bool wait_for_work();
     void take_snapshot(const StepReport& step);
 

@@ -46,7 +46,8 @@ Model Model::open(const std::filesystem::path& path, const ModelOptions& options
     // The engine refers to what the state holds.
     auto state = std::make_unique<State>(State{std::move(runtime), std::move(opened), std::move(loaded), std::move(info), nullptr});
     auto stepped = std::make_unique<engine::Engine>(*state->loaded.device, *state->opened.tokenizer, state->loaded.limits);
-    state->engine = value_or_throw(engine::EngineThread::start(std::move(stepped), {.max_waiting = options.max_waiting}));
+    state->engine = value_or_throw(
+        engine::EngineThread::start(std::move(stepped), {.max_waiting = options.max_waiting, .lease = &state->runtime.lease()}));
     return Model(std::move(state));
 }
 

@@ -63,7 +63,7 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
     for (std::size_t t = 0; t < threads_.size(); ++t) {
         threads_[t].linear_scratch = workspace_.data() + values_bytes + t * kLinearScratchBytes;
     }
-    RAFTER_TRY(weights_, CpuWeights::load(program_, file, pool_, options.progress));
+    RAFTER_TRY(weights_, CpuWeights::load(program_, file, pool_, options));
     prepare_ops();
     return {};
 }

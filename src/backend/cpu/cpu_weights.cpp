@@ -84,7 +84,7 @@ std::vector<PanelRange> share_of(const std::vector<PackedMatrix>& matrices, unsi
 std::size_t CpuWeights::needed_bytes(const model::Program& program) { return place_all(program).size_bytes; }
 
 Result<CpuWeights> CpuWeights::load(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
-                                    const std::function<void(double)>& progress) {
+                                    const LoadOptions& options) {
     CpuWeights weights;
     const Offsets offsets = place_all(program);
     RAFTER_TRY(weights.memory_, PageBuffer::allocate(offsets.size_bytes, "weights"));
@@ -102,7 +102,7 @@ Result<CpuWeights> CpuWeights::load(const model::Program& program, const files::
         }
         weights.places_.push_back(place);
     }
-    weights.pack(program, file, pool, progress);
+    weights.pack(program, file, pool, options);
     return weights;
 }
 
@@ -117,8 +117,7 @@ void CpuWeights::pack_share(const model::Weight& weight, const Place& place, con
     }
 }
 
-void CpuWeights::pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
-                      const std::function<void(double)>& progress) {
+void CpuWeights::pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool, const LoadOptions& options) {
     // One job an op whose matrices are read together; a matrix that only embeds is one by itself. Ops that multiply come first: an
     // embedding that is also a head is split as the head is.
     std::vector<std::vector<model::WeightId>> jobs;
@@ -158,21 +157,20 @@ void CpuWeights::pack(const model::Program& program, const files::GgufFile& file
         for (const model::WeightId id : job) total_bytes += static_cast<double>(place_bytes(program.weights[id]));
     }
     double done_bytes = 0;
-    pool.run([&](unsigned thread) {
-        for (const auto& job : jobs) {
-            std::vector<PackedMatrix> matrices;
-            for (const model::WeightId id : job) matrices.push_back(places_[id].matrix);
+    for (const auto& job : jobs) {
+        std::vector<PackedMatrix> matrices;
+        for (const model::WeightId id : job) matrices.push_back(places_[id].matrix);
+        pool.run([&](unsigned thread) {
             const std::vector<PanelRange> share = share_of(matrices, thread, pool.n_threads());
             for (std::size_t i = 0; i < job.size(); ++i) pack_share(program.weights[job[i]], places_[job[i]], file, share[i]);
-            pool.barrier();
-            if (thread != 0) continue;
-            for (const model::WeightId id : job) {
-                file.release(model::bytes_of(program.weights[id], file));
-                done_bytes += static_cast<double>(place_bytes(program.weights[id]));
-            }
-            if (progress) progress(done_bytes / total_bytes);
+        });
+        for (const model::WeightId id : job) {
+            file.release(model::bytes_of(program.weights[id], file));
+            done_bytes += static_cast<double>(place_bytes(program.weights[id]));
         }
-    });
+        if (options.progress) options.progress(done_bytes / total_bytes);
+        if (options.let_others) options.let_others();
+    }
 }
 
 }  // namespace rafter::backend::cpu

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/cpu/packed_matrix.h"
 #include "base/os_memory.h"
 #include "base/result.h"
@@ -29,9 +29,9 @@ class CpuWeights {
   public:
     // What load() will take.
     [[nodiscard]] static std::size_t needed_bytes(const model::Program& program);
-    // The pool's threads pack; source pages are given back on the way.
+    // The pool's threads pack; source pages are given back on the way. Of the options: progress and let_others.
     [[nodiscard]] static Result<CpuWeights> load(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
-                                                 const std::function<void(double)>& progress);
+                                                 const LoadOptions& options);
 
     // Of a kMatrix or kEmbedding.
     [[nodiscard]] const PackedMatrix& matrix(model::WeightId weight) const { return places_[weight].matrix; }
@@ -58,7 +58,7 @@ class CpuWeights {
     };
     struct Layout;
 
-    void pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool, const std::function<void(double)>& progress);
+    void pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool, const LoadOptions& options);
     void pack_share(const model::Weight& weight, const Place& place, const files::GgufFile& file, PanelRange range) const;
 
     PageBuffer memory_;

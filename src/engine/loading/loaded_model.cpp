@@ -115,12 +115,15 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(PreparedModel prepared, prepare_model(opened, options));
     LoadedModel loaded{.device = nullptr, .limits = std::move(prepared.limits), .kv_element_bytes = prepared.kv_element_bytes};
+    // Models that run meanwhile take their steps between two parts of the packing.
+    ComputeLease::Turn turn = runtime.lease().take();
     const backend::LoadOptions load{.limits = loaded.limits.limits,
                                     .cache = {.key_type = options.key_type,
                                               .value_type = options.value_type,
                                               .block_size = options.block_size,
                                               .n_blocks = loaded.limits.n_blocks},
-                                    .progress = options.progress};
+                                    .progress = options.progress,
+                                    .let_others = [&turn] { turn.let_others(); }};
     auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
     if (!device) return device.error().within(opened.file.name());
     loaded.device = *std::move(device);

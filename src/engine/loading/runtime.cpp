@@ -18,6 +18,7 @@ Result<Runtime> Runtime::create(const RuntimeOptions& options) {
     Runtime runtime;
     runtime.isa_ = isa;
     runtime.pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{.n_threads = options.n_threads});
+    runtime.lease_ = std::make_unique<ComputeLease>();
     runtime.backend_ = make_cpu_backend(*runtime.pool_, isa);
     return runtime;
 }

@@ -8,6 +8,7 @@
 #include "backend/cpu/isa.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "engine/lease.h"
 
 namespace rafter::engine {
 
@@ -24,12 +25,15 @@ class Runtime {
 
     [[nodiscard]] ThreadPool& pool() { return *pool_; }
     [[nodiscard]] backend::Backend& backend() { return *backend_; }
+    // Turns at the compute threads, for engines that share them.
+    [[nodiscard]] ComputeLease& lease() { return *lease_; }
     [[nodiscard]] backend::cpu::Isa isa() const { return isa_; }  // of its kernels
 
   private:
     Runtime() = default;
     backend::cpu::Isa isa_ = backend::cpu::Isa::kScalar;
     std::unique_ptr<ThreadPool> pool_;
+    std::unique_ptr<ComputeLease> lease_;
     std::unique_ptr<backend::Backend> backend_;
 };
 

@@ -225,13 +225,17 @@ NaiveModel::NaiveModel(const model::Program& program, const files::GgufFile& fil
     }
 }
 
-std::vector<std::vector<double>> NaiveModel::logits(const std::vector<std::int32_t>& tokens) const {
+NaiveModel::Rows NaiveModel::logits(const std::vector<std::int32_t>& tokens) const { return value(program_.logits, tokens); }
+
+NaiveModel::Rows NaiveModel::hidden(const std::vector<std::int32_t>& tokens) const { return value(program_.hidden, tokens); }
+
+NaiveModel::Rows NaiveModel::value(model::ValueId id, const std::vector<std::int32_t>& tokens) const {
     Run run{.self = *this, .tokens = tokens, .values = {}, .keys = {}, .cached_values = {}};
     run.values.resize(program_.values.size());
     run.keys.resize(program_.config.n_layers);
     run.cached_values.resize(program_.config.n_layers);
     for (const Op& op : program_.ops) run.run(op);
-    return run.values[program_.logits];
+    return run.values[id];
 }
 
 }  // namespace rafter::backend

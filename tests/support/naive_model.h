@@ -13,15 +13,19 @@ namespace rafter::backend {
 
 class NaiveModel {
   public:
+    using Rows = std::vector<std::vector<double>>;
+
     // The program must be as build() made it, bound to the file. Keys and values are rounded to the types of the cache that is compared.
     NaiveModel(const model::Program& program, const files::GgufFile& file, KvType key_type, KvType value_type);
 
     // Logits after each of the tokens: [n_tokens][n_vocab].
-    [[nodiscard]] std::vector<std::vector<double>> logits(const std::vector<std::int32_t>& tokens) const;
+    [[nodiscard]] Rows logits(const std::vector<std::int32_t>& tokens) const;
+    // Hidden states after the last norm: [n_tokens][d_model].
+    [[nodiscard]] Rows hidden(const std::vector<std::int32_t>& tokens) const;
 
   private:
-    using Rows = std::vector<std::vector<double>>;
     struct Run;
+    [[nodiscard]] Rows value(model::ValueId id, const std::vector<std::int32_t>& tokens) const;
 
     model::Program program_;
     std::vector<std::vector<double>> weights_;  // [n_weights]: all elements, decoded

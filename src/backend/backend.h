@@ -53,7 +53,7 @@ struct LoadOptions {
     std::function<void(double fraction)> progress;  // called from the loading thread with 0..1; may be empty
     // Called from the loading thread, some tens of times, while the compute threads are idle: others may use them until it returns. May be
     // empty.
-    std::function<void()> let_others;
+    std::function<void()> let_others = {};
 };
 
 struct MemoryUse {

@@ -13,11 +13,12 @@
 #include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "apps/session.h"
-#include "apps/workload_report.h"
+#include "apps/workload_flags.h"
 #include "base/fnv.h"
 #include "base/os_file.h"
 #include "engine/measure/step_profile.h"
 #include "engine/sampling/noise.h"
+#include "planning/workload_report.h"
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -329,7 +330,7 @@ std::string comparison_text(const std::vector<BenchRow>& rows, const report::Sty
 }
 
 // By the machine's profile, for steps of one token each.
-std::optional<MachinePeaks> peaks_of(Session& session, const Environment& environment) {
+std::optional<planning::MachinePeaks> peaks_of(Session& session, const Environment& environment) {
     const auto machine = probe::saved_profile(profile_store(environment), session.runtime().pool(), session.runtime().isa());
     if (!machine) return std::nullopt;
     const model::StepShape one{.sequences = {{.n_new = 1, .n_past = 0, .n_outputs = 1}}};
@@ -339,8 +340,8 @@ std::optional<MachinePeaks> peaks_of(Session& session, const Environment& enviro
         total += bytes;
         quantised += tensor::is_float(type) ? 0.0 : bytes;
     }
-    return MachinePeaks{.bytes_per_s = hardware::best_bandwidth_at(*machine, total, session.runtime().pool().n_threads()),
-                        .flop_per_s = quantised > total / 2 ? machine->int8_flop_per_s : machine->float_flop_per_s};
+    return planning::MachinePeaks{.bytes_per_s = hardware::best_bandwidth_at(*machine, total, session.runtime().pool().n_threads()),
+                                  .flop_per_s = quantised > total / 2 ? machine->int8_flop_per_s : machine->float_flop_per_s};
 }
 
 Result<int> say_kv_disk(const Session& session, const report::Style& style) {
@@ -377,13 +378,13 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
     bar.clear();
     session.keep_on_disk();
     const engine::SchedulerOptions& limits = session.loaded().limits;
-    const std::optional<MachinePeaks> peaks = peaks_of(session, environment);
+    const std::optional<planning::MachinePeaks> peaks = peaks_of(session, environment);
     if (options.json) {
         ordered_json json{{"model", session.opened().config.name},
                           {"threads", session.runtime().pool().n_threads()},
                           {"batch", most},
                           {"kv_type", options.session.kv_type}};
-        json.update(workload_json(report, limits, peaks));
+        json.update(planning::workload_json(report, limits, peaks));
         if (session.kv_disk() != nullptr) json["kv_disk"] = kv_disk_json(*session.kv_disk());
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
@@ -391,7 +392,7 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
     const report::Style style = stdout_style(environment);
     RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.opened().config.name),
                                              style.dim(fmt::format("at most {} sequences together", most)),
-                                             workload_text(report, limits, peaks, style))));
+                                             planning::workload_text(report, limits, peaks, style))));
     return say_kv_disk(session, style);
 }
 

@@ -7,13 +7,15 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli.h"
-#include "apps/explain_verdict.h"
 #include "apps/machine_profile.h"
 #include "apps/output.h"
-#include "apps/profile_report.h"
 #include "apps/session.h"
+#include "base/median.h"
 #include "base/os_cpu.h"
+#include "engine/measure/host_times.h"
 #include "engine/measure/step_lab.h"
+#include "planning/phase_report.h"
+#include "planning/verdict.h"
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -38,16 +40,8 @@ struct ExplainOptions {
     bool json = false;
 };
 
-double median_of(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    const std::size_t n = values.size();
-    return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
-
 // A shape's steps, priced and measured.
 struct Explained {
-    LabShape shape;
-    std::string what;             // "decode" or "prefill"
     engine::PhaseProfile phase;   // of one repeat
     std::vector<double> seconds;  // of each repeat
 };
@@ -55,62 +49,9 @@ struct Explained {
 Result<Explained> explain_shape(Session& session, engine::StepLab& lab, const hardware::Profile& machine, const LabShape& shape,
                                 double least_seconds) {
     RAFTER_TRY(const engine::LabResult result, lab.run(shape, {.n_repeats = 5, .least_seconds = least_seconds, .timing = true}));
-    const model::Program& program = session.loaded().device->program();
-    const roofline::PriceOptions options = session.price_options();
-    Explained explained{
-        .shape = shape, .what = shape.n_new > 1 || shape.n_past == 0 ? "prefill" : "decode", .phase = {}, .seconds = result.seconds};
-    engine::PhaseProfile& phase = explained.phase;
-    phase.phase = explained.what;
-    phase.n_steps = 1;
-    phase.n_tokens = static_cast<double>(shape.n_sequences) * shape.n_new;
-    phase.forward_seconds = result.undisturbed();
-    phase.step_seconds = phase.forward_seconds;
-    phase.ops.resize(program.ops.size());
-    for (const model::StepShape& step : shape.steps(session.loaded().limits.limits.n_tokens)) {
-        const roofline::StepPrice price = price_step(program, step, machine, options);
-        phase.predicted_seconds += price.seconds;
-        phase.fixed_seconds += price.fixed_seconds;
-        phase.roof_bytes_per_s = price.roof_bytes_per_s;
-        phase.level = price.level;
-        phase.complete = phase.complete && price.complete;
-        for (std::size_t i = 0; i < price.ops.size(); ++i) {
-            engine::OpProfile& op = phase.ops[i];
-            op.op = i;
-            op.predicted_seconds += price.ops[i].seconds;
-            op.roof_seconds += price.ops[i].roof_seconds;
-            op.overhead_seconds += price.ops[i].overhead_seconds;
-            op.cost += price.ops[i].cost;
-            op.bound = price.ops[i].bound;
-            phase.read_bytes += price.ops[i].cost.read_bytes();
-        }
-    }
-    for (std::size_t i = 0; i < phase.ops.size(); ++i) phase.ops[i].measured_seconds = result.op_seconds[i];
-    return explained;
-}
-
-// What the engine does around the model: a few steps of real requests, as many as decode together.
-Result<HostTimes> host_times(Session& session, std::uint32_t batch) {
-    constexpr std::uint32_t kTokens = 6;
-    if (session.loaded().limits.context < kTokens + 2) return HostTimes{};
-    std::vector<std::shared_ptr<engine::TokenStream>> streams;
-    for (std::uint32_t i = 0; i < batch; ++i) {
-        engine::Request request;
-        request.prompt = {static_cast<engine::TokenId>(i % session.opened().config.n_vocab)};
-        request.max_tokens = kTokens;
-        RAFTER_TRY(auto stream, session.engine().submit(std::move(request)));
-        streams.push_back(std::move(stream));
-    }
-    std::vector<double> sample_seconds;
-    std::vector<double> host_seconds;
-    while (session.engine().step()) {
-        const engine::StepReport& step = session.engine().last_step();
-        if (step.shape.n_tokens() != batch) continue;
-        sample_seconds.push_back(step.sample_seconds);
-        host_seconds.push_back(step.step_seconds - step.forward_seconds - step.sample_seconds);
-    }
-    session.engine().forget_unused();
-    if (sample_seconds.empty()) return HostTimes{};
-    return HostTimes{.sample_seconds = median_of(sample_seconds), .host_seconds = median_of(host_seconds)};
+    return Explained{.phase = engine::profile_of(shape, result, session.loaded().limits.limits.n_tokens, session.loaded().device->program(),
+                                                 machine, session.price_options()),
+                     .seconds = result.seconds};
 }
 
 // ---- the grid
@@ -147,9 +88,9 @@ Result<int> run_grid(const ExplainOptions& options, const Environment& environme
         RAFTER_TRY(const Explained e, explain_shape(session, lab, machine, shapes[i], 0.5));
         const double error = e.phase.predicted_seconds / e.phase.forward_seconds - 1;
         errors.push_back(std::abs(error));
-        const std::uint32_t n_positions = e.shape.n_past + e.shape.n_new;
-        rows.push_back({{"phase", e.what},
-                        {"batch", e.shape.n_sequences},
+        const std::uint32_t n_positions = shapes[i].n_past + shapes[i].n_new;
+        rows.push_back({{"phase", e.phase.phase},
+                        {"batch", shapes[i].n_sequences},
                         {"context", n_positions},
                         {"predicted_seconds", e.phase.predicted_seconds},
                         {"measured_seconds", e.phase.forward_seconds},
@@ -159,7 +100,7 @@ Result<int> run_grid(const ExplainOptions& options, const Environment& environme
                         {"median_seconds", median_of(e.seconds)},
                         {"read_bytes", e.phase.read_bytes},
                         {"level", e.phase.level}});
-        table.add({e.what, fmt::format("{}", e.shape.n_sequences), fmt::format("{}", n_positions),
+        table.add({e.phase.phase, fmt::format("{}", shapes[i].n_sequences), fmt::format("{}", n_positions),
                    fmt::format("{:.2f}", e.phase.predicted_seconds * 1e3), fmt::format("{:.2f}", e.phase.forward_seconds * 1e3),
                    fmt::format("{:+.0f}%", 100 * error), fmt::format("{:.1f}", e.phase.read_bytes / e.phase.forward_seconds / 1e9),
                    e.phase.level});
@@ -201,25 +142,27 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     const LabShape shape = options.prompt ? LabShape{.n_sequences = batch, .n_new = *options.prompt, .n_past = 0}
                                           : LabShape{.n_sequences = batch, .n_new = 1, .n_past = options.context - 1};
     RAFTER_TRY(const Explained e, explain_shape(*session, lab, machine, shape, kMinSeconds));
-    RAFTER_TRY(const HostTimes host, host_times(*session, batch));
-    const Verdict verdict = verdict_of({.phase = e.phase,
-                                        .program = session->loaded().device->program(),
-                                        .machine = machine,
-                                        .shape = shape,
-                                        .model_name = session->opened().config.name,
-                                        .price = session->price_options(),
-                                        .host = host,
-                                        .best_isa = std::string(backend::cpu::to_string(backend::cpu::best_isa())),
-                                        .usable_cpus = usable_cpus()});
+    RAFTER_TRY(const engine::HostTimes host, engine::measure_host_times(session->engine(), {.n_sequences = batch,
+                                                                                            .n_vocab = session->opened().config.n_vocab,
+                                                                                            .context = session->loaded().limits.context}));
+    const planning::Verdict verdict = planning::verdict_of({.phase = e.phase,
+                                                            .program = session->loaded().device->program(),
+                                                            .machine = machine,
+                                                            .shape = shape,
+                                                            .model_name = session->opened().config.name,
+                                                            .price = session->price_options(),
+                                                            .host = host,
+                                                            .best_isa = std::string(backend::cpu::to_string(backend::cpu::best_isa())),
+                                                            .usable_cpus = usable_cpus()});
     const report::Style style = stdout_style(environment);
     if (options.json) {
         ordered_json json = to_json(verdict);
-        if (options.table) json["profile"] = phase_json(e.phase, session->loaded().device->program());
+        if (options.table) json["profile"] = planning::phase_json(e.phase, session->loaded().device->program());
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
     std::string text = render(verdict, style);
-    if (options.table) text += "\n" + phase_table(e.phase, session->loaded().device->program(), style);
+    if (options.table) text += "\n" + planning::phase_table(e.phase, session->loaded().device->program(), style);
     text += "\n" + style.dim(fmt::format("Against this machine's profile, {} old{}.\n", probe::age_of(machine),
                                          machine.trusted ? "" : " and measured on a busy machine: `rafter probe` measures anew"));
     RAFTER_TRY_VOID(write_stdout(text));

@@ -5,43 +5,62 @@
 #include <memory>
 
 #include "apps/cli.h"
+#include "apps/machine_profile.h"
 #include "apps/output.h"
-#include "apps/plan_request.h"
-#include "apps/plan_show.h"
+#include "apps/session.h"
 #include "base/os_file.h"
+#include "planning/plan_report.h"
+#include "planning/plan_request.h"
 
 namespace rafter::apps {
 namespace {
+
+struct PlanVerbOptions {
+    planning::PlanOptions plan;
+    planning::MeasuredSteps measured;
+    std::string list;
+    std::string format = "text";
+    std::string out;
+};
 
 Result<void> write_out(const std::string& path, std::string_view text) {
     return path.empty() ? write_stdout(text) : write_file(path, text);
 }
 
-Result<int> run(const PlanOptions& options, const Environment& environment) {
-    const report::Style style = options.out.empty() ? stdout_style(environment) : report::Style{};
-    if (!options.list.empty()) {
-        RAFTER_TRY(const std::string text, plan_list(options.list, options.format == "json", style));
-        RAFTER_TRY_VOID(write_out(options.out, text));
-        return 0;
-    }
-    if (options.model.empty() == options.model_json.empty()) {
-        return Error{options.model.empty() ? "expected a MODEL, --model-json FILE or --list hardware|models"
-                                           : "expected MODEL or --model-json, found both",
-                     ErrorKind::kUsage};
-    }
-    RAFTER_TRY(const PlanRequest request, make_request(options, environment));
+Result<std::string> answer(const PlanVerbOptions& options, const Environment& environment, const report::Style& style) {
+    const auto measure_this = [&]() -> Result<hardware::Profile> {
+        ThreadPool pool({.n_threads = 0});
+        return machine_profile(environment, pool, backend::cpu::best_isa(), "plan");
+    };
+    RAFTER_TRY(const planning::PlanRequest request,
+               planning::make_request(options.plan, {.models_folders = models_folders(environment), .machine_profile = measure_this}));
     for (const std::string& warning : request.warnings) fmt::print(stderr, "rafter plan: {}\n", warning);
     const roofline::Plan plan = roofline::make_plan(request.scenario);
-    std::string text;
-    if (options.format == "json") text = plan_json(request, plan, options);
-    if (options.format == "html") text = plan_html(request, plan);
-    if (options.format == "svg") text = plan_svg(request, plan);
-    if (options.format == "text") text = plan_text(request, plan, options, style);
+    if (options.format == "json") return plan_json(request, plan, options.measured);
+    if (options.format == "html") return plan_html(request, plan);
+    if (options.format == "svg") return plan_svg(request, plan);
+    return plan_text(request, plan, style);
+}
+
+Result<int> run(const PlanVerbOptions& options, const Environment& environment) {
+    const report::Style style = options.out.empty() ? stdout_style(environment) : report::Style{};
+    if (!options.list.empty()) {
+        const auto format = options.format == "json" ? planning::CatalogFormat::kJson : planning::CatalogFormat::kText;
+        RAFTER_TRY_VOID(write_out(
+            options.out, options.list == "hardware" ? planning::hardware_catalog(format, style) : planning::model_catalog(format, style)));
+        return 0;
+    }
+    if (options.plan.model.empty() == options.plan.model_json.empty()) {
+        return Error{options.plan.model.empty() ? "expected a MODEL, --model-json FILE or --list hardware|models"
+                                                : "expected MODEL or --model-json, found both",
+                     ErrorKind::kUsage};
+    }
+    RAFTER_TRY(const std::string text, answer(options, environment, style));
     RAFTER_TRY_VOID(write_out(options.out, text));
     return 0;
 }
 
-void add_load_options(CLI::App& verb, PlanOptions& o) {
+void add_load_options(CLI::App& verb, planning::PlanOptions& o) {
     const auto group = "Load";
     verb.add_option("--batch", o.batch, "Sequences decoded together (default: 1)")->type_name("N")->group(group);
     verb.add_option("--prompt", o.prompt, "Tokens of a prompt (default: 512)")->type_name("N")->group(group);
@@ -60,7 +79,7 @@ void add_load_options(CLI::App& verb, PlanOptions& o) {
     verb.add_option("--slo-itl", o.slo_itl, "Promise: seconds between tokens")->type_name("S")->group(group);
 }
 
-void add_machine_options(CLI::App& verb, PlanOptions& o) {
+void add_machine_options(CLI::App& verb, planning::PlanOptions& o) {
     const auto group = "Machine";
     verb.add_option("--hardware", o.hardware, "A device of the catalog, a JSON file, or this: the machine as `rafter probe` measured it")
         ->type_name("NAME|FILE|this")
@@ -88,7 +107,7 @@ void add_machine_options(CLI::App& verb, PlanOptions& o) {
         ->group(group);
 }
 
-void add_number_options(CLI::App& verb, PlanOptions& o) {
+void add_number_options(CLI::App& verb, planning::PlanOptions& o) {
     const auto group = "Numbers";
     verb.add_option("--weights", o.weights, "Type of the weights, or bits each: fp16, fp8, int8, int4, q4_k, 4.5 (default: the model's)")
         ->type_name("TYPE|BITS")
@@ -98,11 +117,15 @@ void add_number_options(CLI::App& verb, PlanOptions& o) {
         ->group(group);
     verb.add_option("--kv", o.kv, "Type of the KV cache, or of keys and values: fp16, int8, q8, q8,q4")->type_name("TYPE")->group(group);
     verb.add_flag("--no-fuse", o.no_fuse, "Price every op alone, all activations through memory, attention with its scores")->group(group);
-    verb.add_option("--measured-prefill", o.measured_prefill, "With --format json: seconds measured, to have their MBU and MFU")
+}
+
+void add_measured_options(CLI::App& verb, planning::MeasuredSteps& measured) {
+    const auto group = "Numbers";
+    verb.add_option("--measured-prefill", measured.prefill, "With --format json: seconds measured, to have their MBU and MFU")
         ->check(CLI::PositiveNumber)
         ->type_name("S")
         ->group(group);
-    verb.add_option("--measured-decode", o.measured_decode, "The same of a decode step")
+    verb.add_option("--measured-decode", measured.decode, "The same of a decode step")
         ->check(CLI::PositiveNumber)
         ->type_name("S")
         ->group(group);
@@ -111,20 +134,23 @@ void add_number_options(CLI::App& verb, PlanOptions& o) {
 }  // namespace
 
 void add_plan(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<PlanOptions>();
-    PlanOptions& o = *options;
+    const auto options = std::make_shared<PlanVerbOptions>();
+    planning::PlanOptions& o = options->plan;
     CLI::App* verb = app.add_subcommand("plan", "Say what a model will do on given hardware, and why");
     verb->add_option("MODEL", o.model, "A catalog name, a GGUF file, or a folder or config.json of Hugging Face");
     verb->add_option("--model-json", o.model_json, "A model as plain dimensions in a JSON file")->type_name("FILE");
-    verb->add_option("--list", o.list, "List what the catalogs have")->check(CLI::IsMember({"hardware", "models"}))->type_name("WHAT");
-    verb->add_option("--format", o.format, "How to answer")
+    verb->add_option("--list", options->list, "List what the catalogs have")
+        ->check(CLI::IsMember({"hardware", "models"}))
+        ->type_name("WHAT");
+    verb->add_option("--format", options->format, "How to answer")
         ->check(CLI::IsMember({"text", "json", "html", "svg"}))
         ->type_name("NAME")
         ->capture_default_str();
-    verb->add_option("-o,--out", o.out, "Write the answer into this file")->type_name("FILE");
+    verb->add_option("-o,--out", options->out, "Write the answer into this file")->type_name("FILE");
     add_load_options(*verb, o);
     add_machine_options(*verb, o);
     add_number_options(*verb, o);
+    add_measured_options(*verb, options->measured);
     verb->footer(
         "Examples:\n"
         "  rafter plan Llama-3.1-70B --hardware H100-SXM --devices 8 --batch 64 --context 4096\n"

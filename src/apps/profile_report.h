@@ -42,10 +42,4 @@ class RunProfile {
     std::unique_ptr<engine::StepProfiler> profiler_;
 };
 
-// The parts of the above, for `explain` and tests.
-[[nodiscard]] nlohmann::ordered_json phase_json(const engine::PhaseProfile& phase, const model::Program& program);
-[[nodiscard]] std::string phase_table(const engine::PhaseProfile& phase, const model::Program& program, const report::Style& style);
-// An op's name without its layer: "blk.3.attn_q" is "attn_q". Long names of fused ops are cut.
-[[nodiscard]] std::string role_of(const std::string& op_name);
-
 }  // namespace rafter::apps

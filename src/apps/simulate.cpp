@@ -7,13 +7,14 @@
 #include "apps/cli.h"
 #include "apps/machine_profile.h"
 #include "apps/output.h"
-#include "apps/plan_request.h"
 #include "apps/session.h"
-#include "apps/workload_report.h"
+#include "apps/workload_flags.h"
 #include "base/json_reader.h"
 #include "engine/loading/cache_size.h"
 #include "engine/loading/loaded_model.h"
 #include "engine/measure/simulator.h"
+#include "planning/plan_request.h"
+#include "planning/workload_report.h"
 #include "report/progress.h"
 #include "report/units.h"
 
@@ -23,7 +24,7 @@ namespace {
 using nlohmann::ordered_json;
 
 struct SimulateOptions {
-    PlanOptions plan;  // model and hardware
+    planning::PlanOptions plan;  // model and hardware
     WorkloadFlags workload;
     std::uint32_t prompt = 512;
     std::uint32_t generate = 64;
@@ -84,10 +85,11 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
 }
 
 Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
-    PlanOptions wanted = options.plan;
+    planning::PlanOptions wanted = options.plan;
     wanted.context = context;
     wanted.kv = options.kv_type;
-    RAFTER_TRY(const PlanRequest request, make_request(wanted, environment));
+    RAFTER_TRY(const planning::PlanRequest request,
+               planning::make_request(wanted, {.models_folders = models_folders(environment), .machine_profile = {}}));
     for (const std::string& warning : request.warnings) fmt::print(stderr, "rafter simulate: {}\n", warning);
     const roofline::Plan plan = roofline::make_plan(request.scenario);
     double bytes = plan.memory.capacity_bytes - plan.memory.weights_bytes - plan.memory.workspace_bytes;
@@ -150,7 +152,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
                           {"batch", options.batch},
                           {"kv_type", options.kv_type},
                           {"simulated", true}};
-        json.update(workload_json(report, limits, std::nullopt));
+        json.update(planning::workload_json(report, limits, std::nullopt));
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
@@ -158,7 +160,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
     RAFTER_TRY_VOID(
         write_stdout(fmt::format("{}  {}\n\n{}", style.bold(simulated.model),
                                  style.dim(fmt::format("simulated on {}, at most {} sequences together", simulated.machine, options.batch)),
-                                 workload_text(report, limits, std::nullopt, style))));
+                                 planning::workload_text(report, limits, std::nullopt, style))));
     return 0;
 }
 

@@ -1,5 +1,5 @@
 // The whole answer of `rafter plan`: a model, a machine and a load → phases, memory, curves, speculation, cost and what-ifs. Numbers only;
-// apps/ says them in text, JSON and pictures.
+// planning/ says them in text, JSON and pictures.
 #pragma once
 
 #include <optional>

@@ -19,6 +19,38 @@ double PhaseProfile::op_seconds() const {
     return sum;
 }
 
+void PhaseProfile::add(const roofline::StepPrice& price) {
+    ops.resize(price.ops.size());
+    for (std::size_t i = 0; i < price.ops.size(); ++i) {
+        OpProfile& op = ops[i];
+        op.op = i;
+        op.predicted_seconds += price.ops[i].seconds;
+        op.roof_seconds += price.ops[i].roof_seconds;
+        op.overhead_seconds += price.ops[i].overhead_seconds;
+        op.cost += price.ops[i].cost;
+        op.bound = price.ops[i].bound;
+        read_bytes += price.ops[i].cost.read_bytes();
+    }
+    predicted_seconds += price.seconds;
+    fixed_seconds += price.fixed_seconds;
+    roof_bytes_per_s = price.roof_bytes_per_s;
+    level = price.level;
+    complete = complete && price.complete;
+}
+
+PhaseProfile profile_of(const LabShape& shape, const LabResult& measured, std::uint32_t n_step_tokens, const model::Program& program,
+                        const hardware::Profile& machine, const roofline::PriceOptions& options) {
+    PhaseProfile phase;
+    phase.phase = shape.n_new > 1 || shape.n_past == 0 ? "prefill" : "decode";
+    phase.n_steps = 1;
+    phase.n_tokens = static_cast<double>(shape.n_sequences) * shape.n_new;
+    phase.forward_seconds = measured.undisturbed();
+    phase.step_seconds = phase.forward_seconds;
+    for (const model::StepShape& step : shape.steps(n_step_tokens)) phase.add(price_step(program, step, machine, options));
+    for (std::size_t i = 0; i < phase.ops.size(); ++i) phase.ops[i].measured_seconds = measured.op_seconds[i];
+    return phase;
+}
+
 StepProfiler::StepProfiler(backend::DeviceModel& model) : model_(model) { model_.set_timing(true); }
 StepProfiler::~StepProfiler() { model_.set_timing(false); }
 
@@ -42,28 +74,13 @@ std::vector<PhaseProfile> StepProfiler::phases(const hardware::Profile& profile,
     for (const Record& record : records_) {
         PhaseProfile& phase = phases[is_decode(record.step.shape) ? 1 : 0];
         const roofline::StepPrice price = price_step(program, record.step.shape, profile, options);
-        phase.ops.resize(program.ops.size());
-        for (std::size_t i = 0; i < price.ops.size(); ++i) {
-            OpProfile& op = phase.ops[i];
-            op.op = i;
-            op.predicted_seconds += price.ops[i].seconds;
-            op.measured_seconds += i < record.op_seconds.size() ? record.op_seconds[i] : 0.0;
-            op.roof_seconds += price.ops[i].roof_seconds;
-            op.overhead_seconds += price.ops[i].overhead_seconds;
-            op.cost += price.ops[i].cost;
-            op.bound = price.ops[i].bound;
-            phase.read_bytes += price.ops[i].cost.read_bytes();
-        }
+        phase.add(price);
+        for (std::size_t i = 0; i < record.op_seconds.size(); ++i) phase.ops[i].measured_seconds += record.op_seconds[i];
         ++phase.n_steps;
         phase.n_tokens += &phase == &phases[1] ? record.step.n_chosen : record.step.shape.n_tokens();
         phase.step_seconds += record.step.step_seconds;
         phase.forward_seconds += record.step.forward_seconds;
         phase.sample_seconds += record.step.sample_seconds;
-        phase.predicted_seconds += price.seconds;
-        phase.fixed_seconds += price.fixed_seconds;
-        phase.roof_bytes_per_s = price.roof_bytes_per_s;
-        phase.level = price.level;
-        phase.complete = phase.complete && price.complete;
     }
     std::vector<PhaseProfile> found;
     for (PhaseProfile& phase : phases) {

@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "engine/engine.h"
+#include "engine/measure/step_lab.h"
 #include "hardware/profile.h"
 #include "roofline/calibrated.h"
 
@@ -39,6 +40,8 @@ struct PhaseProfile {
     std::vector<OpProfile> ops;      // [n_ops]
 
     [[nodiscard]] double op_seconds() const;
+    // Adds a step's price, op by op, and what the step reads.
+    void add(const roofline::StepPrice& price);
 };
 
 // While one of these lives, the model times its ops: one look at the clock an op. Pricing waits for the report.
@@ -72,5 +75,10 @@ class StepProfiler {
 };
 
 [[nodiscard]] bool is_decode(const model::StepShape& shape);
+
+// One repeat of a shape that StepLab measured with timing, beside its price. n_step_tokens: the most tokens of one step, as for the lab.
+[[nodiscard]] PhaseProfile profile_of(const LabShape& shape, const LabResult& measured, std::uint32_t n_step_tokens,
+                                      const model::Program& program, const hardware::Profile& machine,
+                                      const roofline::PriceOptions& options);
 
 }  // namespace rafter::engine

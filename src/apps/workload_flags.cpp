@@ -1,0 +1,43 @@
+// A number of requests is made up; a trace file says when each arrives and how long it is.
+#include "apps/workload_flags.h"
+
+#include <charconv>
+
+namespace rafter::apps {
+
+void add_workload_flags(CLI::App& verb, WorkloadFlags& flags) {
+    const auto group = "Workload";
+    verb.add_option("--shared-prefix", flags.shared_prefix, "Tokens that all prompts begin with, of --prompt")
+        ->type_name("N")
+        ->group(group);
+    verb.add_option("--rate", flags.rate, "Requests a second, at random times (default: all at once)")
+        ->check(CLI::Range(1e-6, 1e9))
+        ->type_name("R")
+        ->group(group);
+    verb.add_option("--target-itl", flags.target_itl_ms,
+                    "Milliseconds between two tokens that prompts beside them may cost (default: 8 steps of one, or 2 of all)")
+        ->check(CLI::Range(1e-3, 1e9))
+        ->type_name("MS")
+        ->group(group);
+    verb.add_option("--kv-memory", flags.kv_memory_bytes, "Bytes that the KV cache may take: 512MB, 2GB (default: what is available)")
+        ->transform(CLI::AsSizeValue(true))
+        ->type_name("SIZE")
+        ->group(group);
+    verb.add_flag("--no-prefix-cache", flags.no_prefix_cache, "Compute every prompt from its beginning")->group(group);
+}
+
+Result<engine::Workload> open_workload(const WorkloadFlags& flags, engine::WorkloadOptions options) {
+    options.shared_prefix = flags.shared_prefix;
+    options.requests_per_second = flags.rate;
+    if (options.shared_prefix >= options.prompt) {
+        return bad_input("--shared-prefix: expected fewer than the {} tokens of --prompt, found {}", options.prompt, options.shared_prefix);
+    }
+    const char* const end = flags.requests.data() + flags.requests.size();
+    if (const auto [last, error] = std::from_chars(flags.requests.data(), end, options.n_requests); error == std::errc{} && last == end) {
+        if (options.n_requests == 0) return bad_input("--requests: expected at least 1, found 0");
+        return engine::Workload(options);
+    }
+    return engine::Workload::read(flags.requests, options);
+}
+
+}  // namespace rafter::apps

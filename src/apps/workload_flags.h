@@ -1,0 +1,26 @@
+// The options of a workload, which `bench --requests` and `simulate` share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "engine/measure/workload.h"
+
+namespace rafter::apps {
+
+struct WorkloadFlags {
+    std::string requests;  // a number, or a trace file
+    std::uint32_t shared_prefix = 0;
+    double rate = 0.0;
+    double target_itl_ms = 0.0;                    // 0: the usual one
+    std::optional<std::uint64_t> kv_memory_bytes;  // none: what is available
+    bool no_prefix_cache = false;
+};
+void add_workload_flags(CLI::App& verb, WorkloadFlags& flags);
+
+// options: prompt, generate, seed and n_vocab are set. Fails on a bad trace, and where no part of a prompt is its own.
+[[nodiscard]] Result<engine::Workload> open_workload(const WorkloadFlags& flags, engine::WorkloadOptions options);
+
+}  // namespace rafter::apps

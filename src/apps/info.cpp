@@ -15,6 +15,7 @@
 #include "report/table.h"
 #include "report/units.h"
 #include "roofline/op_cost.h"
+#include "roofline/priced_list.h"
 #include "tensor/formats/formats.h"
 #include "text/utf8_stream.h"
 
@@ -157,9 +158,10 @@ std::string facts_text(const ModelInfo& info, const report::Style& style) {
         if (c.moe.n_experts > 0) facts.add("experts", fmt::format("{}, {} of them a token", c.moe.n_experts, c.moe.n_experts_used));
         facts.add("context", fmt::format("{} tokens", report::grouped(c.n_context)));
         const double kv = roofline::kv_bytes_per_token(c, kDefaultKv);
-        facts.add("KV cache", fmt::format("{} a token in F16 ({} in q8, {} in q4), {} at full context", report::bytes(kv),
-                                          report::bytes(kv_bytes(c, backend::KvType::kQ8)),
-                                          report::bytes(kv_bytes(c, backend::KvType::kQ4)), report::bytes(kv * c.n_context)));
+        facts.add("KV cache",
+                  fmt::format("{} a token in F16 ({} in q8, {} in q4), {} at full context", report::bytes(kv),
+                              report::bytes(kv_bytes(c, backend::KvType::kQ8)), report::bytes(kv_bytes(c, backend::KvType::kQ4)),
+                              report::bytes(roofline::kv_bytes_per_sequence(c, kDefaultKv, c.n_context))));
     } else {
         facts.add("runs", "no: " + info.why_no_config);
     }
@@ -228,6 +230,7 @@ ordered_json info_json(const ModelInfo& info, const files::GgufFile& file, bool 
                             {"n_experts", c.moe.n_experts},
                             {"n_experts_used", c.moe.n_experts_used}};
         result["kv_bytes_per_token"] = roofline::kv_bytes_per_token(c, kDefaultKv);
+        result["kv_bytes_at_full_context"] = roofline::kv_bytes_per_sequence(c, kDefaultKv, c.n_context);
         for (const backend::KvType type : backend::kv_types())
             result["kv_bytes_per_token_by_type"][std::string(to_string(type))] = kv_bytes(c, type);
     }

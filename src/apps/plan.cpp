@@ -138,6 +138,8 @@ void add_plan(CLI::App& app, Cli& cli) {
     planning::PlanOptions& o = options->plan;
     CLI::App* verb = app.add_subcommand("plan", "Say what a model will do on given hardware, and why");
     verb->add_option("MODEL", o.model, "A catalog name, a GGUF file, or a folder or config.json of Hugging Face");
+    verb->add_option("--assume", o.assume, "Plan a config.json of an unknown model_type as one of this type; every answer says so first")
+        ->type_name("TYPE");
     verb->add_option("--model-json", o.model_json, "A model as plain dimensions in a JSON file")->type_name("FILE");
     verb->add_option("--list", options->list, "List what the catalogs have")
         ->check(CLI::IsMember({"hardware", "models"}))

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "engine/plan.h"
+#include "engine/scheduler.h"
 
 namespace rafter::engine {
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/layer_shape.h"
+#include "model/quantization.h"
 
 namespace rafter::model {
 
@@ -23,8 +25,13 @@ struct DescribedModel {
     double weight_bits = 16.0;                 // as published
     std::optional<double> expert_bits;         // of experts' matrices, where they differ
     std::string weight_type = "bf16";          // what these bits are
+    std::string activation_type;               // that its matrices are meant to meet: "fp8", "int8", "fp4"; empty: of weight_type
     std::optional<double> parameters;          // that the source states where dimensions do not give them: all weights are scaled to it
     std::optional<double> kv_bytes_per_token;  // stated by the source in the same way
+    std::vector<LayerShape> shapes;            // [config.n_layers]; empty: config.layers says all
+    OuterShape outer;
+    std::optional<Quantization> quantization;  // of a checkpoint whose modules have types of their own; else weight_bits holds for all
+    std::vector<std::string> assumed;          // what makes the whole answer doubtful; said first
     std::vector<std::string> notes;            // what had to be assumed
     struct UnknownKey {
         std::string key;

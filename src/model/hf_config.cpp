@@ -1,195 +1,209 @@
-// The same thing has several names in these files: each family kept those of its first code.
+// Which family a file is of, its keys over that family's defaults, and what the answer must say first.
 #include "model/hf_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
+
+#include "base/quote.h"
+#include "base/suggest.h"
+#include "model/hf/decoder.h"
+#include "model/hf/quantization_config.h"
 
 namespace rafter::model {
 namespace {
 
-constexpr std::uint32_t kMax = 1'000'000'000;
+using hf::Family;
 
-Result<std::optional<std::uint32_t>> find_first(const JsonReader& keys, std::initializer_list<const char*> names) {
-    std::optional<std::uint32_t> first;
-    for (const char* name : names) {
-        RAFTER_TRY(const auto found, keys.find_uint(name, 0, kMax));
-        if (found && !first) first = found;
+std::string string_at(const nlohmann::json& json, const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+}
+
+// Where a model of several parts keeps its text model.
+const nlohmann::json* text_config(const nlohmann::json& json) {
+    for (const char* key : {"text_config", "llm_config", "language_config", "thinker_config", "text_model_config"}) {
+        if (!json.contains(key) || !json[key].is_object()) continue;
+        const nlohmann::json& inner = json[key];
+        return key == std::string_view("thinker_config") && inner.contains("text_config") ? &inner["text_config"] : &inner;
     }
-    return first;
-}
-Result<std::uint32_t> get_first(const JsonReader& keys, std::initializer_list<const char*> names) {
-    RAFTER_TRY(const auto found, find_first(keys, names));
-    if (!found || *found == 0)
-        return bad_input("{}: {}: expected a whole number above 0, found {}", keys.where(), *names.begin(), found ? "0" : "no such key");
-    return *found;
+    return nullptr;
 }
 
-template <std::size_t n>
-bool is_one_of(const std::string& word, const std::array<const char*, n>& words) {
-    return std::ranges::any_of(words, [&](const char* w) { return word == w; });
-}
-
-bool is_ungated(const std::string& type) {
-    constexpr std::array kTypes{"gpt2",   "gpt_neo", "gpt_neox", "gptj",        "opt",        "bloom",
-                                "falcon", "phi",     "mpt",      "gpt_bigcode", "starcoder2", "codegen"};
-    return is_one_of(type, kTypes);
-}
-// Those whose code, where the file says nothing, shares input and output embeddings.
-bool ties_by_default(const std::string& type) {
-    constexpr std::array kTypes{"gemma", "gemma2", "gemma3", "gemma3_text", "gpt2",    "opt",
-                                "bloom", "falcon", "mpt",    "gpt_bigcode", "gpt_neo", "starcoder2"};
-    return is_one_of(type, kTypes);
-}
-
-Result<void> read_experts(const JsonReader& keys, ModelConfig& c) {
-    RAFTER_TRY(const auto n_experts, find_first(keys, {"num_local_experts", "num_experts", "n_routed_experts"}));
-    RAFTER_TRY(const auto n_used, find_first(keys, {"num_experts_per_tok", "num_experts_per_token", "experts_per_token"}));
-    RAFTER_TRY(const auto d_ff, find_first(keys, {"moe_intermediate_size"}));
-    RAFTER_TRY(const auto n_shared, find_first(keys, {"n_shared_experts"}));
-    RAFTER_TRY(const auto shared_width, find_first(keys, {"shared_expert_intermediate_size"}));
-    c.moe.n_experts = n_experts.value_or(0);
-    if (c.moe.n_experts == 0) return {};
-    c.moe.n_experts_used = n_used.value_or(0);
-    if (c.moe.n_experts_used == 0 || c.moe.n_experts_used > c.moe.n_experts) {
-        return bad_input("{}: num_experts_per_tok: expected 1 to {}, found {}", keys.where(), c.moe.n_experts, c.moe.n_experts_used);
+Error unknown_type(std::string_view name, const std::string& type) {
+    std::vector<std::pair<std::size_t, std::string>> near;
+    for (std::string& known : hf::known_types()) {
+        const std::size_t distance = edit_distance(type, known);
+        near.emplace_back(distance, std::move(known));
     }
-    c.moe.d_ff_expert = d_ff.value_or(c.d_ff);
-    const double shared = shared_width ? *shared_width : double{1} * n_shared.value_or(0) * c.moe.d_ff_expert;
-    c.moe.d_ff_shared = static_cast<std::uint32_t>(std::min(shared, 1e9));
-    return {};
+    std::ranges::stable_sort(near, {}, &std::pair<std::size_t, std::string>::first);
+    std::vector<std::string> nearest;
+    for (std::size_t i = 0; i < 3; ++i) nearest.push_back(near[i].second);
+    return bad_input("{}: model_type: expected a known one, found {}; nearest: {}. --assume llama (or another known one) plans it as that",
+                     name, type.empty() ? "none" : quote(type), fmt::join(nearest, ", "));
 }
 
-Result<void> read_mla(const JsonReader& keys, ModelConfig& c) {
-    RAFTER_TRY(const auto kv_rank, find_first(keys, {"kv_lora_rank"}));
-    RAFTER_TRY(const auto q_rank, find_first(keys, {"q_lora_rank"}));
-    RAFTER_TRY(const auto rope, find_first(keys, {"qk_rope_head_dim"}));
-    RAFTER_TRY(const auto nope, find_first(keys, {"qk_nope_head_dim"}));
-    RAFTER_TRY(const auto value, find_first(keys, {"v_head_dim"}));
-    if (!kv_rank || *kv_rank == 0) return {};
-    c.mla = {.kv_lora_rank = *kv_rank,
-             .rope_head_dim = rope.value_or(64),
-             .nope_head_dim = nope.value_or(128),
-             .value_head_dim = value.value_or(nope.value_or(128)),
-             .q_lora_rank = q_rank.value_or(0)};
-    c.head_dim = c.mla.nope_head_dim + c.mla.rope_head_dim;
-    return {};
+// The file's keys over the family's own. Outer keys that speak of the text model count where it has none of the kind.
+nlohmann::json merged_keys(const Family& family, const nlohmann::json& outer, const nlohmann::json& text) {
+    nlohmann::json merged = nlohmann::json::parse(family.defaults);
+    if (&outer != &text && outer.contains("tie_word_embeddings")) merged["tie_word_embeddings"] = outer["tie_word_embeddings"];
+    for (const auto& [key, value] : text.items()) merged[key] = value;
+    return merged;
 }
 
-// Windows of the layers: one rule for all, or a list with an entry a layer.
-Result<void> read_layers(const JsonReader& keys, const std::string& type, double n_layers, DescribedModel& m) {
-    RAFTER_TRY(const auto window, find_first(keys, {"sliding_window"}));
-    RAFTER_TRY(const auto pattern, find_first(keys, {"sliding_window_pattern", "_sliding_window_pattern"}));
-    RAFTER_TRY(const auto n_dense, find_first(keys, {"first_k_dense_replace"}));
-    RAFTER_TRY(const auto uses_window, keys.find_bool("use_sliding_window"));
-    const nlohmann::json* kinds = keys.find("layer_types");
-    LayerPlan plan{.n_layers = n_layers, .window = window.value_or(0), .full_every = 0, .n_dense = n_dense.value_or(0)};
-    if (uses_window && !*uses_window) plan.window = 0;
-    if (type == "gemma2") plan.full_every = 2;
-    if (type.starts_with("gemma3")) plan.full_every = 6;
-    if (type == "gpt_oss") plan.full_every = 2;
-    if (pattern && *pattern > 0) plan.full_every = std::min(*pattern, 128U);
-    lay_out(plan, m);
-    if (kinds == nullptr || !kinds->is_array() || kinds->size() != m.config.n_layers || n_layers > kMaxListedLayers) return {};
-    for (std::uint32_t i = 0; i < m.config.n_layers; ++i) {
-        const bool sliding = (*kinds)[i].is_string() && (*kinds)[i].get<std::string>() == "sliding_attention";
-        m.config.layers[i].window = sliding ? plan.window : 0;
+// Keys that speak of layers and that no reader asked for: a structure that the plan does not know of.
+bool looks_like_structure(const std::string& key) {
+    constexpr std::array kKnownHarmless{"layer_norm_eps",
+                                        "layer_norm_epsilon",
+                                        "layernorm_epsilon",
+                                        "moe_router_dtype",
+                                        "moe_aux_loss_coeff",
+                                        "moe_renormalize",
+                                        "moe_norm_min",
+                                        "moe_layer_use_shared",
+                                        "layerdrop",
+                                        "mamba_chunk_size",
+                                        "moe_router_topk_scaling_factor",
+                                        "moe_loss_weight",
+                                        "mamba_hidden_act",
+                                        "layers_to_transform",
+                                        "layer_norm_elementwise_affine",
+                                        "mamba_norm_before_gate",
+                                        "moe_z_loss_coeff",
+                                        "moe_use_aux_free",
+                                        "moe_capacity",
+                                        "moe_gate",
+                                        "moe_use_hard_gate",
+                                        "moe_router_scaling_factor",
+                                        "moe_routed_scaling_factor",
+                                        "moe_router_activation_func",
+                                        "moe_router_enable_expert_bias",
+                                        "moe_shared_expert_overlap",
+                                        "moe_group",
+                                        "moe_router_logit_softcapping",
+                                        "moe_apply_router_weight_on_input",
+                                        "moe_train_capacity_factor",
+                                        "moe_eval_capacity_factor",
+                                        "moe_token_dropping",
+                                        "moe_min_capacity",
+                                        "moe_router_use_sigmoid",
+                                        "moe_dropped_experts",
+                                        "mamba_inner_layernorms",
+                                        "mamba_act",
+                                        "moe_use_aux_loss",
+                                        "moe_layer_recurrence",
+                                        "layer_rope_theta",
+                                        "linear_attn_alpha_factor",
+                                        "linear_attn_beta_factor",
+                                        "layer_norm_type",
+                                        "mamba_ssm_dtype",
+                                        "moe_grouped_gemm",
+                                        "moe_group_rank",
+                                        "moe_loss_coef",
+                                        "layer_scale_init_value",
+                                        "mamba_scan_chunk_size",
+                                        "use_mamba_kernels"};
+    if (std::ranges::any_of(kKnownHarmless, [&](const char* known) { return key == known; })) return false;
+    for (const char* end : {"_pattern", "_period", "_freq", "_frequency", "_interval", "_offset", "_layers", "_layer_ids", "_layer_types",
+                            "_layer_indices", "_per_layer", "_every_n_layers", "_block_types", "_chunk_size", "_configs", "_lora_rank",
+                            "_kernel_size", "_state_size", "_ranks"}) {
+        if (key.ends_with(end) && key != "quantization_config") return true;
     }
-    return {};
+    for (const char* begin : {"moe_", "mamba_", "ssm_", "linear_", "layer_", "layers_", "block_", "num_experts", "n_experts", "expert_",
+                              "conv_", "compress_", "index_", "hybrid_", "swa_", "global_", "cross_attention_"}) {
+        if (key.starts_with(begin)) return true;
+    }
+    return false;
 }
 
-struct Stored {
-    const char* dtype;
-    double bits;
-};
+void say_unknown_structure(const hf::Keys& keys, const nlohmann::json& text, DescribedModel& m) {
+    std::vector<std::string> unknown;
+    for (const std::string& key : keys.reader().unknown_keys()) {
+        if (!text.contains(key) || text[key].is_null() || !looks_like_structure(key)) continue;
+        // What is switched off changes nothing.
+        const nlohmann::json& value = text[key];
+        if (value == false || value == 0 || (value.is_array() && value.empty())) continue;
+        unknown.push_back(fmt::format("{} = {}", key, shown_json(value)));
+    }
+    if (!unknown.empty()) {
+        m.assumed.push_back(fmt::format("keys that look like structure and are not known of {} are ignored: {}", m.config.architecture,
+                                        fmt::join(unknown, ", ")));
+    }
+}
 
-Result<void> read_types(const JsonReader& keys, DescribedModel& m) {
-    RAFTER_TRY(const auto old_name, keys.find_string("torch_dtype"));
-    RAFTER_TRY(const auto dtype, keys.find_string("dtype"));
-    const std::string type = dtype.value_or(old_name.value_or("float16"));
-    for (const Stored& s : {Stored{"float32", 32}, {"float16", 16}, {"bfloat16", 16}, {"float8_e4m3fn", 8}}) {
+void say_parts(const nlohmann::json& outer, DescribedModel& m) {
+    std::vector<std::string> parts;
+    for (const char* key : {"vision_config", "visual", "vit_config", "vision_tower_config", "audio_config", "audio_encoder",
+                            "talker_config", "token2wav_config", "speech_config", "mm_vision_tower"}) {
+        if (outer.contains(key) && !outer[key].is_null()) parts.emplace_back(key);
+    }
+    if (parts.empty()) return;
+    m.assumed.push_back(fmt::format("only the text model is counted: left out is what {} says ({} model)", fmt::join(parts, ", "),
+                                    parts.front().find("audio") != std::string::npos ? "an audio" : "a vision"));
+}
+
+void read_dtype(const nlohmann::json& outer, const nlohmann::json& text, DescribedModel& m) {
+    std::string type;
+    for (const nlohmann::json* json : {&text, &outer}) {
+        for (const char* key : {"torch_dtype", "dtype"}) {
+            if (const std::string found = string_at(*json, key); !found.empty()) type = found;
+        }
+    }
+    if (type.empty()) type = "bfloat16";
+    struct Stored {
+        const char* dtype;
+        double bits;
+        const char* name;
+    };
+    for (const Stored& s :
+         {Stored{"float32", 32, "fp32"}, {"float16", 16, "fp16"}, {"bfloat16", 16, "bf16"}, {"float8_e4m3fn", 8, "fp8"}}) {
         if (type != s.dtype) continue;
         m.weight_bits = s.bits;
-        m.weight_type = s.bits == 32 ? "fp32" : s.bits == 8 ? "fp8" : type == "bfloat16" ? "bf16" : "fp16";
+        m.weight_type = s.name;
+        return;
     }
-    RAFTER_TRY(const auto quantized, keys.find_object("quantization_config"));
-    if (!quantized) return {};
-    RAFTER_TRY(const auto method, quantized->find_string("quant_method"));
-    RAFTER_TRY(const auto bits, quantized->find_number("bits", 1, 16));
-    const std::string by = method.value_or("");
-    if (by == "mxfp4") {
-        m.expert_bits = 4.25;
-        m.weight_type += ", experts MXFP4";
-    } else if (by == "fp8" || by == "fbgemm_fp8") {
-        m.weight_bits = 8.0;
-        m.weight_type = "fp8";
-    } else if (bits) {
-        m.weight_bits = *bits;
-        m.weight_type = fmt::format("int{:g} ({})", *bits, by);
-    } else {
-        m.notes.push_back("quantization_config is of a method that is not known here; weights are priced as " + m.weight_type);
-    }
-    return {};
-}
-
-Result<DescribedModel> read_text_config(const JsonReader& keys, const std::string& type, std::string_view name) {
-    DescribedModel m;
-    ModelConfig& c = m.config;
-    m.name = std::string(name);
-    m.source = std::string(name);
-    c.architecture = type;
-    c.name = m.name;
-    RAFTER_TRY(const std::uint32_t n_layers, get_first(keys, {"num_hidden_layers", "n_layer", "num_layers", "n_layers"}));
-    RAFTER_TRY(c.d_model, get_first(keys, {"hidden_size", "n_embd", "d_model"}));
-    RAFTER_TRY(c.n_heads, get_first(keys, {"num_attention_heads", "n_head", "n_heads"}));
-    RAFTER_TRY(const auto n_kv_heads, find_first(keys, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}));
-    RAFTER_TRY(const auto multi_query, keys.find_bool("multi_query"));
-    const bool one_head = multi_query.value_or(false) && !n_kv_heads;
-    c.n_kv_heads = one_head ? 1 : std::max(1U, n_kv_heads.value_or(c.n_heads));
-    RAFTER_TRY(const auto head_dim, find_first(keys, {"head_dim"}));
-    c.head_dim = head_dim.value_or(0) > 0 ? *head_dim : std::max(1U, c.d_model / c.n_heads);
-    RAFTER_TRY(const auto d_ff, find_first(keys, {"intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size"}));
-    c.d_ff = d_ff.value_or(4 * std::min(c.d_model, kMax / 4));
-    RAFTER_TRY(c.n_vocab, get_first(keys, {"vocab_size"}));
-    RAFTER_TRY(const auto n_context, find_first(keys, {"max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"}));
-    c.n_context = n_context.value_or(0);
-    RAFTER_TRY(const auto tied, keys.find_bool("tie_word_embeddings"));
-    c.tied_embeddings = tied.value_or(ties_by_default(type));
-    c.gated_ffn = !is_ungated(type);
-    RAFTER_TRY(const auto attention_bias, keys.find_bool("attention_bias"));
-    const bool all_biases = type == "gpt2" || type == "opt" || type == "gpt_neox" || type == "bloom";
-    c.tensors = {.qkv_bias = attention_bias.value_or(type == "qwen2" || type == "qwen2_moe" || all_biases),
-                 .output_bias = attention_bias.value_or(all_biases),
-                 .qk_norm = type.starts_with("qwen3") || type.starts_with("gemma3"),
-                 .post_norms = type == "gemma2" || type.starts_with("gemma3"),
-                 .sinks = type == "gpt_oss",
-                 .expert_bias = type == "gpt_oss",
-                 .ffn_bias = all_biases,
-                 .norm_bias = all_biases,
-                 .no_ffn_norm = type == "falcon" || type == "gptj" || type == "phi"};
-    if (type == "gpt2" || type == "opt") c.n_positions = c.n_context + (type == "opt" ? 2 : 0);
-    RAFTER_TRY_VOID(read_experts(keys, c));
-    RAFTER_TRY_VOID(read_mla(keys, c));
-    if (c.n_heads % c.n_kv_heads != 0) {
-        return bad_input("{}: num_key_value_heads: expected a divisor of the {} heads, found {}", name, c.n_heads, c.n_kv_heads);
-    }
-    if (!widths_fit(c)) return bad_input("{}: expected widths whose products stay below 2^31, found larger ones", name);
-    RAFTER_TRY_VOID(read_layers(keys, type, n_layers, m));
-    RAFTER_TRY_VOID(read_types(keys, m));
-    return m;
+    m.assumed.push_back(fmt::format("dtype {} is not known: weights are priced at 16 bits", quote(type)));
 }
 
 }  // namespace
 
-Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_view name) {
-    RAFTER_TRY(const JsonReader keys, JsonReader::open(json, std::string(name)));
-    RAFTER_TRY(const auto inner, keys.find_object("text_config"));
-    RAFTER_TRY(const auto type, keys.find_string("model_type"));
-    if (!inner) return read_text_config(keys, type.value_or(""), name);
-    RAFTER_TRY(const auto inner_type, inner->find_string("model_type"));
-    return read_text_config(*inner, inner_type.value_or(type.value_or("")), name);
+Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_view name, const HfOptions& options) {
+    RAFTER_TRY(const JsonReader outer_keys, JsonReader::open(json, std::string(name)));
+    RAFTER_TRY(const auto outer_type, outer_keys.find_string("model_type"));
+    const nlohmann::json* inner = text_config(json);
+    const nlohmann::json& text = inner != nullptr ? *inner : json;
+    std::string type = inner != nullptr ? string_at(text, "model_type") : "";
+    if (type.empty() || (hf::find_family(type) == nullptr && outer_type)) type = outer_type.value_or(type);
+    for (const std::string& candidate : {type, outer_type.value_or("")}) {
+        if (const char* why = hf::refusal_of(candidate)) {
+            return bad_input("{}: model_type {} is {}: plan knows decoders only", name, quote(candidate), why);
+        }
+    }
+    const Family* family = hf::find_family(options.assume.empty() ? type : options.assume);
+    if (family == nullptr)
+        return unknown_type(options.assume.empty() ? name : std::string_view("--assume"), options.assume.empty() ? type : options.assume);
+    const nlohmann::json merged = merged_keys(*family, json, text);
+    RAFTER_TRY(JsonReader reader, JsonReader::open(merged, std::string(name)));
+    hf::Keys keys(std::move(reader));
+    RAFTER_TRY(DescribedModel m, hf::read_decoder(*family, keys, name));
+    if (!options.assume.empty() && hf::resolved_type(type) != family->type) {
+        const bool known = hf::find_family(type) != nullptr;
+        m.assumed.insert(m.assumed.begin(),
+                         fmt::format("planned as {}, as --assume says; its own model_type is {}{}", family->type,
+                                     type.empty() ? "missing" : quote(type), known || type.empty() ? "" : ", which is not known"));
+    }
+    say_unknown_structure(keys, text, m);
+    say_parts(json, m);
+    read_dtype(json, text, m);
+    const nlohmann::json* quantization = nullptr;
+    for (const nlohmann::json* from : {&text, &json}) {
+        for (const char* key : {"compression_config", "quantization_config"}) {
+            if (from->contains(key) && (*from)[key].is_object()) quantization = &(*from)[key];
+        }
+    }
+    if (quantization != nullptr) RAFTER_TRY_VOID(hf::read_quantization(*quantization, fmt::format("{}: quantization_config", name), m));
+    return m;
 }
 
 }  // namespace rafter::model

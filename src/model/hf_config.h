@@ -1,6 +1,7 @@
 // A Hugging Face config.json as a described model: dimensions without weights.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/json_reader.h"
@@ -8,8 +9,13 @@
 
 namespace rafter::model {
 
-// Any decoder whose config uses the common keys (llama and its kin, qwen, gemma, phi, gpt-2, opt, falcon, deepseek, gpt-oss, ...). A
-// model with several parts is priced by its text_config.
-[[nodiscard]] Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_view name);
+struct HfOptions {
+    std::string assume;  // plan an unknown model_type as this known one, and say so; empty: refuse it
+};
+
+// Any decoder of a family that hf/families_*.cpp knows; its row has the defaults of keys that files leave out. A model with several parts
+// is read by the config of its text model, and `assumed` says what was left out. An unknown model_type is an error that names the nearest
+// known ones; encoders are refused by name.
+[[nodiscard]] Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_view name, const HfOptions& options = {});
 
 }  // namespace rafter::model

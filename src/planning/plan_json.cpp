@@ -28,8 +28,11 @@ ordered_json model_json(const PlanRequest& r, const Plan& plan) {
                         {"source", r.model->source},
                         {"parameters", number(plan.parameters)},
                         {"active_parameters", number(plan.active_parameters)},
+                        {"active_without_embedding", number(plan.active_without_embedding)},
                         {"weight_bytes", number(plan.weight_bytes)},
                         {"kv_bytes_per_token", number(plan.kv_bytes_per_token)},
+                        {"growing_kv_bytes_per_token", number(plan.growing_kv_bytes_per_token)},
+                        {"state_bytes_per_sequence", number(plan.state_bytes_per_sequence)},
                         {"weight_flops_per_token", number(plan.weight_flops_per_token)},
                         {"weight_type", r.weight_type},
                         {"bits_per_weight", plan.parameters > 0 ? plan.weight_bytes * 8 / plan.parameters : 0.0},
@@ -210,7 +213,8 @@ ordered_json cost_json(const Plan& plan) {
 
 std::string plan_json(const PlanRequest& r, const Plan& plan, const MeasuredSteps& measured) {
     const roofline::Load& load = r.scenario.load;
-    ordered_json answer{{"model", model_json(r, plan)},
+    ordered_json answer{{"assumed", r.model->assumed},
+                        {"model", model_json(r, plan)},
                         {"hardware", hardware_json(r.scenario)},
                         {"load",
                          {{"batch", number(load.n_batch)},

@@ -192,7 +192,12 @@ std::string plan_svg(const PlanRequest& request, const Plan& plan) {
     std::string svg = roofline_svg(chart_of(request, plan));
     const std::size_t end_of_tag = svg.find('>');
     const std::string style = "<style>" + report::plot_style() + "svg { background:var(--paper); }</style>";
-    svg.insert(end_of_tag + 1, style);
+    std::string first_lines;
+    for (std::size_t i = 0; i < request.model->assumed.size(); ++i) {
+        first_lines += fmt::format("<text x=\"24\" y=\"{}\" style=\"fill:var(--ink);font:14px sans-serif\">Not certain: {}</text>",
+                                   20 + 18 * i, report::escaped(request.model->assumed[i]));
+    }
+    svg.insert(end_of_tag + 1, style + first_lines);
     return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + svg;
 }
 
@@ -202,6 +207,7 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
                       fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
                                   r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch), report::whole(load.n_prompt),
                                   report::whole(load.n_output), report::whole(load.n_context)));
+    for (const std::string& assumed : r.model->assumed) page.add_heading("Not certain", assumed);
     page.add_cards(cards_of(r, plan));
     page.add_heading("The roofline",
                      "Every op of decoding and prefill. On the slope it waits for memory, under the flat roof for arithmetic; the larger a "

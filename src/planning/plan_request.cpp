@@ -226,7 +226,7 @@ Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, Plan
 }
 
 Result<roofline::PlannedModel> chosen_model(const PlanOptions& o, const PlanSources& sources) {
-    if (o.model_json.empty()) return find_planned_model(o.model, sources.models_folders, {.engine_ops = o.hardware == "this"});
+    if (o.model_json.empty()) return find_planned_model(o.model, sources.models_folders, {.engine_ops = o.hardware == "this"}, o.assume);
     RAFTER_TRY(const nlohmann::json json, read_json_file(o.model_json));
     RAFTER_TRY(const model::DescribedModel described, model::read_model_json(json, o.model_json));
     return roofline::plan_described(described);

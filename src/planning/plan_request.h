@@ -20,6 +20,7 @@ namespace rafter::planning {
 struct PlanOptions {
     std::string model;       // a catalog name, a file or a folder
     std::string model_json;  // or a file of plain dimensions
+    std::string assume;      // plan a config of an unknown model_type as one of this type
     std::string hardware = "this";
     std::string weights, activations, kv;
     std::optional<double> batch, prompt, output, context, max_length, prefill_batch, prefix_hit, block_size, memory_fraction;
@@ -54,7 +55,7 @@ struct PlanRequest {
 // The model alone: a file, a folder or a catalog name.
 [[nodiscard]] Result<roofline::PlannedModel> find_planned_model(const std::string& model,
                                                                 std::span<const std::filesystem::path> models_folders,
-                                                                roofline::BoundOptions options);
+                                                                roofline::BoundOptions options, const std::string& assume = {});
 // The device alone: a catalog name or a file. Keys of the file that are not known are warned of.
 [[nodiscard]] Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<std::string>& warnings);
 

@@ -25,7 +25,9 @@ std::string factor(double f) { return f < 9.95 ? fmt::format("{:.2f}x", f) : fmt
 
 std::string headline(const PlanRequest& r, const Style& style) {
     const roofline::Load& load = r.scenario.load;
-    std::string text = style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)));
+    std::string text;
+    for (const std::string& assumed : r.model->assumed) text += style.warning(fmt::format("Not certain: {}", assumed)) + "\n";
+    text += style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)));
     text += "\n" + style.dim(fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
                                          r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch),
                                          report::whole(load.n_prompt), report::whole(load.n_output), report::whole(load.n_context)));
@@ -34,11 +36,21 @@ std::string headline(const PlanRequest& r, const Style& style) {
 
 std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) {
     report::Facts facts;
-    const std::string active =
-        plan.active_parameters < plan.parameters * 0.999 ? fmt::format(", {} active a token", report::count(plan.active_parameters)) : "";
+    const std::string active = plan.active_parameters < plan.parameters * 0.999
+                                   ? fmt::format(", {} active a token ({} without the embedding)", report::count(plan.active_parameters),
+                                                 report::count(plan.active_without_embedding))
+                                   : "";
     facts.add("model", fmt::format("{} parameters{}; {} of weights; {} of KV and {}FLOP a token", report::count(plan.parameters), active,
                                    report::bytes(plan.weight_bytes), report::bytes(plan.kv_bytes_per_token),
                                    report::count(plan.weight_flops_per_token)));
+    if (plan.state_bytes_per_sequence > 0) {
+        facts.add("state",
+                  fmt::format("{} a sequence, whatever its length, beside the KV cache", report::bytes(plan.state_bytes_per_sequence)));
+    }
+    if (plan.growing_kv_bytes_per_token < plan.kv_bytes_per_token) {
+        facts.add("windows", fmt::format("beyond them a position takes {} of KV, within them {}",
+                                         report::bytes(plan.growing_kv_bytes_per_token), report::bytes(plan.kv_bytes_per_token)));
+    }
     const auto phase = [&](const Phase& p) {
         return fmt::format("bound by {} · MBU {} · MFU {}", roofline::to_string(p.price.bound), percent(p.price.mbu), percent(p.price.mfu));
     };

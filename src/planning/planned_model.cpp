@@ -52,21 +52,23 @@ Result<void> count_safetensors(const fs::path& folder, model::DescribedModel& de
     const roofline::PricedList& list = roofline::plan_described(described).fused;
     const double n_experts = roofline::expert_weight_bytes(list, {.weight_bits = 8, .expert_bits = 8});
     const double n_rest = roofline::parameters(list) - n_experts;
+    described.quantization.reset();  // the files say it exactly
     if (n_rest > 0) described.weight_bits = (all - experts) * 8 / n_rest;
     if (n_experts > 0 && experts > 0) described.expert_bits = experts * 8 / n_experts;
     described.weight_type = fmt::format("as in the files, {:.2f} bits on average", all * 8 / (n_experts + n_rest));
     return {};
 }
 
-Result<roofline::PlannedModel> from_json(const nlohmann::json& json, const std::string& name, const fs::path& folder) {
+Result<roofline::PlannedModel> from_json(const nlohmann::json& json, const std::string& name, const fs::path& folder,
+                                         const std::string& assume) {
     const bool is_config =
         json.is_object() && (json.contains("model_type") || json.contains("hidden_size") || json.contains("text_config") ||
-                             json.contains("num_hidden_layers") || json.contains("n_embd"));
+                             json.contains("architectures") || json.contains("num_hidden_layers") || json.contains("n_embd"));
     if (!is_config) {
         RAFTER_TRY(const model::DescribedModel described, model::read_model_json(json, name));
         return roofline::plan_described(described);
     }
-    RAFTER_TRY(model::DescribedModel described, model::read_hf_config(json, name));
+    RAFTER_TRY(model::DescribedModel described, model::read_hf_config(json, name, {.assume = assume}));
     if (!folder.empty()) RAFTER_TRY_VOID(count_safetensors(folder, described));
     return roofline::plan_described(described);
 }
@@ -102,18 +104,18 @@ Error unknown_model(const std::string& name) {
 }  // namespace
 
 Result<roofline::PlannedModel> find_planned_model(const std::string& name, std::span<const fs::path> models_folders,
-                                                  roofline::BoundOptions options) {
+                                                  roofline::BoundOptions options, const std::string& assume) {
     std::error_code failed;
     if (fs::is_directory(name, failed)) {
         if (const auto config = config_in(name)) {
             RAFTER_TRY(const nlohmann::json json, read_json_file(config->string()));
-            RAFTER_TRY(roofline::PlannedModel planned, from_json(json, config->string(), config->parent_path()));
+            RAFTER_TRY(roofline::PlannedModel planned, from_json(json, config->string(), config->parent_path(), assume));
             planned.name = fs::path(name).lexically_normal().filename().string();
             return planned;
         }
     } else if (fs::exists(name, failed) && fs::path(name).extension() == ".json") {
         RAFTER_TRY(const nlohmann::json json, read_json_file(name));
-        return from_json(json, name, {});
+        return from_json(json, name, {}, assume);
     } else if (!fs::exists(name, failed)) {
         if (const model::CatalogModel* entry = model::find_in_catalog(name)) return roofline::plan_described(entry->model);
     }

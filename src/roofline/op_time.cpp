@@ -47,7 +47,7 @@ Precision multiply_precision(double weight_bits, Precision activations) {
 Precision precision_of(const PricedList& list, const model::Op& op, const NumberTypes& types) {
     if (multiplies(op)) {
         double bits = 0.0;
-        for (const model::WeightId id : op.weights) bits = std::max(bits, weight_bits(list.program.weights[id], types.cost_options()));
+        for (const model::WeightId id : op.weights) bits = std::max(bits, weight_bits(list, id, types.cost_options()));
         return multiply_precision(bits, types.activations);
     }
     const bool eight = types.activation_bytes <= 1.0 && types.kv.key <= 1.1 && types.kv.value <= 1.1;

@@ -185,7 +185,7 @@ Summary summarize(const Scenario& s) {
 double ridge_intensity(const Scenario& s) {
     double bits = 0.0;
     for (const CountedWeight& w : s.list().weights) {
-        if (w.multiplied) bits = std::max(bits, weight_bits(w.weight, s.setup.types.cost_options()));
+        if (w.multiplied) bits = std::max(bits, weight_bits(w, s.setup.types.cost_options()));
     }
     const auto peak = hardware::peak_for(s.setup.hardware, multiply_precision(bits, s.setup.types.activations));
     const double flop_per_s = peak ? peak->flop_per_s * s.setup.efficiency.flop_fraction : 0.0;
@@ -200,7 +200,7 @@ double ridge_batch_tokens(const Scenario& s) {
         if (!matrix && !w.multiplied) continue;
         const double n = double{1} * w.weight.n_experts * w.weight.n_rows * w.weight.n_cols * w.count;
         elements += n;
-        bytes += n * weight_bits(w.weight, s.setup.types.cost_options()) / 8;
+        bytes += n * weight_bits(w, s.setup.types.cost_options()) / 8;
     }
     const model::MoeConfig& moe = s.list().program.config.moe;
     const double experts = moe.n_experts > 0 ? double{1} * moe.n_experts / moe.n_experts_used : 1.0;
@@ -214,7 +214,10 @@ Plan make_plan(const Scenario& s) {
     plan.parameters = parameters(list);
     plan.active_parameters = active_parameters(list);
     plan.weight_bytes = weight_bytes(list, types.cost_options());
+    plan.active_without_embedding = active_without_embedding(list);
     plan.kv_bytes_per_token = kv_bytes_per_token(list, types.kv);
+    plan.growing_kv_bytes_per_token = growing_kv_bytes_per_token(list, types.kv);
+    plan.state_bytes_per_sequence = state_bytes_per_sequence(list);
     plan.weight_flops_per_token = weight_flops_per_token(list);
     plan.ridge_batch_tokens = ridge_batch_tokens(s);
     plan.ridge_intensity = ridge_intensity(s);

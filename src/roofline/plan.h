@@ -20,10 +20,11 @@ struct PlannedModel {
     std::string source;
     PricedList fused;
     PricedList unfused;
-    NumberTypes native;              // as stored
-    std::string weight_type;         // what native's bits are called
-    double n_context = 0.0;          // that it was trained for; 0: not known
-    std::vector<std::string> notes;  // what had to be assumed
+    NumberTypes native;                // as stored
+    std::string weight_type;           // what native's bits are called
+    double n_context = 0.0;            // that it was trained for; 0: not known
+    std::vector<std::string> assumed;  // what makes the whole answer doubtful; said first
+    std::vector<std::string> notes;    // what else had to be assumed
     std::vector<model::DescribedModel::UnknownKey> unknown_keys;
 
     [[nodiscard]] const PricedList& list(bool is_fused) const { return is_fused ? fused : unfused; }
@@ -104,8 +105,9 @@ struct WhatIf {
 };
 
 struct Plan {
-    double parameters = 0.0, active_parameters = 0.0;
-    double weight_bytes = 0.0, kv_bytes_per_token = 0.0, weight_flops_per_token = 0.0;
+    double parameters = 0.0, active_parameters = 0.0, active_without_embedding = 0.0;
+    double weight_bytes = 0.0, kv_bytes_per_token = 0.0, growing_kv_bytes_per_token = 0.0, state_bytes_per_sequence = 0.0;
+    double weight_flops_per_token = 0.0;
     double ridge_batch_tokens = 0.0;
     double ridge_intensity = 0.0;  // flops a byte
     Phase prefill, decode;

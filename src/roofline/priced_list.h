@@ -21,7 +21,22 @@ struct CountedOp {
 struct CountedWeight {
     model::Weight weight;
     double count = 0.0;
-    bool multiplied = false;  // not only looked up or added
+    bool multiplied = false;   // not only looked up or added
+    double stored_bits = 0.0;  // an element, of a checkpoint whose modules differ; 0: as the options or its type say
+};
+
+// Layers whose caches are alike: what a position takes in each, and how many positions it keeps.
+struct CachedLayers {
+    double count = 0.0;
+    double window = 0.0;       // positions kept at most; 0: every one
+    double key_width = 0.0;    // elements of a position
+    double value_width = 0.0;  // 0: keys serve as values (MLA)
+    double index_bytes = 0.0;  // an indexer's key, in its own type
+};
+// Constant states of layers that have one in place of a cache, of one sequence.
+struct ConstantStates {
+    double elements = 0.0;     // in 16 bits
+    double elements_32 = 0.0;  // in float
 };
 
 struct PricedList {
@@ -30,8 +45,11 @@ struct PricedList {
     std::vector<CountedWeight> weights;
     double n_layers = 0.0;
     double n_expert_layers = 0.0;
+    std::vector<CachedLayers> caches;
+    ConstantStates states;
     double weight_scale = 1.0;  // of all weights, where a stated number of parameters is not what the dimensions give
     double kv_scale = 1.0;
+    std::vector<double> stored_bits;      // by WeightId, as CountedWeight's; empty: of none
     double workspace_token_bytes = 0.0;   // a token's part of the workspace, activations in float
     double workspace_output_bytes = 0.0;  // and that of a row with logits
 };
@@ -43,16 +61,27 @@ struct LayerCount {
 };
 // `listed` and `shorter` are the same model with and without its last pattern of layers; only `listed` is needed when it has all layers.
 [[nodiscard]] PricedList make_list(model::Program listed, const model::Program* shorter, LayerCount layers);
-[[nodiscard]] PricedList make_list(model::Program program);
+[[nodiscard]] PricedList make_list(model::Program program, std::vector<double> stored_bits = {});
 
 [[nodiscard]] double parameters(const PricedList& list);
-[[nodiscard]] double active_parameters(const PricedList& list);  // of one token
+// Of one token: every matrix that it passes, the head and the embedding's table included; and without what is only looked up, as most model
+// cards count.
+[[nodiscard]] double active_parameters(const PricedList& list);
+[[nodiscard]] double active_without_embedding(const PricedList& list);
 [[nodiscard]] double weight_flops_per_token(const PricedList& list);
 [[nodiscard]] double weight_bytes(const PricedList& list, const CostOptions& options);
 [[nodiscard]] double expert_weight_bytes(const PricedList& list, const CostOptions& options);  // of these, what experts hold
 [[nodiscard]] double kv_bytes_per_token(const PricedList& list, KvElementBytes kv);
-// Of a sequence of n_context positions: layers with a window keep that many.
+// The same of layers that keep every position: growth beyond all windows.
+[[nodiscard]] double growing_kv_bytes_per_token(const PricedList& list, KvElementBytes kv);
+[[nodiscard]] double state_bytes_per_sequence(const PricedList& list);
+[[nodiscard]] double kv_bytes_per_sequence(const model::ModelConfig& config, KvElementBytes kv, double n_context);
+// Of a sequence of n_context positions: layers with a window keep that many, and constant states come on top.
 [[nodiscard]] double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n_context);
+
+// Bits an element of a weight takes: what the options say of all, else as its checkpoint stores it.
+[[nodiscard]] double weight_bits(const PricedList& list, model::WeightId weight, const CostOptions& options);
+[[nodiscard]] double weight_bits(const CountedWeight& weight, const CostOptions& options);
 
 // Cost of one such op with the list's scales; whose weights are experts'; what computes on whole matrices.
 [[nodiscard]] OpCost cost_of(const PricedList& list, const CountedOp& op, const Step& step, const CostOptions& options);

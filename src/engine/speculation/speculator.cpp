@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "engine/plan.h"
+#include "engine/scheduler.h"
 
 namespace rafter::engine {
 namespace {

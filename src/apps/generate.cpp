@@ -46,16 +46,12 @@ Result<Generations> generate_all(Session& session, std::vector<engine::Request> 
         engine.step();
         const engine::StepReport& report = engine.last_step();
         if (profiler != nullptr) profiler->record(report);
-        std::size_t n_going_on = 0;  // answers that this step went on with
-        std::size_t n_decoded = 0;   // their new tokens
+        std::size_t n_decoded = 0;  // tokens, where the step only decoded
         for (std::size_t i = 0; i < streams.size(); ++i) {
             if (finished[i]) continue;
             Generation& answer = all.answers[i];
             engine::StreamUpdate update = streams[i]->take();
-            if (!answer.tokens.empty() && !update.tokens.empty()) {
-                ++n_going_on;
-                n_decoded += update.tokens.size();
-            }
+            n_decoded += update.tokens.size();
             std::move(update.tokens.begin(), update.tokens.end(), std::back_inserter(answer.tokens));
             answer.text += update.text;
             if (written && !update.text.empty()) written = on_text(i, update.text);
@@ -69,7 +65,7 @@ Result<Generations> generate_all(Session& session, std::vector<engine::Request> 
             cost += answer.cost;
             if (answer.finish.error && !failed) failed = answer.finish.error;
         }
-        if (report.shape.n_tokens() > 0 && n_going_on == report.shape.sequences.size()) {
+        if (report.kind == engine::StepKind::kDecode) {
             cost.n_decoded += n_decoded;
             ++cost.n_decode_steps;
             cost.decode_seconds += report.step_seconds;

@@ -54,6 +54,7 @@ bool Engine::step() {
     sample(plan, out);
     report_.sample_seconds = seconds_since(sample_start);
     for (const Accepted& each : accepted_) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
+    report_.kind = plan.kind();
     report_.shape = runner_.batch().shape();
     report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);
     report_.priced_seconds = report_.predicted_seconds / scheduler_.cost().correction(report_.shape.n_tokens());
@@ -87,7 +88,7 @@ void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
 // The logits after each draft token are the model's only as long as every draft token before them is what the model chooses there.
 void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, Accepted& accepted) {
     Sequence& sequence = *planned.sequence;
-    std::uint32_t position = std::max(sequence.n_computed, sequence.outputs_from()) + 1;  // of the token that the logits choose or score
+    std::uint32_t position = planned.first_output + 1;  // of the token that the logits choose or score
     std::size_t output = first_output;
     for (; output < first_output + planned.n_outputs && position < sequence.tokens.size(); ++output, ++position) {
         if (!sequence.request.score_prompt_from) continue;

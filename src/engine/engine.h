@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "engine/plan.h"
 #include "engine/request.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
@@ -17,6 +18,7 @@ namespace rafter::engine {
 
 // What the last step did.
 struct StepReport {
+    StepKind kind = StepKind::kNone;
     model::StepShape shape;
     std::uint32_t n_chosen = 0;      // tokens that it added to answers
     CacheUse cache;                  // at its end

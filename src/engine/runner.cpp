@@ -10,12 +10,13 @@ backend::StepOutput Runner::forward(const Plan& plan) {
     batch_.sequences.resize(plan.sequences.size());
     batch_.copies = plan.copies;
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
-        const Sequence& sequence = *plan.sequences[i].sequence;
+        const PlannedSequence& planned = plan.sequences[i];
+        const Sequence& sequence = *planned.sequence;
         const std::uint32_t first = sequence.n_computed;
-        const std::uint32_t n_known = plan.sequences[i].n_new;
+        const std::uint32_t n_known = planned.n_new;
         const auto first_row = static_cast<std::uint32_t>(batch_.tokens.size());
         backend::BatchSequence& rows = batch_.sequences[i];
-        rows.step = plan.sequences[i].step();
+        rows.step = planned.step();
         rows.first_row = first_row;
         const auto tables = sequence.blocks->tables();
         rows.block_tables.resize(tables.size());
@@ -24,10 +25,10 @@ backend::StepOutput Runner::forward(const Plan& plan) {
         }
         for (std::uint32_t j = 0; j < rows.step.n_new; ++j) {
             const std::uint32_t position = first + j;
-            batch_.tokens.push_back(j < n_known ? sequence.tokens[position] : plan.sequences[i].drafts[j - n_known]);
+            batch_.tokens.push_back(j < n_known ? sequence.tokens[position] : planned.drafts[j - n_known]);
             batch_.positions.push_back(position);
-            if (position >= sequence.outputs_from() && position < sequence.outputs_until()) batch_.output_rows.push_back(first_row + j);
         }
+        for (std::uint32_t j = 0; j < rows.step.n_outputs; ++j) batch_.output_rows.push_back(first_row + planned.first_output - first + j);
     }
     return model_.forward(batch_);
 }

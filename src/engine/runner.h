@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "engine/scheduler.h"
+#include "engine/plan.h"
 
 namespace rafter::engine {
 

@@ -58,88 +58,96 @@ void Scheduler::insert_waiting(std::unique_ptr<Sequence> sequence) {
 }
 
 Plan Scheduler::schedule() {
-    const double start = now();
-    end_overdue(start);
+    Step step{.n_tokens = options_.limits.n_tokens, .n_outputs = options_.limits.n_outputs, .start = now()};
+    end_overdue(step.start);
     admit_waiting();
-    Plan plan;
-    plan.sequences.reserve(running_.size());
-    std::uint32_t n_tokens = options_.limits.n_tokens;
-    std::uint32_t n_outputs = options_.limits.n_outputs;
-    StepCost::Sum cost;
-    double read_seconds = 0.0;  // in this step, from a file
-    for (const bool decoding : {true, false}) {
-        const bool within_target = !decoding && options_.target_itl_seconds > 0.0 && !plan.sequences.empty() && options_.cost.known();
-        std::uint32_t n_granted = 0;  // of prompts
-        for (const auto& owned : running_) {
-            Sequence& sequence = *owned;
-            if (sequence.ended || !sequence.blocks || (sequence.n_pending() == 1) != decoding) continue;
-            if (sequence.may_restore) {
-                const double left = options_.target_itl_seconds - options_.cost.seconds(cost) - read_seconds;
-                if (restore(sequence, within_target ? left : std::numeric_limits<double>::infinity(), read_seconds)) continue;
-            }
-            // The first rows that need logits may be far on in the chunk: up to there only tokens count.
-            const std::uint32_t n_before = std::max(sequence.outputs_from(), sequence.n_computed) - sequence.n_computed;
-            std::uint32_t n_new = std::min({sequence.n_pending(), n_tokens, n_before + n_outputs});
-            if (within_target) {
-                const std::uint32_t least = std::min(n_new, n_granted < kMinChunk ? kMinChunk - n_granted : 0);
-                const auto keeps_target = [&](std::uint32_t n) {
-                    StepCost::Sum sum = cost;
-                    options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
-                    return options_.cost.seconds(sum) + read_seconds <= options_.target_itl_seconds;
-                };
-                std::uint32_t most = n_new;
-                n_new = least;
-                while (n_new < most) {  // the largest that keeps it
-                    const std::uint32_t middle = n_new + (most - n_new + 1) / 2;
-                    if (keeps_target(middle)) {
-                        n_new = middle;
-                    } else {
-                        most = middle - 1;
-                    }
-                }
-            }
-            if (n_new == 0) continue;
-            if (!make_room(sequence, sequence.n_computed + n_new, plan)) continue;
-            sequence.mark_started(start);
-            plan.sequences.push_back({.sequence = &sequence, .n_new = n_new, .n_outputs = sequence.n_outputs(n_new)});
-            n_tokens -= n_new;
-            n_outputs -= plan.sequences.back().n_outputs;
-            options_.cost.add(cost, {.n_new = n_new, .n_past = sequence.n_computed, .n_outputs = plan.sequences.back().n_outputs});
-            if (!decoding) n_granted += n_new;
-        }
-        if (decoding && speculator_.on()) grant_drafts(plan, n_tokens, n_outputs, cost);
-    }
+    step.plan.sequences.reserve(running_.size());
+    plan_decoding(step);
+    if (speculator_.on()) grant_drafts(step);
+    plan_prompts(step);
     remove_ended();
-    if (!plan.sequences.empty()) plan.copies = std::exchange(copies_, {});
-    return plan;
+    if (!step.plan.sequences.empty()) step.plan.copies = std::exchange(copies_, {});
+    return std::move(step.plan);
+}
+
+void Scheduler::plan_decoding(Step& step) {
+    for (const auto& sequence : running_) {
+        if (is_active(*sequence) && sequence->n_pending() == 1) plan_one(*sequence, step);
+    }
+}
+
+void Scheduler::plan_prompts(Step& step) {
+    step.keeps_target = options_.target_itl_seconds > 0.0 && !step.plan.sequences.empty() && options_.cost.known();
+    for (const auto& sequence : running_) {
+        if (!is_active(*sequence) || sequence->n_pending() == 1) continue;
+        step.n_of_prompts += plan_one(*sequence, step);
+    }
+}
+
+// Returns how many of its tokens the step computes.
+std::uint32_t Scheduler::plan_one(Sequence& sequence, Step& step) {
+    if (sequence.may_restore && restore(sequence, step)) return 0;
+    const std::uint32_t n_new = largest_chunk(sequence, step);
+    if (n_new == 0 || !make_room(sequence, sequence.n_computed + n_new, step)) return 0;
+    sequence.mark_started(step.start);
+    const std::uint32_t n_outputs = sequence.n_outputs(n_new);
+    step.plan.sequences.push_back({.sequence = &sequence, .n_new = n_new, .first_output = sequence.first_output(), .n_outputs = n_outputs});
+    step.n_tokens -= n_new;
+    step.n_outputs -= n_outputs;
+    options_.cost.add(step.cost, {.n_new = n_new, .n_past = sequence.n_computed, .n_outputs = n_outputs});
+    return n_new;
+}
+
+// The next tokens of a sequence that the step's limits allow and, where it has to, that keep it within the target.
+std::uint32_t Scheduler::largest_chunk(const Sequence& sequence, const Step& step) const {
+    // The first rows that need logits may be far on in the chunk: up to there only tokens count.
+    const std::uint64_t n_with_outputs = std::uint64_t{sequence.first_output()} - sequence.n_computed + step.n_outputs;
+    std::uint32_t n_max = std::min(sequence.n_pending(), step.n_tokens);
+    n_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(n_max, n_with_outputs));
+    if (!step.keeps_target) return n_max;
+    const auto keeps_target = [&](std::uint32_t n) {
+        StepCost::Sum sum = step.cost;
+        options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
+        return options_.cost.seconds(sum) + step.restore_seconds <= options_.target_itl_seconds;
+    };
+    std::uint32_t n = std::min(n_max, step.n_of_prompts < kMinChunk ? kMinChunk - step.n_of_prompts : 0);
+    while (n < n_max) {
+        const std::uint32_t middle = n + (n_max - n + 1) / 2;
+        if (keeps_target(middle)) {
+            n = middle;
+        } else {
+            n_max = middle - 1;
+        }
+    }
+    return n;
 }
 
 // The plan holds the decoding sequences so far. Draft tokens never make others give room.
-void Scheduler::grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost) {
+void Scheduler::grant_drafts(Step& step) {
     StepCost::Sum prompts;
     std::uint32_t n_prompts = 0;
     for (const auto& sequence : running_) {
-        if (sequence->ended || !sequence->blocks || sequence->n_pending() <= 1) continue;
-        prompts.n_tokens = std::min(n_tokens, prompts.n_tokens + sequence->n_pending());
+        if (!is_active(*sequence) || sequence->n_pending() <= 1) continue;
+        prompts.n_tokens += std::min(step.n_tokens - prompts.n_tokens, sequence->n_pending());
         ++n_prompts;
     }
     const auto most = [&](const Sequence& sequence) {
-        const std::uint32_t n_wanted = std::min(options_.context, sequence.n_prompt + sequence.request.max_tokens);  // tokens in all
-        const auto n = static_cast<std::uint32_t>(sequence.tokens.size()) + 1;  // after this step, draft tokens apart
-        return n_wanted > n ? n_wanted - n : 0;
+        const std::uint64_t n_wanted = std::min<std::uint64_t>(options_.context, sequence.n_most_tokens());  // in all
+        const std::uint64_t n = sequence.tokens.size() + 1;  // after this step, draft tokens apart
+        return static_cast<std::uint32_t>(n_wanted > n ? n_wanted - n : 0);
     };
-    speculator_.grant(plan.sequences, options_.cost, prompts,
-                      {.n_tokens = n_tokens, .n_outputs = n_outputs - std::min(n_outputs, n_prompts), .most = most});
-    for (PlannedSequence& planned : plan.sequences) {
+    speculator_.grant(step.plan.sequences, options_.cost, prompts,
+                      {.n_tokens = step.n_tokens, .n_outputs = step.n_outputs - std::min(step.n_outputs, n_prompts), .most = most});
+    for (PlannedSequence& planned : step.plan.sequences) {
         Sequence& sequence = *planned.sequence;
         const std::uint32_t n_known = sequence.n_computed + planned.n_new;
         if (planned.grant.n > 0 && !cache_.grow(*sequence.blocks, n_known + planned.grant.n)) {
             planned.grant.n = std::min(planned.grant.n, sequence.blocks->n_blocks() * options_.block_size - n_known);
         }
-        n_tokens -= planned.grant.n;
-        n_outputs -= planned.grant.n;
-        cost.n_tokens += planned.grant.n;
-        cost.n_outputs += planned.grant.n;
+        step.n_tokens -= planned.grant.n;
+        step.n_outputs -= planned.grant.n;
+        step.cost.n_tokens += planned.grant.n;
+        step.cost.n_outputs += planned.grant.n;
     }
 }
 
@@ -148,30 +156,32 @@ void Scheduler::draft(Plan& plan) {
 }
 
 // True when more is to come, in a later step.
-bool Scheduler::restore(Sequence& sequence, double budget_seconds, double& seconds) {
-    const KvDisk::Restored done = options_.kv_disk->restore(cache_, *sequence.blocks,
-                                                            {.tokens = std::span(sequence.tokens).first(sequence.outputs_from()),
-                                                             .salt = sequence.request.cache_salt,
-                                                             .n_computed = sequence.n_computed,
-                                                             .n_tokens = static_cast<std::uint32_t>(sequence.tokens.size()),
-                                                             .cost = options_.cost,
-                                                             .budget_seconds = budget_seconds,
-                                                             .copies = copies_});
+bool Scheduler::restore(Sequence& sequence, Step& step) {
+    const double left = options_.target_itl_seconds - options_.cost.seconds(step.cost) - step.restore_seconds;
+    const KvDisk::Restored done =
+        options_.kv_disk->restore(cache_, *sequence.blocks,
+                                  {.tokens = std::span(sequence.tokens).first(sequence.outputs_from()),
+                                   .salt = sequence.request.cache_salt,
+                                   .n_computed = sequence.n_computed,
+                                   .n_tokens = static_cast<std::uint32_t>(sequence.tokens.size()),
+                                   .cost = options_.cost,
+                                   .budget_seconds = step.keeps_target ? left : std::numeric_limits<double>::infinity(),
+                                   .copies = copies_});
     const std::uint32_t n = done.n_computed - sequence.n_computed;
     cache_.restore(sequence.missed_as, n);
     sequence.n_computed = done.n_computed;
     if (sequence.n_preemptions == 0) sequence.n_reused += n;
     sequence.may_restore = done.more;
-    seconds += done.seconds;
+    step.restore_seconds += done.seconds;
     return done.more;
 }
 
-bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan) {
+bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Step& step) {
     while (!cache_.grow(*sequence.blocks, n_positions)) {
         if (Sequence* const victim = choose_victim(sequence)) {
-            preempt(*victim, plan);
+            preempt(*victim, step);
         } else if (running_.front().get() != &sequence) {
-            preempt(sequence, plan);
+            preempt(sequence, step);
             return false;
         } else {
             Error error{fmt::format("out of KV cache: {} tokens are there and no block is free for more", sequence.n_computed),
@@ -202,17 +212,33 @@ Sequence* Scheduler::choose_victim(const Sequence& asker) const {
     return best;
 }
 
-void Scheduler::preempt(Sequence& sequence, Plan& plan) {
-    std::erase_if(plan.sequences, [&](const PlannedSequence& planned) { return planned.sequence == &sequence; });
+void Scheduler::preempt(Sequence& sequence, Step& step) {
+    give_back(sequence, step);
     ++counters_.preemptions;
     ++sequence.n_preemptions;
     counters_.recomputed_seconds += options_.cost.prefill_seconds(sequence.n_computed, 0);
     cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
     sequence.blocks.reset();
     sequence.draft_state.reset();
-    sequence.n_used = std::max(sequence.n_used, sequence.n_computed);
+    sequence.n_sampled_through = std::max(sequence.n_sampled_through, sequence.n_computed);
     sequence.n_computed = 0;
     some_left_ = true;
+}
+
+// The step goes on without this sequence: others may have what it was granted.
+void Scheduler::give_back(const Sequence& sequence, Step& step) const {
+    const auto planned = std::ranges::find(step.plan.sequences, &sequence, &PlannedSequence::sequence);
+    if (planned == step.plan.sequences.end()) return;
+    const std::uint32_t n_outputs = planned->n_outputs + planned->grant.n;
+    step.n_tokens += planned->n_new + planned->grant.n;
+    step.n_outputs += n_outputs;
+    step.plan.sequences.erase(planned);
+    step.cost = {};
+    for (const PlannedSequence& other : step.plan.sequences) {
+        options_.cost.add(step.cost, {.n_new = other.n_new, .n_past = other.sequence->n_computed, .n_outputs = other.n_outputs});
+        step.cost.n_tokens += other.grant.n;
+        step.cost.n_outputs += other.grant.n;
+    }
 }
 
 void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {

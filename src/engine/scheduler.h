@@ -20,6 +20,7 @@
 
 #include "backend/backend.h"
 #include "engine/measure/step_cost.h"
+#include "engine/plan.h"
 #include "engine/sequence.h"
 #include "engine/speculation/speculator.h"
 #include "kv/block_cache.h"
@@ -27,38 +28,6 @@
 namespace rafter::engine {
 
 class KvDisk;
-
-struct PlannedSequence {
-    Sequence* sequence;
-    std::uint32_t n_new;          // its next tokens
-    std::uint32_t n_outputs;      // how many of them need logits
-    DraftGrant grant = {};        // draft tokens that may follow them
-    std::vector<TokenId> drafts;  // the draft tokens, once they are made; each needs logits
-
-    [[nodiscard]] model::SequenceStep step() const {
-        const auto n_drafts = static_cast<std::uint32_t>(drafts.size());
-        return {.n_new = n_new + n_drafts, .n_past = sequence->n_computed, .n_outputs = n_outputs + n_drafts};
-    }
-};
-
-struct Plan {
-    std::vector<PlannedSequence> sequences;
-    std::vector<kv::BlockCopy> copies;  // to be done first, in order
-};
-
-// What a step's logits gave one planned sequence.
-struct Accepted {
-    std::vector<TokenLogprobs> prompt_scores;
-    // When all its tokens are computed and more are wanted: one, and one more for each draft token that was right.
-    std::vector<GeneratedToken> tokens;
-    std::optional<Error> error;  // it ends after these, alone
-
-    void clear() {
-        prompt_scores.clear();
-        tokens.clear();
-        error.reset();
-    }
-};
 
 struct SchedulerOptions {
     backend::StepLimits limits;
@@ -124,18 +93,36 @@ class Scheduler {
     void check() const;
 
   private:
+    // A step while it is planned.
+    struct Step {
+        Plan plan;
+        std::uint32_t n_tokens = 0;   // that it has left
+        std::uint32_t n_outputs = 0;  // the same of rows with logits
+        double start = 0.0;
+        StepCost::Sum cost = {};         // of what the plan holds
+        double restore_seconds = 0.0;    // reading from a file
+        bool keeps_target = false;       // between two tokens, for prompts beside decoding sequences
+        std::uint32_t n_of_prompts = 0;  // tokens
+    };
+
     void end_overdue(double now);
     void admit_waiting();
     [[nodiscard]] bool fits(const Sequence& sequence) const;
     [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
     [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
     [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
-    [[nodiscard]] bool restore(Sequence& sequence, double budget_seconds, double& seconds);
-    [[nodiscard]] bool make_room(Sequence& sequence, std::uint32_t n_positions, Plan& plan);
+    [[nodiscard]] static bool is_active(const Sequence& sequence) { return !sequence.ended && sequence.blocks.has_value(); }
+    void plan_decoding(Step& step);
+    void plan_prompts(Step& step);
+    std::uint32_t plan_one(Sequence& sequence, Step& step);
+    [[nodiscard]] std::uint32_t largest_chunk(const Sequence& sequence, const Step& step) const;
+    [[nodiscard]] bool restore(Sequence& sequence, Step& step);
+    [[nodiscard]] bool make_room(Sequence& sequence, std::uint32_t n_positions, Step& step);
     [[nodiscard]] Sequence* choose_victim(const Sequence& asker) const;
-    void preempt(Sequence& sequence, Plan& plan);
+    void preempt(Sequence& sequence, Step& step);
+    void give_back(const Sequence& sequence, Step& step) const;
     void insert_waiting(std::unique_ptr<Sequence> sequence);
-    void grant_drafts(Plan& plan, std::uint32_t& n_tokens, std::uint32_t& n_outputs, StepCost::Sum& cost);
+    void grant_drafts(Step& step);
     void take_token(Sequence& sequence, TokenId id, double now);
     void end(Sequence& sequence, Finish finish);
     void remove_ended();

@@ -46,9 +46,8 @@ Sequence::Sequence(Request wanted, std::shared_ptr<TokenStream> to, const text::
       n_prompt(static_cast<std::uint32_t>(tokens.size())) {}
 
 std::uint32_t Sequence::n_outputs(std::uint32_t n_new) const {
-    const std::uint32_t from = std::max(n_computed, outputs_from());
     const std::uint32_t until = std::min(n_computed + n_new, outputs_until());
-    return until > from ? until - from : 0;
+    return until > first_output() ? until - first_output() : 0;
 }
 
 void Sequence::mark_started(double now) {

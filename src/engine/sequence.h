@@ -48,16 +48,17 @@ class Sequence {
     std::shared_ptr<TokenStream> stream;
     Sampler sampler;
     AnswerText text;
-    std::vector<TokenId> tokens;               // prompt, then answer
-    std::uint32_t n_prompt;                    // of them
-    std::uint32_t n_computed = 0;              // of them, whose keys and values are in the cache
-    std::uint32_t n_reused = 0;                // of those, that an earlier request left there
-    std::uint32_t n_used = 0;                  // whose logits, where wanted, were used: computed again after it was preempted, they are not
-    std::uint32_t n_preemptions = 0;           // how often it was preempted
-    std::optional<kv::SequenceBlocks> blocks;  // while it runs
-    std::unique_ptr<DraftState> draft_state;   // while it runs and is drafted for
-    AcceptanceHistory acceptance;              // of the draft tokens
-    double order = 0.0;                        // the scheduler's: who has the lower number comes first
+    std::vector<TokenId> tokens;   // prompt, then answer
+    std::uint32_t n_prompt;        // of them
+    std::uint32_t n_computed = 0;  // of them, whose keys and values are in the cache
+    std::uint32_t n_reused = 0;    // of those, that an earlier request left there
+    std::uint32_t n_sampled_through =
+        0;                            // positions whose logits were consumed: computed again after a preemption, they are not sampled again
+    std::uint32_t n_preemptions = 0;  // how often it was preempted
+    std::optional<kv::SequenceBlocks> blocks;       // while it runs
+    std::unique_ptr<DraftState> draft_state;        // while it runs and is drafted for
+    AcceptanceHistory acceptance;                   // of the draft tokens
+    double order = 0.0;                             // the scheduler's: who has the lower number comes first
     kv::PrefixEnd missed_as = kv::PrefixEnd::kNew;  // why the cache did not have more of it
     bool may_restore = false;                       // some of that may be in a file
     bool waited_for_prefix = false;                 // for another one to compute what both begin with
@@ -65,15 +66,21 @@ class Sequence {
 
     [[nodiscard]] std::uint32_t n_generated() const { return static_cast<std::uint32_t>(tokens.size()) - n_prompt; }
     [[nodiscard]] std::uint32_t n_pending() const { return static_cast<std::uint32_t>(tokens.size()) - n_computed; }
+    // Prompt and answer, as long as the request allows.
+    [[nodiscard]] std::uint64_t n_most_tokens() const { return std::uint64_t{n_prompt} + request.max_tokens; }
     // Positions from..until - 1 need logits: those whose next token is scored, and from the prompt's last token on those that choose one.
-    [[nodiscard]] std::uint32_t outputs_from() const { return std::max(n_used, request.score_prompt_from.value_or(n_prompt - 1)); }
+    [[nodiscard]] std::uint32_t outputs_from() const {
+        return std::max(n_sampled_through, request.score_prompt_from.value_or(n_prompt - 1));
+    }
     [[nodiscard]] std::uint32_t outputs_until() const { return request.max_tokens > 0 ? ~0U : n_prompt - 1; }
     // Where the request forces the answer's token at this position.
     [[nodiscard]] std::optional<TokenId> forced_token(std::uint32_t position) const {
         const std::uint32_t i = position - n_prompt;
         return position >= n_prompt && i < request.forced_answer.size() ? std::optional(request.forced_answer[i]) : std::nullopt;
     }
-    // Of the next n_new tokens.
+    // Position of the next token that needs logits.
+    [[nodiscard]] std::uint32_t first_output() const { return std::max(n_computed, outputs_from()); }
+    // How many of the next n_new tokens need logits.
     [[nodiscard]] std::uint32_t n_outputs(std::uint32_t n_new) const;
 
     // now: seconds of the scheduler's clock.

@@ -38,6 +38,20 @@ TEST(Engine, DecodesAllRunningSequencesInOneBatch) {
     for (std::size_t i = 1; i < 5; ++i) EXPECT_EQ(rig.model.steps[i].n_tokens(), 3U);
 }
 
+TEST(Engine, SaysWhetherAStepWasPrefillDecodeOrBoth) {
+    Rig rig;
+    EXPECT_FALSE(rig.engine.step());
+    EXPECT_EQ(rig.engine.last_step().kind, StepKind::kNone);
+    const auto first = rig.submit(request_of("a", 4));  // one token, and a prompt all the same
+    std::vector<StepKind> kinds;
+    for (int i = 0; i < 4; ++i) {
+        if (i == 2) (void)rig.submit(request_of("bcd", 1));
+        ASSERT_TRUE(rig.engine.step());
+        kinds.push_back(rig.engine.last_step().kind);
+    }
+    EXPECT_EQ(kinds, (std::vector<StepKind>{StepKind::kPrefill, StepKind::kDecode, StepKind::kMixed, StepKind::kDecode}));
+}
+
 TEST(Engine, CutsALongPromptIntoStepsBesideTheDecodingOnes) {
     RigOptions setup;
     setup.limits = {.n_tokens = 8, .n_outputs = 4};

@@ -45,6 +45,7 @@ bool SimulatedWorker::step() {
     const Plan plan = scheduler_->schedule();
     report_ = {};
     if (plan.sequences.empty()) return scheduler_->has_work();
+    report_.kind = plan.kind();
     report_.shape.sequences.reserve(plan.sequences.size());
     accepted_.resize(plan.sequences.size());
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {

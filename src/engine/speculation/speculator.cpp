@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "engine/scheduler.h"
+#include "engine/plan.h"
 
 namespace rafter::engine {
 namespace {

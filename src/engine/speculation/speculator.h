@@ -33,12 +33,6 @@ struct SpeculationOptions {
     std::function<void(const SpeculationLogLine&)> log;
 };
 
-// Draft tokens that one sequence may have in a step.
-struct DraftGrant {
-    std::uint32_t n = 0;
-    std::uint32_t trust = 0;  // their trust level
-};
-
 // Sums since the start.
 struct SpeculationCounters {
     std::uint64_t n_drafts = 0;        // times that a sequence had draft tokens in a step

@@ -72,6 +72,19 @@ TEST(Speculation, RightDraftTokensSaveStepsAndWrongOnesChangeNothing) {
     EXPECT_EQ(idle.model.steps.size(), 20U);
 }
 
+TEST(Speculation, NoLimitOnTheAnswerIsTooLargeForIt) {
+    std::vector<std::size_t> n_steps;
+    for (const std::uint32_t max_tokens : {200U, 4'000'000'000U, 0xFFFFFFFFU}) {
+        KnowingDrafter drafter(1.0);
+        SpeculatingRig rig({}, drafter, 4);
+        (void)rig.run(request_of("abc", max_tokens));
+        n_steps.push_back(rig.model.steps.size());
+    }
+    EXPECT_LT(n_steps[0], 30U);  // the context's 125 tokens
+    EXPECT_EQ(n_steps[1], n_steps[0]);
+    EXPECT_EQ(n_steps[2], n_steps[0]);
+}
+
 TEST(Speculation, AnswersAreEqualWhateverIsDrafted) {
     std::mt19937 random(7);
     std::uint64_t n_right = 0, n_wrong = 0, n_preempted = 0;

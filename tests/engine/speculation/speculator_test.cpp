@@ -106,7 +106,8 @@ struct Loop {
     }
     Step step(const StepCost::Sum& base = {}, const Speculator::Room& room = ample()) {
         std::vector<PlannedSequence> plan;
-        for (const auto& sequence : sequences) plan.push_back({.sequence = sequence.get(), .n_new = 1, .n_outputs = 1, .drafts = {}});
+        for (const auto& sequence : sequences)
+            plan.push_back({.sequence = sequence.get(), .n_new = 1, .first_output = sequence->first_output(), .n_outputs = 1});
         drafter.offers.clear();
         Step made;
         speculator.grant(plan, cost, base, room);

@@ -9,6 +9,7 @@
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "engine/conversation.h"
+#include "engine/sampling/noise.h"
 
 namespace rafter::protocols {
 namespace {
@@ -22,11 +23,23 @@ constexpr std::size_t kMaxChoices = 2048;  // n times prompts
 constexpr std::size_t kMaxStops = 64;
 constexpr std::uint32_t kMaxLogprobs = 20;
 
-// Keys of OpenAI and of other servers that would change the answer; these values of theirs change nothing.
-constexpr std::array kNotSupported = {
-    "audio",          "echo",        "function_call",   "functions",          "grammar",          "guided_choice",
-    "guided_grammar", "guided_json", "guided_regex",    "json_schema",        "min_tokens",       "structured_outputs",
-    "suffix",         "tools",       "use_beam_search", "web_search_options", "logits_processors"};
+// Keys of OpenAI and of other servers that would change the answer. Empty values of them change nothing.
+constexpr std::array kNotSupported = {"audio",
+                                      "echo",
+                                      "function_call",
+                                      "functions",
+                                      "grammar",
+                                      "guided_choice",
+                                      "guided_grammar",
+                                      "guided_json",
+                                      "guided_regex",
+                                      "json_schema",
+                                      "structured_outputs",
+                                      "suffix",
+                                      "tools",
+                                      "use_beam_search",
+                                      "web_search_options",
+                                      "logits_processors"};
 // Those that say nothing about the answer.
 constexpr std::array kWithoutEffect = {
     "user",           "metadata",           "store", "service_tier", "prediction", "prompt_cache_key", "safety_identifier",
@@ -145,6 +158,15 @@ Result<std::uint32_t> read_max_tokens(const JsonReader& body, OpenAiEndpoint end
         if (completion) most = completion;
     }
     return most.value_or(otherwise);
+}
+
+// Not one of OpenAI's keys: vLLM's and others'.
+Result<std::uint32_t> read_min_tokens(const JsonReader& body, std::uint32_t max_tokens) {
+    RAFTER_TRY(const auto least, body.find_uint("min_tokens", 0, UINT32_MAX));
+    if (least.value_or(0) > max_tokens) {
+        return bad_input("{}: min_tokens: expected at most the {} of max_tokens, found {}", body.where(), max_tokens, *least);
+    }
+    return least.value_or(0);
 }
 
 Result<std::optional<std::uint32_t>> read_logprobs(const JsonReader& body, OpenAiEndpoint endpoint) {
@@ -295,6 +317,7 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     engine::Request choice;
     RAFTER_TRY(choice.sampling, read_sampling(body, opened.config.n_vocab, defaults.seed));
     RAFTER_TRY(choice.max_tokens, read_max_tokens(body, endpoint, defaults.max_tokens));
+    RAFTER_TRY(choice.min_tokens, read_min_tokens(body, choice.max_tokens));
     RAFTER_TRY(choice.stop, read_stops(body));
     RAFTER_TRY(choice.n_logprobs, read_logprobs(body, endpoint));
     RAFTER_TRY(const auto n, body.find_uint("n", 1, kMaxN));
@@ -311,7 +334,7 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
         for (std::uint32_t i = 0; i < n.value_or(1); ++i) {
             request.choices.push_back(choice);
             request.choices.back().prompt = prompt;
-            request.choices.back().sampling.seed += i;
+            request.choices.back().sampling.seed = engine::derived_seed(choice.sampling.seed, i);
         }
     }
     request.unknown_keys = body.unknown_keys();

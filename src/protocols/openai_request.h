@@ -29,7 +29,7 @@ struct OpenAiDefaults {
 struct OpenAiRequest {
     OpenAiEndpoint endpoint = OpenAiEndpoint::kChatCompletions;
     std::optional<std::string> model;      // as the client calls it; nothing here compares it
-    std::vector<engine::Request> choices;  // in order of their index: n for each prompt. Of a prompt, choice i has seed + i
+    std::vector<engine::Request> choices;  // in order of their index: n for each prompt. Choice i of a prompt has derived_seed(seed, i)
     std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
     bool stream = false;                   // asked for; and whether the stream ends with the usage
     bool stream_usage = false;

@@ -1,0 +1,116 @@
+// The engine's answers as OpenAI's objects: which tokens are shown, and how.
+#include "protocols/openai_answer.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/engine/fake_model.h"
+
+namespace rafter::protocols {
+namespace {
+
+using engine::tests::FakeTokenizer;
+using nlohmann::json;
+
+// As FakeTokenizer, with an end token.
+class Letters : public FakeTokenizer {
+  public:
+    Letters() { special_.end_of_generation = {kEnd}; }
+    [[nodiscard]] const text::SpecialIds& special() const override { return special_; }
+
+  private:
+    text::SpecialIds special_;
+};
+
+engine::GeneratedToken token(engine::TokenId id, double logprob = -0.5) {
+    return {.id = id, .logprobs = engine::TokenLogprobs{.logprob = logprob, .top = {{id, logprob}, {25, -3.0}}}};
+}
+
+OpenAiChoice choice(std::vector<engine::GeneratedToken> tokens, std::string text, engine::FinishReason reason) {
+    OpenAiChoice choice{.tokens = std::move(tokens), .text = std::move(text), .finish = {.reason = reason}};
+    choice.finish.times.n_generated = static_cast<std::uint32_t>(choice.tokens.size());
+    return choice;
+}
+
+class OpenAiAnswers : public testing::Test {
+  protected:
+    nlohmann::ordered_json answer(std::vector<OpenAiChoice> choices) {
+        return openai_answer(request_, choices, {.id = "7", .created_unix_s = 123, .model = "m"}, tokenizer_);
+    }
+    nlohmann::ordered_json first(OpenAiChoice one) { return answer({std::move(one)})["choices"][0]; }
+
+    Letters tokenizer_;
+    OpenAiRequest request_{.endpoint = OpenAiEndpoint::kCompletions, .n_prompt_tokens = 5};
+};
+
+TEST_F(OpenAiAnswers, CompletionsAndChatsHaveTheirOwnShapes) {
+    std::vector<OpenAiChoice> choices = {choice({{0}, {1}}, "ab", engine::FinishReason::kLength),
+                                         choice({{2}, {FakeTokenizer::kEnd}}, "c", engine::FinishReason::kStop)};
+    const auto completion = answer(choices);
+    EXPECT_EQ(completion["id"], "cmpl-7");
+    EXPECT_EQ(completion["object"], "text_completion");
+    EXPECT_EQ(completion["created"], 123);
+    EXPECT_EQ(completion["model"], "m");
+    EXPECT_EQ(completion["choices"][0], (json{{"index", 0}, {"text", "ab"}, {"logprobs", nullptr}, {"finish_reason", "length"}}));
+    EXPECT_EQ(completion["choices"][1]["finish_reason"], "stop");
+    EXPECT_EQ(completion["usage"], (json{{"prompt_tokens", 5}, {"completion_tokens", 4}, {"total_tokens", 9}}));
+    request_.endpoint = OpenAiEndpoint::kChatCompletions;
+    const auto chat = answer(choices);
+    EXPECT_EQ(chat["id"], "chatcmpl-7");
+    EXPECT_EQ(chat["object"], "chat.completion");
+    EXPECT_EQ(chat["choices"][1]["message"], (json{{"role", "assistant"}, {"content", "c"}, {"refusal", nullptr}}));
+}
+
+TEST_F(OpenAiAnswers, LogprobsAreOfTheTokensThatTheTextShows) {
+    const auto end = first(choice({token(0), token(1), token(FakeTokenizer::kEnd)}, "ab", engine::FinishReason::kStop))["logprobs"];
+    EXPECT_EQ(end["tokens"], (json{"a", "b"}));
+    EXPECT_EQ(end["text_offset"], (json{0, 1}));
+    EXPECT_EQ(end["token_logprobs"], (json{-0.5, -0.5}));
+    EXPECT_EQ(end["top_logprobs"][0], (json{{"a", -0.5}, {"z", -3.0}}));
+    // "bc" was the stop text: of its tokens none is shown.
+    const auto cut = first(choice({token(0), token(1), token(2)}, "a", engine::FinishReason::kStop))["logprobs"];
+    EXPECT_EQ(cut["tokens"], json{"a"});
+    const auto none = first(choice({}, "", engine::FinishReason::kStop));
+    EXPECT_EQ(none["logprobs"], nullptr);
+}
+
+TEST_F(OpenAiAnswers, HalvesOfACharacterAreBytesAndStandWhereItBegins) {
+    const std::vector<engine::GeneratedToken> tokens = {token(0), token(FakeTokenizer::kHalf), token(FakeTokenizer::kOtherHalf), token(1)};
+    const auto completion = first(choice(tokens, "a\u00e9b", engine::FinishReason::kLength))["logprobs"];
+    EXPECT_EQ(completion["tokens"], (json{"a", "bytes:\\xc3", "bytes:\\xa9", "b"}));
+    EXPECT_EQ(completion["text_offset"], (json{0, 1, 1, 2}));
+    request_.endpoint = OpenAiEndpoint::kChatCompletions;
+    const auto chat = first(choice(tokens, "a\u00e9b", engine::FinishReason::kLength))["logprobs"];
+    EXPECT_EQ(chat["content"][1]["bytes"], json{0xC3});
+    EXPECT_EQ(chat["content"][0]["token"], "a");
+    EXPECT_EQ(chat["content"][0]["top_logprobs"].size(), 2U);
+    EXPECT_EQ(chat["refusal"], nullptr);
+}
+
+TEST_F(OpenAiAnswers, InfiniteLogprobsAreOpenAisLeast) {
+    const double least = -std::numeric_limits<double>::infinity();
+    const auto logprobs = first(choice({token(0, least)}, "a", engine::FinishReason::kLength))["logprobs"];
+    EXPECT_EQ(logprobs["token_logprobs"], json{-9999.0});
+    EXPECT_EQ(logprobs["top_logprobs"][0]["a"], -9999.0);
+}
+
+TEST_F(OpenAiAnswers, ChoiceIsWhatItsStreamBrought) {
+    OpenAiChoice choice;
+    EXPECT_FALSE(choice.take({.tokens = {{.id = 0}}, .text = "a"}));
+    EXPECT_TRUE(choice.take({.tokens = {{.id = 1}}, .text = "b", .finish = engine::Finish{.reason = engine::FinishReason::kLength}}));
+    EXPECT_EQ(choice.text, "ab");
+    EXPECT_EQ(choice.tokens.size(), 2U);
+    EXPECT_EQ(choice.finish.reason, engine::FinishReason::kLength);
+}
+
+TEST(OpenAiErrors, AreTheClientsBelow500) {
+    const auto bad = openai_error(400, "body: n: expected less");
+    EXPECT_EQ(bad,
+              (json{{"error",
+                     {{"message", "body: n: expected less"}, {"type", "invalid_request_error"}, {"param", nullptr}, {"code", nullptr}}}}));
+    EXPECT_EQ(openai_error(500, "x")["error"]["type"], "server_error");
+}
+
+}  // namespace
+}  // namespace rafter::protocols

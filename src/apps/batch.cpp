@@ -7,23 +7,19 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
-#include <functional>
 #include <memory>
-#include <queue>
 #include <random>
-#include <set>
+#include <utility>
 
 #include "apps/batch_file.h"
+#include "apps/batch_survey.h"
 #include "apps/cli.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/clock.h"
-#include "base/fnv.h"
-#include "base/json_reader.h"
 #include "base/os_terminal.h"
 #include "base/quote.h"
 #include "protocols/openai_answer.h"
-#include "protocols/openai_request.h"
 #include "report/progress.h"
 #include "report/units.h"
 
@@ -44,13 +40,6 @@ struct BatchOptions {
     std::uint32_t n_together = 16;
     std::uint32_t n_tokens = kDefaultBatchTokens;
 };
-
-// A request without a seed gets one of its own, the same in every run.
-std::uint64_t seed_of(std::string_view custom_id) {
-    std::uint64_t hash = kFnvBasis;
-    for (const char byte : custom_id) hash = fnv1a(hash, static_cast<unsigned char>(byte));
-    return hash;
-}
 
 struct BatchCounts {
     std::size_t n_answered = 0;  // by this run, errors included
@@ -103,88 +92,10 @@ class BatchWriter {
     BatchCounts counts_;
 };
 
-// A line as the engine's requests. Fails on what cannot be served, whatever else runs.
-class BatchParser {
-  public:
-    BatchParser(const BatchOptions& options, const engine::OpenedModel& opened)
-        : n_tokens_(options.n_tokens),
-          opened_(opened),
-          // Not what is then chosen for the cache: what a line gets must not depend on the others.
-          context_(std::min(options.session.context.value_or(opened.config.n_context), opened.config.n_context)) {}
-
-    [[nodiscard]] Result<protocols::OpenAiRequest> parse(const BatchLine& line) const {
-        RAFTER_TRY(const nlohmann::json value, parse_json(line.text, "line"));
-        RAFTER_TRY(const JsonReader reader, JsonReader::open(value, "line"));
-        RAFTER_TRY(const auto method, reader.find_string("method"));
-        RAFTER_TRY(const auto url, reader.find_string("url"));
-        if (method != "POST") return bad_input("method: expected POST, found {}", method ? quote(*method) : "no such key");
-        const auto endpoint = protocols::find_openai_endpoint(url.value_or(""));
-        if (!endpoint) {
-            return bad_input("url: expected /v1/chat/completions or /v1/completions, found {}", url ? quote(*url) : "no such key");
-        }
-        const nlohmann::json* body = reader.find("body");
-        if (body == nullptr) return bad_input("body: expected an object, found no such key");
-        const protocols::OpenAiDefaults defaults{.max_tokens = n_tokens_, .seed = seed_of(line.custom_id)};
-        RAFTER_TRY(protocols::OpenAiRequest request, protocols::parse_openai_request(*endpoint, *body, opened_, defaults));
-        if (request.stream) return bad_input("body: stream: expected false, found true: results come as a whole");
-        for (const engine::Request& choice : request.choices) {
-            if (choice.prompt.size() < context_) continue;
-            return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", context_ - 1, context_,
-                             choice.prompt.size());
-        }
-        return request;
-    }
-    // Tokens that a choice may have at most, prompt and answer.
-    [[nodiscard]] std::uint32_t room_for(const engine::Request& choice) const {
-        return static_cast<std::uint32_t>(std::min<std::uint64_t>(context_, std::uint64_t{choice.max_tokens} + choice.prompt.size()));
-    }
-
-  private:
-    std::uint32_t n_tokens_;
-    const engine::OpenedModel& opened_;
-    std::uint32_t context_;
-};
-
-// What all requests together need, before any of them runs.
-struct BatchSurvey {
-    std::vector<const BatchLine*> to_do;
-    std::uint32_t longest = 0;         // tokens, of any line of the file: also of those that an earlier run answered
-    std::uint64_t sum_of_longest = 0;  // of as many sequences as run together
-    std::set<std::string> unknown_keys;
-    bool has_chats = false;
-};
-
-Result<BatchSurvey> survey_batch(const BatchOptions& options, const Environment& environment, const BatchRequests& requests,
-                                 const BatchResults& results, const BatchParser& parser, BatchWriter& writer) {
-    BatchSurvey survey;
-    std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> longest;  // n_together of them at most
-    report::Progress bar(stderr_terminal(environment), "Reading requests");
-    for (const BatchLine& line : requests.lines()) {
-        const bool is_answered = results.has(line.custom_id);
-        const auto request = parser.parse(line);
-        if (!request) {
-            if (!is_answered) RAFTER_TRY_VOID(writer.add_error(line, kStatusBadRequest, request.error()));
-            continue;
-        }
-        for (const engine::Request& choice : request->choices) {
-            longest.push(parser.room_for(choice));
-            survey.longest = std::max(survey.longest, parser.room_for(choice));
-            if (longest.size() > options.n_together) longest.pop();
-        }
-        if (is_answered) continue;
-        survey.to_do.push_back(&line);
-        survey.unknown_keys.insert(request->unknown_keys.begin(), request->unknown_keys.end());
-        survey.has_chats |= request->endpoint == protocols::OpenAiEndpoint::kChatCompletions;
-        bar.update(static_cast<double>(line.number) / static_cast<double>(requests.lines().back().number));
-    }
-    for (; !longest.empty(); longest.pop()) survey.sum_of_longest += longest.top();
-    return survey;
-}
-
 // Keeps as many sequences in the engine as it has room for, and takes their answers to the file.
 class BatchRun {
   public:
-    BatchRun(const BatchOptions& options, Session& session, const BatchParser& parser, BatchWriter& writer, const BatchSurvey& survey)
+    BatchRun(const BatchOptions& options, Session& session, const BatchParser& parser, BatchWriter& writer, BatchSurvey& survey)
         : options_(options), session_(session), parser_(parser), writer_(writer), to_do_(survey.to_do) {}
 
     // False when there was nothing left to do. Ends in order when the engine fails.
@@ -228,7 +139,7 @@ class BatchRun {
 
     [[nodiscard]] Result<void> refill() {
         while (flights_.size() < options_.n_together) {
-            while (waiting_.empty() && next_ < to_do_.size()) RAFTER_TRY_VOID(open_line(*to_do_[next_++]));
+            while (waiting_.empty() && next_ < to_do_.size()) RAFTER_TRY_VOID(open_line(to_do_[next_++]));
             if (waiting_.empty()) return {};
             const Waiting waiting = waiting_.front();
             engine::Request& request = waiting.job->request.choices[waiting.choice];
@@ -244,8 +155,9 @@ class BatchRun {
         return {};
     }
 
-    [[nodiscard]] Result<void> open_line(const BatchLine& line) {
-        auto request = parser_.parse(line);
+    [[nodiscard]] Result<void> open_line(BatchToDo& to_do) {
+        const BatchLine& line = *to_do.line;
+        auto request = to_do.request ? *std::exchange(to_do.request, std::nullopt) : parser_.parse(line);
         if (!request) return writer_.add_error(line, kStatusBadRequest, request.error());
         const std::size_t n = request->choices.size();
         const auto job = std::make_shared<Job>(Job{&line, *std::move(request), std::vector<protocols::OpenAiChoice>(n), n});
@@ -265,11 +177,19 @@ class BatchRun {
     Session& session_;
     const BatchParser& parser_;
     BatchWriter& writer_;
-    const std::vector<const BatchLine*>& to_do_;
+    std::vector<BatchToDo>& to_do_;
     std::size_t next_ = 0;  // of to_do_
     std::deque<Waiting> waiting_;
     std::vector<Flight> flights_;
 };
+
+Result<BatchRequests> read_requests(const std::string& path, const Environment& environment, BatchSurvey& survey) {
+    report::Progress bar(stderr_terminal(environment), "Reading requests");
+    return BatchRequests::read(path, [&](const BatchLine& line, const nlohmann::json& value, double fraction) {
+        survey.add(line, value);
+        bar.update(fraction);
+    });
+}
 
 // Room in the cache for as many as run together, or fewer where all the work needs less.
 std::uint32_t n_sequences_in_cache(const BatchOptions& options, const BatchSurvey& survey, std::uint32_t context) {
@@ -294,7 +214,7 @@ struct BatchEnd {
 };
 
 Result<BatchEnd> answer_all(const BatchOptions& options, const Environment& environment, Session& session, const BatchParser& parser,
-                            BatchWriter& writer, const BatchSurvey& survey) {
+                            BatchWriter& writer, BatchSurvey& survey) {
     const std::uint32_t context = options.session.context.value_or(survey.longest);
     RAFTER_TRY_VOID(session.load({.context = context,
                                   .n_outputs = options.n_together,
@@ -341,14 +261,16 @@ Result<int> batch(const BatchOptions& options, const Environment& environment) {
     if (is_same_file(options.in, options.out)) {
         return Error{fmt::format("--out: expected another file than --in, found {}", options.out), ErrorKind::kUsage};
     }
-    RAFTER_TRY(const BatchRequests requests, BatchRequests::read(options.in));
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
+    const BatchParser parser(session->opened(), {.n_tokens = options.n_tokens, .context = options.session.context});
+    BatchSurvey survey(parser, options.n_together);
+    RAFTER_TRY(const BatchRequests requests, read_requests(options.in, environment, survey));
     RAFTER_TRY(BatchResults results, BatchResults::open(options.out));
+    survey.finish(requests, results);
     const auto n_before = static_cast<std::size_t>(std::count_if(requests.lines().begin(), requests.lines().end(),
                                                                  [&](const BatchLine& line) { return results.has(line.custom_id); }));
-    const BatchParser parser(options, session->opened());
     BatchWriter writer(requests, results, session->opened().config.name);
-    RAFTER_TRY(const BatchSurvey survey, survey_batch(options, environment, requests, results, parser, writer));
+    for (const BatchRefusal& refused : survey.refused) RAFTER_TRY_VOID(writer.add_error(*refused.line, kStatusBadRequest, refused.error));
     say_what_is_special(survey, session->opened());
 
     BatchEnd end;

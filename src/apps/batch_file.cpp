@@ -26,8 +26,7 @@ std::string_view next_line(std::string_view& rest) {
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
-Result<std::string> custom_id_in(std::string_view line, const std::string& where) {
-    RAFTER_TRY(const nlohmann::json value, parse_json(line, where));
+Result<std::string> custom_id_in(const nlohmann::json& value, const std::string& where) {
     RAFTER_TRY(const JsonReader reader, JsonReader::open(value, where));
     RAFTER_TRY(auto custom_id, reader.find_string("custom_id"));
     if (!custom_id) return bad_input("{}: custom_id: expected a text, found no such key", where);
@@ -45,7 +44,7 @@ bool is_torn_result(std::string_view tail) {
 
 }  // namespace
 
-Result<BatchRequests> BatchRequests::read(const std::string& path) {
+Result<BatchRequests> BatchRequests::read(const std::string& path, const Visitor& visit) {
     RAFTER_TRY(std::string text, read_file(path));
     BatchRequests requests;
     requests.path_ = path;
@@ -61,7 +60,8 @@ Result<BatchRequests> BatchRequests::read(const std::string& path) {
     for (std::size_t number = 1; !rest.empty(); ++number) {
         BatchLine line{.number = number, .text = next_line(rest), .custom_id = {}};
         if (is_blank(line.text)) continue;
-        auto custom_id = custom_id_in(line.text, requests.where(line));
+        const auto value = parse_json(line.text, requests.where(line));
+        auto custom_id = value ? custom_id_in(*value, requests.where(line)) : value.error();
         if (!custom_id) {
             note(custom_id.error());
             continue;
@@ -74,6 +74,8 @@ Result<BatchRequests> BatchRequests::read(const std::string& path) {
         }
         line.custom_id = *std::move(custom_id);
         requests.lines_.push_back(std::move(line));
+        if (first_error) continue;
+        visit(requests.lines_.back(), *value, 1.0 - static_cast<double>(rest.size()) / static_cast<double>(requests.text_->size()));
     }
     if (!first_error) return requests;
     if (n_errors > 1) first_error->message += fmt::format(" (the first of {} such lines)", n_errors);
@@ -93,7 +95,9 @@ Result<BatchResults> BatchResults::open(const std::string& path) {
         for (std::size_t number = 1; !rest.empty(); ++number) {
             const std::string_view line = next_line(rest);
             if (is_blank(line)) continue;
-            auto custom_id = custom_id_in(line, fmt::format("{}: line {}", path, number));
+            const std::string where = fmt::format("{}: line {}", path, number);
+            const auto value = parse_json(line, where);
+            auto custom_id = value ? custom_id_in(*value, where) : value.error();
             if (!custom_id) return Error{custom_id.error().message + "; results are only added to results of an earlier run"};
             results.answered_.insert(*std::move(custom_id));
         }

@@ -2,6 +2,7 @@
 // which they came. https://platform.openai.com/docs/api-reference/batch/request-input
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,9 +23,12 @@ struct BatchLine {
 
 class BatchRequests {
   public:
-    // A file, or a pipe to its end. Blank lines are passed over. Fails when a line is no JSON object, has no custom_id or another line's:
-    // such a line's result could not be told from the others'.
-    [[nodiscard]] static Result<BatchRequests> read(const std::string& path);
+    // Gets each line as it is parsed, and the part of the file that is read.
+    using Visitor = std::function<void(const BatchLine& line, const nlohmann::json& value, double fraction)>;
+    // Reads a file, or a pipe to its end. Blank lines are passed over. Fails when a line is no JSON object, has no custom_id or another
+    // line's: such a line's result could not be told from the others'. After the first such line only custom_ids are checked, and `visit`
+    // is called no more.
+    [[nodiscard]] static Result<BatchRequests> read(const std::string& path, const Visitor& visit);
     [[nodiscard]] const std::vector<BatchLine>& lines() const { return lines_; }
     // "prompts.jsonl: line 3", for messages.
     [[nodiscard]] std::string where(const BatchLine& line) const { return fmt::format("{}: line {}", path_, line.number); }

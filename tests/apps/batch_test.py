@@ -161,11 +161,31 @@ class Answers(BatchCase):
         run = self.json_of("run", self.model, "--chat", "-p", "hello", "-n", "20", "--temperature", "1", "--seed", "9")
         self.assertEqual(body["choices"][0]["message"]["content"], run["text"])
 
-    def test_choices_have_seeds_that_follow_each_other(self):
-        body = self.bodies([line("a", prompt="hello", temperature=3, seed=5, n=3)])["a"]
-        expected = [self.generate("-p", "hello", "--temperature", "3", "--seed", str(seed))["text"] for seed in (5, 6, 7)]
-        self.assertEqual([choice["text"] for choice in body["choices"]], expected)
-        self.assertEqual(len(set(expected)), 3)
+    def test_choices_are_those_of_run_with_the_same_seed(self):
+        body = self.bodies([line("a", prompt="hello", temperature=3, seed=5, n=3), line("b", prompt="hello", temperature=3, seed=6, n=3)])
+        for name, seed in (("a", "5"), ("b", "6")):
+            run = self.json_of("run", self.model, "--raw", "-p", "hello", "-n", "12", "--temperature", "3", "--seed", seed, "--n", "3")
+            self.assertEqual([choice["text"] for choice in body[name]["choices"]], [choice["text"] for choice in run["choices"]])
+        self.assertEqual(len({choice["text"] for name in "ab" for choice in body[name]["choices"]}), 6)
+
+    def test_min_tokens_is_that_of_run(self):
+        options = {"prompt": "hello", "stop": ["a", "e", " "], "max_tokens": 12}
+        self.assertEqual(self.text_of(**options, min_tokens=6), self.generate("-p", "hello", "--stop", "a", "--stop", "e", "--stop", " ",
+                                                                              "--min-tokens", "6")["text"])
+        self.assertNotEqual(self.text_of(**options, min_tokens=6), self.text_of(**options))
+
+    def test_requests_beyond_the_memory_for_them_are_parsed_again(self):
+        # 128 choices of 400 tokens are 200 kB: these lines take more than the 64 MiB that are kept, and all but the last two are answered.
+        many = [line(f"{i}", prompt=[i % 200] * 400, n=128, max_tokens=1) for i in range(360)]
+        few = [line("x", prompt="hello"), chat("y", "hello")]
+        expected = self.batch(few)
+        self.write(many + few)
+        answered = {"id": "batch_req_0", "response": {"status_code": 200, "request_id": "0", "body": {}}, "error": None}
+        self.results.write_text("".join(json.dumps({**answered, "custom_id": f"{i}"}) + "\n" for i in range(360)))
+        self.rafter(*self.command())
+        results = [json.loads(text) for text in self.results.read_text().split("\n")[360:-1]]
+        self.assertEqual([without_identity(result) for result in sorted(results, key=lambda result: result["custom_id"])],
+                         [without_identity(expected[name]) for name in "xy"])
 
     def test_stop_texts_and_end_tokens(self):
         whole = self.generate("-p", "hello", "-n", "40")["text"]
@@ -245,6 +265,8 @@ class BadLines(BatchCase):
             ("the prompt is too long: expected at most 511 tokens in a context of 512", {"prompt": "xy" * 5000}),
             ("max_tokens: expected a whole number from 1 to 4294967295, found -1", {"prompt": "x", "max_tokens": -1}),
             ("max_tokens: expected", {"prompt": "x", "max_tokens": 0}),
+            ("min_tokens: expected a whole number", {"prompt": "x", "min_tokens": -1}),
+            ("min_tokens: expected at most the 12 of max_tokens, found 13", {"prompt": "x", "min_tokens": 13}),
             ("max_tokens: expected", {"prompt": "x", "max_tokens": 10**30}),
             ("max_tokens: expected", {"prompt": "x", "max_tokens": 1.5}),
             ("max_tokens: expected", {"prompt": "x", "max_tokens": "5"}),

@@ -1,5 +1,5 @@
-// rafter batch: requests of a file answered together, as many at a time as make the most of each pass over the weights. A run that ended
-// for whatever reason goes on where it was: what is in the results' file is not asked again.
+// rafter batch: the requests of a file, answered many at a time so that they share each pass over the weights. A run that was interrupted
+// is continued by the same command: requests whose results are in the results' file are not answered again.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -49,7 +49,7 @@ struct BatchCounts {
     std::string first_error;
 };
 
-// From results to lines of the file, and what they add up to.
+// Writes results as lines of the file, and counts them.
 class BatchWriter {
   public:
     BatchWriter(const BatchRequests& requests, BatchResults& results, std::string model)
@@ -92,13 +92,13 @@ class BatchWriter {
     BatchCounts counts_;
 };
 
-// Keeps as many sequences in the engine as it has room for, and takes their answers to the file.
+// Keeps up to --batch sequences in the engine, and writes each answer when it is complete.
 class BatchRun {
   public:
     BatchRun(const BatchOptions& options, Session& session, const BatchParser& parser, BatchWriter& writer, BatchSurvey& survey)
         : options_(options), session_(session), parser_(parser), writer_(writer), to_do_(survey.to_do) {}
 
-    // False when there was nothing left to do. Ends in order when the engine fails.
+    // False when nothing is left to do.
     [[nodiscard]] Result<bool> step() {
         RAFTER_TRY_VOID(refill());
         if (flights_.empty()) return false;
@@ -191,7 +191,7 @@ Result<BatchRequests> read_requests(const std::string& path, const Environment& 
     });
 }
 
-// Room in the cache for as many as run together, or fewer where all the work needs less.
+// Sequences of full length that the cache needs room for: those that run together at most, or fewer where the lines are shorter.
 std::uint32_t n_sequences_in_cache(const BatchOptions& options, const BatchSurvey& survey, std::uint32_t context) {
     const double n_wanted = std::ceil(static_cast<double>(survey.sum_of_longest) / context);
     return static_cast<std::uint32_t>(std::clamp(n_wanted, 1.0, static_cast<double>(options.n_together)));
@@ -209,7 +209,7 @@ void say_what_is_special(const BatchSurvey& survey, const engine::OpenedModel& o
 }
 
 struct BatchEnd {
-    bool is_complete = true;  // Ctrl-C ends it early, and what was under way then is asked again in the next run
+    bool is_complete = true;  // false after Ctrl-C: the next run answers what was in flight
     double seconds = 0.0;     // with the model loaded
 };
 

@@ -1,5 +1,5 @@
-// The two files of a batch, in OpenAI's format: requests, one a line, each with a custom_id of its own; and their results, in the order in
-// which they came. https://platform.openai.com/docs/api-reference/batch/request-input
+// The two files of a batch, in OpenAI's format: requests, one a line, each with a custom_id of its own; and their results, in order of
+// completion. https://platform.openai.com/docs/api-reference/batch/request-input
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ struct BatchLine {
 
 class BatchRequests {
   public:
-    // Gets each line as it is parsed, and the part of the file that is read.
+    // Called with each line, its JSON, and the fraction of the file that has been read.
     using Visitor = std::function<void(const BatchLine& line, const nlohmann::json& value, double fraction)>;
     // Reads a file, or a pipe to its end. Blank lines are passed over. Fails when a line is no JSON object, has no custom_id or another
     // line's: such a line's result could not be told from the others'. After the first such line only custom_ids are checked, and `visit`

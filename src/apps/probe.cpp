@@ -131,7 +131,7 @@ std::string render(const Profile& profile, double seconds, const report::Style& 
     facts.add("  ridge",
               fmt::format("{:.1f} FLOP a byte in float, {:.1f} OP a byte in int8: below it, memory ({}) is the limit",
                           profile.float_flop_per_s / memory, profile.int8_flop_per_s / memory, report::bytes_per_second(memory)));
-    facts.add("  meeting of all threads", fmt::format("{:.0f} ns", profile.barrier_seconds * 1e9));
+    facts.add("  barrier of all threads", fmt::format("{:.0f} ns", profile.barrier_seconds * 1e9));
     facts.add("  between two ops", fmt::format("{:.0f} ns, and {:.2f} ns for each 64 bytes that another thread wrote",
                                                profile.handover_seconds * 1e9, profile.handover_seconds_per_byte * 64e9));
     facts.add("  a step's fixed cost", fmt::format("{:.0f} ns to begin and end", profile.fork_join_seconds * 1e9));

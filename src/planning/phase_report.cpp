@@ -67,7 +67,7 @@ std::string role_of(const std::string& op_name) {
     const std::size_t dot = op_name.starts_with("blk.") ? op_name.find('.', 4) : std::string::npos;
     std::string role = dot == std::string::npos ? op_name : op_name.substr(dot + 1);
     constexpr std::size_t kLongest = 30;
-    // Of a long run of fused ops, the first and the last say where it stands.
+    // The first and the last op identify a long run of fused ops.
     if (role.size() > kLongest && role.find('+') != std::string::npos) {
         role = role.substr(0, role.find('+')) + " … " + role.substr(role.rfind('+') + 1);
     }

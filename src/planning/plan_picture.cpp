@@ -21,7 +21,7 @@ using roofline::Phase;
 using roofline::Plan;
 using roofline::Scenario;
 
-// Of one device: an op's flops are spread over all of them.
+// Flop rates are those of one device: an op's flops are spread over all devices.
 report::RoofSeries series_of(std::string name, std::string css_class, const Phase& phase, double devices) {
     report::RoofSeries series{std::move(name), std::move(css_class), {}};
     for (const roofline::PricedOp& op : phase.price.ops) {

@@ -16,6 +16,7 @@
 #include "hardware/hardware_file.h"
 #include "model/model_json.h"
 #include "planning/this_machine.h"
+#include "report/units.h"
 #include "roofline/number_types.h"
 
 namespace rafter::planning {
@@ -24,15 +25,18 @@ namespace {
 constexpr double kMaxSequences = 1e9;
 constexpr double kMaxTokens = 1e12;
 
+// "1,000,000", "0.5".
+std::string shown(double n) { return n >= 1000 && n == std::floor(n) ? report::whole(n) : fmt::format("{}", n); }
+
 Result<double> in_range(const char* option, std::optional<double> value, double fallback, double low, double high) {
     if (!value) return fallback;
     if (!(*value >= low && *value <= high))
-        return bad_input("{}: expected a number from {:g} to {:g}, found {:g}", option, low, high, *value);
+        return bad_input("{}: expected a number from {} to {}, found {}", option, shown(low), shown(high), shown(*value));
     return *value;
 }
 Result<double> whole_in_range(const char* option, std::optional<double> value, double fallback, double low, double high) {
     RAFTER_TRY(const double n, in_range(option, value, fallback, low, high));
-    if (n != std::floor(n)) return bad_input("{}: expected a whole number, found {:g}", option, n);
+    if (n != std::floor(n)) return bad_input("{}: expected a whole number, found {}", option, shown(n));
     return n;
 }
 
@@ -137,7 +141,7 @@ Result<void> set_parallel(const PlanOptions& o, PlanRequest& r) {
     if (!o.parallel.empty()) {
         RAFTER_TRY(setup.parallel, parse_parallel(o.parallel));
         if (o.devices && setup.parallel.devices() != devices) {
-            return bad_input("--parallel: expected a product of the {:.0f} --devices, found {:g}", devices, setup.parallel.devices());
+            return bad_input("--parallel: expected a product of the {:.0f} --devices, found {}", devices, shown(setup.parallel.devices()));
         }
         RAFTER_TRY_VOID(roofline::check_parallel(r.scenario.list(), setup.parallel));
     } else {
@@ -270,7 +274,7 @@ Result<PlanRequest> make_request(const PlanOptions& o, const PlanSources& source
     RAFTER_TRY_VOID(set_parallel(o, r));
     RAFTER_TRY_VOID(set_draft(o, sources, r));
     const auto positive = [](const char* option, const std::optional<double>& value, std::optional<double>& place) -> Result<void> {
-        if (value && !(*value >= 0 && *value <= 1e12)) return bad_input("{}: expected a number from 0, found {:g}", option, *value);
+        RAFTER_TRY_VOID(in_range(option, value, 0, 0, 1e12));
         place = value;
         return {};
     };

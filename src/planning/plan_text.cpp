@@ -28,9 +28,10 @@ std::string headline(const PlanRequest& r, const Style& style) {
     std::string text;
     for (const std::string& assumed : r.model->assumed) text += style.warning(fmt::format("Not certain: {}", assumed)) + "\n";
     text += style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)));
-    text += "\n" + style.dim(fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
-                                         r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch),
-                                         report::whole(load.n_prompt), report::whole(load.n_output), report::whole(load.n_context)));
+    text += "\n";
+    text += style.dim(fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
+                                  r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch), report::whole(load.n_prompt),
+                                  report::whole(load.n_output), report::whole(load.n_context)));
     return text + "\n";
 }
 
@@ -92,15 +93,15 @@ std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) 
 
 std::string remedies(const Plan& plan, const Style& style) {
     if (plan.memory.remedies.empty()) return {};
-    std::string text = "\n" + style.bold("What would make it fit") + "\n";
+    std::string text = fmt::format("\n{}\n", style.bold("What would make it fit"));
     for (const std::string& remedy : plan.memory.remedies) text += "  " + remedy + "\n";
     return text;
 }
 
 std::string where_time_goes(const char* title, const Phase& phase, const Style& style) {
     const roofline::PricedStep& p = phase.price;
-    std::string text =
-        "\n" + style.bold(fmt::format("{}: {}", title, duration(p.seconds))) + style.dim("  each cause alone; they overlap") + "\n";
+    std::string text = fmt::format("\n{}{}\n", style.bold(fmt::format("{}: {}", title, duration(p.seconds))),
+                                   style.dim("  each cause alone; they overlap"));
     const std::pair<const char*, double> causes[] = {
         {"reading weights", p.weights_seconds},         {"reading the KV cache", p.kv_seconds},
         {"activations, new KV", p.activations_seconds}, {"matrix arithmetic", p.compute_seconds},
@@ -148,7 +149,8 @@ std::string ops_table(const Phase& phase, const Style& style) {
 }
 
 std::string what_ifs(const Plan& plan, const Style& style) {
-    std::string text = "\n" + style.bold("What if") + style.dim("  gain: answers a second of one full machine, prompts included") + "\n";
+    std::string text =
+        fmt::format("\n{}{}\n", style.bold("What if"), style.dim("  gain: answers a second of one full machine, prompts included"));
     report::Table table({{""},
                          {"gain", Align::kRight},
                          {"tok/s", Align::kRight},
@@ -174,7 +176,7 @@ std::string what_ifs(const Plan& plan, const Style& style) {
 }
 
 std::string batch_curve(const PlanRequest& r, const Plan& plan, const Style& style) {
-    std::string text = "\n" + style.bold("Batch") + "  ";
+    std::string text = fmt::format("\n{}  ", style.bold("Batch"));
     std::vector<std::string> facts;
     facts.push_back(plan.compute_bound_from_batch ? fmt::format("compute takes over at {}", report::whole(*plan.compute_bound_from_batch))
                                                   : "compute never takes over");
@@ -205,7 +207,7 @@ std::string batch_curve(const PlanRequest& r, const Plan& plan, const Style& sty
 }
 
 std::string context_curve(const Plan& plan, const Style& style) {
-    std::string text = "\n" + style.bold("Context") + "\n";
+    std::string text = fmt::format("\n{}\n", style.bold("Context"));
     report::Table table({{"positions", Align::kRight},
                          {"a token", Align::kRight},
                          {"tok/s", Align::kRight},
@@ -220,7 +222,7 @@ std::string context_curve(const Plan& plan, const Style& style) {
 
 std::string speculation(const PlanRequest& r, const Plan& plan, const Style& style) {
     const roofline::Speculation& s = plan.speculation;
-    std::string text = "\n" + style.bold("Speculation") + "  ";
+    std::string text = fmt::format("\n{}  ", style.bold("Speculation"));
     const std::string draft = r.draft_name.empty() ? fmt::format("a draft that costs {} of a step", percent(s.c))
                                                    : fmt::format("{} as draft, {} of a step", r.draft_name, percent(s.c));
     text += style.dim(fmt::format("{}, {} of its tokens accepted{}", draft, percent(s.alpha),
@@ -250,8 +252,8 @@ std::string plan_text(const PlanRequest& r, const Plan& plan, const Style& style
     text += where_time_goes("A decode step", plan.decode, style) + ops_table(plan.decode, style);
     text += where_time_goes("The prefill", plan.prefill, style) + ops_table(plan.prefill, style);
     text += what_ifs(plan, style) + speculation(r, plan, style) + batch_curve(r, plan, style) + context_curve(plan, style);
-    if (!plan.notes.empty()) text += "\n" + style.bold("Notes") + "\n";
-    for (const std::string& note : plan.notes) text += "  " + note + "\n";
+    if (!plan.notes.empty()) text += fmt::format("\n{}\n", style.bold("Notes"));
+    for (const std::string& note : plan.notes) text += fmt::format("  {}\n", note);
     const roofline::Efficiency& e = r.scenario.setup.efficiency;
     const std::string roofs =
         e.name == "ideal"

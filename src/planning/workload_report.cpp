@@ -1,4 +1,4 @@
-// Times a person feels come first, then what the machine did for them.
+// Latencies come first, then what the engine and the machine did.
 #include "planning/workload_report.h"
 
 #include "report/table.h"

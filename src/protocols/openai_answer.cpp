@@ -39,7 +39,7 @@ std::vector<ShownToken> shown_tokens(const OpenAiChoice& choice, const text::Tok
     for (const engine::GeneratedToken& token : choice.tokens) {
         if (has_end && &token == &choice.tokens.back()) break;
         const std::string_view bytes = tokenizer.piece(token.id, text::SpecialTokens::kAsText);
-        // What is held back of a character that this token does not go on with stands before it, as one U+FFFD.
+        // A token that does not continue the character begun before it comes after that character's U+FFFD.
         const bool goes_on = !bytes.empty() && is_continuation(bytes.front());
         const std::size_t begin = offset + (goes_on ? 0 : n_characters(text::Utf8Stream(characters).finish()));
         if (was_cut && begin >= size) break;
@@ -49,7 +49,7 @@ std::vector<ShownToken> shown_tokens(const OpenAiChoice& choice, const text::Tok
     return shown;
 }
 
-// In a completion tokens are known by their texts alone; half a character is "bytes:\xe2\x82".
+// A completion identifies tokens by their texts alone; half a character is "bytes:\xe2\x82".
 std::string token_name(std::string_view bytes) {
     if (text::find_invalid_utf8(bytes) == bytes.size()) return std::string(bytes);
     std::string name = "bytes:";
@@ -86,7 +86,7 @@ ordered_json completion_logprobs(const OpenAiChoice& choice, const text::Tokeniz
     for (const ShownToken& shown : shown_tokens(choice, tokenizer)) {
         const engine::TokenLogprobs& logprobs = *shown.token->logprobs;
         ordered_json top = ordered_json::object();
-        // Of tokens with one text the likeliest counts: it comes first.
+        // Of several tokens with the same text the likeliest counts: it comes first.
         for (const auto& [id, logprob] : logprobs.top) top.emplace(name(id), finite_logprob(logprob));
         top.emplace(name(shown.token->id), finite_logprob(logprobs.logprob));
         result["tokens"].push_back(name(shown.token->id));

@@ -14,13 +14,13 @@
 
 namespace rafter::protocols {
 
-// One choice as its stream brought it.
+// One choice, collected from its stream.
 struct OpenAiChoice {
     std::vector<engine::GeneratedToken> tokens;
     std::string text;
     engine::Finish finish;
 
-    // True when that was its end.
+    // Adds an update. True if it was the last one.
     bool take(engine::StreamUpdate&& update);
 };
 
@@ -30,8 +30,8 @@ struct OpenAiIdentity {
     std::string model;
 };
 
-// The object that a 200 carries. choices: as many as the request's, all finished without an error. Of request, the endpoint and the number
-// of prompt tokens are read. Text that is not UTF-8 (a model's name) is for dump()'s error handler.
+// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request, only the
+// endpoint and the number of prompt tokens are used. Text that is not UTF-8 (a model's name) is left to dump()'s error handler.
 [[nodiscard]] nlohmann::ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
                                                    const OpenAiIdentity& identity, const text::Tokenizer& tokenizer);
 

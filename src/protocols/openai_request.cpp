@@ -1,4 +1,5 @@
-// Ranges are the engine's where OpenAI's are narrower; null is the same as a missing key everywhere, as it is there.
+// Where OpenAI allows a narrower range than the engine, the engine's range holds. A key whose value is null counts as missing, as with
+// OpenAI.
 #include "protocols/openai_request.h"
 
 #include <algorithm>
@@ -40,7 +41,7 @@ constexpr std::array kNotSupported = {"audio",
                                       "use_beam_search",
                                       "web_search_options",
                                       "logits_processors"};
-// Those that say nothing about the answer.
+// Keys that do not change the answer.
 constexpr std::array kWithoutEffect = {
     "user",           "metadata",           "store", "service_tier", "prediction", "prompt_cache_key", "safety_identifier",
     "stream_options", "parallel_tool_calls"};
@@ -57,7 +58,7 @@ Error not_supported(const JsonReader& body, std::string_view key, const nlohmann
     return bad_input("{}: {}: expected {}: this is not supported; found {}", body.where(), key, expected, shown_json(value));
 }
 
-Result<void> refuse_what_is_missing(const JsonReader& body) {
+Result<void> refuse_unsupported(const JsonReader& body) {
     for (const char* key : kNotSupported) {
         const nlohmann::json* value = body.find(key);
         if (value != nullptr && !says_nothing(*value)) return not_supported(body, key, *value);
@@ -114,7 +115,7 @@ Result<std::vector<std::pair<TokenId, float>>> read_logit_bias(const JsonReader&
     return biases;
 }
 
-// 64 bits as they are; a negative number is its two's complement.
+// Any 64-bit number; a negative one becomes its two's complement.
 Result<std::uint64_t> read_seed(const JsonReader& body, std::uint64_t otherwise) {
     const nlohmann::json* seed = body.find("seed");
     if (seed == nullptr) return otherwise;
@@ -160,7 +161,7 @@ Result<std::uint32_t> read_max_tokens(const JsonReader& body, OpenAiEndpoint end
     return most.value_or(otherwise);
 }
 
-// Not one of OpenAI's keys: vLLM's and others'.
+// A key of vLLM and other servers that OpenAI does not have.
 Result<std::uint32_t> read_min_tokens(const JsonReader& body, std::uint32_t max_tokens) {
     RAFTER_TRY(const auto least, body.find_uint("min_tokens", 0, UINT32_MAX));
     if (least.value_or(0) > max_tokens) {
@@ -181,7 +182,7 @@ Result<std::optional<std::uint32_t>> read_logprobs(const JsonReader& body, OpenA
     return std::optional<std::uint32_t>(n.value_or(0));
 }
 
-// A text, or a list of parts of which each is one.
+// The content is a text, or a list of parts that are texts; parts are joined by line ends.
 Result<std::string> read_content(const JsonReader& message) {
     const nlohmann::json* content = message.find("content");
     if (content == nullptr) return bad_input("{}: content: expected a text or a list of parts, found no such key", message.where());
@@ -214,7 +215,7 @@ Result<nlohmann::ordered_json> read_message(const JsonReader& message) {
         if (value != nullptr && !says_nothing(*value)) return not_supported(message, key, *value);
     }
     RAFTER_TRY(std::string content, read_content(message));
-    // Templates know the older of the two names.
+    // Templates know "system", the older name of "developer".
     return nlohmann::ordered_json{{"role", *role == "developer" ? "system" : *role}, {"content", std::move(content)}};
 }
 
@@ -258,7 +259,7 @@ Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_
     return tokens;
 }
 
-// A text, token ids, or a list of either.
+// A prompt is a text or a list of token ids; a list of prompts is several.
 Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedModel& opened) {
     const nlohmann::json* prompt = body.find("prompt");
     const std::string where = body.where() + ": prompt";
@@ -307,7 +308,7 @@ std::optional<OpenAiEndpoint> find_openai_endpoint(std::string_view path) {
 Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohmann::json& body_json, const engine::OpenedModel& opened,
                                            const OpenAiDefaults& defaults) {
     RAFTER_TRY(const JsonReader body, JsonReader::open(body_json, "body"));
-    RAFTER_TRY_VOID(refuse_what_is_missing(body));
+    RAFTER_TRY_VOID(refuse_unsupported(body));
     for (const char* key : kWithoutEffect) static_cast<void>(body.find(key));
 
     OpenAiRequest request;

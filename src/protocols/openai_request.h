@@ -1,5 +1,5 @@
 // OpenAI's requests as the engine's: the body of a POST to /v1/chat/completions or /v1/completions, checked key by key. Keys that nothing
-// here knows are left to the caller; features that would change the answer and are not there are refused.
+// here knows are left to the caller; unsupported features that would change the answer are refused.
 // https://platform.openai.com/docs/api-reference/chat/create and .../completions/create
 #pragma once
 
@@ -20,7 +20,7 @@ enum class OpenAiEndpoint { kChatCompletions, kCompletions };
 // By its path, "/v1/chat/completions"; none for another.
 [[nodiscard]] std::optional<OpenAiEndpoint> find_openai_endpoint(std::string_view path);
 
-// What a request gets where it says nothing. Its temperature then is 1, as OpenAI's is.
+// Values of keys that a request does not have. A missing temperature is 1, as with OpenAI.
 struct OpenAiDefaults {
     std::uint32_t max_tokens = 512;
     std::uint64_t seed = 0;
@@ -31,13 +31,13 @@ struct OpenAiRequest {
     std::optional<std::string> model;      // as the client calls it; nothing here compares it
     std::vector<engine::Request> choices;  // in order of their index: n for each prompt. Choice i of a prompt has derived_seed(seed, i)
     std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
-    bool stream = false;                   // asked for; and whether the stream ends with the usage
+    bool stream = false;                   // the client wants a stream, and stream_usage: one that ends with the usage
     bool stream_usage = false;
     std::vector<std::string> unknown_keys;  // of the body
 };
 
-// body: of any kind. Fails with kBadInput on what cannot be served; "body: top_p: expected a number from 0 to 1, found 2". Whether a prompt
-// fits into the context is for Engine::submit to say.
+// body: any JSON value. Fails with kBadInput on what cannot be served: "body: top_p: expected a number from 0 to 1, found 2".
+// Engine::submit checks whether a prompt fits into the context.
 [[nodiscard]] Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohmann::json& body,
                                                          const engine::OpenedModel& opened, const OpenAiDefaults& defaults);
 

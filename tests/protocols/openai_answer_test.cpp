@@ -11,7 +11,7 @@ namespace rafter::protocols {
 namespace {
 
 using engine::tests::FakeTokenizer;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 // As FakeTokenizer, with an end token.
 class Letters : public FakeTokenizer {

@@ -9,17 +9,33 @@
 #include "engine/request.h"
 #include "engine/sampling/logits_stages.h"
 #include "engine/sampling/noise.h"
+#include "engine/sampling/race.h"
 
 namespace rafter::engine {
 
-// Working memory that samplers may share, one after the other.
-struct SamplerScratch {
-    struct Candidate {
-        float logit;
-        TokenId token;
-    };
-    std::vector<float> logits;  // [n_vocab]
+// Working memory that samplers may share, one after the other, and the kernels that they use.
+class SamplerScratch {
+  public:
+    SamplerScratch() : SamplerScratch(backend::host_sampling_kernels()) {}
+    SamplerScratch(SamplerScratch&&) noexcept = default;
+    SamplerScratch& operator=(SamplerScratch&&) noexcept = default;
+    // rows: memory for the rows of a model; without it, the scratch takes its own as rows come.
+    explicit SamplerScratch(const SamplingKernels& kernels, const backend::RowScratch& rows = {})
+        : kernels_(&kernels), rows_(rows), n_vocab_(rows.logits.size()) {}
+
+    // For a row of n logits.
+    backend::RowScratch& rows(std::size_t n);
+    [[nodiscard]] const SamplingKernels& kernels() const { return *kernels_; }
+
+    std::span<float> logits;  // [n_vocab]: the last row that stages changed
+    // What was left of the last row to draw from, where it had to be in order: with top-k, typical-p and in close decisions.
     std::vector<Candidate> candidates;
+
+  private:
+    const SamplingKernels* kernels_;
+    std::vector<double> own_;
+    backend::RowScratch rows_;
+    std::size_t n_vocab_ = 0;
 };
 
 // One a sequence. Follows its history through accept() and rollback().
@@ -43,7 +59,8 @@ class Sampler {
 [[nodiscard]] Result<void> validate(const SamplingOptions& options, std::size_t n_vocab);
 
 // The likeliest token, the lowest id of equals; none when all are -inf or NaN.
-[[nodiscard]] std::optional<TokenId> argmax(std::span<const float> logits);
+[[nodiscard]] std::optional<TokenId> argmax(std::span<const float> logits,
+                                            const SamplingKernels& kernels = backend::host_sampling_kernels());
 // A token drawn as temperature, top-k, top-p, min-p and typical-p say. Temperature must be above 0. Draws of different logits with the same
 // noise are the same token as often as their distributions allow: with probability (1 - d) / (1 + d) at least, d being the total variation
 // between them. Daliri et al. 2024, "Coupling without communication and drafter-invariant speculative decoding",

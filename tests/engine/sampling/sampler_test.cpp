@@ -390,7 +390,7 @@ TEST(LogitBias, MovesTheChoiceAndNothingElse) {
     const Sampler sampler = sampler_of(options);
     SamplerScratch scratch;
     EXPECT_EQ(sampler.sample(std::vector<float>{9, 5, 1, 2}, 0, scratch), 2);
-    EXPECT_EQ(scratch.logits, (std::vector<float>{-91, 5, 11, 2}));
+    EXPECT_EQ(std::vector<float>(scratch.logits.begin(), scratch.logits.end()), (std::vector<float>{-91, 5, 11, 2}));
 }
 
 TEST(SamplingOptions, AreCheckedBeforeUse) {

@@ -35,6 +35,10 @@ std::optional<KvType> kv_type_from_name(std::string_view name) {
     return std::nullopt;
 }
 
+void DeviceModel::run_rows(std::size_t n_rows, const std::function<void(std::size_t row, unsigned thread)>& work) {
+    for (std::size_t row = 0; row < n_rows; ++row) work(row, 0);
+}
+
 std::size_t kv_row_bytes(KvType type, std::size_t n_elements) {
     const std::size_t n_groups = (n_elements + kKvGroup - 1) / kKvGroup;
     switch (type) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend/batch.h"
+#include "backend/sampling.h"
 #include "base/result.h"
 #include "files/gguf.h"
 #include "model/program.h"
@@ -76,6 +77,13 @@ class DeviceModel {
     [[nodiscard]] virtual std::size_t block_bytes(std::size_t group) const = 0;
     virtual void read_block(std::size_t group, BlockId block, std::span<std::byte> to) const = 0;     // [block_bytes(group)]
     virtual void write_block(std::size_t group, BlockId block, std::span<const std::byte> from) = 0;  // [block_bytes(group)]
+    // Between two calls of forward(): calls work(row, thread) once for each row below n_rows, on the compute threads and in any order, and
+    // returns when all are done. work must not throw. thread is below n_threads(); a single row is the caller's, thread 0.
+    virtual void run_rows(std::size_t n_rows, const std::function<void(std::size_t row, unsigned thread)>& work);
+    [[nodiscard]] virtual unsigned n_threads() const { return 1; }
+    [[nodiscard]] virtual const SamplingKernels& sampling_kernels() const { return host_sampling_kernels(); }
+    // Memory for rows of n_vocab logits, one a thread, taken at load. Without logits: there is none.
+    [[nodiscard]] virtual RowScratch row_scratch(unsigned /*thread*/) { return {}; }
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

@@ -8,7 +8,16 @@
 namespace rafter::engine {
 
 Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, const SchedulerOptions& options)
-    : tokenizer_(tokenizer), options_(options), n_vocab_(model.program().config.n_vocab), scheduler_(options_), runner_(model) {}
+    : model_(model),
+      tokenizer_(tokenizer),
+      options_(options),
+      n_vocab_(model.program().config.n_vocab),
+      scheduler_(options_),
+      runner_(model) {
+    for (unsigned thread = 0; thread < model.n_threads(); ++thread) {
+        scratch_.emplace_back(model.sampling_kernels(), model.row_scratch(thread));
+    }
+}
 
 Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
     if (request.prompt.empty()) return bad_input("the prompt is empty: expected at least one token");
@@ -70,23 +79,31 @@ void Engine::end_all(const Finish& finish) {
     scheduler_.end_all(finish);
 }
 
+// A sequence's rows are one thread's, because each needs the token before it; the sequences are the team's.
 void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
     accepted_.resize(plan.sequences.size());
-    std::size_t first_output = 0;  // of a sequence's, among the step's
+    sampled_.clear();
+    std::size_t first_output = 0;
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         accepted_[i].clear();
+        const std::size_t n_outputs = plan.sequences[i].step().n_outputs;
+        if (n_outputs > 0) sampled_.push_back({.index = i, .first_output = first_output});
+        first_output += n_outputs;
+    }
+    model_.run_rows(sampled_.size(), [&](std::size_t row, unsigned thread) noexcept {
+        const auto [i, first] = sampled_[row];
         try {
-            sample(plan.sequences[i], out, first_output, accepted_[i]);
+            sample(plan.sequences[i], out, first, scratch_[thread], accepted_[i]);
         } catch (const std::exception& failure) {
             accepted_[i].clear();
             accepted_[i].error = error_of(failure);
         }
-        first_output += plan.sequences[i].step().n_outputs;
-    }
+    });
 }
 
 // The logits after each draft token are the model's only as long as every draft token before them is what the model chooses there.
-void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, Accepted& accepted) {
+void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, SamplerScratch& scratch,
+                    Accepted& accepted) const {
     Sequence& sequence = *planned.sequence;
     std::uint32_t position = planned.first_output + 1;  // of the token that the logits choose or score
     std::size_t output = first_output;
@@ -99,7 +116,7 @@ void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& o
     for (std::size_t n_right = 0;; ++n_right, ++output, ++position) {
         const std::span<const float> logits = out.logits_of(output);
         auto token = sequence.forced_token(position);
-        if (!token) token = sequence.sampler.sample(logits, position, scratch_);
+        if (!token) token = sequence.sampler.sample(logits, position, scratch);
         if (!token) {
             accepted.error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
             break;

@@ -66,16 +66,25 @@ class Engine {
     };
 
     void sample(const Plan& plan, const backend::StepOutput& out);
-    void sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, Accepted& accepted);
+    // For one sequence: first_output is its first among the step's.
+    void sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, SamplerScratch& scratch,
+                Accepted& accepted) const;
 
+    backend::DeviceModel& model_;
     const text::Tokenizer& tokenizer_;
     SchedulerOptions options_;
     std::size_t n_vocab_;
     Inbox inbox_;
     Scheduler scheduler_;
     Runner runner_;
-    SamplerScratch scratch_;
-    std::vector<Accepted> accepted_;  // by the step's sequences; kept for its memory
+    std::vector<SamplerScratch> scratch_;  // [n_threads]
+    // By the step's sequences; kept for their memory.
+    std::vector<Accepted> accepted_;
+    struct SampledSequence {
+        std::size_t index = 0;         // in the plan
+        std::size_t first_output = 0;  // among the step's
+    };
+    std::vector<SampledSequence> sampled_;
     StepReport report_;
 };
 

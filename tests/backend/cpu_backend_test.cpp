@@ -429,6 +429,32 @@ TEST(CpuBackend, TimesEveryOpOfAStep) {
     EXPECT_LT(std::accumulate(seconds.begin(), seconds.end(), 0.0), 10);
 }
 
+TEST(CpuBackend, RunsEachRowOnceAndHasMemoryForOneOnEachThread) {
+    Engine engine({.model = "llama"});
+    DeviceModel& model = engine.model();
+    const std::size_t n_vocab = model.program().config.n_vocab;
+    for (const std::size_t n_rows : {0U, 1U, 2U, 100U}) {
+        std::vector<std::atomic<int>> n_runs(n_rows);
+        std::atomic<bool> known = true;
+        model.run_rows(n_rows, [&](std::size_t row, unsigned thread) {
+            ++n_runs[row];
+            if (thread >= model.n_threads()) known = false;
+        });
+        EXPECT_TRUE(known);
+        for (const auto& n : n_runs) EXPECT_EQ(n, 1);
+    }
+    for (unsigned thread = 0; thread < model.n_threads(); ++thread) {
+        const RowScratch rows = model.row_scratch(thread);
+        ASSERT_EQ(rows.logits.size(), n_vocab);
+        std::ranges::fill(rows.logits, 1.0F);
+        std::fill_n(rows.list.weights, n_vocab + TokenList::kPadding, 2.0);
+        std::fill_n(rows.list.tokens, n_vocab + TokenList::kPadding, 3);
+        std::fill_n(rows.list.logits, n_vocab + TokenList::kPadding, 4.0F);
+        EXPECT_EQ(rows.logits.front(), 1.0F);
+        EXPECT_EQ(rows.list.weights[n_vocab], 2.0);
+    }
+}
+
 TEST(CpuBackend, HoldsATiedEmbeddingOnce) {
     const auto weights_of = [](const std::string& name) { return Engine({.model = name}).model().memory().weights_bytes; };
     // qwen2-yarn is qwen2 with its head tied: one table of n_vocab * d_model floats less.

@@ -49,19 +49,25 @@ Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, cons
 Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options) {
     program_ = std::move(program);
     limits_ = options.limits;
-    RAFTER_TRY_VOID(check_memory(memory_to_load(program_, limits_, options.cache)));
+    const std::uint32_t n_vocab = value(program_.logits).width;
+    const std::size_t thread_bytes = kLinearScratchBytes + RowScratch::size_bytes(n_vocab);
+    MemoryUse use = memory_to_load(program_, limits_, options.cache);
+    use.workspace_bytes += pool_.n_threads() * thread_bytes;
+    RAFTER_TRY_VOID(check_memory(use));
     RAFTER_TRY(cache_, KvStore::create(program_, options.cache));
     RAFTER_TRY(attention_scratch_, AttentionScratch::create(program_.config, cache_.max_positions(), pool_.n_threads()));
 
     const model::WorkspacePlan plan = model::plan_workspace(program_, {.n_tokens = limits_.n_tokens, .n_outputs = limits_.n_outputs});
     const std::size_t values_bytes = (plan.size_bytes + 63) / 64 * 64;
-    RAFTER_TRY(workspace_, PageBuffer::allocate(values_bytes + pool_.n_threads() * kLinearScratchBytes, "workspace"));
+    RAFTER_TRY(workspace_, PageBuffer::allocate(values_bytes + pool_.n_threads() * thread_bytes, "workspace"));
     for (model::ValueId id = 0; id < program_.values.size(); ++id) {
         places_.push_back({workspace_.data() + plan.offset_bytes[id], model::row_bytes(program_.values[id])});
     }
     threads_.resize(pool_.n_threads());
     for (std::size_t t = 0; t < threads_.size(); ++t) {
-        threads_[t].linear_scratch = workspace_.data() + values_bytes + t * kLinearScratchBytes;
+        std::byte* const own = workspace_.data() + values_bytes + t * thread_bytes;
+        threads_[t].linear_scratch = own;
+        threads_[t].rows = RowScratch::in(own + kLinearScratchBytes, n_vocab);
     }
     RAFTER_TRY(weights_, CpuWeights::load(program_, file, pool_, options));
     prepare_ops();
@@ -174,6 +180,14 @@ StepOutput CpuModel::forward(const Batch& batch) {
         return {place.floats(0), n_outputs * width};
     };
     return {.logits = rows_of(program_.logits), .hidden = rows_of(program_.hidden), .n_vocab = n_vocab};
+}
+
+void CpuModel::run_rows(std::size_t n_rows, const std::function<void(std::size_t row, unsigned thread)>& work) {
+    if (n_rows < 2 || pool_.n_threads() == 1) return DeviceModel::run_rows(n_rows, work);
+    std::atomic<std::size_t> next = 0;  // rows take unequally long: a thread takes one when it has none
+    pool_.run([&](unsigned thread) {
+        for (std::size_t row; (row = next.fetch_add(1, std::memory_order_relaxed)) < n_rows;) work(row, thread);
+    });
 }
 
 // The angles are computed in double: at position 100,000 a float's would be off by 0.004.

@@ -15,6 +15,7 @@
 #include "backend/cpu/kv_store.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/rows.h"
+#include "backend/cpu/sampling.h"
 #include "base/thread_pool.h"
 #include "model/workspace.h"
 
@@ -57,6 +58,10 @@ class CpuModel final : public DeviceModel {
     [[nodiscard]] std::size_t block_bytes(std::size_t group) const override { return cache_.block_bytes(group); }
     void read_block(std::size_t group, BlockId block, std::span<std::byte> to) const override;
     void write_block(std::size_t group, BlockId block, std::span<const std::byte> from) override;
+    void run_rows(std::size_t n_rows, const std::function<void(std::size_t row, unsigned thread)>& work) override;
+    [[nodiscard]] unsigned n_threads() const override { return pool_.n_threads(); }
+    [[nodiscard]] const SamplingKernels& sampling_kernels() const override { return cpu::sampling_kernels(isa_); }
+    [[nodiscard]] RowScratch row_scratch(unsigned thread) override { return threads_[thread].rows; }
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
 
@@ -71,6 +76,7 @@ class CpuModel final : public DeviceModel {
     struct ThreadState {
         ExpertGroups experts;
         std::byte* linear_scratch = nullptr;  // [kLinearScratchBytes]
+        RowScratch rows;                      // for sampling
     };
 
     CpuModel(ThreadPool& pool, Isa isa);
@@ -113,7 +119,7 @@ class CpuModel final : public DeviceModel {
     CpuWeights weights_;
     KvStore cache_;
     AttentionScratch attention_scratch_;
-    PageBuffer workspace_;  // values, then linear scratch a thread
+    PageBuffer workspace_;  // values, then scratch of linear ops and of sampling for each thread
     std::vector<ValuePlace> places_;
     std::vector<PreparedOp> prepared_;
     std::vector<ThreadState> threads_;

@@ -3,11 +3,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace rafter::engine {
+namespace {
+
+constexpr std::size_t kBlock = 64;
+
+// In lanes, which a compiler can make vectors of.
+bool any_above(const float* logits, float least) {
+    int above = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) above |= logits[i] > least ? 1 : 0;
+    return above != 0;
+}
+
+}  // namespace
 
 double log_sum_exp(std::span<const float> logits) {
-    const double max = *std::max_element(logits.begin(), logits.end());
+    const std::size_t largest = backend::host_sampling_kernels().largest(logits.data(), logits.size());
+    const double max = largest < logits.size() ? logits[largest] : -std::numeric_limits<float>::infinity();
     double sum = 0.0;
     for (const float logit : logits) sum += std::exp(logit - max);
     return max + std::log(sum);
@@ -27,6 +41,12 @@ TokenLogprobs logprobs_of(std::span<const float> logits, TokenId token, std::uin
     std::vector<TokenId> best;
     best.reserve(n + 1);
     for (std::size_t i = 0; i < logits.size(); ++i) {
+        // Once there are n, only a logit above the least of them counts: of equal ones, the lower id is there already.
+        while (best.size() == n && i % kBlock == 0 && i + kBlock <= logits.size() &&
+               !any_above(logits.data() + i, logits[static_cast<std::size_t>(best.front())])) {
+            i += kBlock;
+        }
+        if (i == logits.size()) break;
         const auto id = static_cast<TokenId>(i);
         if (best.size() == n && !likelier(id, best.front())) continue;
         best.push_back(id);

@@ -29,7 +29,8 @@ ModelDrafter::ModelDrafter(backend::DeviceModel& model, VocabularyMap map, Model
     : model_(model),
       map_(std::move(map)),
       options_(std::move(options)),
-      cache_({.block_size = options_.block_size, .n_blocks = options_.n_blocks, .windows = options_.windows, .recompute_seconds = {}}) {}
+      cache_({.block_size = options_.block_size, .n_blocks = options_.n_blocks, .windows = options_.windows, .recompute_seconds = {}}),
+      scratch_(model.sampling_kernels()) {}
 
 ModelDrafter::State& ModelDrafter::state_of(const DraftSequence& sequence) { return static_cast<State&>(**sequence.state); }
 

@@ -37,6 +37,8 @@ struct BenchOptions {
     std::vector<std::uint32_t> batches = {1};
     std::uint32_t repeat = 3;
     std::uint64_t seed = 0;
+    double temperature = 0.0;
+    double top_p = 1.0;
     bool json = false;
     std::string replay;  // a text file; "": made-up prompts
     WorkloadFlags workload;
@@ -48,6 +50,7 @@ struct BenchOptions {
 struct BenchRun {
     double prefill_seconds = 0.0;
     std::vector<double> decode_seconds;     // [n_steps]: as many as tokens a sequence, without draft tokens
+    double sample_seconds = 0.0;            // of decode_seconds, for choosing tokens
     std::uint64_t decode_tokens = 0;        // that those steps gave
     std::uint64_t tokens_hash = kFnvBasis;  // of what was generated: the same work gives the same tokens
     engine::SpeculationCounters speculation;
@@ -57,6 +60,7 @@ struct BenchRun {
     void add_decode(const engine::StepReport& step, const engine::GovernorChoice& choice) {
         decode_seconds.push_back(step.step_seconds);
         decode_tokens += step.n_chosen;
+        sample_seconds += step.sample_seconds;
         if (choice.plain_tokens_per_second <= 0.0) return;
         expected_seconds += choice.seconds;
         expected_plain_seconds += choice.expected_tokens / choice.plain_tokens_per_second;
@@ -140,6 +144,9 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
             request.prompt = made_up_prompt(options, i, session.opened().config.n_vocab);
             request.max_tokens = n_most;
         }
+        request.sampling.temperature = options.temperature;
+        request.sampling.top_p = options.top_p;
+        request.sampling.seed = options.seed + i;
         RAFTER_TRY(auto stream, engine.submit(std::move(request)));
         streams.push_back(std::move(stream));
     }
@@ -188,12 +195,14 @@ struct BenchRow {
     std::vector<double> step_seconds;   // of all decode steps
     std::uint64_t tokens_hash = 0;
     engine::SpeculationCounters speculation;  // of all runs
+    double sample_seconds = 0.0;
     double decode_tokens = 0.0;
     double n_steps = 0.0;
     double expected_seconds = 0.0;
     double expected_plain_seconds = 0.0;
 
     void add(const BenchOptions& options, const BenchRun& run);
+    [[nodiscard]] double sampling_share() const { return sample_seconds / sum(step_seconds); }  // of the decode steps' time
     [[nodiscard]] double tokens_per_step() const { return n_steps > 0 ? decode_tokens / n_steps / batch : 0.0; }
     [[nodiscard]] double predicted_speedup() const { return expected_seconds > 0 ? expected_plain_seconds / expected_seconds : 1.0; }
 };
@@ -204,6 +213,7 @@ void BenchRow::add(const BenchOptions& options, const BenchRun& run) {
     step_seconds.insert(step_seconds.end(), run.decode_seconds.begin(), run.decode_seconds.end());
     tokens_hash = run.tokens_hash;
     speculation += run.speculation;
+    sample_seconds += run.sample_seconds;
     decode_tokens += static_cast<double>(run.decode_tokens);
     n_steps += static_cast<double>(run.decode_seconds.size());
     expected_seconds += run.expected_seconds;
@@ -227,6 +237,7 @@ ordered_json row_json(const BenchRow& row, const BenchRow* plain) {
     if (!row.step_seconds.empty()) {
         json["decode_tokens_per_second"] = spread_json(row.decode_rates);
         json["step_seconds"] = {{"median", quantile(row.step_seconds, 0.5)}, {"p99", quantile(row.step_seconds, 0.99)}};
+        json["sampling_share"] = row.sampling_share();
         json["tokens_hash"] = fmt::format("{:016x}", row.tokens_hash);
     }
     if (row.drafter != "off") {
@@ -452,13 +463,15 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
                          {"decode tok/s", report::Align::kRight},
                          {"tok/s each", report::Align::kRight},
                          {"step", report::Align::kRight},
-                         {"slowest 1%", report::Align::kRight}});
+                         {"slowest 1%", report::Align::kRight},
+                         {"sampling", report::Align::kRight}});
     for (const BenchRow& row : rows) {
         const bool decodes = !row.step_seconds.empty();
         table.add({fmt::format("{}", row.batch), with_spread(row.prefill_rates), with_spread(row.decode_rates),
                    decodes ? report::rate(quantile(row.decode_rates, 0.5) / row.batch) : "-",
                    decodes ? report::duration(quantile(row.step_seconds, 0.5)) : "-",
-                   decodes ? report::duration(quantile(row.step_seconds, 0.99)) : "-"});
+                   decodes ? report::duration(quantile(row.step_seconds, 0.99)) : "-",
+                   decodes ? report::percent(row.sampling_share()) : "-"});
     }
     RAFTER_TRY_VOID(write_stdout(
         fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
@@ -493,6 +506,14 @@ void add_bench(CLI::App& app, Cli& cli) {
         ->type_name("N")
         ->capture_default_str();
     verb->add_option("--seed", options->seed, "Other prompts")->type_name("N")->capture_default_str();
+    verb->add_option("--temperature", options->temperature, "Draw tokens with this temperature; 0: take the likeliest")
+        ->check(CLI::Range(0.0, 1e6))
+        ->type_name("T")
+        ->capture_default_str();
+    verb->add_option("--top-p", options->top_p, "Draw only from the likeliest tokens of this probability together")
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("P")
+        ->capture_default_str();
     verb->add_option("--replay", options->replay,
                      "A text instead of made-up prompts: --prompt tokens of it, or all up to a form feed; the answer is what follows, "
                      "whatever the model says")
@@ -511,7 +532,8 @@ void add_bench(CLI::App& app, Cli& cli) {
         ->group("Workload");
     add_workload_flags(*verb, options->workload);
     verb->footer(
-        "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time.\n\n"
+        "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time, unless --temperature says "
+        "otherwise.\n\n"
         "Examples:\n"
         "  rafter bench SmolLM2-135M-Instruct\n"
         "  rafter bench model.gguf --prompt 128 --batch 1,4,16,32\n"

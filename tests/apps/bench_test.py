@@ -26,6 +26,16 @@ class Bench(program.Case):
         self.assertEqual(self.bench("--batch", "1,3", "--threads", "2")["rows"][1]["tokens_hash"], first)
         self.assertNotEqual(self.bench("--batch", "3", "--seed", "7")["rows"][0]["tokens_hash"], first)
 
+    def test_tokens_can_be_drawn_and_the_share_of_that_is_said(self):
+        greedy = self.bench("--batch", "3")["rows"][0]
+        drawn = self.bench("--batch", "3", "--temperature", "1.5", "--top-p", "0.9")["rows"][0]
+        self.assertNotEqual(drawn["tokens_hash"], greedy["tokens_hash"])
+        self.assertEqual(self.bench("--batch", "3", "--temperature", "1.5", "--top-p", "0.9", "--threads", "2")["rows"][0]["tokens_hash"],
+                         drawn["tokens_hash"])
+        for row in greedy, drawn:
+            self.assertTrue(0 < row["sampling_share"] < 1, row)
+        self.expect_error("--top-p", "bench", self.model, "--top-p", "1.5", status=2)
+
     def test_every_fusion_can_be_left_out_and_changes_no_token(self):
         sys.path.insert(0, str(program.ROOT / "bench"))
         import fusions

@@ -86,7 +86,9 @@ TEST(SamplingTeam, GivesThirtyTwoSequencesWithAllOptionsTheTokensThatEachHasAlon
                 const auto& a = found[i].tokens[j].logprobs;
                 const auto& b = expected.tokens[j].logprobs;
                 ASSERT_EQ(a.has_value(), b.has_value());
-                if (a) ASSERT_TRUE(a->logprob == b->logprob && a->top == b->top);
+                if (a) {
+                    ASSERT_TRUE(a->logprob == b->logprob && a->top == b->top);
+                }
             }
             ASSERT_EQ(found[i].prompt_scores.size(), expected.prompt_scores.size());
             ASSERT_TRUE(found[i].finish && !found[i].finish->error);

@@ -27,6 +27,8 @@
 
 namespace rafter {
 
+[[nodiscard]] const char* version();  // of the library: "0.1.0"
+
 enum class ErrorCode {
     kBadInput,     // this file, prompt or option can never be used: the message says what was expected and what was found
     kOutOfMemory,  // the machine, or the memory for keys and values, does not suffice
@@ -51,18 +53,80 @@ enum class KvType { kF32, kF16, kBF16, kQ8, kQ4 };
 // How activations enter quantised matrices: in 8 bits (fastest), 16 bits (more exact), or as floats.
 enum class Activations { kQ8, kQ16, kF32 };
 
-struct ModelOptions {
+// Who drafts the next tokens, which the model then checks in the same step. Answers are the same to the last bit with any drafter.
+enum class Drafter {
+    kOff,
+    kNgram,       // what followed the same words before: in the request itself, and in ended answers of the same cache_salt
+    kDraftModel,  // a smaller model of the same vocabulary
+};
+
+// Before each step the number of draft tokens that pay is chosen by what steps take on this machine: without a machine profile
+// (ModelOptions::cache_folder), nothing is drafted unless fixed_drafts is set.
+struct SpeculationOptions {
+    Drafter drafter = Drafter::kOff;
+    std::string draft_model = {};                              // of kDraftModel: a path or a name, as Model::open takes them
+    std::uint32_t max_drafts = 8;                              // draft tokens a request and step; 1 to 64
+    std::optional<std::uint32_t> fixed_drafts = std::nullopt;  // always so many, whether they pay or not; at most max_drafts
+};
+
+// A file for keys and values that memory has no more room for, and that a later process restores instead of computing them again. Only for
+// models whose layers all see the whole context, and with prefix_cache; others warn and go on without it. One process at a time.
+struct KvDiskOptions {
+    std::filesystem::path path = {};           // empty: none
+    std::uint64_t size_bytes = 4'000'000'000;  // that the file may take
+};
+
+struct RuntimeOptions {
     unsigned n_threads = 0;  // that compute; 0: as many as CPUs that this process may use
+    std::string isa = {};    // of the kernels: "scalar", "avx2", "avx512"; empty: the best that this machine has
+};
+
+// Compute threads that several models share: busy models take turns, a step a turn. Copies are the same runtime, which lives as long as the
+// last copy and the last model on it. Like a model, it may be used from any thread.
+class Runtime {
+  public:
+    // Throws kBadInput on an instruction set that this machine does not have.
+    [[nodiscard]] static Runtime create(const RuntimeOptions& options = {});
+
+  private:
+    friend class Model;
+    struct State;
+    explicit Runtime(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;
+};
+
+struct ModelOptions {
+    // Plain folders: the library reads no environment. `rafter` itself uses RAFTER_MODELS_DIR and ~/.cache/rafter/models, and
+    // ~/.cache/rafter.
+    std::vector<std::filesystem::path> models_folders = {};  // in which models have names; the first one that has the name counts
+    std::filesystem::path cache_folder = {};                 // of machine profiles: what this machine can do; empty: none is read or saved
+    // Where cache_folder has no profile of this machine, number of threads, instruction set and version: measure it in open(), in 3
+    // seconds, and save it there. false: go on without one, as with an empty cache_folder.
+    bool measure_machine = false;
+
+    std::optional<Runtime> runtime = std::nullopt;  // shared with other models; none: one of its own, with these two options
+    unsigned n_threads = 0;                         // as RuntimeOptions; 0 beside a shared runtime
+    std::string isa = {};                           // as RuntimeOptions; empty beside a shared runtime
     std::optional<std::uint32_t> context =
         std::nullopt;               // tokens of prompt and answer together; none: 4096, or the model's own if that is less
     std::uint32_t n_sequences = 8;  // requests that run at once at most, and full contexts that keys and values get memory for
     std::optional<std::uint64_t> kv_memory_bytes = std::nullopt;  // that keys and values may take; none: what is available
     KvType key_type = KvType::kF16;
     KvType value_type = KvType::kF16;
+    std::uint32_t block_size = 16;  // positions a block of keys and values, the smallest part that is shared or evicted: 16, 32, .. 256
     Activations activations = Activations::kQ8;
-    bool prefix_cache = true;                            // prompts that begin alike share keys and values; no token changes by it
-    std::uint32_t max_waiting = 256;                     // requests in line; more are refused with kBusy
-    std::function<void(double fraction)> progress = {};  // called by open() in its thread with 0..1; must not throw
+    bool prefix_cache = true;  // prompts that begin alike share keys and values; no token changes by it
+    KvDiskOptions kv_disk = {};
+    SpeculationOptions speculation = {};
+    // Seconds between two tokens of a request while others' prompts are computed beside it: prompts are cut into pieces that keep it. none:
+    // a small multiple of what a step of one token takes; 0: steps are as large as they may be. Kept only with a machine profile.
+    std::optional<double> target_itl_seconds = std::nullopt;
+    std::uint32_t max_waiting = 256;  // requests in line; more are refused with kBusy
+
+    std::function<void(double fraction)> progress = {};  // called by open() in its thread with 0..1 while weights load; must not throw
+    // Something a person should know though nothing fails: a sentence that begins with the option's name, such as "kv_disk: ...". Called by
+    // open() in its thread, and later in the model's; must not throw, and must not call the model. Empty: nobody is told.
+    std::function<void(std::string_view message)> warn = {};
 };
 
 struct ModelInfo {
@@ -72,9 +136,10 @@ struct ModelInfo {
     std::uint32_t model_context = 0;  // that the model was trained for
     bool has_chat_template = false;   // of its own; without one, a known template that fits is used
     std::vector<TokenId> end_tokens;  // that end an answer
-    std::size_t weights_bytes = 0;    // in memory
-    std::size_t kv_bytes = 0;         // reserved for keys and values
+    std::size_t weights_bytes = 0;    // in memory, without a draft model's
+    std::size_t kv_bytes = 0;         // reserved for keys and values, without a draft model's
     std::size_t workspace_bytes = 0;
+    double target_itl_seconds = 0.0;  // between two tokens of a request; 0: none is kept
 };
 
 struct Message {
@@ -188,10 +253,12 @@ struct Counters {
     std::uint64_t n_tokens = 0;  // computed, of prompts and answers
     double step_seconds = 0.0;   // of all steps
     double last_step_seconds = 0.0;
-    std::uint64_t n_preemptions = 0;  // requests preempted for want of memory for keys and values
-    std::uint64_t n_kv_blocks = 0;    // that there are for keys and values
-    std::uint64_t n_kv_used = 0;      // of them, by running requests
-    std::uint64_t n_kv_kept = 0;      // of them, for prompts to come
+    std::uint64_t n_preemptions = 0;      // requests preempted for want of memory for keys and values
+    std::uint64_t n_kv_blocks = 0;        // that there are for keys and values
+    std::uint64_t n_kv_used = 0;          // of them, by running requests
+    std::uint64_t n_kv_kept = 0;          // of them, for prompts to come
+    std::uint64_t n_draft_tokens = 0;     // checked by the model
+    std::uint64_t n_accepted_drafts = 0;  // of them, that were right
 };
 
 enum class StopMode {
@@ -202,9 +269,10 @@ enum class StopMode {
 // A model with its weights, its memory for keys and values, and a thread that computes when there is something to compute.
 class Model {
   public:
-    // path: a GGUF file (any part of a split one), or a folder of Hugging Face's cache that holds one model. Reads all weights.
+    // model: the path of a GGUF file (any part of a split one), or of a folder of Hugging Face's cache that holds one model; or a name in
+    // options.models_folders, in any case, with or without ".gguf". Reads all weights.
     // Throws kBadInput, kOutOfMemory, kIo.
-    [[nodiscard]] static Model open(const std::filesystem::path& path, const ModelOptions& options = {});
+    [[nodiscard]] static Model open(const std::filesystem::path& model, const ModelOptions& options = {});
 
     [[nodiscard]] const ModelInfo& info() const;
     // The text's tokens and no others: what looks like a special token is text.
@@ -221,7 +289,8 @@ class Model {
     // Does not wait. Throws kBusy when options.max_waiting requests are in line, kStopped after stop(), kBadInput for what can never run.
     [[nodiscard]] TokenStream submit(Request request) const;
     [[nodiscard]] Counters counters() const;
-    // Takes no more requests, and returns when those under way have ended. A kCancel hurries a kDrain that another thread waits for.
+    // Takes no more requests, and returns when those under way have ended and kv_disk's file has what the next process may want. A kCancel
+    // hurries a kDrain that another thread waits for.
     void stop(StopMode mode) const;
 
     Model(Model&&) noexcept;

@@ -136,7 +136,7 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
     engine::Engine& engine = session.engine();
     std::vector<std::shared_ptr<engine::TokenStream>> streams;
     for (std::uint32_t i = 0; i < batch; ++i) {
-        const std::uint32_t n_most = session.loaded().limits.context - options.prompt;
+        const std::uint32_t n_most = session.loaded().scheduler.context - options.prompt;
         engine::Request request;
         if (replay != nullptr) {
             request = replay->request(i, batch, options.prompt, n_most);
@@ -388,7 +388,7 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
                }));
     bar.clear();
     session.keep_on_disk();
-    const engine::SchedulerOptions& limits = session.loaded().limits;
+    const engine::SchedulerOptions& limits = session.loaded().scheduler;
     const std::optional<planning::MachinePeaks> peaks = peaks_of(session, environment);
     if (options.json) {
         ordered_json json{{"model", session.opened().config.name},

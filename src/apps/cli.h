@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/version.h"
 
 namespace rafter::apps {
 
@@ -23,9 +24,6 @@ struct Environment {
     std::string python = "python3";                      // RAFTER_PYTHON: fetches models
     bool no_color = false;                               // NO_COLOR, or a terminal without any
 };
-
-// "0.1.0".
-[[nodiscard]] const char* version();
 
 struct Cli {
     Environment environment;

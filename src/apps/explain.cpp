@@ -49,8 +49,8 @@ struct Explained {
 Result<Explained> explain_shape(Session& session, engine::StepLab& lab, const hardware::Profile& machine, const LabShape& shape,
                                 double least_seconds) {
     RAFTER_TRY(const engine::LabResult result, lab.run(shape, {.n_repeats = 5, .least_seconds = least_seconds, .timing = true}));
-    return Explained{.phase = engine::profile_of(shape, result, session.loaded().limits.limits.n_tokens, session.loaded().device->program(),
-                                                 machine, session.price_options()),
+    return Explained{.phase = engine::profile_of(shape, result, session.loaded().scheduler.limits.n_tokens,
+                                                 session.loaded().device->program(), machine, session.price_options()),
                      .seconds = result.seconds};
 }
 
@@ -81,7 +81,7 @@ Result<int> run_grid(const ExplainOptions& options, const Environment& environme
                          {"off by", report::Align::kRight},
                          {"GB/s", report::Align::kRight},
                          {"lies in"}});
-    const std::vector<LabShape> shapes = grid_shapes(session.loaded().limits.context);
+    const std::vector<LabShape> shapes = grid_shapes(session.loaded().scheduler.context);
     std::vector<double> errors;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
         bar.update(static_cast<double>(i) / static_cast<double>(shapes.size()));
@@ -142,9 +142,10 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     const LabShape shape = options.prompt ? LabShape{.n_sequences = batch, .n_new = *options.prompt, .n_past = 0}
                                           : LabShape{.n_sequences = batch, .n_new = 1, .n_past = options.context - 1};
     RAFTER_TRY(const Explained e, explain_shape(*session, lab, machine, shape, kMinSeconds));
-    RAFTER_TRY(const engine::HostTimes host, engine::measure_host_times(session->engine(), {.n_sequences = batch,
-                                                                                            .n_vocab = session->opened().config.n_vocab,
-                                                                                            .context = session->loaded().limits.context}));
+    RAFTER_TRY(const engine::HostTimes host,
+               engine::measure_host_times(
+                   session->engine(),
+                   {.n_sequences = batch, .n_vocab = session->opened().config.n_vocab, .context = session->loaded().scheduler.context}));
     const planning::Verdict verdict = planning::verdict_of({.phase = e.phase,
                                                             .program = session->loaded().device->program(),
                                                             .machine = machine,

@@ -12,11 +12,16 @@ probe::ProfileStore profile_store(const Environment& environment) {
     return {.folder = environment.cache_folder.value_or(std::filesystem::path()), .version = version()};
 }
 
+void announce_measuring(std::string_view verb, const Result<hardware::Profile>& saved) {
+    const std::string why = saved ? "another process is measuring this machine too" : saved.error().message;
+    fmt::print(stderr, "rafter {}: {}; measuring it now, in 3 s (`rafter probe` does it thoroughly)\n", verb, why);
+}
+
 Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa, std::string_view verb) {
     const probe::ProfileStore store = profile_store(environment);
     auto saved = probe::load_profile(store, pool, isa);
     if (saved) return saved;
-    fmt::print(stderr, "rafter {}: {}; measuring it now, in 3 s (`rafter probe` does it thoroughly)\n", verb, saved.error().message);
+    announce_measuring(verb, saved);
     report::Progress bar(stderr_terminal(environment), "Measuring");
     return probe::measure_profile(store, pool, isa, [&](double fraction, std::string_view what) { bar.update(fraction, what); });
 }

@@ -11,8 +11,6 @@
 #include "apps/output.h"
 #include "base/clock.h"
 #include "base/quote.h"
-#include "engine/offload/model_identity.h"
-#include "engine/speculation/ngram_drafter.h"
 #include "files/model_store.h"
 #include "model/rewrites.h"
 #include "report/progress.h"
@@ -32,7 +30,8 @@ CLI::Validator one_of(const std::map<std::string, T>& names) {
     return CLI::IsMember(list);
 }
 
-constexpr std::uint32_t kMaxOutputs = 64;  // rows with logits, for draft tokens: more of them never pay together
+const std::map<std::string, engine::DrafterKind> kDrafters{
+    {"off", engine::DrafterKind::kOff}, {"ngram", engine::DrafterKind::kNgram}, {"draft", engine::DrafterKind::kDraftModel}};
 
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
@@ -104,172 +103,88 @@ Result<std::filesystem::path> find_model(const Environment& environment, const s
 
 Result<std::unique_ptr<Session>> Session::open(const Environment& environment, const SessionOptions& options) {
     const std::int64_t start_ns = monotonic_ns();
-    RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.model));
-    RAFTER_TRY(engine::OpenedModel opened, engine::open_model(path));
     engine::RuntimeOptions runtime_options{.n_threads = options.n_threads, .isa = std::nullopt};
     if (!options.isa.empty()) runtime_options.isa = kIsas.at(options.isa);
     RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create(runtime_options));
-    std::unique_ptr<Session> session(new Session(environment, options, std::move(runtime), std::move(opened)));
+    std::unique_ptr<Session> session(new Session(environment, options, std::move(runtime)));
+    RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment)));
     session->load_seconds_ = seconds_since(start_ns);
     return session;
 }
 
-roofline::PriceOptions Session::price_options() const {
-    roofline::PriceOptions options;
-    options.cost.kv = loaded_.kv_element_bytes;
-    options.key_type = backend::to_string(key_type());
-    options.value_type = backend::to_string(value_type());
-    return options;
-}
-
-Result<void> Session::load(Needs needs) {
-    const std::int64_t start_ns = monotonic_ns();
-    report::Progress bar(stderr_terminal(environment_), "Loading " + opened_.config.name);
-    engine::LoadModelOptions load;
+Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
+    engine::ServeOptions serve;
+    engine::LoadModelOptions& load = serve.load;
     load.context = options_.context;
     load.context_needed = needs.context;
     if (needs.no_more_context) load.context = static_cast<std::uint32_t>(needs.context);
     load.n_outputs = needs.n_outputs;
-    const SpeculationFlags& speculation = options_.speculation;
-    if (speculation.on()) {
-        load.n_outputs = std::max(needs.n_outputs, std::min(kMaxOutputs, needs.n_outputs * (1 + speculation.most)));
-    }
     load.n_sequences = needs.n_sequences;
     load.kv_memory_bytes = needs.kv_memory_bytes;
     load.activations = kActivations.at(options_.activations);
     load.block_size = options_.block_size;
-    load.key_type = key_type();
-    load.value_type = value_type();
+    load.key_type = kv_types_of(options_.kv_type)->key;
+    load.value_type = kv_types_of(options_.kv_type)->value;
     load.without_fusions = {options_.no_fuse.begin(), options_.no_fuse.end()};
-    load.progress = [&](double fraction) { bar.update(fraction); };
-    RAFTER_TRY(loaded_, engine::load_model(runtime_, opened_, load));
-    loaded_.limits.prefix_cache = needs.prefix_cache;
-    loaded_.limits.n_sequences = needs.n_outputs;
-    std::optional<hardware::Profile> machine;
-    if (!needs.priced_for.empty()) {
-        bar.clear();
-        RAFTER_TRY(machine, machine_profile(environment_, runtime_.pool(), runtime_.isa(), needs.priced_for));
-    } else if (speculation.on() || options_.kv_disk.on()) {
-        machine = probe::saved_profile(profile_store(environment_), runtime_.pool(), runtime_.isa());
-    }
-    if (machine) {
-        engine::SchedulerOptions& limits = loaded_.limits;
-        limits.cost = engine::StepCost(loaded_.device->program(), *machine, price_options(), limits.limits.n_tokens, limits.context);
-        limits.target_itl_seconds = needs.target_itl_seconds.value_or(limits.cost.usual_itl_seconds(limits.context, limits.n_sequences));
-    }
-    bar.clear();
-    if (options_.kv_disk.on() && needs.prefix_cache) RAFTER_TRY_VOID(open_kv_disk());
-    if (!speculation.draft_model.empty()) RAFTER_TRY_VOID(load_draft(load, machine));
-    learns_texts_ = needs.learns_texts;
+    serve.prefix_cache = needs.prefix_cache;
+    serve.profile_store = profile_store(environment_);
+    serve.target_itl_seconds = needs.target_itl_seconds;
+    serve.kv_disk = {.path = options_.kv_disk.path, .size_bytes = options_.kv_disk.size_bytes};
+    const SpeculationFlags& speculation = options_.speculation;
+    serve.drafting = {.drafter = kDrafters.at(std::string(speculation.drafter())),
+                      .draft_model = speculation.draft_model,
+                      .max_drafts = speculation.most,
+                      .fixed_drafts = speculation.fixed,
+                      .shares_texts = needs.learns_texts,
+                      .forced_acceptance = speculation.forced_acceptance,
+                      .log = {},
+                      .keeps_room = speculation.on()};
     if (!speculation.log_file.empty()) {
         RAFTER_TRY(AppendFile log, AppendFile::open(speculation.log_file));
         if (log.is_regular()) RAFTER_TRY_VOID(log.cut(0));
         log_.emplace(std::move(log));
+        serve.drafting.log = [this](const engine::SpeculationLogLine& line) { write_log(line); };
     }
-    use_drafter(std::string(speculation.drafter()));
+    if (!needs.priced_for.empty()) {
+        serve.prices = engine::PriceSource::kMeasured;
+    } else if (speculation.on() || options_.kv_disk.on()) {
+        serve.prices = engine::PriceSource::kSaved;
+    }
+    serve.warn = [](std::string_view option, std::string_view message) {
+        std::string flag(option);
+        std::replace(flag.begin(), flag.end(), '_', '-');
+        fmt::print(stderr, "rafter: --{}: {}\n", flag, message);
+    };
+    return serve;
+}
+
+Result<void> Session::load(const Needs& needs) {
+    const std::int64_t start_ns = monotonic_ns();
+    RAFTER_TRY(engine::ServeOptions serve, serve_options(needs));
+    report::Progress loading(stderr_terminal(environment_), "Loading " + opened().config.name);
+    serve.load.progress = [&](double fraction) { loading.update(fraction); };
+    std::optional<report::Progress> measuring;
+    serve.measuring_progress = [&](double fraction, std::string_view what) {
+        if (!measuring) {
+            loading.clear();
+            announce_measuring(needs.priced_for, probe::load_profile(profile_store(environment_), runtime_.pool(), runtime_.isa()));
+            measuring.emplace(stderr_terminal(environment_), "Measuring");
+        }
+        measuring->update(fraction, what);
+    };
+    RAFTER_TRY_VOID(served_->load(std::move(serve)));
     load_seconds_ += seconds_since(start_ns);
     return {};
 }
 
-Session::~Session() { keep_on_disk(); }
+void Session::use_drafter(const std::string& drafter) { served_->use_drafter(kDrafters.at(drafter)); }
 
-void Session::keep_on_disk() {
-    if (kv_disk_ && engine_ != nullptr) engine_->forget_unused();
-}
-
-// Without it all goes on as before, but for what is wrong with the command line.
-Result<void> Session::open_kv_disk() {
-    const auto warn = [](const std::string& message) { fmt::print(stderr, "rafter: --kv-disk: {}\n", message); };
-    const model::Program& program = loaded_.device->program();
-    if (program.cache_groups.size() != 1 || program.cache_groups[0].window != 0) {
-        // Their blocks are evicted one by one, and a prefix needs the last of each window.
-        warn(
-            fmt::format("{} has layers with a sliding window, whose blocks do not go to a file; going on without it", opened_.config.name));
-        return {};
-    }
-    engine::KvDiskOptions options{
-        .path = options_.kv_disk.path,
-        .size_bytes = options_.kv_disk.size_bytes,
-        .identity = {.hash = 0,
-                     .description = fmt::format("{} ({}, {} cache, {})", opened_.config.name, options_.activations, options_.kv_type,
-                                                backend::cpu::to_string(runtime_.isa())),
-                     .block_size = loaded_.limits.block_size,
-                     .block_bytes = loaded_.device->block_bytes(0)},
-        .cost = loaded_.limits.cost,
-        .step_tokens = loaded_.limits.limits.n_tokens,
-        .warn = warn};
-    const auto machine = engine::machine_identity(fmt::format("{} {} {} {}", backend::cpu::to_string(runtime_.isa()), options_.kv_type,
-                                                              options_.activations, fmt::join(options_.no_fuse, ",")));
-    auto disk = machine ? Result<std::unique_ptr<engine::KvDisk>>(nullptr) : machine.error();
-    if (machine) {
-        options.identity.hash = engine::combined_identity(
-            {*machine, engine::program_identity(program), engine::weights_identity(opened_.file, runtime_.pool())});
-        disk = engine::KvDisk::open(std::move(options), *loaded_.device);
-    }
-    if (!disk) {
-        const Error& error = disk.error();
-        if (error.kind == ErrorKind::kUsage || error.kind == ErrorKind::kBadInput) return error.within("--kv-disk");
-        warn(error.message + "; going on without it");
-        return {};
-    }
-    kv_disk_ = *std::move(disk);
-    loaded_.limits.kv_disk = kv_disk_.get();
-    return {};
-}
-
-Result<void> Session::load_draft(const engine::LoadModelOptions& like, const std::optional<hardware::Profile>& machine) {
-    RAFTER_TRY(const std::filesystem::path path, find_model(environment_, options_.speculation.draft_model));
-    RAFTER_TRY(draft_opened_, engine::open_model(path));
-    auto map =
-        engine::VocabularyMap::match(*opened_.tokenizer, opened_.config.n_vocab, *draft_opened_->tokenizer, draft_opened_->config.n_vocab);
-    if (!map) return map.error().within(draft_opened_->file.name());
-    engine::LoadModelOptions load = like;
-    load.context = std::min(loaded_.limits.context, draft_opened_->config.n_context);
-    load.n_outputs = loaded_.limits.n_sequences;
-    load.progress = {};
-    RAFTER_TRY(draft_loaded_, engine::load_model(runtime_, *draft_opened_, load));
-    const engine::SchedulerOptions& limits = draft_loaded_.limits;
-    engine::ModelDrafterOptions drafter{.limits = limits.limits,
-                                        .context = limits.context,
-                                        .block_size = limits.block_size,
-                                        .n_blocks = limits.n_blocks,
-                                        .windows = limits.windows,
-                                        .cost = {},
-                                        .forced_acceptance = options_.speculation.forced_acceptance};
-    if (machine) {
-        roofline::PriceOptions price = price_options();
-        price.cost.kv = draft_loaded_.kv_element_bytes;
-        drafter.cost = engine::StepCost(draft_loaded_.device->program(), *machine, price, limits.limits.n_tokens, limits.context);
-    }
-    model_drafter_ = std::make_unique<engine::ModelDrafter>(*draft_loaded_.device, *std::move(map), std::move(drafter));
-    return {};
-}
-
-void Session::use_drafter(const std::string& drafter) {
-    if (engine_ != nullptr) engine_->forget_unused();
-    if (model_drafter_) model_drafter_->forget_unused();
-    Drafting& drafting = engines_[drafter];
-    if (!drafting.engine) {
-        if (drafter == "ngram")
-            drafting.ngram =
-                std::make_unique<engine::NgramDrafter>(learns_texts_ ? engine::NgramOptions{} : engine::NgramOptions{.shared_bytes = 0});
-        engine::SchedulerOptions options = loaded_.limits;
-        options.speculation = {.drafter = drafter == "draft" ? model_drafter_.get() : drafting.ngram.get(),
-                               .most_drafts = options_.speculation.most,
-                               .fixed = options_.speculation.fixed,
-                               .log = {}};
-        if (log_) {
-            options.speculation.log = [this](const engine::SpeculationLogLine& line) {
-                if (log_failed_) return;
-                const auto written = log_->append(log_json(line).dump() + "\n");
-                if (written) return;
-                log_failed_ = true;
-                fmt::print(stderr, "rafter: the log of draft tokens ends here: {}\n", written.error().message);
-            };
-        }
-        drafting.engine = std::make_unique<engine::Engine>(*loaded_.device, *opened_.tokenizer, options);
-    }
-    engine_ = drafting.engine.get();
+void Session::write_log(const engine::SpeculationLogLine& line) {
+    if (log_failed_) return;
+    const auto written = log_->append(log_json(line).dump() + "\n");
+    if (written) return;
+    log_failed_ = true;
+    fmt::print(stderr, "rafter: the log of draft tokens ends here: {}\n", written.error().message);
 }
 
 }  // namespace rafter::apps

@@ -58,7 +58,7 @@ Result<MeasuredSteps> read_measured(const std::string& path) {
 struct Simulated {
     std::string model, machine;
     std::uint32_t n_vocab = 0;
-    engine::SchedulerOptions limits;
+    engine::SchedulerOptions scheduler;
 };
 
 Result<Simulated> simulated_here(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
@@ -79,9 +79,11 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
     price.cost.kv = prepared.kv_element_bytes;
     price.key_type = backend::to_string(types.key);
     price.value_type = backend::to_string(types.value);
-    prepared.limits.cost = engine::StepCost(prepared.program, machine, price, prepared.limits.limits.n_tokens, context);
-    return Simulated{
-        .model = opened.config.name, .machine = "this machine", .n_vocab = opened.config.n_vocab, .limits = std::move(prepared.limits)};
+    prepared.scheduler.cost = engine::StepCost(prepared.program, machine, price, prepared.scheduler.limits.n_tokens, context);
+    return Simulated{.model = opened.config.name,
+                     .machine = "this machine",
+                     .n_vocab = opened.config.n_vocab,
+                     .scheduler = std::move(prepared.scheduler)};
 }
 
 Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
@@ -103,17 +105,17 @@ Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Envi
         return bad_input("{} does not fit on {}: a KV cache for {} tokens takes {}, and {} is left", options.plan.model,
                          options.plan.hardware, context, report::bytes(cache.sequence_bytes), report::bytes(std::max(0.0, bytes)));
     }
-    Simulated simulated{.model = options.plan.model, .machine = options.plan.hardware, .n_vocab = 1U << 16U, .limits = {}};
-    simulated.limits = {.limits = {.n_tokens = step_tokens, .n_outputs = options.batch},
-                        .context = context,
-                        .block_size = demand.block_size,
-                        .n_blocks = std::move(cache.n_blocks)};
-    for (const model::CacheGroup& group : list.program.cache_groups) simulated.limits.windows.push_back(group.window);
-    simulated.limits.cost = engine::StepCost(
+    Simulated simulated{.model = options.plan.model, .machine = options.plan.hardware, .n_vocab = 1U << 16U, .scheduler = {}};
+    simulated.scheduler = {.limits = {.n_tokens = step_tokens, .n_outputs = options.batch},
+                           .context = context,
+                           .block_size = demand.block_size,
+                           .n_blocks = std::move(cache.n_blocks)};
+    for (const model::CacheGroup& group : list.program.cache_groups) simulated.scheduler.windows.push_back(group.window);
+    simulated.scheduler.cost = engine::StepCost(
         [&](const model::StepShape& shape) {
             return roofline::price_step(list, request.scenario.setup, roofline::Step(shape), roofline::Detail::kTotals).seconds;
         },
-        simulated.limits.limits.n_tokens, context);
+        simulated.scheduler.limits.n_tokens, context);
     return simulated;
 }
 
@@ -131,12 +133,12 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
     const std::uint32_t context = workload.longest() + 1;
     RAFTER_TRY(Simulated simulated, options.plan.hardware == "this" ? simulated_here(options, environment, context)
                                                                     : simulated_elsewhere(options, environment, context));
-    engine::SchedulerOptions& limits = simulated.limits;
-    limits.prefix_cache = !flags.no_prefix_cache;
-    limits.target_itl_seconds =
-        flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : limits.cost.usual_itl_seconds(context, options.batch);
-    limits.cost.scale(measured.over_priced);  // after the target, which the engine too sets before its first step
-    engine::SimulatedWorker worker(limits, measured.host_seconds);
+    engine::SchedulerOptions& scheduler = simulated.scheduler;
+    scheduler.prefix_cache = !flags.no_prefix_cache;
+    scheduler.target_itl_seconds =
+        flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : scheduler.cost.usual_itl_seconds(context, options.batch);
+    scheduler.cost.scale(measured.over_priced);  // after the target, which the engine too sets before its first step
+    engine::SimulatedWorker worker(scheduler, measured.host_seconds);
     report::Progress bar(stderr_terminal(environment), "Simulating");
     const auto n = static_cast<double>(workload.n_requests());
     std::uint64_t last = 0;
@@ -152,7 +154,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
                           {"batch", options.batch},
                           {"kv_type", options.kv_type},
                           {"simulated", true}};
-        json.update(planning::workload_json(report, limits, std::nullopt));
+        json.update(planning::workload_json(report, scheduler, std::nullopt));
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
@@ -160,7 +162,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
     RAFTER_TRY_VOID(
         write_stdout(fmt::format("{}  {}\n\n{}", style.bold(simulated.model),
                                  style.dim(fmt::format("simulated on {}, at most {} sequences together", simulated.machine, options.batch)),
-                                 planning::workload_text(report, limits, std::nullopt, style))));
+                                 planning::workload_text(report, scheduler, std::nullopt, style))));
     return 0;
 }
 

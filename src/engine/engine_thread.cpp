@@ -57,13 +57,17 @@ void EngineThread::run() {
             take_step();
             take_snapshot(engine_->last_step());
         }
+        engine_->end_all(finish);
+        if (engine_->options().kv_disk != nullptr) engine_->forget_unused();  // what the cache holds goes to the file
     } catch (const std::exception& failure) {
         // Half a step was done: nothing that the engine has can be trusted.
         finish = {.reason = FinishReason::kError, .error = error_of(failure).within("the engine has failed")};
-        const std::lock_guard lock(mutex_);
-        failure_ = finish.error;
+        {
+            const std::lock_guard lock(mutex_);
+            failure_ = finish.error;
+        }
+        engine_->end_all(finish);
     }
-    engine_->end_all(finish);
     take_snapshot({});
     // Notified with the lock held: whoever waits in stop() may destroy this right after.
     const std::lock_guard lock(mutex_);
@@ -92,6 +96,8 @@ void EngineThread::take_snapshot(const StepReport& step) {
     snapshot_.n_waiting = engine_->n_waiting();
     snapshot_.cache = scheduler.cache_use();
     snapshot_.scheduler = scheduler.counters();
+    snapshot_.n_draft_tokens = scheduler.speculator().counters().n_draft_tokens;
+    snapshot_.n_accepted_drafts = scheduler.speculator().counters().n_accepted_tokens;
     if (step.shape.sequences.empty()) return;
     snapshot_.last_step = step;
     ++snapshot_.n_steps;

@@ -26,11 +26,13 @@ struct EngineSnapshot {
     SchedulerCounters scheduler;
     std::uint64_t n_running = 0;
     std::uint64_t n_waiting = 0;
-    std::uint64_t n_submitted = 0;  // requests that were taken
-    std::uint64_t n_busy = 0;       // requests that were refused because too many waited
-    std::uint64_t n_steps = 0;      // that computed something
-    std::uint64_t n_tokens = 0;     // that they computed, of prompts and answers
-    double step_seconds = 0.0;      // that they took
+    std::uint64_t n_submitted = 0;        // requests that were taken
+    std::uint64_t n_busy = 0;             // requests that were refused because too many waited
+    std::uint64_t n_steps = 0;            // that computed something
+    std::uint64_t n_tokens = 0;           // that they computed, of prompts and answers
+    double step_seconds = 0.0;            // that they took
+    std::uint64_t n_draft_tokens = 0;     // that steps checked
+    std::uint64_t n_accepted_drafts = 0;  // of them, that were right
 };
 
 // How requests under way end when the thread stops.
@@ -51,7 +53,8 @@ class EngineThread {
 
     // Fails as Engine::submit does; with kBusy when too many wait, with kCancelled after stop(), and when the engine has failed.
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
-    // Returns when every request has ended and the thread takes no more steps. A kCancel hurries a kDrain that another thread waits for.
+    // Returns when every request has ended, the thread takes no more steps, and the cache's blocks are in the file on disk, if there is
+    // one. A kCancel hurries a kDrain that another thread waits for.
     void stop(StopMode mode);
     // As it was after the last step.
     [[nodiscard]] EngineSnapshot snapshot() const;

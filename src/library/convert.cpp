@@ -49,6 +49,18 @@ model::ActivationMode activation_mode(Activations activations) {
     throw_error(bad_input("activations: found {}, which is none", static_cast<int>(activations)));
 }
 
+engine::DrafterKind drafter_kind(Drafter drafter) {
+    switch (drafter) {
+        case Drafter::kOff:
+            return engine::DrafterKind::kOff;
+        case Drafter::kNgram:
+            return engine::DrafterKind::kNgram;
+        case Drafter::kDraftModel:
+            return engine::DrafterKind::kDraftModel;
+    }
+    throw_error(bad_input("drafter: found {}, which is none", static_cast<int>(drafter)));
+}
+
 // One list under two names.
 static_assert(static_cast<int>(FinishReason::kStop) == static_cast<int>(engine::FinishReason::kStop));
 static_assert(static_cast<int>(FinishReason::kLength) == static_cast<int>(engine::FinishReason::kLength));
@@ -80,20 +92,49 @@ Finish public_finish(engine::Finish finish) {
 
 void throw_error(const Error& error) { throw Exception(code_of(error.kind), error.message); }
 
-engine::LoadModelOptions load_options(const ModelOptions& options) {
+engine::RuntimeOptions runtime_options(const RuntimeOptions& options) {
+    constexpr unsigned kMaxThreads = 4096;
+    if (options.n_threads > kMaxThreads) throw_error(bad_input("n_threads: expected at most {}, found {}", kMaxThreads, options.n_threads));
+    engine::RuntimeOptions runtime{.n_threads = options.n_threads, .isa = std::nullopt};
+    if (!options.isa.empty()) {
+        runtime.isa = backend::cpu::isa_from_name(options.isa);
+        if (!runtime.isa) throw_error(bad_input("isa: expected \"scalar\", \"avx2\" or \"avx512\", found \"{}\"", options.isa));
+    }
+    return runtime;
+}
+
+engine::ServeOptions serve_options(const ModelOptions& options) {
     constexpr std::uint32_t kMaxSequences = 4096;
     if (options.n_sequences == 0 || options.n_sequences > kMaxSequences) {
         throw_error(bad_input("n_sequences: expected 1 to {}, found {}", kMaxSequences, options.n_sequences));
     }
     if (options.max_waiting == 0) throw_error(bad_input("max_waiting: expected at least 1, found 0"));
-    return {.context = options.context,
-            .n_sequences = options.n_sequences,
-            .kv_memory_bytes = options.kv_memory_bytes,
-            .n_outputs = options.n_sequences,
-            .activations = activation_mode(options.activations),
-            .key_type = kv_type(options.key_type),
-            .value_type = kv_type(options.value_type),
-            .progress = options.progress};
+    const SpeculationOptions& speculation = options.speculation;
+    engine::ServeOptions serve{.load = {.context = options.context,
+                                        .n_sequences = options.n_sequences,
+                                        .kv_memory_bytes = options.kv_memory_bytes,
+                                        .n_outputs = options.n_sequences,
+                                        .activations = activation_mode(options.activations),
+                                        .block_size = options.block_size,
+                                        .key_type = kv_type(options.key_type),
+                                        .value_type = kv_type(options.value_type),
+                                        .progress = options.progress},
+                               .prefix_cache = options.prefix_cache,
+                               .prices = options.measure_machine ? engine::PriceSource::kMeasured : engine::PriceSource::kSaved,
+                               .profile_store = {.folder = options.cache_folder, .version = version()},
+                               .target_itl_seconds = options.target_itl_seconds,
+                               .drafting = {.drafter = drafter_kind(speculation.drafter),
+                                            .draft_model = speculation.draft_model,
+                                            .max_drafts = speculation.max_drafts,
+                                            .fixed_drafts = speculation.fixed_drafts},
+                               .kv_disk = {.path = options.kv_disk.path, .size_bytes = options.kv_disk.size_bytes}};
+    if (options.warn) {
+        serve.warn = [warn = options.warn](std::string_view option, std::string_view message) {
+            warn(std::string(option) + ": " + std::string(message));
+        };
+    }
+    or_throw(engine::check_options(serve));
+    return serve;
 }
 
 engine::Request engine_request(Request request) {

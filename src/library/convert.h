@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/result.h"
-#include "engine/loading/loaded_model.h"
+#include "engine/loading/served_model.h"
 #include "engine/request.h"
 #include "engine/token_stream.h"
 
@@ -28,8 +28,14 @@ T value_or_throw(Result<T> result) {
     return std::move(result).value();
 }
 
-// Throws on what no model can be loaded with.
-[[nodiscard]] engine::LoadModelOptions load_options(const ModelOptions& options);
+inline void or_throw(const Result<void>& result) {
+    if (!result) throw_error(result.error());
+}
+
+// Throws on what no machine has.
+[[nodiscard]] engine::RuntimeOptions runtime_options(const RuntimeOptions& options);
+// Throws on what no model can be opened with.
+[[nodiscard]] engine::ServeOptions serve_options(const ModelOptions& options);
 // request.end_tokens must be there.
 [[nodiscard]] engine::Request engine_request(Request request);
 [[nodiscard]] Update public_update(engine::StreamUpdate update);

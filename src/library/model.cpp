@@ -1,11 +1,9 @@
-// The public header's Model: a runtime, a loaded model, and an engine with its thread.
+// The public header's Model: a runtime, and a served model with its thread.
 #include <rafter/rafter.h>
 #include <iterator>
 
 #include "engine/conversation.h"
-#include "engine/engine_thread.h"
-#include "engine/loading/loaded_model.h"
-#include "files/model_store.h"
+#include "engine/loading/served_model.h"
 #include "library/convert.h"
 #include "text/utf8_stream.h"
 
@@ -13,12 +11,23 @@ namespace rafter {
 
 using library::value_or_throw;
 
-struct Model::State {
+struct Runtime::State {
     engine::Runtime runtime;
-    engine::OpenedModel opened;
-    engine::LoadedModel loaded;
+};
+
+Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Runtime Runtime::create(const RuntimeOptions& options) {
+    return Runtime(std::make_shared<State>(State{value_or_throw(engine::Runtime::create(library::runtime_options(options)))}));
+}
+
+struct Model::State {
+    Runtime runtime;
+    std::unique_ptr<engine::ServedModel> served;  // ends first: it uses the runtime
     ModelInfo info;
-    std::unique_ptr<engine::EngineThread> engine;  // goes first: it uses the others
+
+    [[nodiscard]] const engine::OpenedModel& opened() const { return served->opened(); }
+    [[nodiscard]] const text::Tokenizer& tokenizer() const { return *opened().tokenizer; }
 };
 
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -26,39 +35,39 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 Model::~Model() = default;
 
-Model Model::open(const std::filesystem::path& path, const ModelOptions& options) {
-    const engine::LoadModelOptions load = library::load_options(options);
-    const std::filesystem::path file = value_or_throw(files::find_model(path.string(), {}));
-    engine::OpenedModel opened = value_or_throw(engine::open_model(file));
-    engine::Runtime runtime = value_or_throw(engine::Runtime::create({.n_threads = options.n_threads}));
-    engine::LoadedModel loaded = value_or_throw(engine::load_model(runtime, opened, load));
-    loaded.limits.prefix_cache = options.prefix_cache;
+Model Model::open(const std::filesystem::path& model, const ModelOptions& options) {
+    engine::ServeOptions serve = library::serve_options(options);
+    if (options.runtime && (options.n_threads != 0 || !options.isa.empty())) {
+        library::throw_error(bad_input("n_threads, isa: expected none beside a shared runtime, which has its own"));
+    }
+    Runtime runtime = options.runtime ? *options.runtime : Runtime::create({.n_threads = options.n_threads, .isa = options.isa});
+    engine::Runtime& shared = runtime.state_->runtime;
+    std::unique_ptr<State> state(new State{std::move(runtime), nullptr, {}});
+    state->served = value_or_throw(engine::ServedModel::open(shared, model.string(), options.models_folders));
+    library::or_throw(state->served->load(std::move(serve)));
+    const engine::OpenedModel& opened = state->opened();
+    const engine::LoadedModel& loaded = state->served->loaded();
     const backend::MemoryUse memory = loaded.device->memory();
-    ModelInfo info{.name = opened.config.name,
+    state->info = {.name = opened.config.name,
                    .n_vocab = opened.config.n_vocab,
-                   .context = loaded.limits.context,
+                   .context = loaded.scheduler.context,
                    .model_context = opened.config.n_context,
                    .has_chat_template = opened.has_own_template,
                    .end_tokens = opened.tokenizer->special().end_of_generation,
                    .weights_bytes = memory.weights_bytes,
                    .kv_bytes = memory.cache_bytes,
-                   .workspace_bytes = memory.workspace_bytes};
-    // The engine refers to what the state holds.
-    auto state = std::make_unique<State>(State{std::move(runtime), std::move(opened), std::move(loaded), std::move(info), nullptr});
-    auto stepped = std::make_unique<engine::Engine>(*state->loaded.device, *state->opened.tokenizer, state->loaded.limits);
-    state->engine = value_or_throw(
-        engine::EngineThread::start(std::move(stepped), {.max_waiting = options.max_waiting, .lease = &state->runtime.lease()}));
+                   .workspace_bytes = memory.workspace_bytes,
+                   .target_itl_seconds = loaded.scheduler.target_itl_seconds};
+    library::or_throw(state->served->start({.max_waiting = options.max_waiting}));
     return Model(std::move(state));
 }
 
 const ModelInfo& Model::info() const { return state_->info; }
 
-std::vector<TokenId> Model::tokenize(std::string_view text) const {
-    return state_->opened.tokenizer->encode(text, text::SpecialTokens::kAsText);
-}
+std::vector<TokenId> Model::tokenize(std::string_view text) const { return state_->tokenizer().encode(text, text::SpecialTokens::kAsText); }
 
 std::string Model::detokenize(std::span<const TokenId> tokens) const {
-    const text::Tokenizer& tokenizer = *state_->opened.tokenizer;
+    const text::Tokenizer& tokenizer = state_->tokenizer();
     for (const TokenId token : tokens) {
         if (token < 0 || static_cast<std::size_t>(token) >= tokenizer.n_tokens()) {
             library::throw_error(bad_input("token {}: expected 0 to {}", token, tokenizer.n_tokens() - 1));
@@ -68,7 +77,7 @@ std::string Model::detokenize(std::span<const TokenId> tokens) const {
 }
 
 std::vector<TokenId> Model::encode_prompt(std::string_view text) const {
-    return value_or_throw(engine::encode_prompt(state_->opened, text));
+    return value_or_throw(engine::encode_prompt(state_->opened(), text));
 }
 
 std::string Model::apply_chat_template(const std::vector<Message>& messages) const {
@@ -76,21 +85,21 @@ std::string Model::apply_chat_template(const std::vector<Message>& messages) con
     for (const Message& message : messages) {
         list.push_back({{"role", text::valid_utf8(message.role)}, {"content", text::valid_utf8(message.content)}});
     }
-    return value_or_throw(engine::render_chat(state_->opened, list));
+    return value_or_throw(engine::render_chat(state_->opened(), list));
 }
 
 std::vector<TokenId> Model::encode_chat(const std::vector<Message>& messages) const {
-    return state_->opened.tokenizer->encode(apply_chat_template(messages), text::SpecialTokens::kParse);
+    return state_->tokenizer().encode(apply_chat_template(messages), text::SpecialTokens::kParse);
 }
 
 TokenStream Model::submit(Request request) const {
     if (!request.end_tokens) request.end_tokens = state_->info.end_tokens;
-    auto stream = value_or_throw(state_->engine->submit(library::engine_request(std::move(request))));
+    auto stream = value_or_throw(state_->served->thread().submit(library::engine_request(std::move(request))));
     return TokenStream(std::make_unique<TokenStream::State>(TokenStream::State{std::move(stream)}));
 }
 
 Counters Model::counters() const {
-    const engine::EngineSnapshot snapshot = state_->engine->snapshot();
+    const engine::EngineSnapshot snapshot = state_->served->thread().snapshot();
     return {.n_running = snapshot.n_running,
             .n_waiting = snapshot.n_waiting,
             .n_accepted = snapshot.n_submitted,
@@ -102,11 +111,13 @@ Counters Model::counters() const {
             .n_preemptions = snapshot.scheduler.preemptions,
             .n_kv_blocks = snapshot.cache.n_blocks,
             .n_kv_used = snapshot.cache.n_used,
-            .n_kv_kept = snapshot.cache.n_kept};
+            .n_kv_kept = snapshot.cache.n_kept,
+            .n_draft_tokens = snapshot.n_draft_tokens,
+            .n_accepted_drafts = snapshot.n_accepted_drafts};
 }
 
 void Model::stop(StopMode mode) const {
-    state_->engine->stop(mode == StopMode::kDrain ? engine::StopMode::kDrain : engine::StopMode::kCancel);
+    state_->served->thread().stop(mode == StopMode::kDrain ? engine::StopMode::kDrain : engine::StopMode::kCancel);
 }
 
 }  // namespace rafter

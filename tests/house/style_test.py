@@ -9,6 +9,10 @@ TEXT_SUFFIXES = {".h", ".cpp", ".py", ".md", ".txt", ".cmake", ".json", ".sh", "
 # Home folders and the like: the project must not know the machine it was written on.
 MACHINE_PATH = re.compile("/" + r"(?:root|home/\w+|work)/\w")
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK", "st" + "ub", "place" + "holder"]) + r")\b", re.I)
+# The environment and the terminal belong to the command line: what else needs something of them is told. Two files print by purpose.
+READS_ENVIRONMENT = re.compile(r"\b(?:secure_)?getenv\b")
+PRINTS = re.compile(r"\b(?:std::(?:cout|cerr|clog|puts|printf|fprintf)|fmt::print|printf|fprintf|puts|perror)\b\s*(?:\(|<<)")
+MAY_PRINT = {"src/report/progress.cpp", "src/base/check.cpp"}
 OPENING = {".h": "//", ".cpp": "//", ".py": ('"""', "#!", "#")}
 
 
@@ -33,6 +37,11 @@ def complaints(name, text):
             found.append(f"{name}:{number}: blanks at the end of the line")
         if MACHINE_PATH.search(line):
             found.append(f"{name}:{number}: a path of one machine: {line.strip()}")
+        if in_src and not name.startswith("src/apps/"):
+            if READS_ENVIRONMENT.search(line):
+                found.append(f"{name}:{number}: reads the environment, as apps/ alone may: {line.strip()}")
+            if PRINTS.search(line) and name not in MAY_PRINT:
+                found.append(f"{name}:{number}: prints, as apps/ alone may: {line.strip()}")
         if in_src and UNFINISHED.search(line):
             found.append(f"{name}:{number}: a mark of unfinished work: {line.strip()}")
     return found
@@ -57,6 +66,9 @@ class Checker(unittest.TestCase):
         self.expect("README.md", "see /" + "home/someone/x\n", "path of one machine")
         self.expect("src/base/a.cpp", "// TO" + "DO later\n", "unfinished")
         self.expect("src/base/a.cpp", "// A.", "a line end")
+        self.expect("src/engine/a.cpp", '// A.\nauto home = std::getenv("HOME");\n', "reads the environment")
+        self.expect("src/engine/a.cpp", '// A.\nfmt::print("{}", 1);\n', "prints")
+        self.assertEqual(complaints("src/apps/a.cpp", '// A.\nfmt::print("{}", std::getenv("HOME"));\n'), [])
 
 
 class Tree(unittest.TestCase):

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/loading/loaded_model.h"
 #include "library/convert.h"
+#include "tests/support/made_up_profile.h"
 #include "tests/support/tiny_model.h"
 
 namespace rafter {
@@ -19,17 +20,25 @@ namespace {
 class Library : public ::testing::Test {
   protected:
     static void SetUpTestSuite() {
-        path_ = std::filesystem::path(testing::TempDir()) / fmt::format("rafter-library-{}.gguf", getpid());
-        const auto bytes = model::tiny_gguf({.matrices = tensor::DType::kQ8_0});
-        std::ofstream(path_, std::ios::binary)
+        folder_ = std::filesystem::path(testing::TempDir()) / fmt::format("rafter-library-{}", getpid());
+        std::filesystem::create_directories(folder_ / "cache");
+        path_ = folder_ / "Target.gguf";
+        write_model(path_, {.matrices = tensor::DType::kQ8_0});
+        write_model(folder_ / "draft.gguf", {.matrices = tensor::DType::kQ8_0, .seed = 2});
+        tests::save_made_up_profile(folder_ / "cache", 2);
+    }
+    static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+
+    static void write_model(const std::filesystem::path& path, const model::TinyModel& tiny) {
+        const auto bytes = model::tiny_gguf(tiny);
+        std::ofstream(path, std::ios::binary)
             .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     }
-    static void TearDownTestSuite() { std::filesystem::remove(path_); }
-
     static Model open(ModelOptions options = {}) {
         options.n_threads = 2;
         return Model::open(path_, options);
     }
+    static inline std::filesystem::path folder_;
     static inline std::filesystem::path path_;
 };
 
@@ -50,8 +59,8 @@ class ByHand {
     ByHand(const std::filesystem::path& path, const ModelOptions& options)
         : opened(engine::open_model(path).value()),
           runtime_(engine::Runtime::create({.n_threads = 1}).value()),
-          loaded_(engine::load_model(runtime_, opened, library::load_options(options)).value()),
-          engine_(*loaded_.device, *opened.tokenizer, loaded_.limits) {}
+          loaded_(engine::load_model(runtime_, opened, library::serve_options(options).load).value()),
+          engine_(*loaded_.device, *opened.tokenizer, loaded_.scheduler) {}
     engine::StreamUpdate run(Request request) {
         if (!request.end_tokens) request.end_tokens = opened.tokenizer->special().end_of_generation;
         const auto stream = engine_.submit(library::engine_request(std::move(request))).value();
@@ -144,6 +153,136 @@ TEST_F(Library, KnowsWhatItOpened) {
     EXPECT_EQ(info.kv_bytes, 3 * smaller.info().kv_bytes);
 }
 
+std::vector<Request> several_requests(const Model& model) {
+    std::vector<Request> requests;
+    std::string text = "the same beginning of every prompt, long enough for some blocks of it, ";
+    text += text;
+    for (const char* question : {"why?", "how?", "where to?"}) {
+        Request request{.prompt = model.encode_prompt(text + question), .max_tokens = 30, .ignore_eos = true};
+        request.sampling.temperature = 0.6 * static_cast<double>(requests.size());
+        request.sampling.seed = requests.size();
+        requests.push_back(std::move(request));
+    }
+    return requests;
+}
+
+struct Answers {
+    std::vector<std::vector<TokenId>> tokens;  // [n_requests]
+    std::vector<std::string> texts;
+    std::uint32_t n_reused = 0;  // of all
+};
+
+Answers answers_of(const Model& model) {
+    std::vector<TokenStream> streams;
+    for (Request& request : several_requests(model)) streams.push_back(model.submit(std::move(request)));
+    Answers answers;
+    for (TokenStream& stream : streams) {
+        const Update update = stream.wait_for_finish();
+        answers.tokens.emplace_back();
+        for (const Token& token : update.tokens) answers.tokens.back().push_back(token.id);
+        answers.texts.push_back(update.text);
+        answers.n_reused += update.finish->n_reused;
+    }
+    return answers;
+}
+
+TEST_F(Library, SpeculationChangesNoTokenOfAnAnswer) {
+    const Answers plain = answers_of(open());
+    ASSERT_EQ(plain.tokens[0].size(), 30U);
+    for (const SpeculationOptions& speculation :
+         {SpeculationOptions{.drafter = Drafter::kNgram, .fixed_drafts = 4},
+          {.drafter = Drafter::kDraftModel, .draft_model = "draft", .fixed_drafts = 2},
+          {.drafter = Drafter::kDraftModel, .draft_model = path_.string(), .max_drafts = 3, .fixed_drafts = 3}}) {
+        const Model model = open({.models_folders = {folder_}, .speculation = speculation});
+        const Answers found = answers_of(model);
+        EXPECT_EQ(found.tokens, plain.tokens);
+        EXPECT_EQ(found.texts, plain.texts);
+        EXPECT_GT(model.counters().n_draft_tokens, 0U);
+        EXPECT_LE(model.counters().n_accepted_drafts, model.counters().n_draft_tokens);
+        // The model drafts for itself what it would choose: nearly all of it is right.
+        if (speculation.draft_model == path_.string()) EXPECT_GT(model.counters().n_accepted_drafts, model.counters().n_draft_tokens / 2);
+    }
+    const Model without_prices = open({.speculation = {.drafter = Drafter::kNgram}});
+    EXPECT_EQ(answers_of(without_prices).tokens, plain.tokens);
+    EXPECT_EQ(without_prices.counters().n_draft_tokens, 0U) << "nothing says what pays";
+}
+
+TEST_F(Library, ASecondProcessRestoresWhatTheFirstComputed) {
+    const ModelOptions options{.kv_disk = {.path = folder_ / "kv", .size_bytes = 10'000'000}};
+    const Answers plain = answers_of(open());
+    Answers first;
+    {
+        const Model model = open(options);
+        first = answers_of(model);
+        EXPECT_EQ(first.tokens, plain.tokens);
+        std::string warned;
+        ModelOptions same = options;
+        same.warn = [&](std::string_view message) { warned += message; };
+        EXPECT_EQ(answers_of(open(same)).tokens, plain.tokens) << "without the file, which the first one has";
+        EXPECT_EQ(warned.substr(0, 9), "kv_disk: ");
+        EXPECT_NE(warned.find("another process uses it"), std::string::npos) << warned;
+    }
+    const Model model = open(options);
+    const Answers again = answers_of(model);
+    EXPECT_EQ(again.tokens, plain.tokens);
+    EXPECT_EQ(again.texts, plain.texts);
+    EXPECT_GT(again.n_reused, first.n_reused);
+    std::filesystem::remove(options.kv_disk.path);
+}
+
+TEST_F(Library, FindsModelsByNameInTheFoldersItIsTold) {
+    const ModelOptions options{.models_folders = {folder_ / "nowhere", folder_}, .n_threads = 2};
+    const Answers plain = answers_of(open());
+    for (const char* name : {"Target", "target", "target.gguf"}) EXPECT_EQ(answers_of(Model::open(name, options)).tokens, plain.tokens);
+    EXPECT_EQ(code_of([&] { (void)Model::open("target", {.n_threads = 2}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([&] { (void)Model::open("targets", options); }), ErrorCode::kBadInput);
+}
+
+TEST_F(Library, KeepsATargetBetweenTokensWhereAProfileSaysWhatStepsTake) {
+    EXPECT_EQ(open().info().target_itl_seconds, 0.0);
+    const Model priced = open({.cache_folder = folder_ / "cache"});
+    EXPECT_GT(priced.info().target_itl_seconds, 0.0);
+    EXPECT_EQ(answers_of(priced).tokens, answers_of(open()).tokens);
+    EXPECT_EQ(open({.cache_folder = folder_ / "cache", .target_itl_seconds = 0.25}).info().target_itl_seconds, 0.25);
+    EXPECT_EQ(open({.cache_folder = folder_ / "cache", .target_itl_seconds = 0.0}).info().target_itl_seconds, 0.0);
+    EXPECT_GT(open({.cache_folder = folder_ / "cache", .measure_machine = true}).info().target_itl_seconds, 0.0) << "it is saved already";
+    std::string warned;
+    const auto warn = [&](std::string_view message) { warned += message; };
+    const ModelOptions unpriced{.target_itl_seconds = 0.25, .warn = warn};
+    EXPECT_EQ(open(unpriced).info().target_itl_seconds, 0.0);
+    EXPECT_EQ(warned.substr(0, 20), "target_itl_seconds: ") << warned;
+}
+
+TEST_F(Library, ModelsOnOneRuntimeAnswerAsEachAlone) {
+    const Answers plain = answers_of(open());
+    const Runtime runtime = Runtime::create({.n_threads = 2});
+    const ModelOptions shared{.runtime = runtime};
+    const Model a = Model::open(path_, shared);
+    const Model b = Model::open(path_, {.runtime = runtime, .speculation = {.drafter = Drafter::kNgram, .fixed_drafts = 2}});
+    Answers of_b;
+    std::thread other([&] { of_b = answers_of(b); });
+    const Answers of_a = answers_of(a);
+    other.join();
+    EXPECT_EQ(of_a.tokens, plain.tokens);
+    EXPECT_EQ(of_b.tokens, plain.tokens);
+    const Model keeper = Model::open(path_, {.runtime = Runtime::create({.n_threads = 1})});  // of what nobody else has
+    EXPECT_EQ(answers_of(keeper).tokens, plain.tokens);
+    ModelOptions twice = shared;
+    twice.n_threads = 2;
+    EXPECT_EQ(code_of([&] { (void)Model::open(path_, twice); }), ErrorCode::kBadInput);
+    twice = shared;
+    twice.isa = "scalar";
+    EXPECT_EQ(code_of([&] { (void)Model::open(path_, twice); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)Runtime::create({.isa = "mmx"}); }), ErrorCode::kBadInput);
+}
+
+TEST_F(Library, ComputesTheSameWithEachBlockSizeAndSaysItsVersion) {
+    const Answers plain = answers_of(open());
+    EXPECT_EQ(answers_of(open({.block_size = 64})).tokens, plain.tokens);
+    EXPECT_EQ(answers_of(open({.isa = "scalar"})).tokens[0].size(), 30U);
+    EXPECT_EQ(std::string(version()).find_first_not_of("0123456789."), std::string::npos);
+}
+
 TEST_F(Library, EveryFailureHasItsCode) {
     EXPECT_EQ(code_of([] { (void)Model::open("/nowhere/model.gguf"); }), ErrorCode::kBadInput);
     EXPECT_EQ(code_of([] { (void)Model::open("/proc/self/environ"); }), ErrorCode::kBadInput);
@@ -156,6 +295,19 @@ TEST_F(Library, EveryFailureHasItsCode) {
     EXPECT_EQ(code_of([] { (void)open({.key_type = static_cast<KvType>(99)}); }), ErrorCode::kBadInput);
     EXPECT_EQ(code_of([] { (void)open({.activations = static_cast<Activations>(-1)}); }), ErrorCode::kBadInput);
     EXPECT_EQ(code_of([] { (void)open({.kv_memory_bytes = 1000}); }), ErrorCode::kOutOfMemory);
+    EXPECT_EQ(code_of([] { (void)open({.isa = "avx3"}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)Model::open(path_, {.n_threads = UINT32_MAX}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.block_size = 0}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.block_size = 48}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.target_itl_seconds = -1.0}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.speculation = {.max_drafts = 0}}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.speculation = {.max_drafts = 65}}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.speculation = {.fixed_drafts = 9}}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.speculation = {.drafter = Drafter::kDraftModel}}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.speculation = {.draft_model = "draft"}}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.speculation = {.drafter = static_cast<Drafter>(9)}}); }), ErrorCode::kBadInput);
+    EXPECT_EQ(code_of([] { (void)open({.kv_disk = {.path = path_}}); }), ErrorCode::kBadInput);  // a model is no cache
+    EXPECT_EQ(code_of([] { (void)open({.kv_disk = {.path = folder_ / "kv", .size_bytes = 1}}); }), ErrorCode::kBadInput);
 
     const Model model = open({.context = 64});
     const auto prompt = model.encode_prompt("hello");
@@ -271,6 +423,43 @@ TEST(LibraryRequest, EachFieldReachesTheEngine) {
     EXPECT_EQ(request.priority, 20);
     EXPECT_EQ(request.timeout_seconds, 21.0);
     EXPECT_EQ(request.cache_salt, "22");
+}
+
+TEST(LibraryOptions, EachFieldReachesTheEngine) {
+    const engine::ServeOptions serve =
+        library::serve_options({.cache_folder = "1",
+                                .measure_machine = true,
+                                .context = 2,
+                                .n_sequences = 3,
+                                .kv_memory_bytes = 4,
+                                .key_type = KvType::kQ8,
+                                .value_type = KvType::kQ4,
+                                .block_size = 32,
+                                .activations = Activations::kQ16,
+                                .prefix_cache = false,
+                                .kv_disk = {.path = "5", .size_bytes = 6},
+                                .speculation = {.drafter = Drafter::kDraftModel, .draft_model = "7", .max_drafts = 9, .fixed_drafts = 8},
+                                .target_itl_seconds = 10.0});
+    EXPECT_EQ(serve.profile_store.folder, "1");
+    EXPECT_EQ(serve.profile_store.version, version());
+    EXPECT_EQ(serve.prices, engine::PriceSource::kMeasured);
+    EXPECT_EQ(library::serve_options({}).prices, engine::PriceSource::kSaved);
+    EXPECT_EQ(serve.load.context, 2U);
+    EXPECT_EQ(serve.load.n_sequences, 3U);
+    EXPECT_EQ(serve.load.n_outputs, 3U);
+    EXPECT_EQ(serve.load.kv_memory_bytes, 4U);
+    EXPECT_EQ(serve.load.key_type, backend::KvType::kQ8);
+    EXPECT_EQ(serve.load.value_type, backend::KvType::kQ4);
+    EXPECT_EQ(serve.load.block_size, 32U);
+    EXPECT_EQ(serve.load.activations, model::ActivationMode::kQ16);
+    EXPECT_FALSE(serve.prefix_cache);
+    EXPECT_EQ(serve.kv_disk.path, "5");
+    EXPECT_EQ(serve.kv_disk.size_bytes, 6U);
+    EXPECT_EQ(serve.drafting.drafter, engine::DrafterKind::kDraftModel);
+    EXPECT_EQ(serve.drafting.draft_model, "7");
+    EXPECT_EQ(serve.drafting.max_drafts, 9U);
+    EXPECT_EQ(serve.drafting.fixed_drafts, 8U);
+    EXPECT_EQ(serve.target_itl_seconds, 10.0);
 }
 
 TEST(LibraryRequest, DefaultsAreTheEngines) {

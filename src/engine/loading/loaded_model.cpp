@@ -84,44 +84,44 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
     if (!bound) return bound.error().within(opened.file.name());
     PreparedModel prepared{
         .program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions}),
-        .limits = {},
+        .scheduler = {},
         .kv_element_bytes = {}};
     const auto element_bytes = [&](backend::KvType type) {
         return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
     };
     prepared.kv_element_bytes = {.key = element_bytes(options.key_type), .value = element_bytes(options.value_type)};
-    SchedulerOptions& limits = prepared.limits;
-    limits.limits = {
+    SchedulerOptions& scheduler = prepared.scheduler;
+    scheduler.limits = {
         .n_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences)),
         .n_outputs = options.n_outputs};
-    limits.context = context;
-    limits.block_size = options.block_size;
+    scheduler.context = context;
+    scheduler.block_size = options.block_size;
     // One block of each group says what a block takes in all layers: a little more than its elements, for some types.
     const std::vector<std::uint32_t> one_block(prepared.program.cache_groups.size(), 1);
     const backend::MemoryUse use = backend::cpu::memory_to_load(
-        prepared.program, limits.limits,
+        prepared.program, scheduler.limits,
         {.key_type = options.key_type, .value_type = options.value_type, .block_size = options.block_size, .n_blocks = one_block});
     const CacheDemand demand{.context = context,
-                             .step_tokens = limits.limits.n_tokens,
+                             .step_tokens = scheduler.limits.n_tokens,
                              .n_sequences = options.n_sequences,
                              .block_size = options.block_size,
                              .bytes_per_token = static_cast<double>(use.cache_bytes) / options.block_size};
-    RAFTER_TRY(limits.n_blocks,
+    RAFTER_TRY(scheduler.n_blocks,
                cache_blocks(prepared.program, demand, memory_for_cache(use), options.kv_memory_bytes.value_or(UINT64_MAX)));
-    for (const model::CacheGroup& group : prepared.program.cache_groups) limits.windows.push_back(group.window);
+    for (const model::CacheGroup& group : prepared.program.cache_groups) scheduler.windows.push_back(group.window);
     return prepared;
 }
 
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(PreparedModel prepared, prepare_model(opened, options));
-    LoadedModel loaded{.device = nullptr, .limits = std::move(prepared.limits), .kv_element_bytes = prepared.kv_element_bytes};
+    LoadedModel loaded{.device = nullptr, .scheduler = std::move(prepared.scheduler), .kv_element_bytes = prepared.kv_element_bytes};
     // Models that run meanwhile take their steps between two parts of the packing.
     ComputeLease::Turn turn = runtime.lease().take();
-    const backend::LoadOptions load{.limits = loaded.limits.limits,
+    const backend::LoadOptions load{.limits = loaded.scheduler.limits,
                                     .cache = {.key_type = options.key_type,
                                               .value_type = options.value_type,
                                               .block_size = options.block_size,
-                                              .n_blocks = loaded.limits.n_blocks},
+                                              .n_blocks = loaded.scheduler.n_blocks},
                                     .progress = options.progress,
                                     .let_others = [&turn] { turn.let_others(); }};
     auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);

@@ -47,8 +47,8 @@ struct LoadModelOptions {
 
 // What a model will be loaded as, without its weights.
 struct PreparedModel {
-    model::Program program;   // bound and rewritten
-    SchedulerOptions limits;  // for the Engine
+    model::Program program;      // bound and rewritten
+    SchedulerOptions scheduler;  // for the Engine
     roofline::KvElementBytes kv_element_bytes;
 };
 // Fails on a context beyond the model's, and when memory does not suffice for one sequence.
@@ -56,7 +56,7 @@ struct PreparedModel {
 
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;
-    SchedulerOptions limits;                    // for the Engine
+    SchedulerOptions scheduler;                 // for the Engine
     roofline::KvElementBytes kv_element_bytes;  // with the scales of quantised types
 };
 // Fails as prepare_model does, and on what only the backend finds.

@@ -35,16 +35,16 @@ double LabResult::undisturbed() const {
 StepLab::StepLab(LoadedModel& model) : model_(model) { model_.device->touch_cache(); }
 
 backend::Batch StepLab::batch_of(const model::StepShape& shape) const {
-    const SchedulerOptions& limits = model_.limits;
+    const SchedulerOptions& scheduler = model_.scheduler;
     const std::uint32_t n_vocab = model_.device->program().config.n_vocab;
     backend::Batch batch;
     for (std::uint32_t i = 0; i < shape.sequences.size(); ++i) {
         const model::SequenceStep& step = shape.sequences[i];
         backend::BatchSequence sequence{.step = step, .first_row = static_cast<std::uint32_t>(batch.tokens.size()), .block_tables = {}};
-        const std::uint32_t n_blocks = (step.n_past + step.n_new + limits.block_size - 1) / limits.block_size;
-        for (std::size_t group = 0; group < limits.n_blocks.size(); ++group) {
+        const std::uint32_t n_blocks = (step.n_past + step.n_new + scheduler.block_size - 1) / scheduler.block_size;
+        for (std::size_t group = 0; group < scheduler.n_blocks.size(); ++group) {
             // A window's group has room for the window and a step: its blocks are used in turn.
-            const std::uint32_t n_each = std::min(n_blocks, limits.n_blocks[group] / static_cast<std::uint32_t>(shape.sequences.size()));
+            const std::uint32_t n_each = std::min(n_blocks, scheduler.n_blocks[group] / static_cast<std::uint32_t>(shape.sequences.size()));
             std::vector<backend::BlockId> table;
             for (std::uint32_t b = 0; b < n_blocks; ++b) table.push_back(i * n_each + b % n_each);
             sequence.block_tables.push_back(std::move(table));
@@ -60,20 +60,20 @@ backend::Batch StepLab::batch_of(const model::StepShape& shape) const {
 }
 
 Result<LabResult> StepLab::run(const LabShape& shape, const Options& options) {
-    const SchedulerOptions& limits = model_.limits;
+    const SchedulerOptions& scheduler = model_.scheduler;
     const std::uint64_t n_positions = std::uint64_t{shape.n_past} + shape.n_new;
-    const std::uint64_t n_blocks = (n_positions + limits.block_size - 1) / limits.block_size * shape.n_sequences;
+    const std::uint64_t n_blocks = (n_positions + scheduler.block_size - 1) / scheduler.block_size * shape.n_sequences;
     std::uint32_t most_blocks = ~0U;
-    for (std::size_t group = 0; group < limits.n_blocks.size(); ++group) {
-        if (limits.windows[group] == 0) most_blocks = std::min(most_blocks, limits.n_blocks[group]);
+    for (std::size_t group = 0; group < scheduler.n_blocks.size(); ++group) {
+        if (scheduler.windows[group] == 0) most_blocks = std::min(most_blocks, scheduler.n_blocks[group]);
     }
-    if (shape.n_sequences == 0 || shape.n_new == 0 || n_positions > limits.context || n_blocks > most_blocks ||
-        shape.n_sequences > limits.limits.n_outputs || shape.n_sequences > limits.limits.n_tokens) {
-        return bad_input("{} sequences of {} tokens: expected at most {} of {}", shape.n_sequences, n_positions, limits.limits.n_outputs,
-                         limits.context);
+    if (shape.n_sequences == 0 || shape.n_new == 0 || n_positions > scheduler.context || n_blocks > most_blocks ||
+        shape.n_sequences > scheduler.limits.n_outputs || shape.n_sequences > scheduler.limits.n_tokens) {
+        return bad_input("{} sequences of {} tokens: expected at most {} of {}", shape.n_sequences, n_positions, scheduler.limits.n_outputs,
+                         scheduler.context);
     }
     std::vector<backend::Batch> batches;
-    for (const model::StepShape& step : shape.steps(limits.limits.n_tokens)) batches.push_back(batch_of(step));
+    for (const model::StepShape& step : shape.steps(scheduler.limits.n_tokens)) batches.push_back(batch_of(step));
     backend::DeviceModel& device = *model_.device;
     device.set_timing(options.timing);
     LabResult result;

@@ -291,14 +291,14 @@ TEST(CacheSize, ALoadedModelTakesNoMoreThanItsCacheIsAllowed) {
             const std::uint64_t block_bytes = layer_block_bytes(config, load);
             const auto all = load_model(runtime, *tiny.opened, load);
             ASSERT_TRUE(all.has_value()) << all.error().message;
-            ASSERT_EQ(all->limits.n_blocks.size(), all->limits.windows.size());
+            ASSERT_EQ(all->scheduler.n_blocks.size(), all->scheduler.windows.size());
             std::uint64_t expected = 0;
             for (const model::LayerConfig& layer : config.layers) {
-                const auto group = std::find(all->limits.windows.begin(), all->limits.windows.end(), layer.window);
-                ASSERT_NE(group, all->limits.windows.end());
-                const std::uint32_t n_blocks = all->limits.n_blocks[static_cast<std::size_t>(group - all->limits.windows.begin())];
+                const auto group = std::find(all->scheduler.windows.begin(), all->scheduler.windows.end(), layer.window);
+                ASSERT_NE(group, all->scheduler.windows.end());
+                const std::uint32_t n_blocks = all->scheduler.n_blocks[static_cast<std::size_t>(group - all->scheduler.windows.begin())];
                 EXPECT_GE(n_blocks, load.n_sequences * slow_blocks(layer.window, {.context = *load.context,
-                                                                                  .step_tokens = all->limits.limits.n_tokens,
+                                                                                  .step_tokens = all->scheduler.limits.n_tokens,
                                                                                   .block_size = load.block_size}));
                 expected += n_blocks * block_bytes;
             }
@@ -335,9 +335,9 @@ TEST(CacheSize, ForMoreSequencesThanFitItLeavesRoomForTheRest) {
     const LoadModelOptions load{.context = 65536, .n_sequences = kMax};
     const auto prepared = prepare_model(*tiny.opened, load);
     ASSERT_TRUE(prepared.has_value()) << prepared.error().message;
-    ASSERT_EQ(prepared->limits.n_blocks.size(), 1U);
+    ASSERT_EQ(prepared->scheduler.n_blocks.size(), 1U);
     const model::ModelConfig& config = tiny.opened->config;
-    const std::uint64_t cache = prepared->limits.n_blocks.front() * layer_block_bytes(config, load) * config.n_layers;
+    const std::uint64_t cache = prepared->scheduler.n_blocks.front() * layer_block_bytes(config, load) * config.n_layers;
     const std::uint64_t available = read_memory_state().available_bytes;
     ASSERT_GT(available, 0U);
     EXPECT_LT(cache, available);

@@ -1,8 +1,8 @@
 // The only source that is compiled anew when the version changes.
-#include "apps/cli.h"
+#include "base/version.h"
 
-namespace rafter::apps {
+namespace rafter {
 
 const char* version() { return RAFTER_VERSION; }
 
-}  // namespace rafter::apps
+}  // namespace rafter

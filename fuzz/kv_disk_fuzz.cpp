@@ -95,7 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             engine::KvFileRecord record{.node = record_of(input)};
             const std::vector<std::byte> block(kBlockBytes, static_cast<std::byte>(input.byte()));
             record.data_checksum = input.byte() % 4 == 0 ? input.word() : engine::data_checksum(identity, record.node.id, block);
-            // A root's hash that is right; whoever draft tokens a child's is believed.
+            // A root's hash that is right; a child's that happens to be right is believed.
             if (input.byte() % 2 == 0 && record.node.parent == 0) {
                 kv::DiskIndex index({.block_size = kBlockSize, .n_slots = 1});
                 const kv::NodeId node = index.enter(kv::kNoNode, record.node.tokens, record.node.salt);
@@ -139,15 +139,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::vector<kv::Token> tokens;
         for (int i = 0; i < 9; ++i) tokens.push_back((round * 7 + i * (round + 1)) / 4 % 3);
         kv::SequenceBlocks blocks;
-        std::uint32_t n = cache.attach(blocks, tokens, round % 5 == 4 ? "s" : "", copies).n_tokens;
-        n = (*disk)
-                ->restore(
-                    cache, blocks,
-                    {.tokens = tokens, .salt = round % 5 == 4 ? "s" : "", .n_computed = n, .n_tokens = 9, .cost = cost, .copies = copies})
-                .n_computed;
+        kv::BlockHashes hashes;
+        const kv::PrefixKey key = hashes.key(tokens, round % 5 == 4 ? "s" : "", kBlockSize);
+        std::uint32_t n = cache.attach(blocks, key, copies).n_tokens;
+        n = (*disk)->restore(cache, blocks, {.key = key, .n_computed = n, .n_tokens = 9, .cost = cost, .copies = copies}).n_computed;
         RAFTER_CHECK(n <= tokens.size());
         RAFTER_CHECK(cache.grow(blocks, 9));
-        cache.release(blocks, tokens, 9, round % 5 == 4 ? "s" : "");
+        cache.release(blocks, key, 9);
         cache.check({});
         (*disk)->index().check();
     }

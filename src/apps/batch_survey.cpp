@@ -3,19 +3,15 @@
 
 #include <algorithm>
 
-#include "base/fnv.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
+#include "base/xxh3.h"
 
 namespace rafter::apps {
 namespace {
 
 // A request without a seed gets one of its own, the same in every run.
-std::uint64_t seed_of(std::string_view custom_id) {
-    std::uint64_t hash = kFnvBasis;
-    for (const char byte : custom_id) hash = fnv1a(hash, static_cast<unsigned char>(byte));
-    return hash;
-}
+std::uint64_t seed_of(std::string_view custom_id) { return xxh3(custom_id); }
 
 // What a request takes in memory, but for its few texts.
 std::size_t size_bytes(const protocols::OpenAiRequest& request) {

@@ -14,8 +14,8 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "apps/workload_flags.h"
-#include "base/fnv.h"
 #include "base/os_file.h"
+#include "base/xxh3.h"
 #include "engine/measure/step_profile.h"
 #include "engine/sampling/noise.h"
 #include "planning/workload_report.h"
@@ -49,10 +49,10 @@ struct BenchOptions {
 // Seconds of the steps of one run. Prefill: those that compute prompt tokens. Decode: those in which every sequence gets its next token.
 struct BenchRun {
     double prefill_seconds = 0.0;
-    std::vector<double> decode_seconds;     // [n_steps]: as many as tokens a sequence, without draft tokens
-    double sample_seconds = 0.0;            // of decode_seconds, for choosing tokens
-    std::uint64_t decode_tokens = 0;        // that those steps gave
-    std::uint64_t tokens_hash = kFnvBasis;  // of what was generated: the same work gives the same tokens
+    std::vector<double> decode_seconds;  // [n_steps]: as many as tokens a sequence, without draft tokens
+    double sample_seconds = 0.0;         // of decode_seconds, for choosing tokens
+    std::uint64_t decode_tokens = 0;     // that those steps gave
+    std::uint64_t tokens_hash = 0;       // of what was generated: the same work gives the same tokens
     engine::SpeculationCounters speculation;
     double expected_seconds = 0.0;        // that the governor expected decoding to take
     double expected_plain_seconds = 0.0;  // and without draft tokens, for the tokens that it expected
@@ -181,7 +181,7 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
     engine.forget_unused();
     for (const std::vector<TokenId>& answer : answers) {
         for (std::size_t i = 0; i < std::min<std::size_t>(answer.size(), options.generate); ++i) {
-            run.tokens_hash = fnv1a(run.tokens_hash, static_cast<std::uint64_t>(answer[i]));
+            run.tokens_hash = xxh3(static_cast<std::uint64_t>(answer[i]), run.tokens_hash);
         }
     }
     return run;

@@ -37,9 +37,9 @@ nlohmann::ordered_json kv_disk_json(const engine::KvDisk& disk) {
             {"rejected",
              {{"damaged", n.damaged},
               {"orphaned", n.orphaned},
-              {"dear_to_read", n.dear_to_read},
-              {"dear_to_write", n.dear_to_write},
-              {"no_room", n.no_room}}}};
+              {"skipped_slow_read", n.skipped_slow_read},
+              {"skipped_slow_write", n.skipped_slow_write},
+              {"skipped_no_memory", n.skipped_no_memory}}}};
 }
 
 std::string kv_disk_text(const engine::KvDisk& disk) {
@@ -47,20 +47,20 @@ std::string kv_disk_text(const engine::KvDisk& disk) {
     const engine::KvDiskCounters& n = disk.counters();
     std::string text;
     if (n.blocks_restored > 0) {
-        text += fmt::format("{} blocks read ({} tokens, {}) in {}", grouped(n.blocks_restored), grouped(n.tokens_restored),
+        text += fmt::format("read {} blocks ({} tokens, {}) in {}", grouped(n.blocks_restored), grouped(n.tokens_restored),
                             format_bytes(n.bytes_read), report::duration(n.read_seconds));
         if (n.recompute_seconds > 0.0) text += fmt::format(" instead of {}", report::duration(n.recompute_seconds));
         text += " · ";
     }
     if (n.blocks_written > 0) {
-        text += fmt::format("{} written ({}) in {} · ", grouped(n.blocks_written), format_bytes(n.bytes_written),
+        text += fmt::format("wrote {} blocks ({}) in {} · ", grouped(n.blocks_written), format_bytes(n.bytes_written),
                             report::duration(n.write_seconds));
     }
     text += fmt::format("holds {} of {}", grouped(disk.n_blocks()), grouped(disk.n_slots()));
     if (n.damaged > 0) text += fmt::format(" · {} damaged", grouped(n.damaged));
-    if (n.orphaned > 0) text += fmt::format(" · {} without what comes before", grouped(n.orphaned));
-    if (n.dear_to_read > 0) text += fmt::format(" · {} faster to compute than to read", grouped(n.dear_to_read));
-    if (n.dear_to_write > 0) text += fmt::format(" · {} not worth writing", grouped(n.dear_to_write));
+    if (n.orphaned > 0) text += fmt::format(" · {} without the blocks before them", grouped(n.orphaned));
+    if (n.skipped_slow_read > 0) text += fmt::format(" · {} faster to compute than to read", grouped(n.skipped_slow_read));
+    if (n.skipped_slow_write > 0) text += fmt::format(" · {} not worth writing", grouped(n.skipped_slow_write));
     return text;
 }
 

@@ -20,7 +20,7 @@ struct KvDiskFlags {
 void add_kv_disk_flags(CLI::App& verb, KvDiskFlags& flags);
 
 [[nodiscard]] nlohmann::ordered_json kv_disk_json(const engine::KvDisk& disk);
-// "62 blocks read (992 tokens, 22.9 MB) in 14 ms instead of 1.3 s · 5 written (1.8 MB) in 2 ms · holds 67 of 11,397"
+// "read 62 blocks (992 tokens, 22.9 MB) in 14 ms instead of 1.3 s · wrote 5 blocks (1.8 MB) in 2 ms · holds 67 of 11,397"
 [[nodiscard]] std::string kv_disk_text(const engine::KvDisk& disk);
 
 }  // namespace rafter::apps

@@ -42,7 +42,9 @@ Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
     }
     RAFTER_TRY_VOID(validate(request.sampling, n_vocab_));
     auto stream = std::make_shared<TokenStream>();
-    inbox_.put(std::make_unique<Sequence>(std::move(request), stream, tokenizer_));
+    auto sequence = std::make_unique<Sequence>(std::move(request), stream, tokenizer_);
+    (void)sequence->cache_key(options_.block_size);  // hashes the prompt's blocks here, not in a step
+    inbox_.put(std::move(sequence));
     return stream;
 }
 

@@ -16,7 +16,6 @@ namespace {
 constexpr double kSecondsPerPriority = 30.0;
 constexpr std::uint32_t kMinChunk = 16;   // prompt tokens a step, whatever the target
 constexpr double kNewAnswerWeight = 0.1;  // in the average length of answers
-constexpr double kAnswerReserve = 1.25;   // of that average is what an answer is expected to need
 
 kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
     kv::BlockCacheOptions cache{
@@ -34,7 +33,10 @@ kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
 }  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options)
-    : options_(std::move(options)), cache_(cache_options(options_)), speculator_(options_.speculation) {
+    : options_(std::move(options)),
+      cache_(cache_options(options_)),
+      admission_(cache_, {.context = options_.context, .step_tokens = options_.limits.n_tokens}),
+      speculator_(options_.speculation) {
     RAFTER_CHECK(options_.limits.n_tokens > 0 && options_.limits.n_outputs > 0 && options_.context > 0, "limits of 0");
     if (options_.n_sequences == 0) options_.n_sequences = options_.limits.n_outputs;
 }
@@ -160,15 +162,14 @@ bool Scheduler::restore(Sequence& sequence, Step& step) {
     const double left = options_.target_itl_seconds - options_.cost.seconds(step.cost) - step.restore_seconds;
     const KvDisk::Restored done =
         options_.kv_disk->restore(cache_, *sequence.blocks,
-                                  {.tokens = std::span(sequence.tokens).first(sequence.outputs_from()),
-                                   .salt = sequence.request.cache_salt,
+                                  {.key = sequence.wanted_key(options_.block_size),
                                    .n_computed = sequence.n_computed,
                                    .n_tokens = static_cast<std::uint32_t>(sequence.tokens.size()),
                                    .cost = options_.cost,
                                    .budget_seconds = step.keeps_target ? left : std::numeric_limits<double>::infinity(),
                                    .copies = copies_});
     const std::uint32_t n = done.n_computed - sequence.n_computed;
-    cache_.restore(sequence.missed_as, n);
+    cache_.restore(sequence.prefix_end, n);
     sequence.n_computed = done.n_computed;
     if (sequence.n_preemptions == 0) sequence.n_reused += n;
     sequence.may_restore = done.more;
@@ -217,7 +218,7 @@ void Scheduler::preempt(Sequence& sequence, Step& step) {
     ++counters_.preemptions;
     ++sequence.n_preemptions;
     counters_.recomputed_seconds += options_.cost.prefill_seconds(sequence.n_computed, 0);
-    cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
+    cache_.release(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
     sequence.blocks.reset();
     sequence.draft_state.reset();
     sequence.n_sampled_through = std::max(sequence.n_sampled_through, sequence.n_computed);
@@ -269,7 +270,7 @@ void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
             end(sequence, *std::move(finish));
             continue;
         }
-        cache_.publish(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
+        cache_.publish(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
         if (planned.grant.n > 0) cache_.truncate(*sequence.blocks, sequence.n_computed);
         if (!update_.tokens.empty() || !update_.prompt_scores.empty()) sequence.stream->publish(std::move(update_));
     }
@@ -306,7 +307,7 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
     update_.finish = std::move(finish);
     sequence.stream->publish(std::move(update_));
     if (sequence.blocks) {
-        cache_.release(*sequence.blocks, sequence.tokens, sequence.n_computed, sequence.request.cache_salt);
+        cache_.release(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
         sequence.blocks.reset();
     }
     sequence.draft_state.reset();
@@ -344,67 +345,18 @@ void Scheduler::end_overdue(double now) {
     std::erase_if(waiting_, [](const auto& sequence) { return sequence->ended; });
 }
 
-std::uint32_t Scheduler::expected_positions(const Sequence& sequence) const {
-    double more = sequence.request.max_tokens - std::min(sequence.request.max_tokens, sequence.n_generated());
-    if (answer_tokens_ > 0.0) more = std::min(more, std::max(1.0, kAnswerReserve * answer_tokens_ - sequence.n_generated()));
-    const auto n = static_cast<std::uint64_t>(sequence.tokens.size()) + static_cast<std::uint64_t>(more);
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, options_.context));
-}
-
-// A window's group holds no more than what the window and one step see.
-std::uint32_t Scheduler::blocks_needed(std::size_t group, std::uint32_t n_positions) const {
-    const std::uint32_t window = cache_.options().windows[group];
-    const std::uint32_t n = cache_.blocks_for(n_positions);
-    return window == 0 ? n : std::min(n, cache_.blocks_for(window) + cache_.blocks_for(options_.limits.n_tokens) + 2);
-}
-
-bool Scheduler::fits(const Sequence& sequence) const {
-    if (running_.empty()) {
-        for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
-            if (blocks_needed(group, static_cast<std::uint32_t>(sequence.tokens.size())) > cache_.pools()[group].n_blocks()) return false;
-        }
-        return true;
-    }
-    const std::uint32_t n_found = cache_.n_in_use(std::span(sequence.tokens).first(sequence.outputs_from()), sequence.request.cache_salt);
-    for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
-        // Found blocks that nobody uses are available now and will not be then, so they count as needed; shared ones cost nothing.
-        std::uint64_t needed = blocks_needed(group, expected_positions(sequence));
-        if (cache_.options().windows[group] == 0) needed -= std::min<std::uint64_t>(needed, n_found);
-        for (const auto& other : running_) {
-            const std::uint64_t wanted = blocks_needed(group, expected_positions(*other));
-            const std::uint64_t held = other->blocks->n_blocks() - other->blocks->first_held(group);
-            needed += wanted - std::min(wanted, held);
-        }
-        if (needed > cache_.n_available(group)) return false;
-    }
-    return true;
-}
-
-bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
-    if (!options_.prefix_cache) return false;
-    std::optional<std::uint32_t> n_found;
-    const std::span<const TokenId> wanted = std::span(sequence.tokens).first(sequence.outputs_from());
-    for (const auto& other : running_) {
-        if (other->n_computed >= other->n_prompt || other->request.cache_salt != sequence.request.cache_salt) continue;
-        const std::span<const TokenId> coming = std::span(other->tokens).first(other->n_prompt);
-        const auto n_alike = static_cast<std::uint32_t>(std::ranges::mismatch(wanted, coming).in1 - wanted.begin());
-        if (n_alike < options_.block_size || n_alike <= other->n_computed) continue;
-        if (!n_found) n_found = cache_.find(wanted, sequence.request.cache_salt);
-        if (n_alike >= *n_found + options_.block_size) return true;
-    }
-    return false;
-}
-
 void Scheduler::admit_waiting() {
+    if (waiting_.empty() || running_.size() >= options_.n_sequences) return;
+    admission_.begin(running_, answer_tokens_);
     for (std::size_t i = 0; i < waiting_.size() && running_.size() < options_.n_sequences;) {
         Sequence& sequence = *waiting_[i];
-        if (waits_for_prefix(sequence)) {
+        if (admission_.waits_for_prefix(sequence)) {
             counters_.waited_for_prefix += !sequence.waited_for_prefix;
             sequence.waited_for_prefix = true;
             ++i;  // whoever is behind it may go on
             continue;
         }
-        if (!fits(sequence)) {
+        if (!admission_.fits(sequence)) {
             if (!running_.empty()) return;  // they will free some
             std::uint32_t least = ~0U;
             for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
@@ -418,13 +370,12 @@ void Scheduler::admit_waiting() {
             continue;
         }
         sequence.blocks.emplace();
-        // Positions whose logits are wanted are computed again.
-        const kv::Prefix prefix = cache_.attach(*sequence.blocks, std::span(sequence.tokens).first(sequence.outputs_from()),
-                                                sequence.request.cache_salt, copies_);
+        const kv::Prefix prefix = cache_.attach(*sequence.blocks, sequence.wanted_key(options_.block_size), copies_);
         sequence.n_computed = prefix.n_tokens;
-        sequence.missed_as = prefix.end;
+        sequence.prefix_end = prefix.end;
         sequence.may_restore = options_.kv_disk != nullptr && prefix.end != kv::PrefixEnd::kComplete;
         if (sequence.n_preemptions == 0) sequence.n_reused = prefix.n_tokens;
+        admission_.admit(sequence);
         const auto behind = std::upper_bound(running_.begin(), running_.end(), sequence.order,
                                              [](double order, const auto& other) { return order < other->order; });
         running_.insert(behind, std::move(waiting_[i]));

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "engine/admission.h"
 #include "engine/measure/step_cost.h"
 #include "engine/plan.h"
 #include "engine/sequence.h"
@@ -83,6 +84,7 @@ class Scheduler {
     [[nodiscard]] std::size_t n_running() const { return running_.size(); }
     [[nodiscard]] std::size_t n_waiting() const { return waiting_.size(); }
     [[nodiscard]] const kv::BlockCache& cache() const { return cache_; }
+    [[nodiscard]] const Admission& admission() const { return admission_; }
     [[nodiscard]] const StepCost& cost() const { return options_.cost; }
     [[nodiscard]] const SchedulerCounters& counters() const { return counters_; }
     [[nodiscard]] const Speculator& speculator() const { return speculator_; }
@@ -107,10 +109,6 @@ class Scheduler {
 
     void end_overdue(double now);
     void admit_waiting();
-    [[nodiscard]] bool fits(const Sequence& sequence) const;
-    [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
-    [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
-    [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
     [[nodiscard]] static bool is_active(const Sequence& sequence) { return !sequence.ended && sequence.blocks.has_value(); }
     void plan_decoding(Step& step);
     void plan_prompts(Step& step);
@@ -130,6 +128,7 @@ class Scheduler {
 
     SchedulerOptions options_;
     kv::BlockCache cache_;
+    Admission admission_;  // of cache_
     Speculator speculator_;
     std::vector<kv::BlockCopy> copies_;               // of sequences let in, until a step does them
     std::deque<std::unique_ptr<Sequence>> waiting_;   // in order

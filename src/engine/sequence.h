@@ -39,6 +39,13 @@ class AnswerText {
     bool stopped_ = false;
 };
 
+// A sequence being computed whose prompt begins as this one's does.
+struct WaitsFor {
+    std::uint64_t admission = 0;              // the number under which that sequence was let in; 0: none
+    std::uint32_t n_alike = 0;                // tokens that both begin with
+    std::optional<std::uint64_t> block_hash;  // while no block in the cache has this hash, it waits; none: see what the cache has
+};
+
 class Sequence {
   public:
     // The request must be valid (Engine::submit checks). tokenizer outlives this.
@@ -52,17 +59,25 @@ class Sequence {
     std::uint32_t n_prompt;        // of them
     std::uint32_t n_computed = 0;  // of them, whose keys and values are in the cache
     std::uint32_t n_reused = 0;    // of those, that an earlier request left there
-    std::uint32_t n_sampled_through =
-        0;                            // positions whose logits were consumed: computed again after a preemption, they are not sampled again
-    std::uint32_t n_preemptions = 0;  // how often it was preempted
-    std::optional<kv::SequenceBlocks> blocks;       // while it runs
-    std::unique_ptr<DraftState> draft_state;        // while it runs and is drafted for
-    AcceptanceHistory acceptance;                   // of the draft tokens
-    double order = 0.0;                             // the scheduler's: who has the lower number comes first
-    kv::PrefixEnd missed_as = kv::PrefixEnd::kNew;  // why the cache did not have more of it
-    bool may_restore = false;                       // some of that may be in a file
-    bool waited_for_prefix = false;                 // for another one to compute what both begin with
+    // Positions whose logits were consumed: computed again after a preemption, they are not sampled again.
+    std::uint32_t n_sampled_through = 0;
+    std::uint32_t n_preemptions = 0;                 // how often it was preempted
+    kv::BlockHashes block_hashes;                    // of the tokens' full blocks
+    std::optional<kv::SequenceBlocks> blocks;        // while it runs
+    std::unique_ptr<DraftState> draft_state;         // while it runs and is drafted for
+    AcceptanceHistory acceptance;                    // of the draft tokens
+    double order = 0.0;                              // the scheduler's: who has the lower number comes first
+    std::uint64_t admission = 0;                     // the number of its latest admission, while it runs
+    kv::PrefixEnd prefix_end = kv::PrefixEnd::kNew;  // why the cache did not have more of it
+    bool may_restore = false;                        // some of that may be in a file
+    bool waited_for_prefix = false;                  // for another one to compute what both begin with
+    WaitsFor waits_for;                              // the admission's, while it waits
     bool ended = false;
+
+    // What it is found by in the cache. Each block is hashed once: at submit() for the prompt, then as blocks fill.
+    [[nodiscard]] kv::PrefixKey cache_key(std::uint32_t block_size) { return block_hashes.key(tokens, request.cache_salt, block_size); }
+    // Of the tokens that the cache may answer for: positions whose logits are wanted are computed again.
+    [[nodiscard]] kv::PrefixKey wanted_key(std::uint32_t block_size) { return cache_key(block_size).first(outputs_from()); }
 
     [[nodiscard]] std::uint32_t n_generated() const { return static_cast<std::uint32_t>(tokens.size()) - n_prompt; }
     [[nodiscard]] std::uint32_t n_pending() const { return static_cast<std::uint32_t>(tokens.size()) - n_computed; }

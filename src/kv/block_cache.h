@@ -2,9 +2,8 @@
 // of ended ones can be found by their tokens, so that a prompt that begins alike is not computed again; blocks that nobody uses stay until
 // others need their room. Pure bookkeeping; the keys and values themselves are the backend's.
 //
-// Blocks hang in a tree: a node is one block's worth of tokens after those of its parent. A child is found by the chained hash of its
-// tokens and accepted when parent and tokens are equal, so that equal hashes never share. The first block's nodes carry the salt: equal
-// tokens under different salts are strangers.
+// Blocks are the nodes of a tree (kv/token_tree.h). A sequence brings the hashes of its blocks (kv/block_hashes.h); tokens are compared all
+// the same before anything is shared.
 //
 // Which unused block goes first: the one whose keys and values are the cheapest to compute again, with age counted in the same unit, by the
 // GreedyDual rule (Cao and Irani, "Cost-aware WWW proxy caching algorithms", USITS 1997): a block's priority is its cost plus the priority
@@ -15,17 +14,16 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "kv/block_hashes.h"
 #include "kv/block_pool.h"
 #include "kv/eviction_queue.h"
 #include "kv/sequence_blocks.h"
+#include "kv/token_tree.h"
 
 namespace rafter::kv {
-
-using Token = std::int32_t;
 
 // A full block and those before it, at the moment when the block is evicted: what it holds is still there.
 struct EvictedBlock {
@@ -74,19 +72,21 @@ struct BlockCacheCounters {
     double evicted_seconds = 0.0;  // that computing them took by recompute_seconds
 };
 
-// One thread (the engine's). A sequence that attach() saw must go through release().
+// One thread (the engine's). A sequence that attach() saw must go through release(). When memory runs out in a call, the cache holds
+// together: what the call did not do can be asked for again.
 class BlockCache {
   public:
     explicit BlockCache(BlockCacheOptions options);
 
-    // Gives an empty sequence the longest prefix of tokens that is there, tokens.size() at most. A partly equal block is copied into one of
-    // its own: `copies` says so.
-    [[nodiscard]] Prefix attach(SequenceBlocks& sequence, std::span<const Token> tokens, std::string_view salt,
-                                std::vector<BlockCopy>& copies);
-    // How many tokens attach() would find. Changes nothing.
-    [[nodiscard]] std::uint32_t find(std::span<const Token> tokens, std::string_view salt) const;
-    // Of the full blocks among them, those that a sequence holds now.
-    [[nodiscard]] std::uint32_t n_in_use(std::span<const Token> tokens, std::string_view salt) const;
+    // Gives an empty sequence the longest prefix of the key's tokens that is there. A partly equal block is copied into one of its own:
+    // `copies` says so.
+    [[nodiscard]] Prefix attach(SequenceBlocks& sequence, const PrefixKey& key, std::vector<BlockCopy>& copies);
+    // How many tokens attach() would find. Changes nothing; takes as long as there are blocks to find.
+    [[nodiscard]] std::uint32_t find(const PrefixKey& key) const;
+    // Of the full blocks that attach() would find, those that a sequence holds now.
+    [[nodiscard]] std::uint32_t n_in_use(const PrefixKey& key) const;
+    // False only where no full block has this hash: then no prefix that reaches the block's end can be found. Takes no time.
+    [[nodiscard]] bool may_hold(std::uint64_t hash) const { return tree_.may_hold(hash); }
     // Blocks that would be available if this sequence let go, in the group that sees everything, or the first.
     [[nodiscard]] std::uint32_t n_held_alone(const SequenceBlocks& sequence) const;
 
@@ -97,15 +97,15 @@ class BlockCache {
     [[nodiscard]] std::uint32_t n_available() const;
     [[nodiscard]] std::uint32_t n_available(std::size_t group) const { return pools_[group].n_free() + n_unused_[group]; }
 
-    // The first n_computed of these tokens are in the cache: their full blocks can be found from now on, equal ones are merged, and blocks
-    // that no later position sees are given back.
-    void publish(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
+    // The first n_computed of the key's tokens are in the cache: their full blocks can be found from now on, equal ones are merged, and
+    // blocks that no later position sees are given back.
+    void publish(SequenceBlocks& sequence, const PrefixKey& key, std::uint32_t n_computed);
     // Of the tokens that attach() missed, for this reason, the next n came from elsewhere after all.
-    void restore(PrefixEnd missed_as, std::uint32_t n);
+    void restore(PrefixEnd prefix_end, std::uint32_t n);
     // Rollback: keeps room for the first n_positions only, which is no less than what is published.
     void truncate(SequenceBlocks& sequence, std::uint32_t n_positions);
     // The sequence ends or is preempted. What it computed stays until others need the room.
-    void release(SequenceBlocks& sequence, std::span<const Token> tokens, std::uint32_t n_computed, std::string_view salt);
+    void release(SequenceBlocks& sequence, const PrefixKey& key, std::uint32_t n_computed);
     // Gives up everything that nobody uses.
     void forget_unused();
 
@@ -120,15 +120,6 @@ class BlockCache {
     void check(std::span<const SequenceBlocks* const> sequences) const;
 
   private:
-    struct Node {
-        std::uint64_t hash = 0;
-        NodeId parent = kNoNode;
-        NodeId first_child = kNoNode, next_sibling = kNoNode, previous_sibling = kNoNode;  // newest first
-        std::uint32_t n_tokens = 0;                                                        // 0: a node not in use
-        std::uint32_t n_users = 0;                                                         // sequences whose chain it is part of
-        NodeId next_in_bucket = kNoNode;
-        std::uint32_t depth = 0;  // blocks before it
-    };
     struct Held {  // by a node, in one group
         BlockId block = kNoBlock;
         double priority = 0.0;  // since its last use
@@ -142,18 +133,17 @@ class BlockCache {
 
     [[nodiscard]] BlockId& block(NodeId node, std::size_t group) { return held_[node * n_groups_ + group].block; }
     [[nodiscard]] BlockId block(NodeId node, std::size_t group) const { return held_[node * n_groups_ + group].block; }
-    [[nodiscard]] std::span<const Token> tokens_of(NodeId node) const;
-    [[nodiscard]] std::uint64_t hash_of(NodeId parent, std::span<const Token> tokens, std::string_view salt) const;
-    [[nodiscard]] NodeId find_child(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt) const;
-    [[nodiscard]] Chain find_chain(std::span<const Token> tokens, std::string_view salt) const;
-    struct Tail {
-        NodeId node = kNoNode;
-        std::uint32_t n_tokens = 0;  // of it that are equal
-    };
-    [[nodiscard]] Tail find_tail(NodeId parent, std::uint32_t n_before, std::span<const Token> rest, std::string_view salt) const;
+    [[nodiscard]] PrefixKey block_of(const PrefixKey& key, std::uint32_t i) const;
+    [[nodiscard]] Chain find_chain(const PrefixKey& key) const;
+    [[nodiscard]] TokenTree::Tail find_tail(NodeId parent, std::uint32_t n_before, const PrefixKey& key) const;
+    [[nodiscard]] std::uint64_t& evicted_at(std::uint64_t hash) { return evicted_[hash & (evicted_.size() - 1)]; }
+    [[nodiscard]] std::uint64_t evicted_at(std::uint64_t hash) const { return evicted_[hash & (evicted_.size() - 1)]; }
     [[nodiscard]] std::uint32_t first_seen(std::size_t group, std::uint32_t n_computed) const;
 
     NodeId add_node(NodeId parent, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt);
+    bool copy_tail(SequenceBlocks& sequence, const TokenTree::Tail& tail, std::uint32_t n_before, std::vector<BlockCopy>& copies);
+    void publish_block(SequenceBlocks& sequence, const PrefixKey& key, std::uint32_t i);
+    void keep_rest(SequenceBlocks& sequence, const PrefixKey& key, std::uint32_t n_before);
     void remove_node(NodeId node);
     void use_block(std::size_t group, NodeId node);
     void leave_block(std::size_t group, BlockId block, NodeId node, double value);
@@ -163,20 +153,17 @@ class BlockCache {
     void drop_block(std::size_t group, NodeId node);
     void remove_if_empty(NodeId node);
     void give_back(SequenceBlocks& sequence, std::size_t group, std::uint32_t index, bool seen_again);
-    [[nodiscard]] double value_of(NodeId node);
+    [[nodiscard]] double value_of(NodeId node) { return value_at(tree_.depth(node)); }
+    [[nodiscard]] double value_at(std::uint32_t depth);
 
     BlockCacheOptions options_;
     std::size_t n_groups_;
     std::optional<std::size_t> full_group_;
     std::vector<BlockPool> pools_;
-    std::vector<Node> nodes_;
-    std::vector<std::string> salts_;  // [n_nodes]: of those without a parent
-    std::vector<NodeId> free_nodes_;
+    TokenTree tree_;
+    std::vector<std::uint32_t> n_users_;   // [n_nodes]: sequences whose chain it is part of
     std::vector<Held> held_;               // [n_nodes, n_groups]
     std::vector<double> values_;           // of a block, by the blocks before it
-    std::vector<Token> tokens_;            // [n_nodes, block_size]
-    std::vector<NodeId> buckets_;          // full nodes, by the low bits of their hash
-    NodeId first_root_ = kNoNode;          // nodes without a parent are siblings too
     std::vector<EvictionQueue> unused_;    // [n_groups]: blocks that may go now
     std::vector<std::uint32_t> n_unused_;  // [n_groups]: blocks in nodes that no sequence uses
     std::vector<double> clocks_;           // [n_groups]: priority of the last one evicted

@@ -1,9 +1,8 @@
-// Which blocks lie in a file, by their tokens: the tree of kv/block_cache.h once more, for what was evicted there. Pure bookkeeping; the
-// file is the engine's (engine/offload/kv_disk.h).
+// Which blocks lie in a file, by their tokens: a tree (kv/token_tree.h) of what the prefix cache evicted. Pure bookkeeping; the file is the
+// engine's (engine/offload/kv_disk.h).
 //
-// A node is one full block's tokens after those of its parent. Some have a slot, a place in the file that holds their keys and values;
-// the others are there because nodes below them have: a block deep in a prompt is evicted, and written, before those it follows. Like the
-// cache's, a child is found by the chained hash of its tokens and accepted when parent and tokens are equal, and roots carry the salt.
+// All blocks are full. Some nodes have a slot, a place in the file that holds their keys and values; the others are there because nodes
+// below them have one: a block deep in a prompt is evicted, and written, before those it follows.
 //
 // A node has a number that no other node of the file ever had. A record in the file names its own and its parent's, so that the tree can be
 // put together again from records in any order; a record whose parent is in no record cannot be reached and is dropped.
@@ -17,11 +16,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "kv/block_cache.h"
 #include "kv/eviction_queue.h"
+#include "kv/token_tree.h"
 
 namespace rafter::kv {
 
@@ -59,13 +57,9 @@ class DiskIndex {
 
     // kNoNode where there is none. tokens: one full block's.
     [[nodiscard]] NodeId find(NodeId parent, std::span<const Token> tokens, std::string_view salt) const;
-    // Of the children that have a slot, the one that begins most like `rest`, among the 64 newest.
-    struct Tail {
-        NodeId node = kNoNode;
-        std::uint32_t n_tokens = 0;  // of it that are equal
-    };
-    [[nodiscard]] Tail find_tail(NodeId parent, std::span<const Token> rest, std::string_view salt) const;
-    [[nodiscard]] bool has_slot(NodeId node) const { return nodes_[node].slot != kNoSlot; }
+    // Of the children that have a slot, the one that begins most like `rest`.
+    [[nodiscard]] TokenTree::Tail find_tail(NodeId parent, std::span<const Token> rest, std::string_view salt) const;
+    [[nodiscard]] bool has_slot(NodeId node) const { return held_[node].slot != kNoSlot; }
 
     // The node for these tokens, made where there is none. Valid until its slot goes; a node without slot and children goes with trim().
     NodeId enter(NodeId parent, std::span<const Token> tokens, std::string_view salt);
@@ -87,32 +81,21 @@ class DiskIndex {
     void check() const;
 
   private:
-    struct Node {
-        std::uint64_t id = 0;  // 0: a node not in use
-        std::uint64_t hash = 0;
-        NodeId parent = kNoNode;
-        NodeId first_child = kNoNode, next_sibling = kNoNode, previous_sibling = kNoNode;  // newest first
-        std::uint32_t depth = 0;
+    struct Held {  // by a node
+        std::uint64_t id = 0;
         SlotId slot = kNoSlot;
         double clock = 0.0;
     };
 
-    [[nodiscard]] std::span<const Token> tokens_of(NodeId node) const;
-    [[nodiscard]] std::uint64_t hash_of(NodeId parent, std::span<const Token> tokens, std::string_view salt) const;
-    [[nodiscard]] double priority_of(const Node& node) const;
+    [[nodiscard]] double priority_of(NodeId node) const;
     NodeId add(NodeId parent, std::uint64_t id, std::uint64_t hash, std::span<const Token> tokens, std::string_view salt);
-    void remove(NodeId node);
     void list(NodeId node);
 
     DiskIndexOptions options_;
-    std::vector<Node> nodes_;
-    std::vector<std::string> salts_;  // [n_nodes]: of those without a parent
-    std::vector<Token> tokens_;       // [n_nodes, block_size]
-    std::vector<NodeId> free_nodes_;
+    TokenTree tree_;
+    std::vector<Held> held_;          // [n_nodes]
     std::vector<SlotId> free_slots_;  // the lowest last
-    std::unordered_multimap<std::uint64_t, NodeId> by_hash_;
-    EvictionQueue leaves_;  // nodes with a slot and no children
-    NodeId first_root_ = kNoNode;
+    EvictionQueue leaves_;            // nodes with a slot and no children
     std::uint64_t next_id_ = 1;
     double clock_ = 0.0;  // priority of the last one evicted
     std::uint64_t n_evicted_ = 0;

@@ -17,9 +17,14 @@ std::optional<double> EvictionQueue::priority(NodeId node) const {
     return at == kNowhere ? std::nullopt : std::optional(heap_[at].priority);
 }
 
+void EvictionQueue::reserve(NodeId end) {
+    if (end > places_.size()) places_.resize(end, kNowhere);
+    if (heap_.capacity() < places_.size()) heap_.reserve(places_.capacity());
+}
+
 void EvictionQueue::add(const Entry& entry, NodeId instead_of) {
     RAFTER_CHECK(place(entry.node) == kNowhere, "node {} is in the queue already", entry.node);
-    if (entry.node >= places_.size()) places_.resize(std::size_t{entry.node} + 1, kNowhere);
+    reserve(entry.node + 1);
     std::size_t at = place(instead_of);
     if (at == kNowhere) {
         at = heap_.size();

@@ -10,7 +10,7 @@
 
 namespace rafter::kv {
 
-// add() and remove() take the logarithm of its size; nothing is allocated once it has seen the highest node.
+// add() and remove() take the logarithm of its size, and allocate nothing for nodes below those that reserve() knows.
 class EvictionQueue {
   public:
     struct Entry {
@@ -25,6 +25,8 @@ class EvictionQueue {
     // None where the node is not in it.
     [[nodiscard]] std::optional<double> priority(NodeId node) const;
 
+    // Room for all nodes below this one.
+    void reserve(NodeId end);
     // The node must not be in it. instead_of: leaves it; takes no time where both stand in front, as a parent after its child does.
     void add(const Entry& entry, NodeId instead_of = kNoNode);
     // Changes nothing where the node is not in it.

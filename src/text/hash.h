@@ -1,11 +1,9 @@
-// Hashing for the tables of this folder. What is hashed comes from model files, so the seed is drawn anew in each run: nobody can choose
-// keys that collide. No result depends on it.
+// Hashing for the tables of this folder: texts with XXH3 (base/xxh3.h), numbers with two multiplications here. What is hashed comes from
+// model files, so the seed is drawn anew in each run: nobody can choose keys that collide. No result depends on it.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <random>
-#include <string_view>
 
 namespace rafter::text {
 
@@ -25,18 +23,5 @@ inline std::uint64_t hash_mix(std::uint64_t a) {
 }
 
 inline std::uint64_t hash_word(std::uint64_t word, std::uint64_t seed) { return hash_mix(hash_mix(word ^ seed) + seed); }
-
-inline std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed) {
-    std::uint64_t hash = seed + bytes.size();
-    while (bytes.size() > 8) {
-        std::uint64_t word;
-        std::memcpy(&word, bytes.data(), 8);
-        hash = hash_mix(hash ^ word) + seed;
-        bytes.remove_prefix(8);
-    }
-    std::uint64_t rest = 0;
-    std::memcpy(&rest, bytes.data(), bytes.size());
-    return hash_mix(hash_mix(hash ^ rest) + seed);
-}
 
 }  // namespace rafter::text

@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "base/xxh3.h"
+
 namespace rafter::text {
 void TextTable::append(std::string_view text) {
     bytes_ += text;
@@ -35,7 +37,7 @@ void TextIndex::grow() {
 std::optional<std::int32_t> TextIndex::add(const TextTable& table, std::int32_t i) {
     if ((n_used_ + 1) * 3 > slots_.size() * 2) grow();
     const std::string_view text = table[static_cast<std::size_t>(i)];
-    const auto hash = static_cast<std::uint32_t>(hash_bytes(text, seed_));
+    const auto hash = static_cast<std::uint32_t>(xxh3(text, seed_));
     Slot& slot = slots_[slot_of(table, text, hash)];
     if (slot.i >= 0) return slot.i;
     slot = {hash, i};
@@ -44,7 +46,7 @@ std::optional<std::int32_t> TextIndex::add(const TextTable& table, std::int32_t 
 }
 
 std::optional<std::int32_t> TextIndex::find(const TextTable& table, std::string_view text) const {
-    const Slot& slot = slots_[slot_of(table, text, static_cast<std::uint32_t>(hash_bytes(text, seed_)))];
+    const Slot& slot = slots_[slot_of(table, text, static_cast<std::uint32_t>(xxh3(text, seed_)))];
     if (slot.i < 0) return std::nullopt;
     return slot.i;
 }

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/hash.h"
+#include "base/xxh3.h"
 #include "text/tokenizer.h"
 
 namespace rafter::text {
@@ -22,7 +22,7 @@ class WordCache {
     template <typename Encode>
     void append(std::string_view word, std::vector<TokenId>& out, const Encode& encode) {
         if (entries_.empty() || word.size() > kMaxWordBytes) return encode();
-        Entry& entry = entries_[hash_bytes(word, 0) % kEntries];
+        Entry& entry = entries_[xxh3(word) % kEntries];
         if (entry.word() == word) {
             for (std::size_t i = 0; i < entry.n_tokens; ++i) out.push_back(out[entry.begin + i]);
             return;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 
+#include "tests/kv/failing_memory.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::kv {
@@ -24,6 +25,9 @@ struct Running {
     std::vector<Token> tokens;
     std::uint32_t n_computed = 0;
     SequenceBlocks blocks;
+    BlockHashes hashes;
+
+    PrefixKey key(std::uint32_t block_size) { return hashes.key(tokens, salt, block_size); }
 };
 
 class World {
@@ -35,9 +39,9 @@ class World {
     Running& start(std::vector<Token> tokens, std::string salt, std::uint32_t n_wanted) {
         running.push_back(std::make_unique<Running>(Running{.salt = std::move(salt), .tokens = std::move(tokens)}));
         Running& sequence = *running.back();
-        const std::span<const Token> wanted = std::span(sequence.tokens).first(n_wanted);
-        const std::uint32_t promised = cache.find(wanted, sequence.salt);
-        const Prefix prefix = cache.attach(sequence.blocks, wanted, sequence.salt, copies_);
+        const PrefixKey wanted = sequence.key(options_.block_size).first(n_wanted);
+        const std::uint32_t promised = cache.find(wanted);
+        const Prefix prefix = cache.attach(sequence.blocks, wanted, copies_);
         EXPECT_LE(prefix.n_tokens, promised);
         EXPECT_EQ(prefix.end == PrefixEnd::kComplete, prefix.n_tokens == n_wanted);
         if (promised != prefix.n_tokens) ++n_tails_without_room;
@@ -58,15 +62,22 @@ class World {
         }
         for (std::uint32_t position = sequence.n_computed; position < until; ++position) look(sequence, position);
         sequence.n_computed = until;
-        cache.publish(sequence.blocks, sequence.tokens, until, sequence.salt);
+        cache.publish(sequence.blocks, sequence.key(options_.block_size), until);
         cache.truncate(sequence.blocks, until);
         return true;
     }
 
     void release(std::size_t i) {
         Running& sequence = *running[i];
-        cache.release(sequence.blocks, sequence.tokens, sequence.n_computed, sequence.salt);
+        cache.release(sequence.blocks, sequence.key(options_.block_size), sequence.n_computed);
         running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+
+    [[nodiscard]] std::uint32_t find(const std::vector<Token>& tokens, std::string_view salt) const {
+        return cache.find(BlockHashes().key(tokens, salt, options_.block_size));
+    }
+    [[nodiscard]] std::uint32_t n_in_use(const std::vector<Token>& tokens, std::string_view salt) const {
+        return cache.n_in_use(BlockHashes().key(tokens, salt, options_.block_size));
     }
 
     void check() const {
@@ -157,11 +168,11 @@ TEST(BlockCache, WhatIsCheapToComputeAgainGoesFirst) {
     }
     // The deeper block is worth more; but a parent cannot go before its child, so the oldest chain loses its leaf.
     ASSERT_TRUE(world.compute(world.start(letters("gggg"), "", 4), 4, 0));
-    EXPECT_EQ(world.cache.find(letters("aaaabbbb"), ""), 4U);
-    EXPECT_EQ(world.cache.find(letters("ccccdddd"), ""), 8U);
+    EXPECT_EQ(world.find(letters("aaaabbbb"), ""), 4U);
+    EXPECT_EQ(world.find(letters("ccccdddd"), ""), 8U);
     ASSERT_TRUE(world.compute(world.start(letters("hhhh"), "", 4), 4, 0));
-    EXPECT_EQ(world.cache.find(letters("aaaabbbb"), ""), 0U);  // then its root, which is the cheapest
-    EXPECT_EQ(world.cache.find(letters("eeeeffff"), ""), 8U);
+    EXPECT_EQ(world.find(letters("aaaabbbb"), ""), 0U);  // then its root, which is the cheapest
+    EXPECT_EQ(world.find(letters("eeeeffff"), ""), 8U);
     const Running& back = world.start(letters("aaaabbbb"), "", 8);
     EXPECT_EQ(back.n_computed, 0U);
     EXPECT_EQ(world.cache.counters().missed_evicted, 8U);
@@ -172,14 +183,14 @@ TEST(BlockCache, WhatIsCheapToComputeAgainGoesFirst) {
 TEST(BlockCache, CountsTheBlocksOfAPrefixThatARunningSequenceHolds) {
     World world({.block_size = 4, .n_blocks = {16}, .windows = {0}, .recompute_seconds = {}});
     ASSERT_TRUE(world.compute(world.start(letters("aaaabbbbccccd"), "", 13), 13, 0));
-    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbccccd"), ""), 3U);
-    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbcc"), ""), 2U);
-    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbcc"), "tenant"), 0U);
+    EXPECT_EQ(world.n_in_use(letters("aaaabbbbccccd"), ""), 3U);
+    EXPECT_EQ(world.n_in_use(letters("aaaabbbbcc"), ""), 2U);
+    EXPECT_EQ(world.n_in_use(letters("aaaabbbbcc"), "tenant"), 0U);
     world.release(0);
-    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbccccd"), ""), 0U);
-    EXPECT_EQ(world.cache.find(letters("aaaabbbbccccd"), ""), 13U);
+    EXPECT_EQ(world.n_in_use(letters("aaaabbbbccccd"), ""), 0U);
+    EXPECT_EQ(world.find(letters("aaaabbbbccccd"), ""), 13U);
     world.start(letters("aaaabbbbx"), "", 9);
-    EXPECT_EQ(world.cache.n_in_use(letters("aaaabbbbccccd"), ""), 2U);
+    EXPECT_EQ(world.n_in_use(letters("aaaabbbbccccd"), ""), 2U);
 }
 
 TEST(BlockCache, AWindowGivesBackWhatNobodySeesAgain) {
@@ -210,6 +221,59 @@ TEST(BlockCache, GrowingIsAllOrNothing) {
     world.cache.truncate(sequence.blocks, 0);
     EXPECT_EQ(world.cache.n_available(), 4U);
     world.check();
+}
+
+// One sequence's life, in which each allocation fails once.
+TEST(BlockCache, HoldsTogetherWhenMemoryRunsOutAnywhere) {
+    std::uint64_t n_failed = 0;
+    for (int failing = 0;; ++failing) {
+        World world({.block_size = 4, .n_blocks = {6, 8}, .windows = {0, 8}, .recompute_seconds = [](std::uint32_t position) {
+                         return 1.0 + position;
+                     }});
+        for (const char* text : {"aaaabbbbcc", "aaaaccccd"}) {
+            Running& sequence = world.start(letters(text), "", 8);
+            ASSERT_TRUE(world.compute(sequence, static_cast<std::uint32_t>(sequence.tokens.size()) - sequence.n_computed, 0));
+            world.release(0);
+        }
+        const std::vector<Token> tokens = letters("aaaabbbbccccddddee");
+        BlockHashes hashes;
+        const PrefixKey key = hashes.key(tokens, "", 4);
+        SequenceBlocks blocks;
+        std::vector<BlockCopy> copies;
+        std::uint32_t n_computed = 0;
+        int at = 0;  // which of its calls comes next
+        const auto go_on = [&] {
+            if (at == 0) {
+                n_computed = blocks.n_blocks() > 0 ? n_computed : world.cache.attach(blocks, key.first(17), copies).n_tokens;
+                ++at;
+            }
+            if (at == 1) {
+                ASSERT_TRUE(world.cache.grow(blocks, 18));
+                ++at;
+            }
+            if (at == 2) {
+                world.cache.publish(blocks, key, 18);
+                ++at;
+            }
+            if (at == 3) {
+                world.cache.release(blocks, key, 18);
+                ++at;
+            }
+        };
+        const auto check = [&] {
+            const SequenceBlocks* const held = &blocks;
+            world.cache.check(blocks.tables().empty() ? std::span<const SequenceBlocks* const>() : std::span(&held, 1));
+        };
+        const bool done = tests::with_failing_allocation(failing, go_on);
+        check();
+        go_on();
+        check();
+        ASSERT_EQ(at, 4);
+        EXPECT_EQ(world.find(tokens, ""), 18U);
+        if (done) break;
+        ++n_failed;
+    }
+    EXPECT_GT(n_failed, 15U);
 }
 
 struct Shape {

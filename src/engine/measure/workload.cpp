@@ -8,9 +8,9 @@
 #include <string>
 #include <thread>
 
-#include "base/fnv.h"
 #include "base/json_reader.h"
 #include "base/os_file.h"
+#include "base/xxh3.h"
 #include "engine/sampling/noise.h"
 
 namespace rafter::engine {
@@ -25,7 +25,7 @@ struct Active {
     double arrived = 0.0;
     double last_token = 0.0;
     bool has_token = false;
-    std::uint64_t hash = kFnvBasis;
+    std::uint64_t hash = 0;
 };
 
 // Requests that are under way or wait. Beyond that arrivals are held back: each step looks at all of them.
@@ -144,7 +144,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
         const double now = worker.now();
         std::erase_if(active, [&](Active& request) {
             request.stream->take(update);
-            for (const GeneratedToken& token : update.tokens) request.hash = fnv1a(request.hash, static_cast<std::uint64_t>(token.id) + 1);
+            for (const GeneratedToken& token : update.tokens) request.hash = xxh3(static_cast<std::uint64_t>(token.id), request.hash);
             if (!update.tokens.empty()) {
                 report.generated_tokens += update.tokens.size();
                 if (!request.has_token) report.ttft_seconds.add(now - request.arrived);
@@ -157,7 +157,7 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
             if (!update.finish) return false;
             report.n_failed += update.finish->reason == FinishReason::kError;
             report.request_seconds.add(now - request.arrived);
-            report.tokens_hash += fnv1a(request.hash, request.number);
+            report.tokens_hash += xxh3(request.number, request.hash);
             ++n_ended;
             return true;
         });

@@ -14,7 +14,7 @@ namespace rafter::engine {
 namespace {
 
 constexpr double kPriorBytesPerS = 500e6;  // a disk of some years ago: nothing is known of this one yet
-constexpr double kPriorBytes = 8e6;        // what that draft token weighs
+constexpr double kPriorBytes = 8e6;        // transferred, that this assumption counts as
 constexpr double kRememberedBytes = 256e6;
 constexpr double kDoubt = 0.9;
 constexpr double kMaxWriteShare = 0.1;  // of the seconds to compute a block again, for writing it
@@ -92,11 +92,14 @@ Result<void> KvDisk::read_header() {
             return load_records();
         case KvFileState::kOther:
             // Its words come from a file.
-            warn(fmt::format("held KV cache blocks of {}; begun anew for {}", quote(header.description),
+            warn(fmt::format("held KV cache blocks of {}; starting over for {}", quote(header.description),
                              quote(options_.identity.description)));
             break;
+        case KvFileState::kVersion:
+            warn("written by another version of rafter; starting over");
+            break;
         case KvFileState::kDamaged:
-            warn("its header is damaged; begun anew");
+            warn("its header is damaged; starting over");
             break;
         case KvFileState::kEmpty:
             break;
@@ -182,7 +185,7 @@ void KvDisk::write(const kv::EvictedBlock& chain, std::size_t n_blocks) {
     const auto bytes = static_cast<double>(options_.identity.block_bytes);
     const double seconds = block_seconds(static_cast<std::uint32_t>(n_blocks - 1) * block_size);
     if (reading_.seconds(bytes) > seconds || writing_.seconds(bytes) > kMaxWriteShare * seconds) {
-        ++counters_.dear_to_write;
+        ++counters_.skipped_slow_write;
         writing_.doubt();
         return;
     }
@@ -243,19 +246,20 @@ KvDisk::Outcome KvDisk::read(kv::NodeId node) {
 // How many blocks: those after which reading and computing the rest take the least together.
 KvDisk::Route KvDisk::plan(const Request& request, std::uint32_t n_computed) {
     const std::uint32_t block_size = options_.identity.block_size;
-    Route route{.nodes = {}, .n_tokens = n_computed, .n_dear = 0};
+    Route route{.nodes = {}, .n_tokens = n_computed, .n_skipped = 0};
     std::uint32_t n_blocks = n_computed / block_size;
-    kv::NodeId node = find(request.tokens, request.salt, n_blocks);
+    kv::NodeId node = find(request.key.tokens, request.key.salt, n_blocks);
     if (n_blocks > 0 && node == kv::kNoNode) return route;
     std::vector<std::uint32_t> n_tokens;  // with so many of the nodes
-    for (; (n_blocks + std::size_t{1}) * block_size <= request.tokens.size(); ++n_blocks) {
-        const kv::NodeId next = index_.find(node, request.tokens.subspan(std::size_t{n_blocks} * block_size, block_size), request.salt);
+    for (; (n_blocks + std::size_t{1}) * block_size <= request.key.tokens.size(); ++n_blocks) {
+        const kv::NodeId next =
+            index_.find(node, request.key.tokens.subspan(std::size_t{n_blocks} * block_size, block_size), request.key.salt);
         if (next == kv::kNoNode || !index_.has_slot(next)) break;
         node = next;
         route.nodes.push_back(node);
         n_tokens.push_back((n_blocks + 1) * block_size);
     }
-    const auto tail = index_.find_tail(node, request.tokens.subspan(std::size_t{n_blocks} * block_size), request.salt);
+    const auto tail = index_.find_tail(node, request.key.tokens.subspan(std::size_t{n_blocks} * block_size), request.key.salt);
     if (n_blocks * block_size + tail.n_tokens > std::max(n_computed, n_blocks * block_size)) {
         route.nodes.push_back(tail.node);
         n_tokens.push_back(n_blocks * block_size + tail.n_tokens);
@@ -273,8 +277,8 @@ KvDisk::Route KvDisk::plan(const Request& request, std::uint32_t n_computed) {
             best = n;
             least = seconds(n);
         }
-        route.n_dear = route.nodes.size() - best;
-        if (route.n_dear > 0) reading_.doubt();
+        route.n_skipped = route.nodes.size() - best;
+        if (route.n_skipped > 0) reading_.doubt();
     }
     route.nodes.resize(best);
     if (best > 0) route.n_tokens = n_tokens[best - 1];
@@ -286,9 +290,8 @@ KvDisk::Restored KvDisk::restore(kv::BlockCache& cache, kv::SequenceBlocks& bloc
     Restored done{.n_computed = request.n_computed, .more = false, .seconds = 0.0};
     if (!works_ || index_.n_used() == 0) return done;
     const std::int64_t start_ns = monotonic_ns();
-    const auto n_most = static_cast<std::uint32_t>(request.tokens.size());
     Route route = plan(request, done.n_computed);
-    counters_.dear_to_read += route.n_dear;
+    counters_.skipped_slow_read += route.n_skipped;
     for (const kv::NodeId node : route.nodes) {
         const kv::DiskRecord record = index_.record(node);
         file_.will_need(layout_.data_offset(record.slot), options_.identity.block_bytes);
@@ -301,7 +304,7 @@ KvDisk::Restored KvDisk::restore(kv::BlockCache& cache, kv::SequenceBlocks& bloc
         const std::uint32_t n_after = i + 1 < route.nodes.size() ? (done.n_computed / block_size + 1) * block_size : route.n_tokens;
         const std::uint64_t n_evicted = index_.n_evicted();
         if (!cache.grow(blocks, n_after)) {
-            ++counters_.no_room;
+            ++counters_.skipped_no_memory;
             break;
         }
         if (index_.n_evicted() != n_evicted) {  // the cache evicted a block for this one, and the file a block for that: perhaps ours
@@ -319,7 +322,7 @@ KvDisk::Restored KvDisk::restore(kv::BlockCache& cache, kv::SequenceBlocks& bloc
                                            request.cost.prefill_seconds(request.n_tokens - n_after, n_after);
         }
         done.n_computed = n_after;
-        cache.publish(blocks, request.tokens.first(n_most), done.n_computed, request.salt);
+        cache.publish(blocks, request.key, done.n_computed);
         ++i;
     }
     done.seconds = seconds_since(start_ns);

@@ -37,11 +37,11 @@ struct KvDiskCounters {
     double recompute_seconds = 0.0;  // predicted for what was restored; 0 where nothing is known of this machine
     std::uint64_t blocks_replaced = 0;
     // Blocks that were there and did not come back, or did not get there, by reason.
-    std::uint64_t damaged = 0;        // a checksum is wrong
-    std::uint64_t orphaned = 0;       // when it was opened: those before them are missing
-    std::uint64_t dear_to_read = 0;   // computing them again is predicted to be faster
-    std::uint64_t dear_to_write = 0;  // writing takes too much of what it may save
-    std::uint64_t no_room = 0;        // in memory, for those to be restored
+    std::uint64_t damaged = 0;             // a checksum is wrong
+    std::uint64_t orphaned = 0;            // when the file was opened: the blocks before them are missing
+    std::uint64_t skipped_slow_read = 0;   // computing them again is predicted to be faster
+    std::uint64_t skipped_slow_write = 0;  // writing takes too much of the time that it may save
+    std::uint64_t skipped_no_memory = 0;   // memory has no block for them
 };
 
 // How long a transfer takes, by those before it: a mean that forgets.
@@ -72,7 +72,7 @@ struct KvDiskOptions {
 // One thread, the engine's. Several engines may use one after another, of the same model.
 class KvDisk {
   public:
-    // model: what the identity says, with one cache group that sees everything; outlives this. A file of another identity is begun anew;
+    // model: what the identity says, with one cache group that sees everything; outlives this. A file of another identity starts over;
     // a file of something else is left alone: an error, as one that another process uses, or that cannot be had.
     [[nodiscard]] static Result<std::unique_ptr<KvDisk>> open(KvDiskOptions options, backend::DeviceModel& model);
 
@@ -81,8 +81,7 @@ class KvDisk {
     void save(const kv::EvictedBlock& chain);
 
     struct Request {
-        std::span<const kv::Token> tokens;  // that may come from the file
-        std::string_view salt;
+        kv::PrefixKey key;             // tokens that may come from the file
         std::uint32_t n_computed = 0;  // of them, that the sequence has
         std::uint32_t n_tokens = 0;    // that it will compute, with those
         const StepCost& cost;
@@ -107,8 +106,8 @@ class KvDisk {
     // Blocks to read for a request, in order; of the last, perhaps, the first tokens only.
     struct Route {
         std::vector<kv::NodeId> nodes;
-        std::uint32_t n_tokens = 0;  // that the sequence then has
-        std::uint64_t n_dear = 0;    // blocks left out because computing is faster
+        std::uint32_t n_tokens = 0;   // that the sequence then has
+        std::uint64_t n_skipped = 0;  // blocks that are faster to compute
     };
     enum class Outcome { kDone, kDamaged, kFailed };
 

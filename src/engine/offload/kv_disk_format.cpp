@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "base/check.h"
-#include "base/xxh64.h"
+#include "base/xxh3.h"
 
 namespace rafter::engine {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::uint64_t kMagic = 0x564B524554464152U;  // "RAFTERKV"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;                  // 2: hashes are XXH3
 constexpr std::uint64_t kPage = 4096;
 constexpr kv::SlotId kSlotsAnExtent = 1024;
 constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);  // what comes first, and covers the rest
@@ -49,7 +49,7 @@ static_assert(std::is_trivially_copyable_v<RecordHead> && sizeof(RecordHead) == 
 constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
 std::uint64_t record_checksum(const KvFileIdentity& identity, kv::SlotId slot, std::span<const std::byte> bytes) {
-    return xxh64(bytes.subspan(kChecksumBytes), identity.hash ^ (std::uint64_t{slot} << 32U));
+    return xxh3(bytes.subspan(kChecksumBytes), identity.hash ^ (std::uint64_t{slot} << 32U));
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ std::vector<std::byte> encode_header(const KvFileIdentity& identity) {
     identity.description.copy(head.description, sizeof(head.description) - 1);
     std::vector<std::byte> bytes(kKvFileHeaderBytes);
     std::memcpy(bytes.data(), &head, sizeof(head));
-    head.checksum = xxh64(std::span<const std::byte>(bytes).subspan(kHeaderCovered));
+    head.checksum = xxh3(std::span<const std::byte>(bytes).subspan(kHeaderCovered));
     std::memcpy(bytes.data(), &head, sizeof(head));
     return bytes;
 }
@@ -70,12 +70,13 @@ KvFileHeader decode_header(std::span<const std::byte> bytes, const KvFileIdentit
     if (bytes.size() < sizeof(head.magic)) return {.state = KvFileState::kForeign, .description = {}};
     std::memcpy(&head, bytes.data(), std::min(bytes.size(), sizeof(head)));
     if (head.magic != kMagic) return {.state = KvFileState::kForeign, .description = {}};
-    if (bytes.size() < kKvFileHeaderBytes || head.checksum != xxh64(bytes.first(kKvFileHeaderBytes).subspan(kHeaderCovered))) {
+    // Another version's checksum may be another one, too.
+    if (bytes.size() >= kKvFileHeaderBytes && head.version != kVersion) return {.state = KvFileState::kVersion, .description = {}};
+    if (bytes.size() < kKvFileHeaderBytes || head.checksum != xxh3(bytes.first(kKvFileHeaderBytes).subspan(kHeaderCovered))) {
         return {.state = KvFileState::kDamaged, .description = {}};
     }
     head.description[sizeof(head.description) - 1] = '\0';
-    const bool ours = head.version == kVersion && head.block_size == identity.block_size && head.block_bytes == identity.block_bytes &&
-                      head.identity == identity.hash;
+    const bool ours = head.block_size == identity.block_size && head.block_bytes == identity.block_bytes && head.identity == identity.hash;
     return {.state = ours ? KvFileState::kOurs : KvFileState::kOther, .description = head.description};
 }
 
@@ -113,7 +114,7 @@ kv::SlotId KvFileLayout::n_slots(std::uint64_t file_bytes) const {
 }
 
 std::uint64_t data_checksum(const KvFileIdentity& identity, std::uint64_t node_id, std::span<const std::byte> data) {
-    return xxh64(data, identity.hash + node_id);
+    return xxh3(data, identity.hash + node_id);
 }
 
 void encode_record(const KvFileIdentity& identity, const KvFileRecord& record, std::span<std::byte> to) {

@@ -32,6 +32,7 @@ enum class KvFileState {
     kEmpty,    // no bytes at all
     kOurs,     // holds blocks of this identity
     kOther,    // of another one
+    kVersion,  // another version of rafter wrote it
     kDamaged,  // begins as such a file does, and the header is not right
     kForeign,  // something else: somebody's file
 };

@@ -9,7 +9,7 @@
 #include "base/os_cpu_info.h"
 #include "base/os_file.h"
 #include "base/os_process.h"
-#include "base/xxh64.h"
+#include "base/xxh3.h"
 
 namespace rafter::engine {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::size_t kPieceBytes = std::size_t{4} << 20U;  // that a thread has
 
 class Chain {
   public:
-    void add(std::span<const std::byte> bytes) { hash_ = xxh64(bytes, hash_); }
+    void add(std::span<const std::byte> bytes) { hash_ = xxh3(bytes, hash_); }
     void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
     template <typename T>
     requires std::is_arithmetic_v<T> || std::is_enum_v<T>
@@ -76,7 +76,7 @@ std::uint64_t weights_identity(const files::GgufFile& file, ThreadPool& pool) {
     std::vector<std::uint64_t> hashes(pieces.size());
     pool.run([&](unsigned thread) {
         for (std::size_t i = thread; i < pieces.size(); i += pool.n_threads()) {
-            hashes[i] = xxh64(pieces[i]);
+            hashes[i] = xxh3(pieces[i]);
             file.release(pieces[i]);
         }
     });

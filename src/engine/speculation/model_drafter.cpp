@@ -12,12 +12,19 @@ namespace rafter::engine {
 
 struct ModelDrafter::State : DraftState {
     State(kv::BlockCache& of, std::string_view its_salt) : cache(of), salt(its_salt) {}
-    ~State() override { cache.release(blocks, tokens, std::min(n_computed, n_confirmed), salt); }
+    ~State() override {
+        const std::uint32_t n = std::min(n_computed, n_confirmed);
+        cache.release(blocks, key(n), n);
+    }
     State(const State&) = delete;
     State& operator=(const State&) = delete;
 
+    // Only the sequence's tokens stay what they are.
+    [[nodiscard]] kv::PrefixKey key(std::size_t n) { return hashes.key(std::span(tokens).first(n), salt, cache.options().block_size); }
+
     kv::BlockCache& cache;
     std::string salt;
+    kv::BlockHashes hashes;
     kv::SequenceBlocks blocks;
     std::vector<TokenId> tokens;      // the draft model's: the sequence's, then draft tokens
     std::uint32_t n_confirmed = 0;    // of them, that are the sequence's
@@ -80,9 +87,9 @@ void ModelDrafter::catch_up(DraftRequest& request) {
     state.n_computed = std::min(state.n_computed, state.n_confirmed - 1);  // the last one's logits are wanted
     if (is_new) {
         const std::size_t n_wanted = state.has_unmapped_token ? 0 : state.tokens.size() - 1;
-        state.n_computed = cache_.attach(state.blocks, std::span(state.tokens).first(n_wanted), state.salt, copies_).n_tokens;
+        state.n_computed = cache_.attach(state.blocks, state.key(state.n_confirmed).first(n_wanted), copies_).n_tokens;
     } else {
-        cache_.publish(state.blocks, state.tokens, state.n_computed, state.salt);
+        cache_.publish(state.blocks, state.key(state.n_confirmed), state.n_computed);
         cache_.truncate(state.blocks, state.n_computed);
     }
     if (state.has_unmapped_token || !cache_.grow(state.blocks, state.n_confirmed + request.n_wanted)) request.n_wanted = 0;

@@ -189,7 +189,7 @@ TEST_F(KvDiskTest, AFlippedBitAnywhereIsNeverBelieved) {
     fill();
     const std::string whole = contents();
     std::mt19937 random(1);
-    std::uint64_t n_damaged = 0, n_begun_anew = 0, n_foreign = 0;
+    std::uint64_t n_damaged = 0, n_started_over = 0, n_foreign = 0;
     // Every byte that means something, and some of the padding.
     std::vector<std::size_t> places;
     const KvFileLayout layout({.hash = 7, .description = "", .block_size = 4, .block_bytes = 16});
@@ -212,7 +212,7 @@ TEST_F(KvDiskTest, AFlippedBitAnywhereIsNeverBelieved) {
             continue;
         }
         n_damaged += process.counters().damaged;
-        n_begun_anew += process.counters().blocks_at_open == 0;
+        n_started_over += process.counters().blocks_at_open == 0;
         if (place >= kKvFileHeaderBytes) {
             // The first that was evicted is the last of the answer, which nobody asks for.
             const bool unread = place >= layout.data_offset(0) && place < layout.data_offset(1);
@@ -222,7 +222,7 @@ TEST_F(KvDiskTest, AFlippedBitAnywhereIsNeverBelieved) {
     }
     EXPECT_EQ(n_foreign, 8U);
     EXPECT_GT(n_damaged, 1000U);
-    EXPECT_GT(n_begun_anew, 300U);
+    EXPECT_GT(n_started_over, 300U);
 }
 
 TEST_F(KvDiskTest, ATruncatedFileGivesWhatIsWhole) {
@@ -276,13 +276,14 @@ TEST_F(KvDiskTest, BlocksSwappedOrMixedWithOlderOnesAreNotBelieved) {
     }
 }
 
-TEST_F(KvDiskTest, AnotherModelsFileIsBegunAnew) {
+TEST_F(KvDiskTest, AnotherModelsFileStartsOver) {
     fill();
     {
         Process other(path_, {}, kRoomy, 8);
         ASSERT_TRUE(other.disk);
         ASSERT_EQ(other.warnings.size(), 1U);
-        EXPECT_NE(other.warnings[0].find("held KV cache blocks of \"the fake model\"; begun anew"), std::string::npos) << other.warnings[0];
+        EXPECT_NE(other.warnings[0].find("held KV cache blocks of \"the fake model\"; starting over"), std::string::npos)
+            << other.warnings[0];
         EXPECT_EQ(other.counters().blocks_at_open, 0U);
         other.expect_right(kPrompt);
         EXPECT_EQ(other.counters().blocks_restored, 0U);
@@ -292,6 +293,29 @@ TEST_F(KvDiskTest, AnotherModelsFileIsBegunAnew) {
     Process blocks(path_, larger, kRoomy, 8);
     EXPECT_EQ(blocks.counters().blocks_at_open, 0U);
     blocks.expect_right(kPrompt);
+}
+
+TEST_F(KvDiskTest, AnotherVersionsFileStartsOver) {
+    fill();
+    std::string old = contents();
+    constexpr std::size_t kVersionAt = 16;  // after magic number and checksum
+    EXPECT_EQ(old.at(kVersionAt), 2);
+    old[kVersionAt] = 1;
+    put(old);
+    {
+        Process process(path_, {});
+        ASSERT_TRUE(process.disk);
+        ASSERT_EQ(process.warnings.size(), 1U);
+        EXPECT_NE(process.warnings[0].find("written by another version of rafter; starting over"), std::string::npos)
+            << process.warnings[0];
+        EXPECT_EQ(process.counters().blocks_at_open, 0U);
+        process.expect_right(kPrompt);
+        EXPECT_EQ(process.counters().blocks_restored, 0U);
+    }
+    Process again(path_, {});
+    EXPECT_TRUE(again.warnings.empty());
+    again.expect_right(kPrompt);
+    EXPECT_EQ(again.counters().blocks_restored, 9U);
 }
 
 TEST_F(KvDiskTest, OldRecordsUnderANewHeaderAreNotBelieved) {
@@ -375,18 +399,18 @@ TEST_F(KvDiskTest, ReadsOnlyWhereThatIsFaster) {
         process.expect_right(kPrompt);
         EXPECT_EQ(process.counters().blocks_restored, 9U);
         EXPECT_GT(process.counters().recompute_seconds, 0.02);
-        EXPECT_EQ(process.counters().dear_to_read, 0U);
+        EXPECT_EQ(process.counters().skipped_slow_read, 0U);
     }
     RigOptions fast;
     fast.cost = StepCost([](const model::StepShape& shape) { return 1e-12 * shape.n_tokens(); }, fast.limits.n_tokens, fast.context);
     Process process(path_, fast);
     process.expect_right(kPrompt);
     EXPECT_EQ(process.counters().blocks_restored, 0U);
-    EXPECT_EQ(process.counters().dear_to_read, 9U);
+    EXPECT_EQ(process.counters().skipped_slow_read, 9U);
     process.expect_right("zyxwvutsrqponmlkjihgfedcbazyxwvutsrq");
     process.engine->forget_unused();
     EXPECT_EQ(process.counters().blocks_written, 0U);
-    EXPECT_GT(process.counters().dear_to_write, 5U);
+    EXPECT_GT(process.counters().skipped_slow_write, 5U);
 }
 
 TEST(TransferRate, FollowsWhatTransfersTookAndForgets) {

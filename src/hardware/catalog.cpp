@@ -5,6 +5,7 @@
 #include "hardware/catalog.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -331,11 +332,15 @@ std::vector<CatalogRow> processors() {
 }
 
 // What else people call them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kAliases{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kAliases{{
     {"A100", "A100-80GB"},
     {"A100-40", "A100-40GB"},
     {"A100-80", "A100-80GB"},
     {"A100-SXM", "A100-80GB"},
+    {"A100-SXM4", "A100-80GB"},
+    {"A100-SXM-40GB", "A100-40GB"},
+    {"A100-SXM4-40GB", "A100-40GB"},
+    {"H100-SXM5", "H100-SXM"},
     {"H100", "H100-SXM"},
     {"RTX-A6000", "A6000"},
     {"3090", "RTX-3090"},
@@ -374,6 +379,16 @@ const CatalogRow* find_in_catalog(std::string_view name) {
     }
     for (const CatalogRow& row : catalog()) {
         if (folded_name(row.hardware.name) == wanted) return &row;
+    }
+    // "H100-SXM-80GB": the size of its memory may stand behind a name, if it is that.
+    if (!wanted.ends_with("gb")) return nullptr;
+    std::size_t digits = wanted.size() - 2;
+    while (digits > 0 && wanted[digits - 1] >= '0' && wanted[digits - 1] <= '9') --digits;
+    if (digits == 0 || digits == wanted.size() - 2) return nullptr;
+    const std::string size = wanted.substr(digits, wanted.size() - 2 - digits);
+    for (const std::string& shorter : {wanted.substr(0, digits), wanted.substr(0, wanted.size() - 2)}) {
+        const CatalogRow* row = find_in_catalog(shorter);
+        if (row != nullptr && std::to_string(std::llround(row->hardware.memory_bytes / kGiB)) == size) return row;
     }
     return nullptr;
 }

@@ -1,10 +1,12 @@
 // The rows. Dimensions are those of each model's config.json (huggingface.co/REPOSITORY), or of the paper where no weights were published.
 #include "model/catalog.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "base/folded_name.h"
+#include "model/catalog_configs.h"
 
 namespace rafter::model {
 namespace {
@@ -174,12 +176,36 @@ std::vector<CatalogModel> others() {
     };
 }
 
+// A repository's name without its owner, and without words that change no dimension: what it was tuned for and when. What changes the type
+// of its weights (AWQ, FP8) stays.
+std::string plain_name(std::string_view name) {
+    if (const std::size_t slash = name.rfind('/'); slash != std::string_view::npos) name.remove_prefix(slash + 1);
+    std::vector<std::string> parts;
+    std::size_t at = 0;
+    while (at <= name.size()) {
+        const std::size_t end = std::min(name.find_first_of("-_ ", at), name.size());
+        if (end > at) parts.push_back(folded_name(name.substr(at, end - at)));
+        at = end + 1;
+    }
+    const auto changes_nothing = [](const std::string& part) {
+        for (const char* word : {"instruct", "chat", "it", "hf", "base", "pt", "thinking", "preview"}) {
+            if (part == word) return true;
+        }
+        return part.size() == 4 && std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });  // a date
+    };
+    if (parts.size() > 1) parts.erase(std::remove_if(parts.begin() + 1, parts.end(), changes_nothing), parts.end());
+    if (parts.size() > 1 && parts.front() == "meta") parts.erase(parts.begin());
+    std::string plain;
+    for (const std::string& part : parts) plain += part;
+    return plain;
+}
+
 }  // namespace
 
 std::span<const CatalogModel> catalog() {
     static const std::vector<CatalogModel> models = [] {
         std::vector<CatalogModel> all;
-        for (auto family : {llama_and_kin(), qwen(), gemma(), others()}) {
+        for (auto family : {llama_and_kin(), qwen(), gemma(), others(), models_by_config()}) {
             for (CatalogModel& model : family) all.push_back(std::move(model));
         }
         return all;
@@ -190,6 +216,11 @@ std::span<const CatalogModel> catalog() {
 const CatalogModel* find_in_catalog(std::string_view name) {
     for (const CatalogModel& entry : catalog()) {
         if (folded_name(entry.model.name) == folded_name(name)) return &entry;
+    }
+    const std::string wanted = plain_name(name);
+    for (const CatalogModel& entry : catalog()) {
+        const std::string_view source = entry.model.source;
+        if (plain_name(entry.model.name) == wanted || plain_name(source.substr(0, source.find(','))) == wanted) return &entry;
     }
     return nullptr;
 }

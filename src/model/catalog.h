@@ -14,7 +14,8 @@ struct CatalogModel {
 };
 
 [[nodiscard]] std::span<const CatalogModel> catalog();
-// In any case, with or without "-", "_", "." and blanks. Null when unknown.
+// In any case, with or without "-", "_", "." and blanks; also a repository's name with its owner and endings such as "-Instruct". Null when
+// unknown.
 [[nodiscard]] const CatalogModel* find_in_catalog(std::string_view name);
 
 }  // namespace rafter::model

@@ -15,6 +15,8 @@ namespace rafter::model {
 
 // Deeper models are listed up to here; the rest is counted as repetitions of the pattern. No published model comes near.
 inline constexpr std::uint32_t kMaxListedLayers = 256;
+// Models of shapes are listed whole.
+inline constexpr std::uint32_t kMaxShapedLayers = 1024;
 
 struct DescribedModel {
     std::string name;

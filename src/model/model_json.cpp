@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/model_layers_json.h"
+
 namespace rafter::model {
 namespace {
 
@@ -24,6 +26,16 @@ void guess_shape(double parameters, std::optional<std::uint32_t>& n_layers, std:
     if (!n_layers) n_layers = std::min(1U << 20, rounded_to(depth, depth >= 16 ? 16 : 1));
     const double width = std::sqrt(parameters / (12.0 * *n_layers));
     if (!d_model) d_model = static_cast<std::uint32_t>(std::min(1e9, double{1} * rounded_to(width, width >= 2048 ? 2048 : 64)));
+}
+
+// Of a list of layers, as far as its counts are whole numbers: what is wrong with them, reading them says.
+std::uint32_t count_layers(const nlohmann::json& layers) {
+    std::uint64_t n = 0;
+    for (const nlohmann::json& layer : layers) {
+        const bool counts = layer.is_object() && layer.contains("count") && layer["count"].is_number_unsigned();
+        n += counts ? std::clamp<std::uint64_t>(layer["count"].get<std::uint64_t>(), 1, kMaxShapedLayers) : 1;
+    }
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, kMostLayers));
 }
 
 Result<void> read_heads(const JsonReader& keys, ModelConfig& c, std::vector<std::string>& notes) {
@@ -101,6 +113,8 @@ Result<DescribedModel> read_model_json(const nlohmann::json& json, std::string_v
     c.name = m.name;
     RAFTER_TRY(m.parameters, keys.find_number("parameters", 1.0, kMostParameters));
     RAFTER_TRY(auto n_layers, keys.find_uint("n_layers", 1, kMostLayers));
+    const nlohmann::json* layers = keys.find("layers");
+    if (!n_layers && layers != nullptr && layers->is_array() && !layers->empty()) n_layers = count_layers(*layers);
     RAFTER_TRY(auto d_model, keys.find_uint("d_model", 1, kMostWidth));
     if (!m.parameters && !(n_layers && d_model)) {
         return bad_input("{}: {}: expected a whole number (n_layers and d_model, or parameters alone), found no such key", name,
@@ -137,6 +151,7 @@ Result<DescribedModel> read_model_json(const nlohmann::json& json, std::string_v
              .full_every = pattern.value_or(0),
              .n_dense = n_dense.value_or(0)},
             m);
+    if (layers != nullptr) RAFTER_TRY_VOID(read_layers_json(*layers, m.source, m));
     for (std::string& key : keys.unknown_keys()) m.unknown_keys.push_back({std::move(key), keys.known_keys()});
     return m;
 }

@@ -1,6 +1,7 @@
 // Models as lists: from dimensions, and from a file's bound program.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/described_program.h"
@@ -26,6 +27,11 @@ void add_caches(const model::DescribedModel& d, PricedList& list) {
             const double in_float = s.state->state_bits == 32 ? s.state->state_elements : 0.0;
             list.states.elements_32 += in_float;
             list.states.elements += s.state->state_elements - in_float + s.state->conv_elements;
+            const double bytes = 4 * in_float + 2 * (s.state->state_elements - in_float + s.state->conv_elements);
+            const auto known = [&](const StateOp& op) { return op.name == s.state->name; };
+            if (std::ranges::none_of(list.state_ops, known)) {
+                list.state_ops.push_back({.name = s.state->name, .bytes = bytes, .flops_per_token = s.state->flops_per_token});
+            }
         }
         CachedLayers layer{.count = 1};
         if (s.latent) {
@@ -33,6 +39,8 @@ void add_caches(const model::DescribedModel& d, PricedList& list) {
             // As DeepSeek's own code and vLLM keep it: fp8, with a float for each 128.
             if (s.latent->n_index_heads > 0 && !s.latent->shares_index) {
                 layer.index_bytes = s.latent->index_head_dim + 4 * std::ceil(s.latent->index_head_dim / 128.0);
+                list.index = {.bytes_per_position = layer.index_bytes,
+                              .flops_per_pair = 2.0 * s.latent->n_index_heads * s.latent->index_head_dim};
             }
         } else if (s.attention && !s.attention->shares_cache && !s.attention->crosses) {
             const model::AttentionShape& a = *s.attention;

@@ -283,6 +283,40 @@ double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n
     return bytes * list.kv_scale + state_bytes_per_sequence(list);
 }
 
+namespace {
+
+// An attention's positions against those of the config: layers of one model may have heads of their own.
+double own_width(const PricedList& list, const Op& op, KvElementBytes kv) {
+    const auto* a = std::get_if<model::AttentionOptions>(&op.options);
+    const model::ModelConfig& c = list.program.config;
+    const double common = position_bytes(c, kv);
+    if (a == nullptr || c.mla.kv_lora_rank > 0 || common <= 0) return 1.0;
+    return double{1} * a->n_kv_heads * a->head_dim * (kv.key + kv.value) / common;
+}
+
+void add_index(const PricedList& list, const Op& op, const Step& step, OpCost& cost) {
+    const bool scores = op.kind == OpKind::kAttention || op.kind == OpKind::kAttentionScores;
+    if (!scores || list.index.bytes_per_position <= 0) return;
+    for (const StepRows& r : step.rows) {
+        if (r.n_new > 0) cost.kv_read_bytes += r.n_sequences * (r.n_past + r.n_new) * list.index.bytes_per_position;
+    }
+    cost.flops += attention_pairs(step, 0) * list.index.flops_per_pair;
+}
+
+void add_states(const PricedList& list, const Op& op, const Step& step, OpCost& cost) {
+    if (list.state_ops.empty()) return;
+    for (const Op& part : op.parts) add_states(list, part, step, cost);
+    if (op.kind != OpKind::kActivation) return;
+    for (const StateOp& state : list.state_ops) {
+        if (short_name(op.name) != state.name) continue;
+        cost.kv_read_bytes += step.n_sequences() * state.bytes;
+        cost.kv_written_bytes += step.n_sequences() * state.bytes;
+        cost.flops += step.n_tokens() * state.flops_per_token;
+    }
+}
+
+}  // namespace
+
 OpCost cost_of(const PricedList& list, const CountedOp& op, const Step& step, const CostOptions& options) {
     CostOptions own = options;
     if (!list.stored_bits.empty() && !options.weight_bits) {
@@ -298,6 +332,9 @@ OpCost cost_of(const PricedList& list, const CountedOp& op, const Step& step, co
         own.expert_bits.reset();
     }
     OpCost cost = op_cost(list.program, op.op, step, own);
+    cost.kv_read_bytes *= own_width(list, op.op, options.kv);
+    add_index(list, op.op, step, cost);
+    add_states(list, op.op, step, cost);
     cost.weight_bytes *= list.weight_scale;
     if (multiplies(op.op)) cost.flops *= list.weight_scale;
     cost.kv_read_bytes *= list.kv_scale;

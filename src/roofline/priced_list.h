@@ -39,6 +39,18 @@ struct ConstantStates {
     double elements_32 = 0.0;  // in float
 };
 
+// What a step of layers with a state costs beside their matrices: an op of this name reads and writes the state of each sequence once.
+struct StateOp {
+    std::string name;  // without its layer
+    double bytes = 0.0;
+    double flops_per_token = 0.0;
+};
+// What an indexer adds to the attention that it chooses positions for.
+struct IndexCost {
+    double bytes_per_position = 0.0;
+    double flops_per_pair = 0.0;
+};
+
 struct PricedList {
     model::Program program;
     std::vector<CountedOp> ops;  // in the order of the first of each
@@ -47,6 +59,8 @@ struct PricedList {
     double n_expert_layers = 0.0;
     std::vector<CachedLayers> caches;
     ConstantStates states;
+    std::vector<StateOp> state_ops;
+    IndexCost index;
     double weight_scale = 1.0;  // of all weights, where a stated number of parameters is not what the dimensions give
     double kv_scale = 1.0;
     std::vector<double> stored_bits;      // by WeightId, as CountedWeight's; empty: of none

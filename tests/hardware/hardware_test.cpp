@@ -48,6 +48,13 @@ TEST(HardwareCatalog, FindsNamesAsPeopleWriteThem) {
         EXPECT_EQ(find_in_catalog(name)->hardware.name, "H100-SXM") << name;
     }
     EXPECT_EQ(find_in_catalog("rtx 4090")->hardware.name, "RTX-4090");
+    for (const char* name : {"A100-SXM-80GB", "NVIDIA A100-SXM4-80GB", "A100-80GB"}) {
+        ASSERT_NE(find_in_catalog(name), nullptr) << name;
+        EXPECT_EQ(find_in_catalog(name)->hardware.name, "A100-80GB") << name;
+    }
+    ASSERT_NE(find_in_catalog("H100-SXM5-80GB"), nullptr);
+    EXPECT_EQ(find_in_catalog("H100-SXM5-80GB")->hardware.name, "H100-SXM");
+    EXPECT_EQ(find_in_catalog("H100-SXM-40GB"), nullptr);
     EXPECT_EQ(find_in_catalog("H1000"), nullptr);
     EXPECT_EQ(find_in_catalog(""), nullptr);
 }

@@ -84,6 +84,36 @@ TEST(ModelJson, WithSomethingWrongGetsOneLineThatNamesIt) {
     EXPECT_EQ(unknown->unknown_keys.size(), 2U);
 }
 
+TEST(ModelJson, TakesLayersOfDifferentKinds) {
+    const auto m = plain(R"({"d_model": 256, "n_heads": 4, "n_kv_heads": 2, "d_ff": 512, "gated_ffn": true, "n_layers": 8, "layers": [
+        {"kind": "mamba2", "count": 2, "n_heads": 8, "head_dim": 64, "d_state": 16}, {"kind": "sliding", "window": 128, "head_dim": 32},
+        {"kind": "none", "d_ff": 1024}]})");
+    ASSERT_TRUE(m) << m.error().message;
+    ASSERT_EQ(m->shapes.size(), 8U);
+    EXPECT_TRUE(m->shapes[5].state);
+    EXPECT_EQ(m->shapes[5].state->state_elements, 8 * 64 * 16);
+    EXPECT_EQ(m->shapes[6].attention->window, 128U);
+    EXPECT_EQ(m->shapes[6].attention->head_dim, 32U);
+    EXPECT_FALSE(m->shapes[7].attention || m->shapes[7].state);
+    EXPECT_EQ(m->shapes[7].dense->d_ff, 1024U);
+    const auto counted = plain(R"({"d_model": 64, "layers": [{"count": 3}, {"kind": "conv"}]})");
+    ASSERT_TRUE(counted) << counted.error().message;
+    EXPECT_EQ(counted->n_layers, 4);
+    for (const auto& [layers, word] : {std::pair{R"([])", "list"},
+                                       {R"(3)", "list"},
+                                       {R"([{"kind": "magic"}])", "magic"},
+                                       {R"([{"kind": "sliding"}])", "window"},
+                                       {R"([{"count": 3}])", "divides"},
+                                       {R"([{"kind": "latent"}])", "mla"},
+                                       {R"([{"n_kv_heads": 3}])", "n_kv_heads"},
+                                       {R"([{"d_ff": -1}])", "d_ff"},
+                                       {R"([{"count": 100000}])", "count"}}) {
+        const auto wrong = plain(fmt::format(R"({{"d_model": 64, "n_heads": 4, "n_layers": 8, "layers": {}}})", layers));
+        ASSERT_FALSE(wrong) << layers;
+        EXPECT_NE(wrong.error().message.find(word), std::string::npos) << wrong.error().message;
+    }
+}
+
 TEST(HfConfig, ReadsTheCommonFamilies) {
     const auto llama =
         hf(R"({"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
@@ -134,6 +164,21 @@ TEST(ModelCatalog, FindsNamesAsPeopleWriteThem) {
     EXPECT_EQ(find_in_catalog("llama 3.1 8b")->model.name, "Llama-3.1-8B");
     EXPECT_EQ(find_in_catalog("GPT_OSS_20B")->model.name, "gpt-oss-20b");
     EXPECT_EQ(find_in_catalog("Llama-3.1-9B"), nullptr);
+    const auto name_of = [](const char* name) {
+        const CatalogModel* found = find_in_catalog(name);
+        return found != nullptr ? found->model.name : std::string("none");
+    };
+    EXPECT_EQ(name_of("meta-llama/Llama-3.1-8B-Instruct"), "Llama-3.1-8B");
+    EXPECT_EQ(name_of("meta-llama/Meta-Llama-3-8B-Instruct"), "Llama-3-8B");
+    EXPECT_EQ(name_of("meta-llama/Llama-4-Scout-17B-16E-Instruct"), "Llama-4-Scout");
+    EXPECT_EQ(name_of("mistralai/Mistral-Small-24B-Instruct-2501"), "Mistral-Small-3");
+    EXPECT_EQ(name_of("mistralai/Mistral-7B-Instruct-v0.3"), "Mistral-7B");
+    EXPECT_EQ(name_of("mistralai/Mistral-7B-Instruct-v0.1"), "Mistral-7B-v0.1");
+    EXPECT_EQ(name_of("deepseek-ai/DeepSeek-R1-0528"), "DeepSeek-R1");
+    EXPECT_EQ(name_of("google/gemma-3-27b-it"), "Gemma-3-27B");
+    EXPECT_EQ(name_of("Qwen/Qwen3-Next-80B-A3B-Thinking"), "Qwen3-Next-80B-A3B");
+    EXPECT_EQ(name_of("deepseek-ai/DeepSeek-R1-Distill-Llama-70B"), "none");
+    EXPECT_EQ(name_of("Qwen/Qwen3-8B-FP8"), "none");  // other types than the row's
     EXPECT_GE(catalog().size(), 25U);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "model/catalog.h"
 #include "model/hf_config.h"
 #include "roofline/plan.h"
 
@@ -69,6 +70,36 @@ TEST(HfCases, KeepAStateThatDoesNotGrow) {
     EXPECT_EQ(state_bytes_per_sequence(m.fused), 24 * layer * 2);
     EXPECT_EQ(kv_bytes_per_sequence(m.fused, {}, 1000) - kv_bytes_per_sequence(m.fused, {}, 0), 16384.0 * 1000);
     EXPECT_EQ(kv_bytes_per_sequence(m.fused, {}, 0), state_bytes_per_sequence(m.fused));
+}
+
+// All of a list's ops.
+OpCost step_of(const PlannedModel& m, const Step& step) {
+    OpCost sum;
+    for (const CountedOp& op : m.fused.ops) sum += cost_of(m.fused, op, step, m.native.cost_options()).scaled(op.count);
+    return sum;
+}
+
+TEST(HfCases, ReadTheirStatesAndCachesOnceAStep) {
+    for (const char* name : {"nemotron-h-8b", "qwen3-next-80b", "granite4-h-small", "gemma3-27b", "llama4-scout"}) {
+        const PlannedModel m = planned(name);
+        for (const double n_context : {100.0, 5000.0}) {
+            const OpCost cost = step_of(m, decode_step(3, n_context));
+            EXPECT_NEAR(cost.kv_read_bytes, 3 * kv_bytes_per_sequence(m.fused, {}, n_context), 1) << name;
+        }
+    }
+}
+
+TEST(HfCases, ReadOfLayersWithHeadsOfTheirOwnWhatEachKeeps) {
+    const PlannedModel m = plan_described(model::find_in_catalog("Gemma-4-31B")->model);
+    const double sliding = 2.0 * 16 * 256 * 2;  // of 50 layers
+    const double full = 2.0 * 4 * 512 * 2;      // of 10
+    EXPECT_EQ(kv_bytes_per_sequence(m.fused, {}, 5000), 50 * sliding * 1024 + 10 * full * 5000);
+    EXPECT_NEAR(step_of(m, decode_step(1, 5000)).kv_read_bytes, 50 * sliding * 1024 + 10 * full * 5000, 1);
+}
+
+TEST(HfCases, ReadOfDeepSeekV32TheIndexAndTheChosenPositions) {
+    const PlannedModel m = planned("deepseek-v3.2");
+    EXPECT_NEAR(step_of(m, decode_step(1, 10000)).kv_read_bytes, 61 * (576.0 * 2 * 2048 + 132.0 * 10000), 1);
 }
 
 TEST(HfCases, EndGrowthAtWindowsAndChunks) {

@@ -254,8 +254,8 @@ Result<DescribedModel> read_decoder(const Family& family, Keys& keys, std::strin
     read_attention(r);
     read_experts(r);
     RAFTER_TRY_VOID(keys.status());
-    if (m.config.n_layers > kMaxHfLayers) {
-        return bad_input("{}: num_hidden_layers: expected at most {}, found {}", name, kMaxHfLayers, m.config.n_layers);
+    if (m.config.n_layers > kMaxShapedLayers) {
+        return bad_input("{}: num_hidden_layers: expected at most {}, found {}", name, kMaxShapedLayers, m.config.n_layers);
     }
     choose_expert_layers(r);
     choose_kinds(r);

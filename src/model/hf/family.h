@@ -29,8 +29,6 @@ struct Traits {
     bool head_bias = false;
 };
 
-inline constexpr std::uint32_t kMaxHfLayers = 1024;  // no published model comes near
-
 struct Family;
 // A model while it is read: what all its layers start from.
 struct Reading {

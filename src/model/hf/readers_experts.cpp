@@ -84,7 +84,7 @@ void read_longcat(Reading& r) {
     ModelConfig& c = r.m.config;
     const std::uint32_t n_idle = r.keys.uint({"zero_expert_num"});
     const std::uint32_t d_expert = r.keys.uint({"expert_ffn_hidden_size"}, 2048);
-    if (!r.experts || c.n_layers > kMaxHfLayers / 2) return;
+    if (!r.experts || c.n_layers > kMaxShapedLayers / 2) return;
     r.experts->d_ff = d_expert;
     for (std::uint32_t i = 0; i < 2 * c.n_layers; ++i) {
         LayerShape s = layer_of_kind(r, "full_attention", false);

@@ -59,7 +59,7 @@ TEST(PhaseProfile, OfAShapeHasItsMeasuredTimesAndTheSumOfItsStepsPrices) {
     EXPECT_EQ(prefill.forward_seconds, 4e-3);
     EXPECT_EQ(prefill.ops.at(0).measured_seconds, 3e-3);
     double predicted = 0.0;
-    for (const model::StepShape& step : prompt.steps(8)) predicted += price_step(program, step, machine, {}).seconds;
+    for (const model::StepShape& step : prompt.steps(8)) predicted += roofline::price_step(program, step, machine, {}).seconds;
     EXPECT_EQ(prompt.steps(8).size(), 3U);
     EXPECT_DOUBLE_EQ(prefill.predicted_seconds, predicted);
 

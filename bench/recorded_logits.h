@@ -27,9 +27,9 @@ inline Result<std::vector<std::vector<float>>> record_logits(const std::filesyst
     RAFTER_TRY(const engine::LoadedModel loaded, engine::load_model(runtime, opened, {.context = 512, .n_outputs = n}));
     backend::Batch batch;
     backend::BatchSequence sequence{.step = {.n_new = n, .n_past = 0, .n_outputs = n}};
-    for (const std::uint32_t n_blocks : loaded.limits.n_blocks) {
+    for (const std::uint32_t n_blocks : loaded.scheduler.n_blocks) {
         auto& table = sequence.block_tables.emplace_back();
-        for (std::uint32_t block = 0; block < std::min(n_blocks, 512 / loaded.limits.block_size); ++block) table.push_back(block);
+        for (std::uint32_t block = 0; block < std::min(n_blocks, 512 / loaded.scheduler.block_size); ++block) table.push_back(block);
     }
     batch.sequences.push_back(std::move(sequence));
     for (std::uint32_t i = 0; i < n; ++i) {

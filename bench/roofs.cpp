@@ -22,7 +22,8 @@ const hardware::Profile& roofs_of(Isa isa) {
     static std::map<Isa, hardware::Profile> measured;
     if (const auto found = measured.find(isa); found != measured.end()) return found->second;
     ThreadPool pool({.n_threads = 1});
-    const auto& profile = measured.emplace(isa, probe::probe_roofs(pool, isa, {.quick = true, .version = ""}).value()).first->second;
+    const auto& profile =
+        measured.emplace(isa, probe::probe_roofs(pool, to_string(isa), {.quick = true, .version = ""}).value()).first->second;
     std::string text;
     for (const hardware::BandwidthReading& r : profile.bandwidth) {
         text += fmt::format(", {:.0f} GB/s of {:.0f} KiB", r.best_bytes_per_s / 1e9, r.working_set_bytes / 1024);

@@ -1,10 +1,16 @@
-# Instruction sets: a source named *_<isa>.cpp is compiled with that ISA's flags and with no others. One row an ISA.
+# Instruction sets: a source named *_<isa>.cpp is compiled with that ISA's flags and with no others. One row an ISA, by the names of
+# backend/cpu/isa.h (tests/house/isa_list_test.py compares).
+set(RAFTER_ISAS "")
+macro(rafter_isa name)
+  list(APPEND RAFTER_ISAS ${name})
+  set(RAFTER_ISA_FLAGS_${name} ${ARGN})
+endmacro()
 # Without reassociation: g++ would turn a chain of integer additions into a tree that keeps every product in a register of its own.
 set(as_written $<$<CXX_COMPILER_ID:GNU>:-fno-tree-reassoc> $<$<CXX_COMPILER_ID:GNU>:-fno-tree-ter>)
-set(RAFTER_ISA_FLAGS_scalar "")
-set(RAFTER_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2 ${as_written})
+rafter_isa(scalar)
+rafter_isa(avx2 -mavx2 -mfma -mf16c -mbmi2 ${as_written})
 # g++ 12 warns of its own intrinsics' undefined values: https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105593
-set(RAFTER_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512
+rafter_isa(avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512
     ${as_written} -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 
 # Kernels are unrolled into very large functions. There, address checks are calls, and undefined behaviour is looked for where it is not a
@@ -16,7 +22,7 @@ if(RAFTER_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 
 function(rafter_set_isa_flags sources)
-  foreach(isa scalar avx2 avx512)
+  foreach(isa ${RAFTER_ISAS})
     foreach(source ${sources})
       if(source MATCHES "_${isa}\\.cpp$")
         set_source_files_properties("${source}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON)

@@ -434,7 +434,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
     if (options.json) {
         ordered_json json{{"model", session->opened().config.name},
                           {"threads", session->runtime().pool().n_threads()},
-                          {"isa", backend::cpu::to_string(session->runtime().isa())},
+                          {"isa", session->runtime().isa()},
                           {"kv_type", options.session.kv_type},
                           {"prompt", options.prompt},
                           {"generate", options.generate},

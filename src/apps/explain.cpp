@@ -10,6 +10,7 @@
 #include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "apps/session.h"
+#include "backend/backends.h"
 #include "base/median.h"
 #include "base/os_cpu.h"
 #include "engine/measure/host_times.h"
@@ -49,7 +50,7 @@ struct Explained {
 Result<Explained> explain_shape(Session& session, engine::StepLab& lab, const hardware::Profile& machine, const LabShape& shape,
                                 double least_seconds) {
     RAFTER_TRY(const engine::LabResult result, lab.run(shape, {.n_repeats = 5, .least_seconds = least_seconds, .timing = true}));
-    return Explained{.phase = engine::profile_of(shape, result, session.loaded().scheduler.limits.n_tokens,
+    return Explained{.phase = engine::profile_of(session.runtime().backend(), shape, result, session.loaded().scheduler.limits.n_tokens,
                                                  session.loaded().device->program(), machine, session.price_options()),
                      .seconds = result.seconds};
 }
@@ -147,13 +148,14 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
                    session->engine(),
                    {.n_sequences = batch, .n_vocab = session->opened().config.n_vocab, .context = session->loaded().scheduler.context}));
     const planning::Verdict verdict = planning::verdict_of({.phase = e.phase,
+                                                            .backend = session->runtime().backend(),
                                                             .program = session->loaded().device->program(),
                                                             .machine = machine,
                                                             .shape = shape,
                                                             .model_name = session->opened().config.name,
                                                             .price = session->price_options(),
                                                             .host = host,
-                                                            .best_isa = std::string(backend::cpu::to_string(backend::cpu::best_isa())),
+                                                            .best_isa = std::string(backend::best_instruction_set()),
                                                             .usable_cpus = usable_cpus()});
     const report::Style style = stdout_style(environment);
     if (options.json) {

@@ -17,7 +17,7 @@ void announce_measuring(std::string_view verb, const Result<hardware::Profile>& 
     fmt::print(stderr, "rafter {}: {}; measuring it now, in 3 s (`rafter probe` does it thoroughly)\n", verb, why);
 }
 
-Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa, std::string_view verb) {
+Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, std::string_view isa, std::string_view verb) {
     const probe::ProfileStore store = profile_store(environment);
     auto saved = probe::load_profile(store, pool, isa);
     if (saved) return saved;

@@ -15,7 +15,7 @@ namespace rafter::apps {
 void announce_measuring(std::string_view verb, const Result<hardware::Profile>& saved);
 
 // The saved profile, or one measured now; `verb` is who asks.
-[[nodiscard]] Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, backend::cpu::Isa isa,
+[[nodiscard]] Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, std::string_view isa,
                                                         std::string_view verb);
 
 }  // namespace rafter::apps

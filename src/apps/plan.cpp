@@ -8,6 +8,7 @@
 #include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "apps/session.h"
+#include "backend/backends.h"
 #include "base/os_file.h"
 #include "planning/plan_report.h"
 #include "planning/plan_request.h"
@@ -30,7 +31,7 @@ Result<void> write_out(const std::string& path, std::string_view text) {
 Result<std::string> answer(const PlanVerbOptions& options, const Environment& environment, const report::Style& style) {
     const auto measure_this = [&]() -> Result<hardware::Profile> {
         ThreadPool pool({.n_threads = 0});
-        return machine_profile(environment, pool, backend::cpu::best_isa(), "plan");
+        return machine_profile(environment, pool, backend::best_instruction_set(), "plan");
     };
     RAFTER_TRY(const planning::PlanRequest request,
                planning::make_request(options.plan, {.models_folders = models_folders(environment), .machine_profile = measure_this}));

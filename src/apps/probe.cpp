@@ -7,7 +7,8 @@
 
 #include "apps/cli.h"
 #include "apps/output.h"
-#include "backend/cpu/isa.h"
+#include "apps/session.h"
+#include "backend/backends.h"
 #include "base/clock.h"
 #include "base/os_file.h"
 #include "hardware/profile.h"
@@ -180,8 +181,7 @@ Result<void> finish(std::optional<AtomicFile>& file, const std::string& text) {
 }
 
 Result<int> probe(const ProbeVerbOptions& options, const Environment& environment) {
-    const auto isa = options.isa.empty() ? backend::cpu::best_isa() : *backend::cpu::isa_from_name(options.isa);
-    if (!backend::cpu::is_available(isa)) return bad_input("instruction set {}: this machine does not have it", options.isa);
+    RAFTER_TRY(const std::string_view isa, backend::find_instruction_set(options.isa));
     RAFTER_TRY(std::optional<AtomicFile> save, opened(options.save));
     RAFTER_TRY(std::optional<AtomicFile> svg, opened(options.svg));
     ThreadPool pool({.n_threads = options.n_threads});
@@ -226,7 +226,7 @@ void add_probe(CLI::App& app, Cli& cli) {
         ->check(CLI::Range(1U, 4096U))
         ->type_name("N");
     verb->add_option("--isa", options->isa, "Instruction set of the kernels (default: the machine's best)")
-        ->check(CLI::IsMember({"scalar", "avx2", "avx512"}))
+        ->check(instruction_set_names())
         ->type_name("NAME");
     verb->footer("The other verbs use the saved profile for their predictions, and measure a quick one where there is none.");
     verb->callback([options, &cli] {

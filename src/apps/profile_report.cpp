@@ -45,10 +45,10 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
     const model::Program& program = session_->loaded().device->program();
     std::string text;
     if (options_.format == "trace") {
-        text = planning::trace_json(*profiler_, program, machine_, price_);
+        text = planning::trace_json(session_->runtime().backend(), *profiler_, program, machine_, price_);
         if (options_.file.empty()) options_.file = "rafter-trace.json";
     } else {
-        const std::vector<engine::PhaseProfile> phases = profiler_->phases(machine_, price_);
+        const std::vector<engine::PhaseProfile> phases = profiler_->phases(session_->runtime().backend(), machine_, price_);
         if (options_.format == "json") {
             ordered_json json{{"machine",
                                {{"cpu", machine_.key.cpu},

@@ -9,6 +9,7 @@
 
 #include "apps/machine_profile.h"
 #include "apps/output.h"
+#include "backend/backends.h"
 #include "base/clock.h"
 #include "base/quote.h"
 #include "files/model_store.h"
@@ -20,8 +21,6 @@ namespace {
 
 const std::map<std::string, model::ActivationMode> kActivations{
     {"q8", model::ActivationMode::kQ8}, {"q16", model::ActivationMode::kQ16}, {"f32", model::ActivationMode::kF32}};
-const std::map<std::string, backend::cpu::Isa> kIsas{
-    {"scalar", backend::cpu::Isa::kScalar}, {"avx2", backend::cpu::Isa::kAvx2}, {"avx512", backend::cpu::Isa::kAvx512}};
 
 template <typename T>
 CLI::Validator one_of(const std::map<std::string, T>& names) {
@@ -36,6 +35,11 @@ const std::map<std::string, engine::DrafterKind> kDrafters{
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
 }  // namespace
+
+CLI::Validator instruction_set_names() {
+    const std::vector<std::string_view> names = backend::instruction_sets();
+    return CLI::IsMember(std::vector<std::string>(names.begin(), names.end()));
+}
 
 CLI::Validator kv_type_names() {
     std::vector<std::string_view> names;
@@ -52,7 +56,7 @@ void add_session_options(CLI::App& verb, SessionOptions& options) {
         ->type_name("N")
         ->group(group);
     verb.add_option("--isa", options.isa, "Instruction set of the kernels (default: the machine's best)")
-        ->check(one_of(kIsas))
+        ->check(instruction_set_names())
         ->type_name("NAME")
         ->group(group);
     verb.add_option(
@@ -103,9 +107,7 @@ Result<std::filesystem::path> find_model(const Environment& environment, const s
 
 Result<std::unique_ptr<Session>> Session::open(const Environment& environment, const SessionOptions& options) {
     const std::int64_t start_ns = monotonic_ns();
-    engine::RuntimeOptions runtime_options{.n_threads = options.n_threads, .isa = std::nullopt};
-    if (!options.isa.empty()) runtime_options.isa = kIsas.at(options.isa);
-    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create(runtime_options));
+    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = options.n_threads, .isa = options.isa}));
     std::unique_ptr<Session> session(new Session(environment, options, std::move(runtime)));
     RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment)));
     session->load_seconds_ = seconds_since(start_ns);

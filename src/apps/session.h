@@ -38,6 +38,7 @@ struct KvTypes {
 // "q8" or "q8,q4"; none where it is neither.
 [[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
 [[nodiscard]] CLI::Validator kv_type_names();
+[[nodiscard]] CLI::Validator instruction_set_names();  // of --isa
 
 // MODEL, --threads, --isa, --activations, --kv-type, --kv-block, --no-fuse. (--context says something else in each verb.)
 void add_session_options(CLI::App& verb, SessionOptions& options);

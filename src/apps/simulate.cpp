@@ -73,13 +73,14 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
     const KvTypes types = *kv_types_of(options.kv_type);
     load.key_type = types.key;
     load.value_type = types.value;
-    RAFTER_TRY(engine::PreparedModel prepared, prepare_model(opened, load));
+    RAFTER_TRY(engine::PreparedModel prepared, prepare_model(runtime.backend(), opened, load));
     RAFTER_TRY(const hardware::Profile machine, machine_profile(environment, runtime.pool(), runtime.isa(), "simulate"));
     roofline::PriceOptions price;
     price.cost.kv = prepared.kv_element_bytes;
     price.key_type = backend::to_string(types.key);
     price.value_type = backend::to_string(types.value);
-    prepared.scheduler.cost = engine::StepCost(prepared.program, machine, price, prepared.scheduler.limits.n_tokens, context);
+    prepared.scheduler.cost =
+        engine::StepCost(runtime.backend(), prepared.program, machine, price, prepared.scheduler.limits.n_tokens, context);
     return Simulated{.model = opened.config.name,
                      .machine = "this machine",
                      .n_vocab = opened.config.n_vocab,

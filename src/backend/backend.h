@@ -16,7 +16,9 @@
 #include "backend/sampling.h"
 #include "base/result.h"
 #include "files/gguf.h"
+#include "hardware/profile.h"
 #include "model/program.h"
+#include "roofline/op_price.h"
 
 namespace rafter::backend {
 
@@ -92,6 +94,18 @@ class Backend {
   public:
     virtual ~Backend() = default;
     [[nodiscard]] virtual std::string description() const = 0;  // "CPU, avx2, 2 threads"
+    // The instruction set of its kernels, as make_backend (backends.h) and ProfileKey::isa name it: results are bit-equal within one.
+    [[nodiscard]] virtual std::string_view instruction_set() const = 0;
+    // Which ops it runs: fails on the first of the program that it does not, by the op's name. load() refuses such a program, too.
+    [[nodiscard]] virtual Result<void> can_run(const model::Program& program) const = 0;
+    // What loading a bound program takes, with options.n_blocks of cache.
+    [[nodiscard]] virtual MemoryUse memory_to_load(const model::Program& program, StepLimits limits,
+                                                   const KvCacheOptions& options) const = 0;
+    // Bytes of the device's memory that are free now; none where the system does not say.
+    [[nodiscard]] virtual std::optional<std::uint64_t> memory_available() const = 0;
+    // What a step should take by the machine's profile, op by op. program: bound and rewritten as it will run; it need not be loaded.
+    [[nodiscard]] virtual roofline::StepPrice price_step(const model::Program& program, const roofline::Step& step,
+                                                         const hardware::Profile& machine, const roofline::PriceOptions& options) const = 0;
     // program: bound to file and rewritten for this backend. The file is only read during the call, and its pages are given back as they
     // are used.
     [[nodiscard]] virtual Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,

@@ -1,6 +1,6 @@
 // A machine as `rafter probe` measured it: plain data, kept as a JSON file. Seconds are those of the
 // lowest tenth of repeated, interleaved samples: what to expect when nothing else uses the machine. Roofs (best_*) are the best samples.
-// prices made of it are in roofline/calibrated.h.
+// prices made of it are in backend/cpu/price/.
 #pragma once
 
 #include <cstdint>

@@ -95,12 +95,7 @@ void throw_error(const Error& error) { throw Exception(code_of(error.kind), erro
 engine::RuntimeOptions runtime_options(const RuntimeOptions& options) {
     constexpr unsigned kMaxThreads = 4096;
     if (options.n_threads > kMaxThreads) throw_error(bad_input("n_threads: expected at most {}, found {}", kMaxThreads, options.n_threads));
-    engine::RuntimeOptions runtime{.n_threads = options.n_threads, .isa = std::nullopt};
-    if (!options.isa.empty()) {
-        runtime.isa = backend::cpu::isa_from_name(options.isa);
-        if (!runtime.isa) throw_error(bad_input("isa: expected \"scalar\", \"avx2\" or \"avx512\", found \"{}\"", options.isa));
-    }
-    return runtime;
+    return {.n_threads = options.n_threads, .isa = options.isa};
 }
 
 engine::ServeOptions serve_options(const ModelOptions& options) {

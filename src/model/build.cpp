@@ -72,13 +72,13 @@ class Builder {
                                         .n_rows = c_.n_positions,
                                         .n_cols = c_.d_model,
                                         .n_source_rows = c_.n_positions});
-        emit(OpKind::kEmbed, "position_embd", {}, {place}, {places}, EmbedOptions{});
+        emit(OpKind::kEmbedPosition, "position_embd", {}, {place}, {places}, EmbedOptions{});
         return add(x, place, "add_position");
     }
 
     ValueId norm(ValueId x, std::string_view name, std::uint32_t group) {
         const ValueId y = value(name, rows_of(x), width_of(x));
-        emit(OpKind::kRmsNorm, name, {x}, {y}, {vector(fmt::format("{}.weight", name), group)},
+        emit(c_.tensors.norm_bias ? OpKind::kLayerNorm : OpKind::kRmsNorm, name, {x}, {y}, {vector(fmt::format("{}.weight", name), group)},
              NormOptions{.epsilon = c_.norm_epsilon, .group = group});
         return c_.tensors.norm_bias ? add_bias(y, name) : y;
     }
@@ -142,7 +142,7 @@ class Builder {
         const ValueId y = value("attention", RowKind::kTokens, out_width);
         std::vector<WeightId> sinks;
         if (c_.tensors.sinks) sinks.push_back(vector("attn_sinks.weight", c_.n_heads));
-        emit(OpKind::kAttention, "attention", {q}, {y}, std::move(sinks),
+        emit(c_.mla.kv_lora_rank > 0 ? OpKind::kLatentAttention : OpKind::kAttention, "attention", {q}, {y}, std::move(sinks),
              AttentionOptions{.layer = layer_,
                               .n_heads = c_.n_heads,
                               .n_kv_heads = n_kv_heads,
@@ -165,7 +165,7 @@ class Builder {
         latent = norm(latent, "attn_kv_a_norm", m.kv_lora_rank);
         q = rope(q, "rope_q");
         latent = rope(latent, "rope_k");
-        emit(OpKind::kKvAppend, "kv_append", {latent}, {}, {}, CacheOptions{.layer = layer_});
+        emit(OpKind::kLatentAppend, "kv_append", {latent}, {}, {}, CacheOptions{.layer = layer_});
         q = linear_by_head(q, "attn_k_b", m.nope_head_dim, m.kv_lora_rank);
         const ValueId y = attend(q, 1, m.kv_lora_rank + m.rope_head_dim, c_.n_heads * m.kv_lora_rank);
         return linear_by_head(y, "attn_v_b", m.kv_lora_rank, m.value_head_dim);
@@ -179,7 +179,7 @@ class Builder {
                                    .n_rows = n_rows,
                                    .n_cols = n_in,
                                    .n_source_rows = n_rows});
-        emit(OpKind::kLinear, name, {x}, {y}, {w}, {});
+        emit(OpKind::kLinearByHead, name, {x}, {y}, {w}, {});
         return y;
     }
 
@@ -322,18 +322,28 @@ const char* to_string(OpKind kind) {
     switch (kind) {
         case OpKind::kEmbed:
             return "embed";
+        case OpKind::kEmbedPosition:
+            return "embed_position";
         case OpKind::kRmsNorm:
             return "rms_norm";
+        case OpKind::kLayerNorm:
+            return "layer_norm";
         case OpKind::kLinear:
             return "linear";
+        case OpKind::kLinearByHead:
+            return "linear_by_head";
         case OpKind::kAddBias:
             return "add_bias";
         case OpKind::kRope:
             return "rope";
         case OpKind::kKvAppend:
             return "kv_append";
+        case OpKind::kLatentAppend:
+            return "latent_append";
         case OpKind::kAttention:
             return "attention";
+        case OpKind::kLatentAttention:
+            return "latent_attention";
         case OpKind::kAdd:
             return "add";
         case OpKind::kGatedActivation:
@@ -368,17 +378,36 @@ const char* to_string(OpKind kind) {
 
 bool is_row_local(OpKind kind) {
     switch (kind) {
+        case OpKind::kEmbed:
+        case OpKind::kEmbedPosition:
+        case OpKind::kRmsNorm:
+        case OpKind::kLayerNorm:
+        case OpKind::kAddBias:
+        case OpKind::kRope:
+        case OpKind::kKvAppend:
+        case OpKind::kLatentAppend:
+        case OpKind::kAdd:
+        case OpKind::kGatedActivation:
+        case OpKind::kActivation:
+        case OpKind::kSelectOutputs:
+        case OpKind::kSoftcap:
+        case OpKind::kRoute:
+        case OpKind::kAddExpertBias:
+        case OpKind::kCombineExperts:
+        case OpKind::kQuantize:
+            return true;
         case OpKind::kLinear:
+        case OpKind::kLinearByHead:
         case OpKind::kExpertLinear:
         case OpKind::kAttention:
+        case OpKind::kLatentAttention:
         case OpKind::kAttentionScores:
         case OpKind::kSoftmax:
         case OpKind::kAttentionValues:
         case OpKind::kFusedRows:
             return false;
-        default:
-            return true;
     }
+    return false;
 }
 
 }  // namespace rafter::model

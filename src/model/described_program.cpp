@@ -211,11 +211,11 @@ class ShapeBuilder {
         latent = norm(latent, "attn_kv_a_norm", a.kv_lora_rank, true, false);
         q = rope(q, "rope_q", a.rope_head_dim);
         latent = rope(latent, "rope_k", a.rope_head_dim);
-        emit(OpKind::kKvAppend, "kv_append", {latent}, {}, {}, CacheOptions{.layer = layer_});
+        emit(OpKind::kLatentAppend, "kv_append", {latent}, {}, {}, CacheOptions{.layer = layer_});
         if (a.n_index_heads > 0 && !a.shares_index) indexer(input, q_latent, a);
         q = linear(q, "attn_k_b", a.n_heads * a.kv_lora_rank, a.nope_head_dim);
         const ValueId y = value("attention", RowKind::kTokens, a.n_heads * a.kv_lora_rank);
-        emit(OpKind::kAttention, "attention", {q}, {y}, {},
+        emit(OpKind::kLatentAttention, "attention", {q}, {y}, {},
              AttentionOptions{.layer = layer_, .n_heads = a.n_heads, .n_kv_heads = 1, .head_dim = latent_width, .window = a.n_selected});
         const ValueId values = linear(y, "attn_v_b", a.n_heads * a.value_head_dim, a.kv_lora_rank);
         if (a.output_gate) linear(input, "attn_gate", a.n_heads * a.value_head_dim);

@@ -23,7 +23,8 @@ enum class RowKind {
     kSlots,    // each (token, chosen expert): row token * n_experts_used + rank
 };
 
-// How a value's rows are held. kQ8: int8 in blocks of 32 with a float scale; kQ16: the same in 15 bits, as two int8 planes.
+// The number format of a value's rows. kF32: floats. kQ8: 8-bit integers in blocks of 32 with a float scale (model/workspace.h). kQ16: the
+// same with 15 bits, as two planes of 8-bit integers.
 enum class Encoding { kF32, kQ8, kQ16 };
 
 struct Value {
@@ -54,14 +55,22 @@ struct Weight {
     tensor::DType dtype = tensor::DType::kF32;  // set by binding (model/model_file.h)
 };
 
+// Each kind is one computation: what a backend that knows another kind would compute wrongly is a kind of its own. A backend says which it
+// runs (Backend::can_run); the others are there to be priced. Whoever tells kinds apart lists them all in a switch without a default, so
+// that a new kind is a compiler warning in each place that must know it.
 enum class OpKind {
-    kEmbed,            // ()                 -> x       weight: table
+    kEmbed,            // ()                 -> x       weight: table; the row of each token
+    kEmbedPosition,    // ()                 -> x       weight: table; the row of each token's position
     kRmsNorm,          // x                  -> y       weight: gain[group]; of the whole row, or of each head when group < width
+    kLayerNorm,        // x                  -> y       weight: gain[group]; the mean is subtracted first
     kLinear,           // x                  -> y...    weights: one matrix an output; fused: Q, K, V or gate, up in one go
+    kLinearByHead,     // x                  -> y       weight: a matrix for each head, stacked, times that head's part of x
     kAddBias,          // x                  -> y       weight: bias
     kRope,             // x                  -> y
     kKvAppend,         // k, v               -> ()      rounds to the cache's type
+    kLatentAppend,     // latent             -> ()      the same for the one latent vector that all heads share
     kAttention,        // q                  -> y       weight: sinks, if any; reads the cache, this step's keys included
+    kLatentAttention,  // q                  -> y       the same with latents as keys, and their first part as values
     kAdd,              // a, b               -> a + b
     kGatedActivation,  // gate, up           -> act(gate) * up
     kActivation,       // x                  -> act(x)

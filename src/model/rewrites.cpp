@@ -12,7 +12,8 @@ bool is_quantized(tensor::DType dtype) {
     return dtype != tensor::DType::kF32 && dtype != tensor::DType::kF16 && dtype != tensor::DType::kBF16;
 }
 
-bool multiplies(OpKind kind) { return kind == OpKind::kLinear || kind == OpKind::kExpertLinear; }
+bool multiplies(OpKind kind) { return kind == OpKind::kLinear || kind == OpKind::kLinearByHead || kind == OpKind::kExpertLinear; }
+bool attends(OpKind kind) { return kind == OpKind::kAttention || kind == OpKind::kLatentAttention; }
 
 // The kind of rows an op works on: that of what it makes, or of what it stores.
 RowKind rows_of(const Program& program, const Op& op) {
@@ -28,9 +29,11 @@ bool can_join(const Op& a, const Op& b, const Without& without) {
 
 // Whether an op of this kind joins the row ops before it.
 bool joins_rows(OpKind kind, const Without& without) {
-    const char* fusion = kind == OpKind::kRmsNorm    ? "norm"
+    const bool norm = kind == OpKind::kRmsNorm || kind == OpKind::kLayerNorm;
+    const bool append = kind == OpKind::kKvAppend || kind == OpKind::kLatentAppend;
+    const char* fusion = norm                        ? "norm"
                          : kind == OpKind::kRope     ? "rope"
-                         : kind == OpKind::kKvAppend ? "kv_append"
+                         : append                    ? "kv_append"
                          : kind == OpKind::kQuantize ? "quantize"
                                                      : "rows";
     return !without.contains("rows") && !without.contains(fusion);
@@ -132,7 +135,7 @@ Program fuse_linears(Program program, const Without& without) {
 Program split_attention(Program program) {
     std::vector<Op> ops;
     for (Op& op : program.ops) {
-        if (op.kind != OpKind::kAttention) {
+        if (!attends(op.kind)) {
             ops.push_back(std::move(op));
             continue;
         }

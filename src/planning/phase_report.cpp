@@ -154,8 +154,8 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
 
 // Events in microseconds, as https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU describes them: steps on one
 // line, their ops on another, predictions on a third.
-std::string trace_json(const engine::StepProfiler& profiler, const model::Program& program, const hardware::Profile& machine,
-                       const roofline::PriceOptions& options) {
+std::string trace_json(const backend::Backend& backend, const engine::StepProfiler& profiler, const model::Program& program,
+                       const hardware::Profile& machine, const roofline::PriceOptions& options) {
     ordered_json events = ordered_json::array();
     const auto name_line = [&](int line, const char* name) {
         events.push_back({{"ph", "M"}, {"pid", 1}, {"tid", line}, {"name", "thread_name"}, {"args", {{"name", name}}}});
@@ -167,7 +167,7 @@ std::string trace_json(const engine::StepProfiler& profiler, const model::Progra
     const std::int64_t origin_ns = profiler.records().empty() ? 0 : profiler.records().front().start_ns;
     for (const auto& record : profiler.records()) {
         const double start = static_cast<double>(record.start_ns - origin_ns) * 1e-3;
-        const roofline::StepPrice price = price_step(program, record.step.shape, machine, options);
+        const roofline::StepPrice price = backend.price_step(program, record.step.shape, machine, options);
         events.push_back({{"ph", "X"},
                           {"pid", 1},
                           {"tid", 1},

@@ -107,7 +107,8 @@ void add_changes(const VerdictInput& input, Verdict& verdict) {
     // The residual can be the kernel's or the moment's: a change is taken to leave it as it is.
     const double scale = input.phase.forward_seconds / std::max(input.phase.predicted_seconds, 1e-12);
     const auto priced = [&](const model::Program& program, const LabShape& s) {
-        return price_step(program, step_of(s), input.machine, input.price).seconds * scale + host * s.n_sequences / shape.n_sequences;
+        return input.backend.price_step(program, step_of(s), input.machine, input.price).seconds * scale +
+               host * s.n_sequences / shape.n_sequences;
     };
     std::vector<Change> changes;
     const auto add = [&](std::string what, const LabShape& s, double seconds, std::string remark) {

@@ -15,6 +15,7 @@ namespace rafter::planning {
 
 struct VerdictInput {
     const engine::PhaseProfile& phase;  // of one step, or of one prompt
+    const backend::Backend& backend;    // that runs the program
     const model::Program& program;
     const hardware::Profile& machine;
     engine::LabShape shape;

@@ -8,7 +8,7 @@
 
 namespace rafter::probe {
 
-Result<hardware::Profile> load_profile(const ProfileStore& store, const ThreadPool& pool, backend::cpu::Isa isa) {
+Result<hardware::Profile> load_profile(const ProfileStore& store, const ThreadPool& pool, std::string_view isa) {
     const Error not_measured{"this machine has not been measured yet", ErrorKind::kBadInput};
     if (store.folder.empty()) return not_measured;
     const hardware::ProfileKey key = profile_key(pool, isa, store.version);
@@ -20,19 +20,19 @@ Result<hardware::Profile> load_profile(const ProfileStore& store, const ThreadPo
     return saved;
 }
 
-std::optional<hardware::Profile> saved_profile(const ProfileStore& store, const ThreadPool& pool, backend::cpu::Isa isa) {
+std::optional<hardware::Profile> saved_profile(const ProfileStore& store, const ThreadPool& pool, std::string_view isa) {
     auto saved = load_profile(store, pool, isa);
     return saved ? std::optional(*std::move(saved)) : std::nullopt;
 }
 
-Result<hardware::Profile> measure_profile(const ProfileStore& store, ThreadPool& pool, backend::cpu::Isa isa,
+Result<hardware::Profile> measure_profile(const ProfileStore& store, ThreadPool& pool, std::string_view isa,
                                           const ProfileProgress& progress) {
     RAFTER_TRY(hardware::Profile profile, probe_machine(pool, isa, {.quick = true, .version = store.version, .progress = progress}));
     if (!store.folder.empty()) (void)hardware::write_profile(hardware::profile_path(store.folder, profile.key), profile).has_value();
     return profile;
 }
 
-Result<hardware::Profile> find_or_measure_profile(const ProfileStore& store, ThreadPool& pool, backend::cpu::Isa isa,
+Result<hardware::Profile> find_or_measure_profile(const ProfileStore& store, ThreadPool& pool, std::string_view isa,
                                                   const ProfileProgress& progress) {
     auto saved = load_profile(store, pool, isa);
     return saved ? saved : measure_profile(store, pool, isa, progress);

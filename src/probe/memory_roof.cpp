@@ -9,7 +9,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "backend/cpu/isa.h"
 #include "base/os_cpu_info.h"
 #include "base/os_file.h"
 #include "probe/read_bandwidth.h"
@@ -58,7 +57,7 @@ std::optional<MemoryRoof> measure_memory_roof(const std::filesystem::path& folde
     const auto size_step = static_cast<int>(std::lround(4 * std::log2(static_cast<double>(working_set))));
     const nlohmann::json key{{"cpu", cpu_name()}, {"threads", pool.n_threads()}, {"size_step", size_step}};
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
-    const auto measured = measure_read_bandwidth(pool, backend::cpu::best_isa(), working_set);
+    const auto measured = measure_read_bandwidth(pool, working_set);
     if (!measured) return std::nullopt;
     double best = measured->best_bytes_per_s;
     nlohmann::json kept = nlohmann::json::array();

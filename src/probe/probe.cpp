@@ -7,6 +7,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/os_cpu_info.h"
 #include "base/os_memory.h"
@@ -57,8 +58,8 @@ Result<void> measure_staircase(ThreadPool& pool, const ProbeOptions& options, Pr
                 options.progress(static_cast<double>(done++) / static_cast<double>(teams.size() * sizes.size()), "reading memory");
             }
             if (available > 0 && size > available / 2) continue;
-            RAFTER_TRY(const ReadSpeed speed, measure_read_bandwidth(pool, backend::cpu::best_isa(), static_cast<std::size_t>(size),
-                                                                     {.n_threads = n_threads, .duration_ns = duration_ns}));
+            RAFTER_TRY(const ReadSpeed speed,
+                       measure_read_bandwidth(pool, static_cast<std::size_t>(size), {.n_threads = n_threads, .duration_ns = duration_ns}));
             profile.bandwidth.push_back({.n_threads = n_threads,
                                          .working_set_bytes = size,
                                          .bytes_per_s = speed.undisturbed_bytes_per_s,
@@ -82,7 +83,14 @@ void add_peak_benchmarks(ThreadPool& pool, Isa isa, Profile& profile, std::vecto
          .record = [&profile, &kernels, n](const Spread& s) { profile.int8_flop_per_s = n * kernels.byte_ops_per_round / s.least; }});
 }
 
-Profile empty_profile(const ThreadPool& pool, Isa isa, const ProbeOptions& options) {
+// Of a name that the caller has from a list of those available.
+Isa isa_of(std::string_view name) {
+    const auto isa = backend::cpu::isa_from_name(name);
+    RAFTER_CHECK(isa && backend::cpu::is_available(*isa), "instruction set {}", name);
+    return *isa;
+}
+
+Profile empty_profile(const ThreadPool& pool, std::string_view isa, const ProbeOptions& options) {
     Profile profile;
     profile.key = profile_key(pool, isa, options.version);
     profile.time = static_cast<std::int64_t>(std::time(nullptr));
@@ -112,12 +120,13 @@ void judge(Profile& profile, double typical_spread) {
 
 }  // namespace
 
-hardware::ProfileKey profile_key(const ThreadPool& pool, Isa isa, const std::string& version) {
-    return {.cpu = cpu_name(), .n_threads = pool.n_threads(), .isa = std::string(to_string(isa)), .version = version};
+hardware::ProfileKey profile_key(const ThreadPool& pool, std::string_view isa, const std::string& version) {
+    return {.cpu = cpu_name(), .n_threads = pool.n_threads(), .isa = std::string(isa), .version = version};
 }
 
-Result<Profile> probe_machine(ThreadPool& pool, Isa isa, const ProbeOptions& options) {
-    Profile profile = empty_profile(pool, isa, options);
+Result<Profile> probe_machine(ThreadPool& pool, std::string_view isa_name, const ProbeOptions& options) {
+    const Isa isa = isa_of(isa_name);
+    Profile profile = empty_profile(pool, isa_name, options);
     RAFTER_TRY_VOID(measure_staircase(pool, options, profile));
     std::size_t cold_bytes = static_cast<std::size_t>((options.quick ? 128 : 256) * kMiB);
     if (const std::size_t available = read_memory_state().available_bytes; available > 0) cold_bytes = std::min(cold_bytes, available / 4);
@@ -137,8 +146,9 @@ Result<Profile> probe_machine(ThreadPool& pool, Isa isa, const ProbeOptions& opt
     return profile;
 }
 
-Result<Profile> probe_roofs(ThreadPool& pool, Isa isa, const ProbeOptions& options) {
-    Profile profile = empty_profile(pool, isa, options);
+Result<Profile> probe_roofs(ThreadPool& pool, std::string_view isa_name, const ProbeOptions& options) {
+    const Isa isa = isa_of(isa_name);
+    Profile profile = empty_profile(pool, isa_name, options);
     RAFTER_TRY_VOID(measure_staircase(pool, options, profile));
     std::vector<Benchmark> benchmarks;
     add_peak_benchmarks(pool, isa, profile, benchmarks);

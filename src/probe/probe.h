@@ -2,8 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 
-#include "backend/cpu/isa.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "hardware/profile.h"
@@ -16,14 +16,16 @@ struct ProbeOptions {
     std::function<void(double fraction, std::string_view what)> progress = {};
 };
 
+// isa is the instruction set of the kernels, one that this machine has, by its name (backend/backends.h).
+
 // What would be measured now.
-[[nodiscard]] hardware::ProfileKey profile_key(const ThreadPool& pool, backend::cpu::Isa isa, const std::string& version);
+[[nodiscard]] hardware::ProfileKey profile_key(const ThreadPool& pool, std::string_view isa, const std::string& version);
 
 // Takes all the pool's threads, and a quarter of a gigabyte of memory (less where there is less). Fails when it cannot have that.
-[[nodiscard]] Result<hardware::Profile> probe_machine(ThreadPool& pool, backend::cpu::Isa isa, const ProbeOptions& options);
+[[nodiscard]] Result<hardware::Profile> probe_machine(ThreadPool& pool, std::string_view isa, const ProbeOptions& options);
 
 // Of the same only the roofs: bandwidths, and the peaks of this instruction set's arithmetic (probe_machine has those of the machine's best
 // one, whatever the kernels use). A second or two with `quick`. Fails in the same way.
-[[nodiscard]] Result<hardware::Profile> probe_roofs(ThreadPool& pool, backend::cpu::Isa isa, const ProbeOptions& options);
+[[nodiscard]] Result<hardware::Profile> probe_roofs(ThreadPool& pool, std::string_view isa, const ProbeOptions& options);
 
 }  // namespace rafter::probe

@@ -1,4 +1,4 @@
-// A pass over a small working set takes less time than the clock and a meeting: such passes are repeated within one sample. One over a
+// A pass over a small working set takes less time than the clock and a barrier: such passes are repeated within one sample. One over a
 // large set takes longer than a busy machine leaves anybody alone: it is sampled in segments, each against the same segment of other
 // passes, since one segment may lie in a cache that another does not.
 #include "probe/read_bandwidth.h"
@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "backend/cpu/isa.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/os_memory.h"
 #include "probe/machine_kernels.h"
@@ -31,12 +33,13 @@ std::size_t working_set_bytes(double model_bytes, std::optional<std::size_t> cac
     return model_bytes >= static_cast<double>(most) ? most : std::max(kSmallest, static_cast<std::size_t>(model_bytes));
 }
 
-Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa, std::size_t working_set_bytes,
-                                         const ReadOptions& options) {
+Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, std::size_t working_set_bytes, const ReadOptions& options) {
+    const auto isa = options.isa.empty() ? std::optional(backend::cpu::best_isa()) : backend::cpu::isa_from_name(options.isa);
+    RAFTER_CHECK(isa && backend::cpu::is_available(*isa), "instruction set {}", options.isa);
     const unsigned n_threads = options.n_threads == 0 ? pool.n_threads() : std::min(options.n_threads, pool.n_threads());
     const std::size_t n_each = std::max(working_set_bytes / n_threads / kAlignBytes, std::size_t{1}) * kAlignBytes;
     RAFTER_TRY(const PageBuffer buffer, PageBuffer::allocate(n_each * n_threads, "buffer to measure bandwidth with"));
-    const MachineKernels& kernels = machine_kernels(isa);
+    const MachineKernels& kernels = machine_kernels(*isa);
     const std::size_t repeats = std::max<std::size_t>(1, kPassBytes / (n_each * n_threads));
     const std::size_t n_segments = std::max<std::size_t>(1, n_each / kSegmentBytes);
     const auto boundary = [&](std::size_t segment) { return n_each / kAlignBytes * segment / n_segments * kAlignBytes; };

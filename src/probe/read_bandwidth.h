@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
-#include "backend/cpu/isa.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 
@@ -21,7 +21,8 @@ struct ReadSpeed {
 };
 
 struct ReadOptions {
-    unsigned n_threads = 0;  // of the pool's; 0: all
+    unsigned n_threads = 0;     // of the pool's; 0: all
+    std::string_view isa = "";  // by its name (backend/backends.h); empty: the machine's best one
     std::int64_t duration_ns = 100'000'000;
 };
 
@@ -30,7 +31,6 @@ struct ReadOptions {
 [[nodiscard]] std::size_t working_set_bytes(double model_bytes, std::optional<std::size_t> cache_bytes);
 
 // The threads stream over their shares of a buffer of this size, again and again. Fails when the buffer cannot be had.
-[[nodiscard]] Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, backend::cpu::Isa isa, std::size_t working_set_bytes,
-                                                       const ReadOptions& options = {});
+[[nodiscard]] Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, std::size_t working_set_bytes, const ReadOptions& options = {});
 
 }  // namespace rafter::probe

@@ -173,7 +173,7 @@ void add_team_benchmarks(ThreadPool& pool, Isa isa, hardware::Profile& profile, 
             if (i == 0) return;
             const auto bytes = static_cast<double>(handover->size_bytes[1] - handover->size_bytes[0]);
             profile.handover_seconds_per_byte = std::max(0.0, (handover->seconds[1] - handover->seconds[0]) / bytes);
-            // A second meeting ends each sample, so that the next one may write again.
+            // A second barrier ends each sample, so that the next one may write again.
             const double fixed = handover->seconds[0] - profile.handover_seconds_per_byte * static_cast<double>(handover->size_bytes[0]);
             profile.handover_seconds = std::max(profile.barrier_seconds, fixed - profile.barrier_seconds);
         };

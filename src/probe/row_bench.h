@@ -1,4 +1,4 @@
-// The engine's small kernels on rows, on one thread each, and what threads pay each other: meetings, and reading what another one wrote.
+// The engine's small kernels on rows, on one thread each, and what threads pay each other: barriers, and reading what another one wrote.
 #pragma once
 
 #include <cstddef>

@@ -145,12 +145,14 @@ class Cost {
     double flops(const Op& op) const {
         switch (op.kind) {
             case OpKind::kLinear:
+            case OpKind::kLinearByHead:
             case OpKind::kExpertLinear: {
                 double n = 0.0;
                 for (const model::WeightId id : op.weights) n += 2.0 * program_.weights[id].n_rows * program_.weights[id].n_cols;
                 return n * n_rows(op);
             }
             case OpKind::kAttention:
+            case OpKind::kLatentAttention:
                 return attention_flops(op);
             case OpKind::kAttentionScores:
                 return score_count(op) * 2 * attention_of(op)->head_dim;
@@ -159,6 +161,7 @@ class Cost {
             case OpKind::kSoftmax:
                 return score_count(op) * kSoftmaxFlops;
             case OpKind::kRmsNorm:
+            case OpKind::kLayerNorm:
                 return elements_out(op) * kNormFlops;
             case OpKind::kRope:
                 return elements_out(op) * kRopeFlops;
@@ -173,12 +176,14 @@ class Cost {
             case OpKind::kAddBias:
             case OpKind::kAddExpertBias:
             case OpKind::kEmbed:
+            case OpKind::kEmbedPosition:
                 return elements_out(op);
             case OpKind::kRoute:
                 return n_rows(op) * width(op.inputs.front()) * kSoftmaxFlops;
             case OpKind::kCombineExperts:
                 return 2.0 * elements_out(op) * program_.config.moe.n_experts_used;
             case OpKind::kKvAppend:
+            case OpKind::kLatentAppend:
             case OpKind::kSelectOutputs:
             case OpKind::kFusedRows:
                 return 0.0;
@@ -188,7 +193,8 @@ class Cost {
 
     void add_cache(const Op& op, OpCost& cost) const {
         const model::ModelConfig& config = program_.config;
-        if (op.kind == OpKind::kKvAppend) cost.kv_written_bytes = n_tokens_ * position_bytes(config, options_.kv);
+        if (op.kind == OpKind::kKvAppend || op.kind == OpKind::kLatentAppend)
+            cost.kv_written_bytes = n_tokens_ * position_bytes(config, options_.kv);
         const model::AttentionOptions* attention = attention_of(op);
         if (attention == nullptr || op.kind == OpKind::kSoftmax) return;
         const double n_seen = positions_seen(step_, attention->window);

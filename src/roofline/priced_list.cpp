@@ -145,7 +145,7 @@ std::vector<CachedLayers> caches_of(const PricedList& list) {
     const double width = latent ? double{1} * c.mla.kv_lora_rank + c.mla.rope_head_dim : double{1} * c.n_kv_heads * c.head_dim;
     std::vector<CachedLayers> caches;
     for (const CountedOp& op : list.ops) {
-        if (op.op.kind != OpKind::kAttention && op.op.kind != OpKind::kAttentionScores) continue;
+        if (op.op.kind != OpKind::kAttention && op.op.kind != OpKind::kLatentAttention && op.op.kind != OpKind::kAttentionScores) continue;
         const double window = std::get<model::AttentionOptions>(op.op.options).window;
         caches.push_back({.count = op.count, .window = window, .key_width = width, .value_width = latent ? 0.0 : width});
     }
@@ -162,9 +162,10 @@ bool of_experts(const Weight& w) { return w.kind == WeightKind::kExperts || w.ki
 
 }  // namespace
 
-bool multiplies(const Op& op) { return op.kind == OpKind::kLinear || op.kind == OpKind::kExpertLinear; }
+bool multiplies(const Op& op) { return op.kind == OpKind::kLinear || op.kind == OpKind::kLinearByHead || op.kind == OpKind::kExpertLinear; }
 bool attends(const Op& op) {
-    return op.kind == OpKind::kAttention || op.kind == OpKind::kAttentionScores || op.kind == OpKind::kAttentionValues;
+    return op.kind == OpKind::kAttention || op.kind == OpKind::kLatentAttention || op.kind == OpKind::kAttentionScores ||
+           op.kind == OpKind::kAttentionValues;
 }
 
 namespace {
@@ -295,7 +296,7 @@ double own_width(const PricedList& list, const Op& op, KvElementBytes kv) {
 }
 
 void add_index(const PricedList& list, const Op& op, const Step& step, OpCost& cost) {
-    const bool scores = op.kind == OpKind::kAttention || op.kind == OpKind::kAttentionScores;
+    const bool scores = op.kind == OpKind::kAttention || op.kind == OpKind::kLatentAttention || op.kind == OpKind::kAttentionScores;
     if (!scores || list.index.bytes_per_position <= 0) return;
     for (const StepRows& r : step.rows) {
         if (r.n_new > 0) cost.kv_read_bytes += r.n_sequences * (r.n_past + r.n_new) * list.index.bytes_per_position;

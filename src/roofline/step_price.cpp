@@ -20,7 +20,8 @@ Step dealt(const Step& step, double n_groups) {
 // Of the residual, which every device of a tensor-parallel group has whole; other rows are split like the matrices that make them.
 bool on_residual(const Op& op, std::uint32_t d_model) {
     if (const auto* norm = std::get_if<model::NormOptions>(&op.options); norm != nullptr && norm->group == d_model) return true;
-    if (op.kind == OpKind::kAdd || op.kind == OpKind::kEmbed || op.kind == OpKind::kSelectOutputs) return true;
+    if (op.kind == OpKind::kAdd || op.kind == OpKind::kEmbed || op.kind == OpKind::kEmbedPosition || op.kind == OpKind::kSelectOutputs)
+        return true;
     return std::ranges::any_of(op.parts, [&](const Op& part) { return on_residual(part, d_model); });
 }
 

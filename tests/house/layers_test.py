@@ -1,4 +1,5 @@
-"""Each folder of src/ includes only the layers that its row in src/CMakeLists.txt names, and rows name only rows above them."""
+"""Each folder of src/ includes only the layers that its row in src/CMakeLists.txt names, and rows name only rows above them. What is in a
+device's folder (backend/cpu/) is included by backend/ and probe/ alone: the rest names devices by text (backend/backends.h)."""
 import re
 import tempfile
 import unittest
@@ -27,6 +28,11 @@ def read_rows(root):
     return rows
 
 
+# A device's own folder, and who may look into it.
+DEVICE = re.compile(r"backend/(\w+)/")
+DEVICE_VIEWERS = ("backend", "probe")
+
+
 def violations(root):
     rows = read_rows(root)
     found = []
@@ -49,6 +55,8 @@ def violations(root):
             other = include.split("/")[0]
             if not (root / "src" / include).is_file():
                 found.append(f'src/{name}: includes "{include}", expected a path from src/')
+            elif DEVICE.match(include) and layer not in DEVICE_VIEWERS:
+                found.append(f'src/{name}: includes "{include}", but a device\'s folder is seen only by {" and ".join(DEVICE_VIEWERS)}')
             elif other != layer and other not in rows[layer]:
                 found.append(f'src/{name}: includes "{include}", but {layer} may see only: {", ".join(rows[layer]) or "nothing"}')
     return found
@@ -90,6 +98,13 @@ class Checker(unittest.TestCase):
 
     def test_finds_a_layer_that_looks_down(self):
         self.expect_one(self.found(src__base__bad_cpp='#include "tensor/dtype.h"\n'), "base may see only: nothing")
+
+    def test_finds_a_layer_that_looks_into_a_device(self):
+        table = TABLE + "rafter_layer(backend DEPENDS base)\nrafter_layer(probe DEPENDS base backend)\nrafter_layer(engine DEPENDS base backend)\n"
+        device = {"src__backend__cpu__isa.h": "// x\n", "src__backend__backends_cpp": '#include "backend/cpu/isa.h"\n', "src__CMakeLists_txt": table}
+        self.assertEqual(self.found(**device, src__probe__good_cpp='#include "backend/cpu/isa.h"\n'), [])
+        self.expect_one(self.found(**device, src__engine__bad_cpp='#include "backend/cpu/isa.h"\n'), "seen only by backend and probe")
+        self.expect_one(self.found(**device, src__apps__bad_cpp='#include "backend/cpu/isa.h"\n'), "seen only by backend and probe")
 
     def test_finds_a_layer_that_looks_sideways(self):
         self.expect_one(self.found(src__files__bad_cpp='#  include "tensor/dtype.h"\n'), "files may see only: base")

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "backend/backends.h"
 #include "planning/phase_report.h"
 
 namespace rafter::planning {
@@ -73,6 +74,7 @@ class VerdictOfAStep : public testing::Test {
   protected:
     Verdict verdict() {
         return verdict_of({.phase = phase_,
+                           .backend = *backend_,
                            .program = program_,
                            .machine = machine_,
                            .shape = {.n_sequences = 1, .n_new = 1, .n_past = 511},
@@ -93,6 +95,8 @@ class VerdictOfAStep : public testing::Test {
         return std::any_of(v.changes.begin(), v.changes.end(), [&](const Change& c) { return c.what.find(words) != std::string::npos; });
     }
 
+    ThreadPool pool_{{.n_threads = 1}};
+    std::unique_ptr<backend::Backend> backend_ = backend::make_backend("cpu", pool_, "scalar").value();
     model::Program program_ = small_program();
     hardware::Profile machine_ = small_machine();
     engine::PhaseProfile phase_ = small_phase();

@@ -16,11 +16,11 @@ using backend::cpu::Isa;
 
 TEST(ProbeRoofs, SayWhichInstructionSetTheyAreOf) {
     ThreadPool pool({.n_threads = 1});
-    const auto plain = probe_roofs(pool, Isa::kScalar, {.quick = true, .version = "x"});
-    const auto best = probe_roofs(pool, best_isa(), {.quick = true, .version = "x"});
+    const auto plain = probe_roofs(pool, "scalar", {.quick = true, .version = "x"});
+    const auto best = probe_roofs(pool, to_string(best_isa()), {.quick = true, .version = "x"});
     ASSERT_TRUE(plain && best);
-    EXPECT_EQ(plain->key, profile_key(pool, Isa::kScalar, "x"));
-    EXPECT_EQ(best->key, profile_key(pool, best_isa(), "x"));
+    EXPECT_EQ(plain->key, profile_key(pool, "scalar", "x"));
+    EXPECT_EQ(best->key, profile_key(pool, to_string(best_isa()), "x"));
     for (const auto& roofs : {*plain, *best}) {  // which is the faster one is a matter of the machine's moment
         EXPECT_GT(roofs.float_flop_per_s, 0.0);
         EXPECT_GT(roofs.int8_flop_per_s, 0.0);

@@ -17,9 +17,13 @@ inline constexpr std::uint32_t kPieceTiles = kPiecePositions / kTilePositions;
 // Queries a call: they share each tile of keys and values while it is in the nearest cache.
 inline constexpr std::uint32_t kMaxQueries = 12;
 
-// The state of a query's softmax over some positions, as floats: the weighted sum of values [padded_to_16(head_dim)], then the largest
-// score, then the sum of weights (relative to that score); 0 where no position was seen.
+// The state of a query's softmax over some positions, as floats: the weighted sum of values [padded_to_16(head_dim)], then 16 floats of
+// which two are used: the largest score, and the sum of weights (relative to that score). weight_sum == 0 marks an empty state.
 [[nodiscard]] static constexpr std::size_t state_floats(std::size_t head_dim) { return padded_to_16(head_dim) + 16; }
+[[nodiscard]] static inline float* max_score(float* state, std::size_t head_dim) { return state + padded_to_16(head_dim); }
+[[nodiscard]] static inline const float* max_score(const float* state, std::size_t head_dim) { return state + padded_to_16(head_dim); }
+[[nodiscard]] static inline float* weight_sum(float* state, std::size_t head_dim) { return state + padded_to_16(head_dim) + 1; }
+static inline void set_empty(float* state, std::size_t head_dim) { *weight_sum(state, head_dim) = 0.0F; }
 
 struct AttentionPiece {
     std::uint32_t head_dim = 0;
@@ -35,10 +39,10 @@ struct AttentionPiece {
     // Tiles that some query sees; the others are not read. Positions that no query sees may hold anything, NaN too.
     const std::byte* keys[kPieceTiles];
     const std::byte* values[kPieceTiles];
-    // Memory must not wait for arithmetic: these keys, which the thread reads next, are asked for while values are added. Null: none. And
-    // keys that were asked for before need not be while scores are computed; the values are then.
+    // Prefetch. next_keys: the tiles that this thread reads after this piece (null: none), prefetched during the value pass.
+    // keys_prefetched: the previous piece already fetched `keys`, so the score pass prefetches `values` instead.
     const std::byte* next_keys[kPieceTiles] = {};
-    bool keys_come = false;
+    bool keys_prefetched = false;
 };
 
 struct AttentionKernels {

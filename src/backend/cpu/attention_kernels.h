@@ -100,7 +100,7 @@ void score_range(const AttentionPiece& piece, std::uint32_t first_query, std::ui
         // The keys that come next, and the values of these positions.
         const std::byte* soon[kTiles][2];
         for (std::uint32_t i = 0; i < kTiles; ++i) {
-            soon[i][0] = !piece.keys_come && t + i + kTiles < last ? piece.keys[t + i + kTiles] : nullptr;
+            soon[i][0] = !piece.keys_prefetched && t + i + kTiles < last ? piece.keys[t + i + kTiles] : nullptr;
             soon[i][1] = piece.values[t + i];
         }
         score_tiles<kType, kQueries, kTiles>(queries, piece.keys + t, soon, piece.head_dim, piece.scale, row + t * kTilePositions);
@@ -276,7 +276,7 @@ void attend(const AttentionPiece& piece, float* scores, float* states) {
     }
     for (std::uint32_t q = 0; q < n; ++q) {
         float* const state = states + q * stride;
-        float* const max_and_sum = state + stride - 16;
+        float* const max_and_sum = max_score(state, piece.head_dim);
         for (std::size_t i = 0; i + 16 < stride; i += 16) store(state + i, zero());
         max_and_sum[0] = kMinusInfinity;
         max_and_sum[1] = 0.0F;
@@ -314,8 +314,8 @@ float exp_of(float x) {
 
 void merge(const float* piece, std::size_t head_dim, float* total) {
     const std::size_t stride = state_floats(head_dim);
-    const float* const piece_max_sum = piece + stride - 16;
-    float* const total_max_sum = total + stride - 16;
+    const float* const piece_max_sum = max_score(piece, head_dim);
+    float* const total_max_sum = max_score(total, head_dim);
     if (piece_max_sum[1] == 0.0F) return;
     if (total_max_sum[1] == 0.0F) {
         for (std::size_t i = 0; i < stride - 16; i += 16) store(total + i, load(piece + i));
@@ -334,7 +334,7 @@ void merge(const float* piece, std::size_t head_dim, float* total) {
 }
 
 void finish(const float* total, const float* sink, std::size_t head_dim, float* y) {
-    const float* const max_sum = total + state_floats(head_dim) - 16;
+    const float* const max_sum = max_score(total, head_dim);
     float factor = 1.0F / max_sum[1];
     if (sink != nullptr) {
         const float m = max_sum[0] > *sink ? max_sum[0] : *sink;

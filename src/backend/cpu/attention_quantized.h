@@ -18,7 +18,7 @@ RAFTER_VEC F32x16 scaled(const I32x16& integers, const F32x16& scale, const F32x
 RAFTER_VEC F32x16 load_scales(const std::byte* at) { return load_f16(reinterpret_cast<const std::uint16_t*>(at)); }
 constexpr std::size_t kMinimumsOffset = kTilePositions * sizeof(std::uint16_t);
 
-// As score_tiles(): asks for two lines at `soon` for each line of a tile that it reads.
+// As score_tiles(): prefetches two lines at `soon` for each line of a tile that it reads.
 template <KvType kType, int kQueries, int kTiles>
 void score_quantized_tiles(const float* queries, const std::byte* const* tiles, const std::byte* const (&soon)[kTiles][2],
                            std::uint32_t head_dim, float scale, float* scores) {

@@ -10,45 +10,6 @@ namespace {
 
 // Results that await their merge take at most this much; a sequence that would need more is not split over threads.
 constexpr std::size_t kMaxPartialFloats = std::size_t{16} << 20U;
-// So many items a thread keep the ends of an op equal.
-constexpr std::uint32_t kItemsPerThread = 4;
-
-constexpr std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
-
-// The first position that the query at `position` sees.
-std::uint32_t first_seen(std::uint32_t position, std::uint32_t window) {
-    return window == 0 || position < window ? 0 : position + 1 - window;
-}
-
-struct Split {
-    std::uint32_t heads;      // query heads an item
-    std::uint32_t rows;       // rows an item
-    std::uint32_t intervals;  // parts that the pieces of an item's queries are cut into, at most
-};
-
-std::uint32_t count_units(const Batch& batch, std::uint32_t n_kv_heads, std::uint32_t group, const Split& split) {
-    std::uint32_t n = 0;
-    for (const BatchSequence& s : batch.sequences) n += ceil_div(s.step.n_new, split.rows);
-    return n * n_kv_heads * ceil_div(group, split.heads);
-}
-
-// Heads share tiles best in one item; they are parted only when there would be too few items for the threads.
-Split choose_split(const Batch& batch, const model::AttentionOptions& options, unsigned n_threads) {
-    const std::uint32_t group = options.n_heads / options.n_kv_heads;
-    Split split{.heads = std::min(group, kMaxQueries), .rows = 1, .intervals = 1};
-    const auto set_rows = [&] { split.rows = std::max(1U, kMaxQueries / split.heads); };
-    set_rows();
-    while (split.rows > 1 && count_units(batch, options.n_kv_heads, group, split) < n_threads * kItemsPerThread) split.rows /= 2;
-    std::uint32_t longest = 0;
-    for (const BatchSequence& s : batch.sequences) longest = std::max(longest, s.step.n_past + s.step.n_new);
-    const std::uint32_t pieces = ceil_div(longest, kPiecePositions);
-    const auto units = [&] { return std::max(1U, count_units(batch, options.n_kv_heads, group, split)); };
-    while (split.heads > 1 && units() * pieces < n_threads) split.heads = ceil_div(split.heads, 2);
-    if (units() < n_threads * kItemsPerThread) split.intervals = ceil_div(n_threads * kItemsPerThread, units());
-    if (n_threads == 1) split.intervals = 1;
-    return split;
-}
-
 }  // namespace
 
 Result<AttentionScratch> AttentionScratch::create(const model::ModelConfig& config, std::size_t max_positions, unsigned n_threads) {
@@ -63,15 +24,20 @@ Result<AttentionScratch> AttentionScratch::create(const model::ModelConfig& conf
     return scratch;
 }
 
-AttentionPlan plan_attention(const Batch& batch, const model::AttentionOptions& options, unsigned n_threads, std::size_t partial_capacity) {
-    const std::uint32_t group = options.n_heads / options.n_kv_heads;
-    const Split split = choose_split(batch, options, n_threads);
-    AttentionPlan plan;
+void plan_attention(const Batch& batch, const model::AttentionOptions& options, unsigned n_threads, std::size_t partial_capacity,
+                    AttentionPlan& plan) {
+    plan.items.clear();
+    plan.merges.clear();
+    plan.runs.clear();
+    for (const BatchSequence& s : batch.sequences) plan.runs.push_back({.n_new = s.step.n_new, .n_past = s.step.n_past});
+    const AttentionSplit split = split_attention(plan.runs, options, n_threads);
     std::size_t partial_floats = 0;
 
-    const auto add = [&](AttentionItem item, std::uint32_t first_piece, std::uint32_t end_piece) {
+    const auto add = [&](AttentionItem item, const RowTile& tile) {
+        const auto first_piece = static_cast<std::uint32_t>(tile.first_piece);
+        const auto end_piece = static_cast<std::uint32_t>(tile.end_piece);
         const std::uint32_t n_pieces = end_piece - first_piece;
-        const std::uint32_t n_items = std::min(split.intervals, n_pieces);
+        const auto n_items = static_cast<std::uint32_t>(n_intervals(split, tile));
         const std::size_t needed = std::size_t{n_pieces} * item.n_rows * item.n_heads * state_floats(options.head_dim);
         if (n_items <= 1 || partial_floats + needed > partial_capacity) {
             item.first_piece = first_piece;
@@ -89,24 +55,27 @@ AttentionPlan plan_attention(const Batch& batch, const model::AttentionOptions& 
         }
     };
 
+    const std::uint32_t group = options.n_heads / options.n_kv_heads;
     for (std::uint32_t s = 0; s < batch.sequences.size(); ++s) {
-        const BatchSequence& sequence = batch.sequences[s];
         // Later rows see more: they come first, so that the small items fill the end.
-        for (std::uint32_t tile = ceil_div(sequence.step.n_new, split.rows); tile-- > 0;) {
-            const std::uint32_t row = tile * split.rows;
-            AttentionItem item{.sequence = s, .first_row = sequence.first_row + row};
-            item.n_rows = std::min(split.rows, sequence.step.n_new - row);
-            const std::uint32_t first = first_seen(sequence.step.n_past + row, options.window);
-            const std::uint32_t last = sequence.step.n_past + row + item.n_rows - 1;
+        for (std::uint64_t t = n_row_tiles(split, plan.runs[s].n_new); t-- > 0;) {
+            const RowTile tile = row_tile(split, plan.runs[s], options.window, t);
+            AttentionItem item{.sequence = s, .first_row = batch.sequences[s].first_row + static_cast<std::uint32_t>(tile.first_row)};
+            item.n_rows = tile.n_rows;
             for (item.kv_head = 0; item.kv_head < options.n_kv_heads; ++item.kv_head) {
-                for (std::uint32_t head = 0; head < group; head += split.heads) {
-                    item.first_head = item.kv_head * group + head;
-                    item.n_heads = std::min(split.heads, group - head);
-                    add(item, first / kPiecePositions, last / kPiecePositions + 1);
+                for (std::uint32_t part = 0; part < n_head_parts(split, options); ++part) {
+                    item.first_head = item.kv_head * group + part * split.heads;
+                    item.n_heads = n_heads_of_part(split, options, part);
+                    add(item, tile);
                 }
             }
         }
     }
+}
+
+AttentionPlan plan_attention(const Batch& batch, const model::AttentionOptions& options, unsigned n_threads, std::size_t partial_capacity) {
+    AttentionPlan plan;
+    plan_attention(batch, options, n_threads, partial_capacity, plan);
     return plan;
 }
 
@@ -130,7 +99,7 @@ void set_piece(const AttentionCall& call, const AttentionItem& item, std::uint32
     std::uint32_t last = 0;
     for (std::uint32_t row = 0; row < item.n_rows; ++row) {
         const std::uint32_t position = call.batch.positions[item.first_row + row];
-        const std::uint32_t seen = first_seen(position, call.options.window);
+        const auto seen = static_cast<std::uint32_t>(first_seen(position, call.options.window));
         const std::uint32_t begin = std::clamp(seen, base, base + kPiecePositions) - base;
         const std::uint32_t end = std::clamp(position + 1, base, base + kPiecePositions) - base;
         for (std::uint32_t head = 0; head < item.n_heads; ++head) {
@@ -148,7 +117,7 @@ void set_piece(const AttentionCall& call, const AttentionItem& item, std::uint32
         piece.values[t] = call.layer.value_tile(table, item.kv_head, number * std::size_t{kPieceTiles} + t);
     }
     // The item's next piece, as far as its last query sees.
-    piece.keys_come = number > item.first_piece;
+    piece.keys_prefetched = number > item.first_piece;
     const std::size_t next = (number + std::size_t{1}) * kPieceTiles;
     const std::size_t n_tiles = call.batch.positions[item.first_row + item.n_rows - 1] / kTilePositions + 1;
     for (std::size_t t = 0; t < kPieceTiles; ++t) {
@@ -176,9 +145,8 @@ void merge_pieces(const AttentionCall& call, const AttentionItem& item, const fl
     }
 }
 
-// A total of nothing: the sum of weights is what says so.
-void clear(const AttentionItem& item, std::size_t stride, float* totals) {
-    for (std::uint32_t q = 0; q < n_queries(item); ++q) totals[(q + 1) * stride - 15] = 0.0F;
+void set_all_empty(const AttentionItem& item, std::size_t head_dim, float* totals) {
+    for (std::uint32_t q = 0; q < n_queries(item); ++q) set_empty(totals + q * state_floats(head_dim), head_dim);
 }
 
 void run_item(const AttentionCall& call, const AttentionPlan& plan, const AttentionItem& item, float* memory, float* partial,
@@ -205,7 +173,7 @@ void run_item(const AttentionCall& call, const AttentionPlan& plan, const Attent
     }
 
     if (item.merge < 0) {
-        clear(item, stride, totals);
+        set_all_empty(item, head_dim, totals);
         for (std::uint32_t number = item.first_piece; number < item.end_piece; ++number) {
             set_piece(call, item, number, piece);
             call.kernels.attend(piece, scores, states);
@@ -223,7 +191,7 @@ void run_item(const AttentionCall& call, const AttentionPlan& plan, const Attent
         call.kernels.attend(piece, scores, result_of(number));
     }
     if (progress.items_left[static_cast<std::size_t>(item.merge)].fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-    clear(item, stride, totals);
+    set_all_empty(item, head_dim, totals);
     for (std::uint32_t number = merge.first_piece; number < merge.end_piece; ++number) merge_pieces(call, item, result_of(number), totals);
     finish_item(call, item, totals);
 }

@@ -11,6 +11,7 @@
 
 #include "backend/batch.h"
 #include "backend/cpu/attention.h"
+#include "backend/cpu/attention_split.h"
 #include "backend/cpu/kv_store.h"
 #include "base/os_memory.h"
 #include "base/result.h"
@@ -43,6 +44,7 @@ struct AttentionMerge {
 struct AttentionPlan {
     std::vector<AttentionItem> items;  // the largest first, nearly
     std::vector<AttentionMerge> merges;
+    std::vector<SequenceRun> runs;  // of the batch's sequences
 };
 
 // Memory that attention works in: for each thread, and for results that await their merge. Made at load.
@@ -62,6 +64,9 @@ class AttentionScratch {
     std::size_t thread_floats_ = 0;
 };
 
+// Overwrites plan, whose memory is used again.
+void plan_attention(const Batch& batch, const model::AttentionOptions& options, unsigned n_threads, std::size_t partial_capacity,
+                    AttentionPlan& plan);
 [[nodiscard]] AttentionPlan plan_attention(const Batch& batch, const model::AttentionOptions& options, unsigned n_threads,
                                            std::size_t partial_capacity);
 

@@ -4,7 +4,10 @@
 #include <utility>
 
 #include "backend/cpu/cpu_model.h"
+#include "backend/cpu/price/step_price.h"
+#include "backend/cpu/runnable.h"
 #include "base/check.h"
+#include "base/os_memory.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -15,6 +18,19 @@ class CpuBackend final : public Backend {
 
     [[nodiscard]] std::string description() const override {
         return fmt::format("CPU, {}, {} thread{}", to_string(isa_), pool_.n_threads(), pool_.n_threads() == 1 ? "" : "s");
+    }
+    [[nodiscard]] std::string_view instruction_set() const override { return to_string(isa_); }
+    [[nodiscard]] Result<void> can_run(const model::Program& program) const override { return check_runnable(program); }
+    [[nodiscard]] MemoryUse memory_to_load(const model::Program& program, StepLimits limits, const KvCacheOptions& options) const override {
+        return cpu::memory_to_load(program, limits, options);
+    }
+    [[nodiscard]] std::optional<std::uint64_t> memory_available() const override {
+        const std::uint64_t bytes = read_memory_state().available_bytes;
+        return bytes > 0 ? std::optional(bytes) : std::nullopt;
+    }
+    [[nodiscard]] roofline::StepPrice price_step(const model::Program& program, const roofline::Step& step,
+                                                 const hardware::Profile& machine, const roofline::PriceOptions& options) const override {
+        return cpu::price_step(program, step, machine, options);
     }
     [[nodiscard]] Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,
                                                             const LoadOptions& options) override {

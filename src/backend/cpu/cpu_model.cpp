@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/runnable.h"
 #include "base/check.h"
 #include "base/clock.h"
 
@@ -47,6 +48,7 @@ Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, cons
 }
 
 Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options) {
+    RAFTER_TRY_VOID(check_runnable(program));
     program_ = std::move(program);
     limits_ = options.limits;
     const std::uint32_t n_vocab = value(program_.logits).width;
@@ -75,31 +77,40 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
 }
 
 void CpuModel::prepare_ops() {
-    const unsigned n_threads = pool_.n_threads();
     prepared_.resize(program_.ops.size());
     op_seconds_.assign(program_.ops.size(), 0.0);
     plans_.resize(program_.cache_groups.size());
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
         const model::Op& op = program_.ops[i];
         PreparedOp& prepared = prepared_[i];
+        prepared.column_width = column_width(program_, op);
         if (op.kind == model::OpKind::kLinear) {
-            std::vector<PackedMatrix> matrices;
-            for (const model::WeightId id : op.weights) matrices.push_back(weights_.matrix(id));
+            for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_.matrix(id));
             prepared.next_part = std::make_unique<std::atomic<std::uint32_t>>(0);
-            for (unsigned t = 0; t < n_threads; ++t) prepared.shares.push_back(share_of(matrices, t, n_threads));
         } else if (op.kind == model::OpKind::kExpertLinear) {
-            std::vector<PackedMatrix> matrices;
-            for (const model::WeightId id : op.weights) matrices.push_back(weights_.expert(id, 0));
-            for (unsigned t = 0; t < n_threads; ++t) prepared.shares.push_back(share_of(matrices, t, n_threads));
+            for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_.expert(id, 0));
         } else if (op.kind == model::OpKind::kAttention) {
             prepared.attention = std::make_unique<AttentionProgress>();
             prepared.group = cache_.layer(std::get<model::AttentionOptions>(op.options).layer).group;
+        }
+    }
+    for (PreparedOp& prepared : prepared_) {
+        for (unsigned t = 0; t < pool_.n_threads() && !prepared.matrices.empty(); ++t) {
+            prepared.shares.push_back(share_of(prepared.matrices, t, pool_.n_threads()));
         }
     }
     for (const model::RopeTable& table : program_.config.rope_tables) {
         rope_.emplace_back(limits_.n_tokens * 2 * table.inverse_frequency.size());
     }
     sequence_of_row_.resize(limits_.n_tokens);
+    const model::MoeConfig& moe = program_.config.moe;
+    if (moe.n_experts == 0) return;
+    const std::size_t n_slots = std::size_t{limits_.n_tokens} * moe.n_experts_used;
+    for (ThreadState& thread : threads_) {
+        thread.experts.first.reserve(moe.n_experts + std::size_t{1});
+        thread.experts.slots.reserve(n_slots);
+        thread.experts.tokens.reserve(n_slots);
+    }
 }
 
 MemoryUse CpuModel::memory() const {
@@ -145,15 +156,15 @@ void CpuModel::prepare_step(const Batch& batch) {
     }
     RAFTER_CHECK(n_rows == batch.tokens.size(), "{} rows in sequences, {} tokens", n_rows, batch.tokens.size());
 
-    std::vector<bool> planned(plans_.size(), false);
+    planned_.assign(plans_.size(), false);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
         if (prepared_[i].next_part) prepared_[i].next_part->store(0, std::memory_order_relaxed);
         if (program_.ops[i].kind != model::OpKind::kAttention) continue;
         AttentionPlan& plan = plans_[prepared_[i].group];
-        if (!planned[prepared_[i].group]) {
-            plan = plan_attention(batch, std::get<model::AttentionOptions>(program_.ops[i].options), pool_.n_threads(),
-                                  attention_scratch_.partial_capacity());
-            planned[prepared_[i].group] = true;
+        if (!planned_[prepared_[i].group]) {
+            plan_attention(batch, std::get<model::AttentionOptions>(program_.ops[i].options), pool_.n_threads(),
+                           attention_scratch_.partial_capacity(), plan);
+            planned_[prepared_[i].group] = true;
         }
         prepared_[i].attention->reset(plan);
     }
@@ -191,12 +202,13 @@ void CpuModel::run_rows(std::size_t n_rows, const std::function<void(std::size_t
 }
 
 // The angles are computed in double: at position 100,000 a float's would be off by 0.004.
-void CpuModel::turn_angles(unsigned thread) {
+void CpuModel::compute_rope_angles(unsigned thread) {
     const std::size_t n = batch_->tokens.size();
     for (std::size_t t = 0; t < rope_.size(); ++t) {
         const model::RopeTable& table = program_.config.rope_tables[t];
         const std::size_t half = table.inverse_frequency.size();
-        for (std::size_t row = n * thread / pool_.n_threads(); row < n * (thread + 1) / pool_.n_threads(); ++row) {
+        const RowShare share = share_of_rows(n, std::nullopt, thread, pool_.n_threads());
+        for (std::size_t row = share.first; row < share.end; ++row) {
             float* const cosine = rope_[t].data() + row * 2 * half;
             const auto position = static_cast<double>(batch_->positions[row]);
             for (std::size_t i = 0; i < half; ++i) {
@@ -208,12 +220,12 @@ void CpuModel::turn_angles(unsigned thread) {
     }
 }
 
-void CpuModel::walk(unsigned thread) {
+void CpuModel::walk(unsigned thread) noexcept {
     const bool timed = timing_ && thread == 0;
     std::int64_t before_ns = timed ? monotonic_ns() : 0;
     // Both are first read by a later op than the first.
     cache_.copy_blocks(batch_->copies, thread, pool_.n_threads());
-    turn_angles(thread);
+    compute_rope_angles(thread);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
         run_op(program_.ops[i], prepared_[i], thread);
         if (i + 1 < program_.ops.size()) pool_.barrier();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,13 +32,8 @@ struct ValuePlace {
     [[nodiscard]] std::size_t stride_floats() const { return stride_bytes / sizeof(float); }
 };
 
-// Of a row: [first, first + n). Ops that need a whole row do not look at it.
-struct Columns {
-    std::size_t first = 0;
-    std::size_t n = 0;
-};
-
-// The slots (token, rank) of a step, grouped by the expert that they chose: made anew by each thread from the same routing.
+// The slots (token, rank) of a step, grouped by the expert that they chose: made anew by each thread from the same routing. Memory for the
+// largest step is reserved at load.
 struct ExpertGroups {
     model::ValueId routing = 0;
     bool valid = false;
@@ -68,8 +64,10 @@ class CpuModel final : public DeviceModel {
   private:
     // What an op needs that does not change from step to step.
     struct PreparedOp {
-        std::vector<std::vector<PanelRange>> shares;            // [n_threads][n_weights], of ops with matrices
+        std::vector<std::vector<PanelRange>> shares;            // [n_threads][n_weights], of ops that multiply
+        std::vector<PackedMatrix> matrices;                     // of ops that multiply: their weights; of experts, the first one's
         std::unique_ptr<std::atomic<std::uint32_t>> next_part;  // of a kLinear with many columns: what no thread has taken yet
+        std::optional<std::size_t> column_width;                // of ops on rows: see split.h
         std::unique_ptr<AttentionProgress> attention;
         std::uint32_t group = 0;  // of an attention op: its cache group, and so its plan
     };
@@ -84,14 +82,15 @@ class CpuModel final : public DeviceModel {
     void prepare_ops();
     void prepare_step(const Batch& batch);
 
-    // One thread's part of a step, of an op, and of one row of a row-local op.
-    void walk(unsigned thread);
+    // One thread's part of a step, of an op, and of one row of a row-local op. All of it works in memory that was reserved at load: a
+    // thread that threw would leave the others waiting at a barrier for ever.
+    void walk(unsigned thread) noexcept;
     void run_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
-    void run_rows(const model::Op& op, unsigned thread);
+    void run_rows(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_row(const model::Op& op, std::size_t row, Columns columns);
     void run_softcap(const model::Op& op, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
-    void run_panels(const model::Op& op, const std::vector<PanelRange>& panels, LinearTask& task);
+    void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_attention_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
 
@@ -100,7 +99,7 @@ class CpuModel final : public DeviceModel {
     void rope(const model::Op& op, std::size_t row);
     void append_to_cache(const model::Op& op, std::size_t row);
     void add_expert_bias(const model::Op& op, std::size_t row);
-    void turn_angles(unsigned thread);
+    void compute_rope_angles(unsigned thread);
 
     [[nodiscard]] std::size_t rows_in_step(model::RowKind kind) const;
     [[nodiscard]] const model::Value& value(model::ValueId id) const { return program_.values[id]; }
@@ -131,6 +130,7 @@ class CpuModel final : public DeviceModel {
     const Batch* batch_ = nullptr;
     std::vector<std::uint32_t> sequence_of_row_;  // [n_tokens]
     std::vector<AttentionPlan> plans_;            // [n_cache_groups]
+    std::vector<bool> planned_;                   // [n_cache_groups]
     std::vector<double> op_seconds_;
     bool timing_ = false;
 };

@@ -11,19 +11,6 @@ namespace rafter::backend::cpu {
 using model::Op;
 using model::OpKind;
 
-namespace {
-
-constexpr std::uint32_t kManyColumns = 16;
-constexpr unsigned kPartsPerThread = 8;
-constexpr std::size_t kColumnBlock = 32;  // of a quantised block; whole cache lines of floats
-
-// Whether a column of the result takes no other columns than those of its block.
-bool is_of_columns(const Op& op) {
-    return op.kind == OpKind::kAdd || op.kind == OpKind::kAddBias || op.kind == OpKind::kGatedActivation || op.kind == OpKind::kQuantize;
-}
-
-}  // namespace
-
 std::size_t CpuModel::rows_in_step(model::RowKind kind) const {
     switch (kind) {
         case model::RowKind::kTokens:
@@ -46,23 +33,44 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
             return run_attention_op(op, prepared, thread);
         case OpKind::kSoftcap:
             return run_softcap(op, thread);
-        default:
-            return run_rows(op, thread);
+        case OpKind::kEmbed:
+        case OpKind::kRmsNorm:
+        case OpKind::kAddBias:
+        case OpKind::kRope:
+        case OpKind::kKvAppend:
+        case OpKind::kAdd:
+        case OpKind::kGatedActivation:
+        case OpKind::kSelectOutputs:
+        case OpKind::kRoute:
+        case OpKind::kAddExpertBias:
+        case OpKind::kCombineExperts:
+        case OpKind::kQuantize:
+        case OpKind::kFusedRows:
+            return run_rows(op, prepared, thread);
+        case OpKind::kEmbedPosition:
+        case OpKind::kLayerNorm:
+        case OpKind::kLinearByHead:
+        case OpKind::kLatentAppend:
+        case OpKind::kLatentAttention:
+        case OpKind::kActivation:
+        case OpKind::kAttentionScores:
+        case OpKind::kSoftmax:
+        case OpKind::kAttentionValues:
+            break;
     }
+    RAFTER_CHECK(false, "{}: {} was let through by check_runnable()", op.name, model::to_string(op.kind));
 }
 
 // ---- matrices
 
-void CpuModel::run_panels(const Op& op, const std::vector<PanelRange>& panels, LinearTask& task) {
-    for (std::size_t i = 0; i < op.weights.size(); ++i) {
-        if (panels[i].first >= panels[i].last) continue;
-        task.weights = weights_.matrix(op.weights[i]);
-        task.output = places_[op.outputs[i]].floats(0);
-        task.output_stride = places_[op.outputs[i]].stride_floats();
-        task.first_panel = panels[i].first;
-        task.last_panel = panels[i].last;
-        linear_.run(task);
-    }
+void CpuModel::run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task) {
+    if (panels.first >= panels.last) return;
+    task.weights = matrix;
+    task.output = out.floats(0);
+    task.output_stride = out.stride_floats();
+    task.first_panel = panels.first;
+    task.last_panel = panels.last;
+    linear_.run(task);
 }
 
 void CpuModel::run_linear(const Op& op, PreparedOp& prepared, unsigned thread) {
@@ -75,17 +83,19 @@ void CpuModel::run_linear(const Op& op, PreparedOp& prepared, unsigned thread) {
     task.fetch = weight_fetch_;
     task.scratch = threads_[thread].linear_scratch;
     if (task.n_columns == 0) return;
-    if (task.n_columns < kManyColumns) return run_panels(op, prepared.shares[thread], task);
-
-    // Bound by arithmetic, not by where the weights lie: parts are taken as threads come, so that one that lost its CPU for a while holds
-    // nobody up.
-    std::vector<PackedMatrix> matrices;
-    for (const model::WeightId id : op.weights) matrices.push_back(weights_.matrix(id));
-    const unsigned n_parts = pool_.n_threads() * kPartsPerThread;
+    const LinearSplit split = split_linear(task.n_columns, pool_.n_threads());
+    if (!split.as_threads_come) {
+        for (std::size_t i = 0; i < op.weights.size(); ++i) {
+            run_panels(prepared.matrices[i], places_[op.outputs[i]], prepared.shares[thread][i], task);
+        }
+        return;
+    }
     for (;;) {
         const std::uint32_t part = prepared.next_part->fetch_add(1, std::memory_order_relaxed);
-        if (part >= n_parts) return;
-        run_panels(op, share_of(matrices, part, n_parts), task);
+        if (part >= split.n_parts) return;
+        for (std::size_t i = 0; i < op.weights.size(); ++i) {
+            run_panels(prepared.matrices[i], places_[op.outputs[i]], share_of(prepared.matrices, i, part, split.n_parts), task);
+        }
     }
 }
 
@@ -134,14 +144,7 @@ void CpuModel::run_experts(const Op& op, const PreparedOp& prepared, unsigned th
         task.input_rows = input_rows + groups.first[e];
         task.output_rows = groups.slots.data() + groups.first[e];
         for (std::size_t i = 0; i < op.weights.size(); ++i) {
-            const PanelRange range = prepared.shares[thread][i];
-            if (range.first == range.last) continue;
-            task.weights = weights_.expert(op.weights[i], e);
-            task.output = places_[op.outputs[i]].floats(0);
-            task.output_stride = places_[op.outputs[i]].stride_floats();
-            task.first_panel = range.first;
-            task.last_panel = range.last;
-            linear_.run(task);
+            run_panels(weights_.expert(op.weights[i], e), places_[op.outputs[i]], prepared.shares[thread][i], task);
         }
     }
 }
@@ -166,35 +169,22 @@ void CpuModel::run_attention_op(const Op& op, PreparedOp& prepared, unsigned thr
 
 // ---- rows
 
-void CpuModel::run_rows(const Op& op, unsigned thread) {
+void CpuModel::run_rows(const Op& op, const PreparedOp& prepared, unsigned thread) {
     const std::span<const Op> parts = op.kind == OpKind::kFusedRows ? std::span<const Op>(op.parts) : std::span(&op, 1);
     const Op& first = parts.front();
-    const model::Value& out = value(first.outputs.empty() ? first.inputs.front() : first.outputs.front());
-    const std::size_t n_rows = rows_in_step(out.rows);
-    const std::size_t n_threads = pool_.n_threads();
-    const auto by_columns = [&](const Op& part) { return is_of_columns(part) && value(part.outputs.front()).width == out.width; };
-    if (n_rows < n_threads && std::ranges::all_of(parts, by_columns)) {
-        // Fewer rows than threads: each has its columns of all.
-        const std::size_t n_blocks = (out.width + kColumnBlock - 1) / kColumnBlock;
-        const std::size_t first_column = n_blocks * thread / n_threads * kColumnBlock;
-        const std::size_t end = std::min<std::size_t>(n_blocks * (thread + std::size_t{1}) / n_threads * kColumnBlock, out.width);
-        for (std::size_t row = 0; row < n_rows && first_column < end; ++row) {
-            for (const Op& part : parts) run_row(part, row, {.first = first_column, .n = end - first_column});
+    const model::RowKind rows = value(first.outputs.empty() ? first.inputs.front() : first.outputs.front()).rows;
+    const RowShare share = share_of_rows(rows_in_step(rows), prepared.column_width, thread, pool_.n_threads());
+    for (std::size_t row = share.first; row < share.end; ++row) {
+        for (const Op& part : parts) {
+            run_row(part, row, share.columns.value_or(Columns{.n = part.outputs.empty() ? 0 : value(part.outputs.front()).width}));
         }
-        return;
-    }
-    const std::size_t end = n_rows * (thread + std::size_t{1}) / n_threads;
-    for (std::size_t row = n_rows * thread / n_threads; row < end; ++row) {
-        for (const Op& part : parts) run_row(part, row, {.n = part.outputs.empty() ? 0 : value(part.outputs.front()).width});
     }
 }
 
 // By columns: its rows are few and as long as the vocabulary.
 void CpuModel::run_softcap(const Op& op, unsigned thread) {
     const std::size_t width = value(op.outputs[0]).width;
-    const auto boundary = [&](std::size_t t) { return t == pool_.n_threads() ? width : width * t / pool_.n_threads() / 16 * 16; };
-    const std::size_t begin = boundary(thread);
-    const std::size_t n = boundary(thread + std::size_t{1}) - begin;
+    const auto [begin, n] = share_of_columns(width, thread, pool_.n_threads());
     const float cap = std::get<model::SoftcapOptions>(op.options).cap;
     for (std::size_t row = 0; row < rows_in_step(value(op.outputs[0]).rows); ++row) {
         rows_.softcap(places_[op.inputs[0]].floats(row) + begin, cap, n, places_[op.outputs[0]].floats(row) + begin);
@@ -241,9 +231,22 @@ void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {
         }
         case OpKind::kQuantize:
             return quantize(op, row, columns);
-        default:
-            RAFTER_CHECK(false, "{} is not an op on rows", model::to_string(op.kind));
+        case OpKind::kLinear:
+        case OpKind::kLinearByHead:
+        case OpKind::kExpertLinear:
+        case OpKind::kAttention:
+        case OpKind::kLatentAttention:
+        case OpKind::kAttentionScores:
+        case OpKind::kSoftmax:
+        case OpKind::kAttentionValues:
+        case OpKind::kFusedRows:
+        case OpKind::kEmbedPosition:
+        case OpKind::kLayerNorm:
+        case OpKind::kLatentAppend:
+        case OpKind::kActivation:
+            break;
     }
+    RAFTER_CHECK(false, "{}: {} was let through by check_runnable()", op.name, model::to_string(op.kind));
 }
 
 void CpuModel::quantize(const Op& op, std::size_t row, Columns columns) {

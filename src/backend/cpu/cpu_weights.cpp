@@ -55,32 +55,6 @@ void for_each_op(const std::vector<model::Op>& ops, const std::function<void(con
 
 }  // namespace
 
-std::vector<PanelRange> share_of(const std::vector<PackedMatrix>& matrices, unsigned thread, unsigned n_threads) {
-    // Of equal shapes (gate and up) the same rows, if that is as equal: what is made of both is then made by the thread that has them in
-    // its cache.
-    const std::uint32_t n_panels = matrices.front().n_panels;
-    if (n_panels % n_threads == 0 && std::ranges::all_of(matrices, [&](const PackedMatrix& m) { return m.n_panels == n_panels; })) {
-        const auto boundary = [&](unsigned t) { return static_cast<std::uint32_t>(std::uint64_t{n_panels} * t / n_threads); };
-        return std::vector<PanelRange>(matrices.size(), {boundary(thread), boundary(thread + 1)});
-    }
-    std::size_t total = 0;
-    for (const PackedMatrix& m : matrices) total += m.n_panels * m.panel_bytes;
-    // A panel belongs to the thread in whose part of all the bytes it begins.
-    const std::size_t begin = total * thread / n_threads;
-    const std::size_t end = total * (thread + 1) / n_threads;
-    std::vector<PanelRange> share;
-    std::size_t before = 0;
-    for (const PackedMatrix& m : matrices) {
-        const auto first_panel_from = [&](std::size_t byte) {
-            const std::size_t inside = byte > before ? byte - before : 0;
-            return static_cast<std::uint32_t>(std::min<std::size_t>((inside + m.panel_bytes - 1) / m.panel_bytes, m.n_panels));
-        };
-        share.push_back({first_panel_from(begin), first_panel_from(end)});
-        before += m.n_panels * m.panel_bytes;
-    }
-    return share;
-}
-
 std::size_t CpuWeights::needed_bytes(const model::Program& program) { return place_all(program).size_bytes; }
 
 Result<CpuWeights> CpuWeights::load(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,

@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/packed_matrix.h"
+#include "backend/cpu/split.h"
 #include "base/os_memory.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -15,15 +16,6 @@
 #include "model/program.h"
 
 namespace rafter::backend::cpu {
-
-struct PanelRange {
-    std::uint32_t first = 0;
-    std::uint32_t last = 0;
-};
-
-// The share of thread `thread` in the panels of matrices that are read together, one range a matrix: equal in bytes. The same for packing
-// and for reading, so that a thread's panels are in memory near it.
-[[nodiscard]] std::vector<PanelRange> share_of(const std::vector<PackedMatrix>& matrices, unsigned thread, unsigned n_threads);
 
 class CpuWeights {
   public:

@@ -1,6 +1,7 @@
 // Detection by cpuid and xgetbv. Bits are those of Intel's Software Developer's Manual, volume 2, CPUID, and volume 1, chapter 13 (XCR0).
 #include "backend/cpu/isa.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #if defined(__x86_64__)
@@ -9,8 +10,6 @@
 
 namespace rafter::backend::cpu {
 namespace {
-
-constexpr Isa kAll[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
 
 #if defined(__x86_64__)
 struct Registers {
@@ -60,30 +59,21 @@ bool made_by_amd() { return false; }
 }  // namespace
 
 std::string_view to_string(Isa isa) {
-    switch (isa) {
-        case Isa::kScalar:
-            return "scalar";
-        case Isa::kAvx2:
-            return "avx2";
-        case Isa::kAvx512:
-            return "avx512";
-    }
-    return "unknown";
+    const auto row = std::ranges::find(kIsaNames, isa, &IsaName::isa);
+    return row == kIsaNames.end() ? "unknown" : row->name;
 }
 
 std::optional<Isa> isa_from_name(std::string_view name) {
-    for (const Isa isa : kAll) {
-        if (to_string(isa) == name) return isa;
-    }
-    return std::nullopt;
+    const auto row = std::ranges::find(kIsaNames, name, &IsaName::name);
+    return row == kIsaNames.end() ? std::nullopt : std::optional(row->isa);
 }
 
 bool is_available(Isa isa) { return isa == Isa::kScalar || cpu_has(isa); }
 
 std::vector<Isa> available_isas() {
     std::vector<Isa> found;
-    for (const Isa isa : kAll) {
-        if (is_available(isa)) found.push_back(isa);
+    for (const IsaName& row : kIsaNames) {
+        if (is_available(row.isa)) found.push_back(row.isa);
     }
     return found;
 }

@@ -1,6 +1,8 @@
-// Which instruction set the kernels use: detected once, overridable by name ("--isa avx2"). One row an instruction set.
+// Which instruction set the kernels use: detected once, overridable by name ("--isa avx2"). kIsaNames is the one list of them; cmake/
+// RafterIsa.cmake has the compiler flags of each, by the same name, and tests/house/isa_list_test.py holds the two together.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -13,7 +15,14 @@ enum class Isa {
     kAvx512,  // AVX-512 F, BW, VL, DQ, VNNI
 };
 
-[[nodiscard]] std::string_view to_string(Isa isa);  // "scalar", "avx2", "avx512"
+struct IsaName {
+    Isa isa;
+    std::string_view name;  // in options, profiles, and the names of source files: linear_avx2.cpp
+};
+// From the reference to the best.
+inline constexpr std::array kIsaNames = {IsaName{Isa::kScalar, "scalar"}, IsaName{Isa::kAvx2, "avx2"}, IsaName{Isa::kAvx512, "avx512"}};
+
+[[nodiscard]] std::string_view to_string(Isa isa);
 [[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
 
 // Whether both this CPU and its operating system (which must save the wide registers) can run it.
@@ -22,7 +31,7 @@ enum class Isa {
 [[nodiscard]] std::vector<Isa> available_isas();
 [[nodiscard]] Isa best_isa();
 
-// Who asks memory for weights before they are needed. Results are the same.
+// Who prefetches weights. Results are the same.
 enum class WeightFetch {
     kPaced,        // the kernels, a few lines each step
     kByProcessor,  // the processor, which sees streams and fetches ahead by itself; kernels help where they compute for long

@@ -53,8 +53,7 @@ struct PanelChunk {
     int n;
 };
 
-// Where the sums of a chunk's panels and of a block's columns are between chunks: [kPanels][n_columns], where those of panels that are not
-// there are nobody's.
+// The sums of a chunk's panels and of a block's columns between chunks: [kPanels][n_columns]; rows for panels beyond n_panels are scratch.
 struct BlockSums {
     const LinearTask& task;
     const PanelChunk& chunk;

@@ -90,7 +90,7 @@ RAFTER_VEC void accumulate_step(const Weights (&weights)[kPanels], const F32x16 
 constexpr std::size_t kNearBytes = 2048;  // where memory latency times a core's bandwidth ends
 constexpr std::size_t kFarBytes = 4096;
 
-// How the lines that are read next are asked for.
+// How the lines that are read next are prefetched.
 enum class Ahead {
     kPaced,  // into L1, each step those that are kNearBytes away, no more at a time: what a core cannot have under way waits, and the
              // arithmetic with it
@@ -105,7 +105,7 @@ constexpr Ahead how_ahead(WeightFetch fetch, std::size_t step_bytes, int n_strea
 }
 
 // kColumns columns from `begin` on, of panels from first_panel on, kPanels at a time: streams side by side, which share what is loaded of
-// the columns. Each goes through neighbouring panels, so that what is asked for ahead at a panel's end is what comes next. Returns the
+// the columns. Each goes through neighbouring panels, so that what is prefetched at a panel's end is what is read next. Returns the
 // first panel that is left.
 template <typename PanelFormat, WeightFetch kFetch, int kPlanes, int kPanels, int kColumns>
 [[gnu::noinline]] std::uint32_t int8_direct(const LinearTask& task, std::uint32_t begin, std::uint32_t first_panel) {
@@ -229,7 +229,7 @@ struct Int8Scratch {
 };
 static_assert(sizeof(Int8Scratch) <= kLinearScratchBytes);
 
-// The weights of the next chunk of some panels, asked for a few lines of each a step while this one is computed.
+// The weights of the next chunk of some panels, prefetched a few lines of each a step while this one is computed.
 struct NextChunk {
     const std::byte* line;
     std::size_t panel_bytes;

@@ -1,41 +1,32 @@
-// From a task to its kernel: one row a format. Included last in linear_<isa>.cpp.
+// From a task to its kernel, for every format of tensor/formats/all.h. Included last in linear_<isa>.cpp.
 #pragma once
 
 #include "backend/cpu/linear_f32.h"
 #include "backend/cpu/linear_int8.h"
 #include "backend/cpu/linear_isa.h"
 #include "backend/cpu/linear_quantize.h"
-#include "tensor/formats/iq4_nl.h"
-#include "tensor/formats/iq4_xs.h"
-#include "tensor/formats/mxfp4.h"
-#include "tensor/formats/q2_k.h"
-#include "tensor/formats/q3_k.h"
-#include "tensor/formats/q4_0.h"
-#include "tensor/formats/q4_1.h"
-#include "tensor/formats/q4_k.h"
-#include "tensor/formats/q5_0.h"
-#include "tensor/formats/q5_1.h"
-#include "tensor/formats/q5_k.h"
-#include "tensor/formats/q6_k.h"
-#include "tensor/formats/q8_0.h"
+#include "tensor/formats/all.h"
 
 namespace rafter::backend::cpu {
 namespace {
 
 template <typename Format>
 bool run_if(const LinearTask& task) {
-    if (task.weights.dtype != Format::kDType) return false;
-    if (task.encoding == model::Encoding::kF32) {
-        f32_linear_quantized<Format>(task);
-    } else {
-        int8_linear<Format>(task);
+    if constexpr (tensor::kIsQuantized<Format>) {
+        if (task.weights.dtype != Format::kDType) return false;
+        if (task.encoding == model::Encoding::kF32) {
+            f32_linear_quantized<Format>(task);
+        } else {
+            int8_linear<Format>(task);
+        }
+        return true;
     }
-    return true;
+    return false;
 }
 
-// False for a format that has no row.
+// False for weights of plain numbers.
 template <typename... Formats>
-bool run_one_of(const LinearTask& task) {
+bool run_quantized(const LinearTask& task, tensor::FormatList<Formats...> /*list*/) {
     return (run_if<Formats>(task) || ...);
 }
 
@@ -57,9 +48,7 @@ bool run_float(const LinearTask& task) {
 }
 
 void run_linear(const LinearTask& task) {
-    using namespace tensor;  // NOLINT(google-build-using-namespace): the list below is all formats
-    const bool done =
-        run_float(task) || run_one_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4>(task);
+    const bool done = run_float(task) || run_quantized(task, tensor::AllFormats());
     if (!done) linear_not_possible(task);
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "tensor/dtype.h"
+#include "tensor/formats/all.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -39,7 +40,11 @@ constexpr PackedFields fields(const PackedField (&array)[kFields]) {
     return {array, kFields};
 }
 
-constexpr PackedField kFieldsF32[] = {{0, 4, 1}};
+// A format's fields; none for one without a row.
+template <typename Format>
+constexpr PackedFields kFieldsOf = {nullptr, 0};
+
+constexpr PackedField kFields32Bit[] = {{0, 4, 1}};
 constexpr PackedField kFields16Bit[] = {{0, 2, 1}};
 constexpr PackedField kFieldsQ4_0[] = {{0, 2, 1}, {2, 4, 4}};                              // d, qs; IQ4_NL too
 constexpr PackedField kFieldsQ4_1[] = {{0, 2, 2}, {4, 4, 4}};                              // d m, qs
@@ -57,44 +62,47 @@ constexpr PackedField kFieldsQ6_K[] = {
     {0, 4, 8},   {128, 4, 8},  {32, 4, 8},   // of the first 128: ql of steps 0 and 2, qh, ql of steps 1 and 3
     {64, 4, 8},  {160, 4, 8},  {96, 4, 8}};  // of the others
 
-// Empty for a format without a description.
-constexpr PackedFields described_fields(tensor::DType dtype) {
-    using tensor::DType;
-    switch (dtype) {
-        case DType::kF32:
-            return fields(kFieldsF32);
-        case DType::kF16:
-        case DType::kBF16:
-            return fields(kFields16Bit);
-        case DType::kQ4_0:
-        case DType::kIQ4_NL:
-            return fields(kFieldsQ4_0);
-        case DType::kQ4_1:
-            return fields(kFieldsQ4_1);
-        case DType::kQ5_0:
-            return fields(kFieldsQ5_0);
-        case DType::kQ5_1:
-            return fields(kFieldsQ5_1);
-        case DType::kQ8_0:
-            return fields(kFieldsQ8_0);
-        case DType::kQ2_K:
-            return fields(kFieldsQ2_K);
-        case DType::kQ3_K:
-            return fields(kFieldsQ3_K);
-        case DType::kQ4_K:
-            return fields(kFieldsQ4_K);
-        case DType::kQ5_K:
-            return fields(kFieldsQ5_K);
-        case DType::kQ6_K:
-            return fields(kFieldsQ6_K);
-        case DType::kIQ4_XS:
-            return fields(kFieldsIQ4_XS);
-        case DType::kMXFP4:
-            return fields(kFieldsMXFP4);
-        default:
-            return {nullptr, 0};
-    }
+template <>
+constexpr PackedFields kFieldsOf<tensor::F32> = fields(kFields32Bit);
+template <>
+constexpr PackedFields kFieldsOf<tensor::F16> = fields(kFields16Bit);
+template <>
+constexpr PackedFields kFieldsOf<tensor::BF16> = fields(kFields16Bit);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q4_0> = fields(kFieldsQ4_0);
+template <>
+constexpr PackedFields kFieldsOf<tensor::IQ4_NL> = fields(kFieldsQ4_0);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q4_1> = fields(kFieldsQ4_1);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q5_0> = fields(kFieldsQ5_0);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q5_1> = fields(kFieldsQ5_1);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q8_0> = fields(kFieldsQ8_0);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q2_K> = fields(kFieldsQ2_K);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q3_K> = fields(kFieldsQ3_K);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q4_K> = fields(kFieldsQ4_K);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q5_K> = fields(kFieldsQ5_K);
+template <>
+constexpr PackedFields kFieldsOf<tensor::Q6_K> = fields(kFieldsQ6_K);
+template <>
+constexpr PackedFields kFieldsOf<tensor::IQ4_XS> = fields(kFieldsIQ4_XS);
+template <>
+constexpr PackedFields kFieldsOf<tensor::MXFP4> = fields(kFieldsMXFP4);
+
+template <typename... Formats>
+constexpr PackedFields find_fields(tensor::DType dtype, tensor::FormatList<Formats...> /*list*/) {
+    PackedFields found = {nullptr, 0};
+    ((Formats::kDType == dtype ? found = kFieldsOf<Formats> : found), ...);
+    return found;
 }
+// Empty for a format without a description.
+constexpr PackedFields described_fields(tensor::DType dtype) { return find_fields(dtype, tensor::AllFormats()); }
 
 // Where bit t of each byte value goes when bits 8b + j (of byte b) move to bit 8 * (j % 4) + 2b + j / 4; for b = 0.
 struct FifthBitTables {

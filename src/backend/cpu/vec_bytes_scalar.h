@@ -44,7 +44,7 @@ constexpr std::uint32_t kMaxDirect = 24;
 
 // sum[p][s] = start[s] + sum of weight * x[s] over kGroups groups of four elements from group `first` of a step of 32 on, for each row of
 // panel p, exactly.
-//   weights[p].get(t) is the Bytes of elements 4t .. 4t + 3; group(i) the order in which they are best asked for.
+//   weights[p].get(t) is the Bytes of elements 4t .. 4t + 3; group(i) the order in which they are best prefetched.
 //   kMaxWeight: weights are unsigned bytes up to it; 0: they are signed.
 //   Inputs are in [-127, 127].
 template <int kMaxWeight, int kGroups, int kPanels, int kStreams, typename Weights>

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "backend/cpu/cpu_backend.h"
 #include "base/os_memory.h"
 #include "engine/loading/cache_size.h"
 #include "model/model_file.h"
@@ -54,10 +53,10 @@ Result<std::uint32_t> choose_context(const model::ModelConfig& config, const Loa
 namespace {
 
 // What a cache may take: nineteen twentieths of the memory that is left when the rest is loaded, where that is known.
-double memory_for_cache(const backend::MemoryUse& rest) {
-    const auto available = static_cast<double>(read_memory_state().available_bytes);
-    if (available == 0.0) return std::numeric_limits<double>::infinity();
-    return std::max(0.0, 0.95 * (available - static_cast<double>(rest.weights_bytes + rest.workspace_bytes)));
+double memory_for_cache(const backend::Backend& backend, const backend::MemoryUse& rest) {
+    const auto available = backend.memory_available();
+    if (!available) return std::numeric_limits<double>::infinity();
+    return std::max(0.0, 0.95 * (static_cast<double>(*available) - static_cast<double>(rest.weights_bytes + rest.workspace_bytes)));
 }
 
 // Room for n_sequences at full context, or for as much of that as the memory has, one sequence at least.
@@ -77,7 +76,7 @@ Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, c
 
 }  // namespace
 
-Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOptions& options) {
+Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
     RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
     auto bound = model::bind(model::build(config), opened.file);
@@ -86,6 +85,7 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
         .program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions}),
         .scheduler = {},
         .kv_element_bytes = {}};
+    if (const auto runs = backend.can_run(prepared.program); !runs) return runs.error().within(opened.file.name());
     const auto element_bytes = [&](backend::KvType type) {
         return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
     };
@@ -98,7 +98,7 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
     scheduler.block_size = options.block_size;
     // One block of each group says what a block takes in all layers: a little more than its elements, for some types.
     const std::vector<std::uint32_t> one_block(prepared.program.cache_groups.size(), 1);
-    const backend::MemoryUse use = backend::cpu::memory_to_load(
+    const backend::MemoryUse use = backend.memory_to_load(
         prepared.program, scheduler.limits,
         {.key_type = options.key_type, .value_type = options.value_type, .block_size = options.block_size, .n_blocks = one_block});
     const CacheDemand demand{.context = context,
@@ -107,13 +107,13 @@ Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOp
                              .block_size = options.block_size,
                              .bytes_per_token = static_cast<double>(use.cache_bytes) / options.block_size};
     RAFTER_TRY(scheduler.n_blocks,
-               cache_blocks(prepared.program, demand, memory_for_cache(use), options.kv_memory_bytes.value_or(UINT64_MAX)));
+               cache_blocks(prepared.program, demand, memory_for_cache(backend, use), options.kv_memory_bytes.value_or(UINT64_MAX)));
     for (const model::CacheGroup& group : prepared.program.cache_groups) scheduler.windows.push_back(group.window);
     return prepared;
 }
 
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
-    RAFTER_TRY(PreparedModel prepared, prepare_model(opened, options));
+    RAFTER_TRY(PreparedModel prepared, prepare_model(runtime.backend(), opened, options));
     LoadedModel loaded{.device = nullptr, .scheduler = std::move(prepared.scheduler), .kv_element_bytes = prepared.kv_element_bytes};
     // Models that run meanwhile take their steps between two parts of the packing.
     ComputeLease::Turn turn = runtime.lease().take();

@@ -51,8 +51,9 @@ struct PreparedModel {
     SchedulerOptions scheduler;  // for the Engine
     roofline::KvElementBytes kv_element_bytes;
 };
-// Fails on a context beyond the model's, and when memory does not suffice for one sequence.
-[[nodiscard]] Result<PreparedModel> prepare_model(const OpenedModel& opened, const LoadModelOptions& options);
+// Fails on a context beyond the model's, on an op that the backend does not run, and when memory does not suffice for one sequence.
+[[nodiscard]] Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened,
+                                                  const LoadModelOptions& options);
 
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;

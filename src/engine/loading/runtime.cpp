@@ -1,25 +1,17 @@
-// The CPU is the one backend yet.
+// The threads come first: the backend borrows them.
 #include "engine/loading/runtime.h"
 
-#include <fmt/ranges.h>
-
-#include "backend/cpu/cpu_backend.h"
+#include "backend/backends.h"
 
 namespace rafter::engine {
 
 Result<Runtime> Runtime::create(const RuntimeOptions& options) {
-    using namespace backend::cpu;
-    const Isa isa = options.isa.value_or(best_isa());
-    if (!is_available(isa)) {
-        std::vector<std::string_view> names;
-        for (const Isa available : available_isas()) names.push_back(to_string(available));
-        return bad_input("instruction set {}: this machine has only {}", to_string(isa), fmt::join(names, ", "));
-    }
+    // Looked up before threads are started: an error is the answer at once.
+    RAFTER_TRY(const std::string_view isa, backend::find_instruction_set(options.isa));
     Runtime runtime;
-    runtime.isa_ = isa;
     runtime.pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{.n_threads = options.n_threads});
     runtime.lease_ = std::make_unique<ComputeLease>();
-    runtime.backend_ = make_cpu_backend(*runtime.pool_, isa);
+    RAFTER_TRY(runtime.backend_, backend::make_backend(options.backend, *runtime.pool_, isa));
     return runtime;
 }
 

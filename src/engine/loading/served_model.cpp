@@ -147,7 +147,8 @@ Result<void> ServedModel::price() {
 
 StepCost ServedModel::step_cost(const LoadedModel& loaded) const {
     if (!machine_) return {};
-    return {loaded.device->program(), *machine_, price_options(loaded), loaded.scheduler.limits.n_tokens, loaded.scheduler.context};
+    return {runtime_.backend(),    loaded.device->program(),         *machine_,
+            price_options(loaded), loaded.scheduler.limits.n_tokens, loaded.scheduler.context};
 }
 
 roofline::PriceOptions ServedModel::price_options(const LoadedModel& loaded) const {
@@ -170,7 +171,7 @@ Result<void> ServedModel::open_kv_disk() {
     }
     const std::string kv_types = kv_types_text(options_.load);
     const std::string_view activations = activations_name(options_.load.activations);
-    const std::string isa(backend::cpu::to_string(runtime_.isa()));
+    const std::string_view isa = runtime_.isa();
     const auto machine =
         machine_identity(fmt::format("{} {} {} {}", isa, kv_types, activations, fmt::join(options_.load.without_fusions, ",")));
     auto disk = machine ? Result<std::unique_ptr<KvDisk>>(nullptr) : machine.error();

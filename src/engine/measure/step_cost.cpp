@@ -47,9 +47,10 @@ StepCost::StepCost(const std::function<double(const model::StepShape&)>& price, 
     prefill_pair_seconds_ = std::max(0.0, price(prompt(many, past)) - price(prompt(many, 0))) / (static_cast<double>(past) * many);
 }
 
-StepCost::StepCost(const model::Program& program, const hardware::Profile& machine, const roofline::PriceOptions& options,
-                   std::uint32_t n_tokens, std::uint32_t context)
-    : StepCost([&](const model::StepShape& shape) { return price_step(program, shape, machine, options).seconds; }, n_tokens, context) {}
+StepCost::StepCost(const backend::Backend& backend, const model::Program& program, const hardware::Profile& machine,
+                   const roofline::PriceOptions& options, std::uint32_t n_tokens, std::uint32_t context)
+    : StepCost([&](const model::StepShape& shape) { return backend.price_step(program, shape, machine, options).seconds; }, n_tokens,
+               context) {}
 
 double StepCost::look_up(const Table& table, double n) {
     if (table.empty() || n <= 0.0) return 0.0;

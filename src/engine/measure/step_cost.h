@@ -9,10 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "backend/backend.h"
 #include "hardware/profile.h"
 #include "model/program.h"
 #include "model/step_shape.h"
-#include "roofline/calibrated.h"
+#include "roofline/op_price.h"
 
 namespace rafter::engine {
 
@@ -22,9 +23,9 @@ class StepCost {
     StepCost() { few_corrections_.fill(1.0); }
     // price: seconds of a step of this shape. Asked some two hundred times, with at most n_tokens tokens a step and `context` behind them.
     StepCost(const std::function<double(const model::StepShape&)>& price, std::uint32_t n_tokens, std::uint32_t context);
-    // By the profile of the machine that it runs on; program: bound and rewritten.
-    StepCost(const model::Program& program, const hardware::Profile& machine, const roofline::PriceOptions& options, std::uint32_t n_tokens,
-             std::uint32_t context);
+    // By the profile of the machine that it runs on; program: bound and rewritten for the backend.
+    StepCost(const backend::Backend& backend, const model::Program& program, const hardware::Profile& machine,
+             const roofline::PriceOptions& options, std::uint32_t n_tokens, std::uint32_t context);
 
     [[nodiscard]] bool known() const { return !by_tokens_.empty(); }
     [[nodiscard]] double seconds(const model::StepShape& shape) const;

@@ -38,15 +38,15 @@ void PhaseProfile::add(const roofline::StepPrice& price) {
     complete = complete && price.complete;
 }
 
-PhaseProfile profile_of(const LabShape& shape, const LabResult& measured, std::uint32_t n_step_tokens, const model::Program& program,
-                        const hardware::Profile& machine, const roofline::PriceOptions& options) {
+PhaseProfile profile_of(const backend::Backend& backend, const LabShape& shape, const LabResult& measured, std::uint32_t n_step_tokens,
+                        const model::Program& program, const hardware::Profile& machine, const roofline::PriceOptions& options) {
     PhaseProfile phase;
     phase.phase = shape.n_new > 1 || shape.n_past == 0 ? "prefill" : "decode";
     phase.n_steps = 1;
     phase.n_tokens = static_cast<double>(shape.n_sequences) * shape.n_new;
     phase.forward_seconds = measured.undisturbed();
     phase.step_seconds = phase.forward_seconds;
-    for (const model::StepShape& step : shape.steps(n_step_tokens)) phase.add(price_step(program, step, machine, options));
+    for (const model::StepShape& step : shape.steps(n_step_tokens)) phase.add(backend.price_step(program, step, machine, options));
     for (std::size_t i = 0; i < phase.ops.size(); ++i) phase.ops[i].measured_seconds = measured.op_seconds[i];
     return phase;
 }
@@ -66,14 +66,15 @@ void StepProfiler::record(const StepReport& step) {
                         .op_seconds = {seconds.begin(), seconds.end()}});
 }
 
-std::vector<PhaseProfile> StepProfiler::phases(const hardware::Profile& profile, const roofline::PriceOptions& options) const {
+std::vector<PhaseProfile> StepProfiler::phases(const backend::Backend& backend, const hardware::Profile& profile,
+                                               const roofline::PriceOptions& options) const {
     const model::Program& program = model_.program();
     std::array<PhaseProfile, 2> phases;
     phases[0].phase = "prefill";
     phases[1].phase = "decode";
     for (const Record& record : records_) {
         PhaseProfile& phase = phases[is_decode(record.step.shape) ? 1 : 0];
-        const roofline::StepPrice price = price_step(program, record.step.shape, profile, options);
+        const roofline::StepPrice price = backend.price_step(program, record.step.shape, profile, options);
         phase.add(price);
         for (std::size_t i = 0; i < record.op_seconds.size(); ++i) phase.ops[i].measured_seconds += record.op_seconds[i];
         ++phase.n_steps;

@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "engine/measure/step_lab.h"
 #include "hardware/profile.h"
-#include "roofline/calibrated.h"
+#include "roofline/op_price.h"
 
 namespace rafter::engine {
 
@@ -65,8 +65,10 @@ class StepProfiler {
     [[nodiscard]] const std::vector<Record>& records() const { return records_; }
     [[nodiscard]] std::size_t n_dropped() const { return n_dropped_; }
 
-    // Phases that had a step. In a step of the phase "decode" every sequence has a past, one new token, and perhaps draft tokens.
-    [[nodiscard]] std::vector<PhaseProfile> phases(const hardware::Profile& profile, const roofline::PriceOptions& options) const;
+    // Phases that had a step, priced by the backend that the model runs on. In a step of the phase "decode" every sequence has a past, one
+    // new token, and perhaps draft tokens.
+    [[nodiscard]] std::vector<PhaseProfile> phases(const backend::Backend& backend, const hardware::Profile& profile,
+                                                   const roofline::PriceOptions& options) const;
 
   private:
     backend::DeviceModel& model_;
@@ -77,8 +79,8 @@ class StepProfiler {
 [[nodiscard]] bool is_decode(const model::StepShape& shape);
 
 // One repeat of a shape that StepLab measured with timing, beside its price. n_step_tokens: the most tokens of one step, as for the lab.
-[[nodiscard]] PhaseProfile profile_of(const LabShape& shape, const LabResult& measured, std::uint32_t n_step_tokens,
-                                      const model::Program& program, const hardware::Profile& machine,
+[[nodiscard]] PhaseProfile profile_of(const backend::Backend& backend, const LabShape& shape, const LabResult& measured,
+                                      std::uint32_t n_step_tokens, const model::Program& program, const hardware::Profile& machine,
                                       const roofline::PriceOptions& options);
 
 }  // namespace rafter::engine

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "base/os_cpu_info.h"
@@ -34,6 +35,48 @@ class Chain {
     std::uint64_t hash_ = 0;
 };
 
+// An op's options, each with all its values. An option type without an overload does not compile, nor does one that gains a field: the
+// bindings name as many as there are.
+void add_options(Chain& /*chain*/, const std::monostate& /*none*/) {}
+void add_options(Chain& chain, const model::EmbedOptions& options) {
+    const auto& [scale] = options;
+    chain.add(scale);
+}
+void add_options(Chain& chain, const model::NormOptions& options) {
+    const auto& [epsilon, group] = options;
+    chain.add(epsilon);
+    chain.add(group);
+}
+void add_options(Chain& chain, const model::RopeOptions& options) {
+    const auto& [table, head_dim] = options;
+    chain.add(table);
+    chain.add(head_dim);
+}
+void add_options(Chain& chain, const model::CacheOptions& options) {
+    const auto& [layer] = options;
+    chain.add(layer);
+}
+void add_options(Chain& chain, const model::AttentionOptions& options) {
+    const auto& [layer, n_heads, n_kv_heads, head_dim, window, scale, softcap] = options;
+    for (const std::uint32_t number : {layer, n_heads, n_kv_heads, head_dim, window}) chain.add(number);
+    chain.add(scale);
+    chain.add(softcap);
+}
+void add_options(Chain& chain, const model::ActivationOptions& options) {
+    const auto& [activation] = options;
+    chain.add(activation);
+}
+void add_options(Chain& chain, const model::SoftcapOptions& options) {
+    const auto& [cap] = options;
+    chain.add(cap);
+}
+void add_options(Chain& chain, const model::RouteOptions& options) {
+    const auto& [n_experts_used, scoring, normalize_weights] = options;
+    chain.add(n_experts_used);
+    chain.add(scoring);
+    chain.add(normalize_weights);
+}
+
 void add_op(Chain& chain, const model::Op& op) {
     chain.add(op.kind);
     chain.add(std::string_view(op.name));
@@ -41,6 +84,7 @@ void add_op(Chain& chain, const model::Op& op) {
     chain.add(op.outputs);
     chain.add(op.weights);
     chain.add(op.options.index());
+    std::visit([&](const auto& options) { add_options(chain, options); }, op.options);
     chain.add(op.parts.size());
     for (const model::Op& part : op.parts) add_op(chain, part);
 }

@@ -17,7 +17,7 @@ namespace rafter::engine {
 // with all threads: as fast as memory, or as the disk where it lies.
 [[nodiscard]] std::uint64_t weights_identity(const files::GgufFile& file, ThreadPool& pool);
 
-// Of the ops as they are executed, their encodings and RoPE's factors, which follow from the context.
+// Of the ops as they are executed with every value of their options, their encodings, and RoPE's factors, which follow from the context.
 [[nodiscard]] std::uint64_t program_identity(const model::Program& program);
 
 // Of this program's own file, the C library (sines and exponentials) and the CPU; `kernels` says the rest, such as the instruction set.

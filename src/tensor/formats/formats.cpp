@@ -1,26 +1,11 @@
-// The list of formats: one row each, and the loops over rows of blocks that a format itself need not write.
+// The table of formats, a row for each of all.h, and the loops over rows of blocks that a format itself need not write.
 #include "tensor/formats/formats.h"
 
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
-#include "tensor/formats/bf16.h"
-#include "tensor/formats/f16.h"
-#include "tensor/formats/f32.h"
-#include "tensor/formats/i32.h"
-#include "tensor/formats/iq4_nl.h"
-#include "tensor/formats/iq4_xs.h"
-#include "tensor/formats/mxfp4.h"
-#include "tensor/formats/q2_k.h"
-#include "tensor/formats/q3_k.h"
-#include "tensor/formats/q4_0.h"
-#include "tensor/formats/q4_1.h"
-#include "tensor/formats/q4_k.h"
-#include "tensor/formats/q5_0.h"
-#include "tensor/formats/q5_1.h"
-#include "tensor/formats/q5_k.h"
-#include "tensor/formats/q6_k.h"
-#include "tensor/formats/q8_0.h"
+#include "tensor/formats/all.h"
 
 namespace rafter::tensor {
 namespace {
@@ -62,10 +47,12 @@ constexpr FormatInfo row() {
     return info;
 }
 
-constexpr FormatInfo kFormats[] = {
-    row<F32>(),  row<F16>(),  row<BF16>(), row<Q4_0>(), row<Q4_1>(),   row<Q5_0>(),   row<Q5_1>(),  row<Q8_0>(), row<Q2_K>(),
-    row<Q3_K>(), row<Q4_K>(), row<Q5_K>(), row<Q6_K>(), row<IQ4_NL>(), row<IQ4_XS>(), row<MXFP4>(), row<I32>(),
-};
+template <typename... Formats>
+constexpr std::array<FormatInfo, sizeof...(Formats)> table(FormatList<Formats...> /*list*/) {
+    return {row<Formats>()...};
+}
+
+constexpr std::array kFormats = table(AllFormats());
 
 constexpr bool in_order_of_dtype() {
     for (std::size_t i = 0; i < std::size(kFormats); ++i) {

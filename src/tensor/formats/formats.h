@@ -1,4 +1,4 @@
-// The one list of the formats: what each is called, how large its blocks are, and how to decode and encode a row of it.
+// The table of the formats: what each is called, how large its blocks are, and how to decode and encode a row of it.
 // A format's own file (q4_k.h, ...) has the block struct and the formulas; this list is what everybody else asks.
 #pragma once
 

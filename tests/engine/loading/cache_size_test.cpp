@@ -316,9 +316,9 @@ TEST(CacheSize, ALoadedModelTakesNoMoreThanItsCacheIsAllowed) {
             n_limited += *load.kv_memory_bytes < expected;
 
             load.kv_memory_bytes = one;
-            EXPECT_TRUE(prepare_model(*tiny.opened, load).has_value()) << what;
+            EXPECT_TRUE(prepare_model(runtime.backend(), *tiny.opened, load).has_value()) << what;
             load.kv_memory_bytes = one - 1;
-            const auto refused = prepare_model(*tiny.opened, load);
+            const auto refused = prepare_model(runtime.backend(), *tiny.opened, load);
             ASSERT_FALSE(refused.has_value()) << what;
             EXPECT_EQ(refused.error().kind, ErrorKind::kOutOfMemory);
             EXPECT_EQ(refused.error().message,
@@ -330,10 +330,11 @@ TEST(CacheSize, ALoadedModelTakesNoMoreThanItsCacheIsAllowed) {
 }
 
 TEST(CacheSize, ForMoreSequencesThanFitItLeavesRoomForTheRest) {
+    auto runtime = Runtime::create({.n_threads = 1}).value();
     Tiny tiny({.matrices = tensor::DType::kQ4_K});
     tiny.opened->config.n_context = kMax;
     const LoadModelOptions load{.context = 65536, .n_sequences = kMax};
-    const auto prepared = prepare_model(*tiny.opened, load);
+    const auto prepared = prepare_model(runtime.backend(), *tiny.opened, load);
     ASSERT_TRUE(prepared.has_value()) << prepared.error().message;
     ASSERT_EQ(prepared->scheduler.n_blocks.size(), 1U);
     const model::ModelConfig& config = tiny.opened->config;
@@ -345,11 +346,13 @@ TEST(CacheSize, ForMoreSequencesThanFitItLeavesRoomForTheRest) {
 }
 
 TEST(CacheSize, WhatIsAllowedBeyondWhatIsThereIsNotWhatIsMissing) {
+    auto runtime = Runtime::create({.n_threads = 1}).value();
     Tiny tiny({.matrices = tensor::DType::kQ4_K});
     tiny.opened->config.n_context = kMax;
     for (const auto allowed : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(std::numeric_limits<std::uint64_t>::max())}) {
-        const auto refused = prepare_model(
-            *tiny.opened, {.context = kMax, .kv_memory_bytes = allowed, .key_type = KvType::kF32, .value_type = KvType::kF32});
+        const auto refused =
+            prepare_model(runtime.backend(), *tiny.opened,
+                          {.context = kMax, .kv_memory_bytes = allowed, .key_type = KvType::kF32, .value_type = KvType::kF32});
         ASSERT_FALSE(refused.has_value());
         EXPECT_EQ(refused.error().kind, ErrorKind::kOutOfMemory);
         EXPECT_TRUE(refused.error().message.starts_with("a KV cache for 4294967295 tokens takes 12.0 TiB, and "))

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "backend/backends.h"
+
 namespace rafter::engine {
 namespace {
 
@@ -52,18 +54,20 @@ TEST(PhaseProfile, OfAShapeHasItsMeasuredTimesAndTheSumOfItsStepsPrices) {
     machine.float_flop_per_s = 1e9;
     const LabResult measured{.seconds = {5e-3, 4e-3}, .op_seconds = {3e-3}};
 
+    ThreadPool pool({.n_threads = 1});
+    const auto backend = backend::make_backend("cpu", pool, "scalar").value();
     const LabShape prompt{.n_sequences = 1, .n_new = 20, .n_past = 0};
-    const PhaseProfile prefill = profile_of(prompt, measured, 8, program, machine, {});
+    const PhaseProfile prefill = profile_of(*backend, prompt, measured, 8, program, machine, {});
     EXPECT_EQ(prefill.phase, "prefill");
     EXPECT_EQ(prefill.n_tokens, 20.0);
     EXPECT_EQ(prefill.forward_seconds, 4e-3);
     EXPECT_EQ(prefill.ops.at(0).measured_seconds, 3e-3);
     double predicted = 0.0;
-    for (const model::StepShape& step : prompt.steps(8)) predicted += roofline::price_step(program, step, machine, {}).seconds;
+    for (const model::StepShape& step : prompt.steps(8)) predicted += backend->price_step(program, step, machine, {}).seconds;
     EXPECT_EQ(prompt.steps(8).size(), 3U);
     EXPECT_DOUBLE_EQ(prefill.predicted_seconds, predicted);
 
-    EXPECT_EQ(profile_of({.n_sequences = 2, .n_new = 1, .n_past = 30}, measured, 8, program, machine, {}).phase, "decode");
+    EXPECT_EQ(profile_of(*backend, {.n_sequences = 2, .n_new = 1, .n_past = 30}, measured, 8, program, machine, {}).phase, "decode");
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 //     scales(group, scale, min)      one F32x16 for each sub-block of 16 interleaved blocks; min only if Format::kHasMin
 //     kPeriod                        steps of 32 elements after which the payload's pattern of shifts comes again
 //     Weights{group, outer, inner}   of step outer * kPeriod + inner: get(t) gives elements 4t .. 4t + 3 of 16 rows, group(i) a good order
-//                                    to ask in. inner and t are constants where loops are unrolled, outer is not.
+//                                    to prefetch in. inner and t are constants where loops are unrolled, outer is not.
 // Those with vector code specialise PanelFormatOf (formats_of_32.h, formats_of_256.h). All others, and all of them in scalar, are read
 // through the format's own unpack(): slow, but a new format works at once, and it is the reference for the others.
 #pragma once
@@ -41,7 +41,7 @@ struct GenericPanelFormat {
     // One group of 16 blocks, from step `step` of the chunk on.
     static void unpack(const std::byte* group, int step, UnpackedChunk& chunk) {
         constexpr int kSubBlocks = Format::kBlockElements / Format::kSubBlock;
-        const PackedFields fields = described_fields(Format::kDType);
+        constexpr PackedFields fields = kFieldsOf<Format>;
         const int first = step * (kStep / Format::kSubBlock);
         for (int r = 0; r < static_cast<int>(kPanelRows); ++r) {
             typename Format::Block block;

@@ -1,16 +1,22 @@
-// One case for each kind of op, as in op_cost.h; the constants that say how the CPU backend splits work are its own (cpu_ops.cpp,
-// attention_step.cpp).
-#include "roofline/calibrated.h"
+// One case for each kind of op, as in op_cost.h.
+#include "backend/cpu/price/step_price.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <optional>
+#include <vector>
 
-#include "roofline/calibrated_attention.h"
+#include "backend/cpu/kv_store.h"
+#include "backend/cpu/packed_layout.h"
+#include "backend/cpu/price/attention_price.h"
+#include "backend/cpu/split.h"
+#include "model/workspace.h"
 #include "tensor/formats/formats.h"
 
-namespace rafter::roofline {
+namespace rafter::backend::cpu {
 namespace {
 
 using hardware::Profile;
@@ -18,11 +24,15 @@ using model::Op;
 using model::OpKind;
 using model::Program;
 using model::RowKind;
+using roofline::OpPrice;
+using roofline::PriceBound;
+using roofline::PriceOptions;
+using roofline::Step;
+using roofline::StepPrice;
+using roofline::StepRows;
 
-constexpr double kPanelRows = 16.0;
-constexpr double kManyColumns = 16.0;  // from here on parts of a matrix are taken as threads come
-constexpr double kPartsPerThread = 8.0;
 constexpr double kCacheLine = 64.0;
+constexpr double kTile = kTilePositions;
 // Of the smaller of computing and reading: at worst one follows the other. What a reading shows beyond that is the machine's noise.
 constexpr double kMaxVisible = 1.0;
 
@@ -33,7 +43,7 @@ class Pricer {
 
     StepPrice price() {
         StepPrice result;
-        for (const Op& op : program_.ops) result.ops.push_back({.cost = op_cost(program_, op, step_, options_.cost)});
+        for (const Op& op : program_.ops) result.ops.push_back({.cost = roofline::op_cost(program_, op, step_, options_.cost)});
         for (const OpPrice& op : result.ops) result.working_set_bytes += op.cost.read_bytes();
         working_set_bytes_ = result.working_set_bytes;
         bandwidth_ = hardware::bandwidth_at(profile_, working_set_bytes_, n_threads_);
@@ -47,7 +57,7 @@ class Pricer {
         }
         double n_angles = 0.0;
         for (const model::RopeTable& table : program_.config.rope_tables) n_angles += static_cast<double>(table.inverse_frequency.size());
-        result.fixed_seconds = profile_.fork_join_seconds + rows_seconds("angles", step_.n_tokens(), n_angles);
+        result.fixed_seconds = profile_.fork_join_seconds + rows_seconds("angles", busiest(step_.n_tokens(), std::nullopt), n_angles);
         result.seconds += result.fixed_seconds;
         result.complete = complete_;
         return result;
@@ -65,17 +75,20 @@ class Pricer {
         }
         return 0.0;
     }
+    static double panel_rows() { return kPanelRows; }
     [[nodiscard]] const model::Value& value(model::ValueId id) const { return program_.values[id]; }
 
     void price_op(const Op& op, OpPrice& price) {
         switch (op.kind) {
             case OpKind::kLinear:
+            case OpKind::kLinearByHead:
                 price_linear(op, price);
                 break;
             case OpKind::kExpertLinear:
                 price_experts(op, price);
                 break;
-            case OpKind::kAttention: {
+            case OpKind::kAttention:
+            case OpKind::kLatentAttention: {
                 const AttentionPrice attention =
                     price_attention(std::get<model::AttentionOptions>(op.options), step_, profile_, options_.key_type, options_.value_type);
                 complete_ = complete_ && attention.complete;
@@ -84,7 +97,27 @@ class Pricer {
                 combine(price, attention.hidden);
                 break;
             }
-            default:
+            case OpKind::kEmbed:
+            case OpKind::kEmbedPosition:
+            case OpKind::kRmsNorm:
+            case OpKind::kLayerNorm:
+            case OpKind::kAddBias:
+            case OpKind::kRope:
+            case OpKind::kKvAppend:
+            case OpKind::kLatentAppend:
+            case OpKind::kAdd:
+            case OpKind::kGatedActivation:
+            case OpKind::kActivation:
+            case OpKind::kSelectOutputs:
+            case OpKind::kSoftcap:
+            case OpKind::kRoute:
+            case OpKind::kAddExpertBias:
+            case OpKind::kCombineExperts:
+            case OpKind::kAttentionScores:
+            case OpKind::kSoftmax:
+            case OpKind::kAttentionValues:
+            case OpKind::kQuantize:
+            case OpKind::kFusedRows:
                 price_rows(op, price);
                 break;
         }
@@ -133,31 +166,55 @@ class Pricer {
         return {.near_seconds = *near, .hidden = 1.0 - std::clamp(visible, 0.0, kMaxVisible)};
     }
 
-    // How much longer the busiest thread works than the average one: of a static split, a whole panel more; of parts that threads take as
-    // they come, half a part.
-    [[nodiscard]] double imbalance(double n_panels, double n_columns) const {
-        if (n_threads_ < 2 || n_panels <= 0) return 1.0;
-        const double even = n_panels / n_threads_;
-        if (n_columns < kManyColumns) return std::ceil(even) / even;
-        const double part = std::max(1.0, even / kPartsPerThread);
-        return (even + 0.5 * part) / even;
+    // How much longer the busiest thread works than the average one, by the bytes of its share: of a static split that share is the
+    // thread's own (share_of); of parts that threads take as they come, half a part is waited for.
+    [[nodiscard]] double imbalance(const Op& op, const LinearSplit& split) {
+        std::vector<PackedMatrix> matrices;
+        double total = 0.0;
+        for (const model::WeightId id : op.weights) {
+            const model::Weight& w = program_.weights[id];
+            // As packed_matrix(), which insists on whole blocks: a what-if may have a type that the width does not divide into.
+            const double row_bytes = w.n_cols * tensor::format_of(w.dtype).bits_per_element() / 8;
+            matrices.push_back({.dtype = w.dtype,
+                                .n_rows = w.n_rows,
+                                .n_cols = w.n_cols,
+                                .n_panels = (w.n_rows + kPanelRows - 1) / kPanelRows,
+                                .panel_bytes = kPanelRows * static_cast<std::size_t>(std::max(1.0, row_bytes))});
+            total += static_cast<double>(matrices.back().n_panels) * static_cast<double>(matrices.back().panel_bytes);
+        }
+        std::vector<std::uint32_t> shape;
+        for (const PackedMatrix& m : matrices) shape.insert(shape.end(), {static_cast<std::uint32_t>(m.dtype), m.n_rows, m.n_cols});
+        shape.push_back(split.n_parts);
+        const auto [known, is_new] = imbalances_.try_emplace(std::move(shape), 1.0);
+        if (!is_new) return known->second;
+        double most = 0.0;
+        for (unsigned part = 0; part < split.n_parts; ++part) {
+            double bytes = 0.0;
+            for (std::size_t i = 0; i < matrices.size(); ++i) {
+                const PanelRange range = share_of(matrices, i, part, split.n_parts);
+                bytes += static_cast<double>(range.last - range.first) * static_cast<double>(matrices[i].panel_bytes);
+            }
+            most = std::max(most, bytes);
+        }
+        const double even = total / n_threads_;
+        known->second = split.as_threads_come ? 1.0 + 0.5 * most / even : most / even;
+        if (n_threads_ < 2) known->second = 1.0;
+        return known->second;
     }
 
     void price_linear(const Op& op, OpPrice& price) {
         const model::Value& x = value(op.inputs.front());
         const double n_columns = n_rows(x.rows);
         if (n_columns <= 0) return;
-        double n_panels = 0.0;
         double hidden = 1.0;
         for (const model::WeightId id : op.weights) {
             const model::Weight& weight = program_.weights[id];
-            const double panels = std::ceil(weight.n_rows / kPanelRows);
             const KernelRate rate = rate_of(weight, x.encoding, n_columns);
-            n_panels += panels;
-            price.compute_seconds += panels * kPanelRows * weight.n_cols * rate.near_seconds;
+            price.compute_seconds += std::ceil(weight.n_rows / panel_rows()) * panel_rows() * weight.n_cols * rate.near_seconds;
             hidden = std::min(hidden, rate.hidden);
         }
-        const double uneven = imbalance(n_panels, n_columns);
+        const auto columns = static_cast<std::uint32_t>(std::min(std::ceil(n_columns), 1e9));
+        const double uneven = imbalance(op, split_linear(columns, n_threads_));
         price.compute_seconds *= uneven;
         price.memory_seconds = price.cost.weight_bytes / bandwidth_ * uneven;
         combine(price, hidden);
@@ -168,76 +225,123 @@ class Pricer {
         const model::MoeConfig& moe = program_.config.moe;
         const double n_tokens = step_.n_tokens();
         if (n_tokens <= 0) return;
-        const double n_read = expected_experts(moe.n_experts, moe.n_experts_used, n_tokens);
+        const double n_read = roofline::expected_experts(moe.n_experts, moe.n_experts_used, n_tokens);
         const double n_columns = std::max(1.0, n_tokens * moe.n_experts_used / n_read);
         double hidden = 1.0;
         for (const model::WeightId id : op.weights) {
             const model::Weight& weight = program_.weights[id];
             const KernelRate rate = rate_of(weight, value(op.inputs.front()).encoding, n_columns);
-            price.compute_seconds += n_read * weight.n_rows * weight.n_cols * rate.near_seconds;
+            const double n_weights = std::ceil(weight.n_rows / panel_rows()) * panel_rows() * weight.n_cols;
+            price.compute_seconds += n_read * n_weights * rate.near_seconds;
             hidden = std::min(hidden, rate.hidden);
         }
-        price.memory_seconds = price.cost.weight_bytes / bandwidth_;
+        // Each expert's panels are split as a matrix of few columns is, however many it has.
+        const double uneven = imbalance(op, {.n_parts = n_threads_, .as_threads_come = false});
+        price.compute_seconds *= uneven;
+        price.memory_seconds = price.cost.weight_bytes / bandwidth_ * uneven;
         combine(price, hidden);
     }
 
     // ---- rows
 
-    // n rows of so many elements, split over the threads row by row.
-    double rows_seconds(const std::string& kind, double n, double width) {
+    // What the busiest thread does of n rows.
+    struct BusiestShare {
+        double n_rows = 0.0;
+        std::optional<double> n_columns;  // of each; none: all
+    };
+    [[nodiscard]] BusiestShare busiest(double n, std::optional<std::size_t> width) const {
+        const auto n_rows = static_cast<std::size_t>(std::llround(std::min(n, 1e15)));
+        BusiestShare most;
+        for (unsigned thread = 0; thread < n_threads_; ++thread) {
+            const RowShare share = share_of_rows(n_rows, width, thread, n_threads_);
+            most.n_rows = std::max(most.n_rows, static_cast<double>(share.end - share.first));
+            if (share.columns) most.n_columns = std::max(most.n_columns.value_or(0.0), static_cast<double>(share.columns->n));
+        }
+        return most;
+    }
+
+    double rows_seconds(const std::string& kind, const BusiestShare& share, double width) {
         const hardware::RowReading* reading = hardware::find_row(profile_, kind);
         if (reading == nullptr) {
             complete_ = false;
             return 0.0;
         }
-        return std::ceil(n / n_threads_) * (reading->seconds_per_row + width * reading->seconds_per_element);
+        return share.n_rows * (reading->seconds_per_row + share.n_columns.value_or(width) * reading->seconds_per_element);
     }
 
-    double part_seconds(const Op& op) {
+    // An op on rows, or a part of one that is split as its whole is.
+    double part_seconds(const Op& op, std::optional<std::size_t> width) {
         const auto out = [&]() -> const model::Value& { return value(op.outputs.front()); };
         const double n = n_rows(op.outputs.empty() ? value(op.inputs.front()).rows : out().rows);
         if (n <= 0) return 0.0;
+        const BusiestShare share = busiest(n, width);
         switch (op.kind) {
             case OpKind::kEmbed:
-                return rows_seconds(fmt::format("embed_{}", tensor::format_of(program_.weights[op.weights.front()].dtype).name), n,
+                return rows_seconds(fmt::format("embed_{}", tensor::format_of(program_.weights[op.weights.front()].dtype).name), share,
                                     out().width);
             case OpKind::kRmsNorm: {
                 // Heads that are normalised each by itself cost a row each.
                 const double group = std::max(1U, std::get<model::NormOptions>(op.options).group);
                 const double n_groups = std::max(1.0, out().width / group);
-                return n_groups * rows_seconds("rms_norm", n, group);
+                return n_groups * rows_seconds("rms_norm", share, group);
             }
             case OpKind::kAddBias:
             case OpKind::kAdd:
             case OpKind::kAddExpertBias:
-                return rows_seconds("add", n, out().width);
+                return rows_seconds("add", share, out().width);
             case OpKind::kRope:
-                return rows_seconds("rope", n, out().width);
+                return rows_seconds("rope", share, out().width);
             case OpKind::kKvAppend:
                 // Each reading is of a key and a value.
-                return 0.5 * (rows_seconds("store_" + options_.key_type, n, value(op.inputs.front()).width) +
-                              rows_seconds("store_" + options_.value_type, n, value(op.inputs.front()).width));
-            case OpKind::kGatedActivation: {
-                const model::Activation activation = std::get<model::ActivationOptions>(op.options).activation;
-                const char* kind = activation == model::Activation::kSilu       ? "silu"
-                                   : activation == model::Activation::kGeluTanh ? "gelu"
-                                                                                : "swiglu";
-                return rows_seconds(kind, n, out().width);
-            }
+                return 0.5 * (rows_seconds("store_" + options_.key_type, share, value(op.inputs.front()).width) +
+                              rows_seconds("store_" + options_.value_type, share, value(op.inputs.front()).width));
+            case OpKind::kGatedActivation:
+                return rows_seconds(kernel_of(std::get<model::ActivationOptions>(op.options).activation), share, out().width);
             case OpKind::kSelectOutputs:
-                return rows_seconds("copy", n, out().width);
-            case OpKind::kSoftcap:  // by columns
-                return rows_seconds("softcap", 1, out().width * n / n_threads_);
+                return rows_seconds("copy", share, out().width);
+            case OpKind::kSoftcap: {
+                double most = 0.0;
+                for (unsigned t = 0; t < n_threads_; ++t) {
+                    most = std::max(most, static_cast<double>(share_of_columns(out().width, t, n_threads_).n));
+                }
+                return rows_seconds("softcap", {.n_rows = n, .n_columns = most}, out().width);
+            }
             case OpKind::kRoute:
-                return rows_seconds("route", n, value(op.inputs.front()).width);
+                return rows_seconds("route", share, value(op.inputs.front()).width);
             case OpKind::kCombineExperts:
-                return rows_seconds("combine", n, static_cast<double>(out().width) * program_.config.moe.n_experts_used);
+                return rows_seconds("combine", share, static_cast<double>(out().width) * program_.config.moe.n_experts_used);
             case OpKind::kQuantize:
-                return rows_seconds(out().encoding == model::Encoding::kQ16 ? "quantize_q16" : "quantize_q8", n, out().width);
-            default:
-                complete_ = false;
-                return 0.0;
+                return rows_seconds(out().encoding == model::Encoding::kQ16 ? "quantize_q16" : "quantize_q8", share, out().width);
+            // Not run by this backend (runnable.h), or not on rows.
+            case OpKind::kEmbedPosition:
+            case OpKind::kLayerNorm:
+            case OpKind::kLatentAppend:
+            case OpKind::kActivation:
+            case OpKind::kLinear:
+            case OpKind::kLinearByHead:
+            case OpKind::kExpertLinear:
+            case OpKind::kAttention:
+            case OpKind::kLatentAttention:
+            case OpKind::kAttentionScores:
+            case OpKind::kSoftmax:
+            case OpKind::kAttentionValues:
+            case OpKind::kFusedRows:
+                break;
         }
+        complete_ = false;
+        return 0.0;
+    }
+
+    static const char* kernel_of(model::Activation activation) {
+        switch (activation) {
+            case model::Activation::kSilu:
+                return "silu";
+            case model::Activation::kGeluTanh:
+                return "gelu";
+            case model::Activation::kSwigluClamped:
+                return "swiglu";
+        }
+        return "";
     }
 
     // A key's elements lie in a line of 16 positions each, so writing one touches as many lines, which come from where the step's data
@@ -245,22 +349,23 @@ class Pricer {
     double append_bytes(const Op& op) const {
         if (op.kind != OpKind::kKvAppend) return 0.0;
         double tiles = 0.0;
-        for (const StepRows& rows : step_.rows) tiles += rows.n_sequences * std::ceil(rows.n_new / kPanelRows);
+        for (const StepRows& rows : step_.rows) tiles += rows.n_sequences * std::ceil(rows.n_new / kTile);
         const double width = value(op.inputs.front()).width;
-        const double key_lines = width * kPanelRows * options_.cost.kv.key / kCacheLine;
+        const double key_lines = width * kTile * options_.cost.kv.key / kCacheLine;
         const double value_lines = width * options_.cost.kv.value / kCacheLine;
         return tiles * (key_lines + value_lines) * kCacheLine * 2;  // read, and written back
     }
 
     void price_rows(const Op& op, OpPrice& price) {
         double lines = append_bytes(op);
+        const auto width = column_width(program_, op);
         if (op.kind == OpKind::kFusedRows) {
             for (const Op& part : op.parts) {
-                price.compute_seconds += part_seconds(part);
+                price.compute_seconds += part_seconds(part, width);
                 lines += append_bytes(part);
             }
         } else {
-            price.compute_seconds = part_seconds(op);
+            price.compute_seconds = part_seconds(op, width);
         }
         // What a few tokens' rows take stays near; a long prompt's goes out to where it fits.
         const double near_bytes = profile_.caches.size() > 1 ? profile_.caches[1].size_bytes : 0.0;
@@ -279,10 +384,9 @@ class Pricer {
             const double rows = n_rows(v.rows);
             // Of many rows each thread wrote its share.
             const double remote = rows >= n_threads_ ? (n_threads_ - 1.0) / n_threads_ : 1.0;
-            const double element = v.encoding == model::Encoding::kF32 ? 4.0 : v.encoding == model::Encoding::kQ8 ? 1.375 : 2.375;
             // Row-local ops need only their own rows, most of which the same thread made.
-            const bool reads_all = op.kind == OpKind::kLinear || op.kind == OpKind::kExpertLinear;
-            bytes += rows * v.width * element * (reads_all ? remote : remote / n_threads_);
+            const bool reads_all = op.kind == OpKind::kLinear || op.kind == OpKind::kLinearByHead || op.kind == OpKind::kExpertLinear;
+            bytes += rows * static_cast<double>(model::row_bytes(v)) * (reads_all ? remote : remote / n_threads_);
         }
         return profile_.handover_seconds + bytes * profile_.handover_seconds_per_byte;
     }
@@ -296,24 +400,13 @@ class Pricer {
     double bandwidth_ = 1.0;
     double roof_ = 1.0;
     bool complete_ = true;
+    std::map<std::vector<std::uint32_t>, double> imbalances_;  // by the matrices' shapes and the number of parts
 };
 
 }  // namespace
-
-const char* to_string(PriceBound bound) {
-    switch (bound) {
-        case PriceBound::kMemory:
-            return "memory";
-        case PriceBound::kCompute:
-            return "compute";
-        case PriceBound::kOverhead:
-            return "overhead";
-    }
-    return "?";
-}
 
 StepPrice price_step(const Program& program, const Step& step, const Profile& profile, const PriceOptions& options) {
     return Pricer(program, step, profile, options).price();
 }
 
-}  // namespace rafter::roofline
+}  // namespace rafter::backend::cpu

@@ -1,14 +1,18 @@
 // Prices from a made-up profile, whose numbers are round enough that each price can be written down by hand.
-#include "roofline/calibrated.h"
+#include "backend/cpu/price/step_price.h"
 
 #include <gtest/gtest.h>
 
-#include "roofline/calibrated_attention.h"
+#include "backend/cpu/price/attention_price.h"
 
-namespace rafter::roofline {
+namespace rafter::backend::cpu {
 namespace {
 
 using hardware::Profile;
+using roofline::decode_step;
+using roofline::prefill_step;
+using roofline::PriceBound;
+using roofline::StepPrice;
 using tensor::DType;
 
 // One layer-free program: a matrix [64, 256] on token rows, and an op on rows.
@@ -49,7 +53,7 @@ Profile round_profile(double cold_seconds) {
 constexpr double kWeights = 64 * 256;
 constexpr double kBytes = 34.0 / 32.0;  // a weight of Q8_0
 
-TEST(CalibratedPrice, AMatrixThatHidesItsReadingTakesTheLargerOfBoth) {
+TEST(CpuPrice, AMatrixThatHidesItsReadingTakesTheLargerOfBoth) {
     const StepPrice price = price_step(one_matrix(DType::kQ8_0, model::Encoding::kQ8), decode_step(1, 1), round_profile(1e-9), {});
     ASSERT_EQ(price.ops.size(), 1U);
     EXPECT_TRUE(price.complete);
@@ -60,34 +64,34 @@ TEST(CalibratedPrice, AMatrixThatHidesItsReadingTakesTheLargerOfBoth) {
     EXPECT_DOUBLE_EQ(price.seconds, price.ops[0].seconds);
 }
 
-TEST(CalibratedPrice, AMatrixThatHidesNothingTakesBoth) {
+TEST(CpuPrice, AMatrixThatHidesNothingTakesBoth) {
     const StepPrice price =
         price_step(one_matrix(DType::kQ8_0, model::Encoding::kQ8), decode_step(1, 1), round_profile(1e-9 + kBytes / 10e9), {});
     EXPECT_NEAR(price.ops[0].seconds, kWeights * (1e-9 + kBytes / 10e9), 1e-12);
 }
 
-TEST(CalibratedPrice, TheRoofIsTheBestBandwidthOrThePeakOfTheInputsArithmetic) {
+TEST(CpuPrice, TheRoofIsTheBestBandwidthOrThePeakOfTheInputsArithmetic) {
     const StepPrice price = price_step(one_matrix(DType::kQ8_0, model::Encoding::kQ8), decode_step(1, 1), round_profile(1e-9), {});
     EXPECT_DOUBLE_EQ(price.ops[0].roof_seconds, std::max(kWeights * kBytes / 20e9, 2 * kWeights / 4e9));
     EXPECT_DOUBLE_EQ(price.working_set_bytes, kWeights * kBytes);
     EXPECT_NEAR(price.roof_bytes_per_s, 20e9, 1);
 }
 
-TEST(CalibratedPrice, MoreColumnsCostInProportionBeyondTheReadings) {
+TEST(CpuPrice, MoreColumnsCostInProportionBeyondTheReadings) {
     const Profile p = round_profile(1e-9);
     const auto program = one_matrix(DType::kQ8_0, model::Encoding::kQ8);
     const double one = price_step(program, decode_step(1, 1), p, {}).ops[0].compute_seconds;
     EXPECT_DOUBLE_EQ(price_step(program, decode_step(8, 1), p, {}).ops[0].compute_seconds, 8 * one);
 }
 
-TEST(CalibratedPrice, PanelsThatDoNotDivideKeepOneThreadLonger) {
+TEST(CpuPrice, PanelsThatDoNotDivideKeepOneThreadLonger) {
     Profile p = round_profile(1e-9);
     p.key.n_threads = 3;  // 4 panels of 16 rows: two, one and one
     const auto price = price_step(one_matrix(DType::kQ8_0, model::Encoding::kQ8), decode_step(1, 1), p, {});
     EXPECT_DOUBLE_EQ(price.ops[0].compute_seconds, kWeights * 1e-9 * 1.5);
 }
 
-TEST(CalibratedPrice, ThreadsThatHandOverPayForItAndASingleOneDoesNot) {
+TEST(CpuPrice, ThreadsThatHandOverPayForItAndASingleOneDoesNot) {
     Profile p = round_profile(1e-9);
     p.handover_seconds = 1e-3;
     const auto program = one_matrix(DType::kQ8_0, model::Encoding::kQ8);
@@ -97,7 +101,7 @@ TEST(CalibratedPrice, ThreadsThatHandOverPayForItAndASingleOneDoesNot) {
     EXPECT_EQ(price_step(program, decode_step(1, 1), p, {}).ops[0].bound, PriceBound::kOverhead);
 }
 
-TEST(CalibratedPrice, AKernelWithoutAReadingIsSaidAndPricedAtThePeak) {
+TEST(CpuPrice, AKernelWithoutAReadingIsSaidAndPricedAtThePeak) {
     const StepPrice price = price_step(one_matrix(DType::kF16, model::Encoding::kF32), decode_step(1, 1), round_profile(1e-9), {});
     EXPECT_FALSE(price.complete);
     EXPECT_DOUBLE_EQ(price.ops[0].compute_seconds, 2 * kWeights / 1e9);
@@ -132,7 +136,7 @@ Profile attention_profile() {
     return p;
 }
 
-TEST(CalibratedAttention, APieceIsLinearInQueriesHeadAndPositions) {
+TEST(CpuAttentionPrice, APieceIsLinearInQueriesHeadAndPositions) {
     const Profile p = attention_profile();
     EXPECT_DOUBLE_EQ(piece_seconds(p, "f16", 1, 64, 256), 1e-6);
     EXPECT_DOUBLE_EQ(piece_seconds(p, "f16", 2, 64, 256), 1.5e-6);
@@ -146,7 +150,7 @@ TEST(CalibratedAttention, APieceIsLinearInQueriesHeadAndPositions) {
     EXPECT_EQ(piece_seconds(p, "bf16", 1, 64, 256), 0.0);
 }
 
-TEST(CalibratedAttention, DecodePricesEachPieceOfEachKvHead) {
+TEST(CpuAttentionPrice, DecodePricesEachPieceOfEachKvHead) {
     const Profile p = attention_profile();
     model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
     // 3 queries a KV head, 512 positions: two whole pieces.
@@ -158,7 +162,7 @@ TEST(CalibratedAttention, DecodePricesEachPieceOfEachKvHead) {
     EXPECT_FALSE(price_attention(options, decode_step(1, 512), p, "f32", "f32").complete);
 }
 
-TEST(CalibratedAttention, KeysAndValuesOfTwoTypesAreHalfOfEach) {
+TEST(CpuAttentionPrice, KeysAndValuesOfTwoTypesAreHalfOfEach) {
     Profile p = attention_profile();
     const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
     EXPECT_FALSE(price_attention(options, decode_step(1, 512), p, "f16", "q4").complete);
@@ -172,7 +176,7 @@ TEST(CalibratedAttention, KeysAndValuesOfTwoTypesAreHalfOfEach) {
     EXPECT_DOUBLE_EQ(price.compute_seconds, 2 * 2 * 4e-6);
 }
 
-TEST(CalibratedAttention, HugeStepsAreFiniteAndQuick) {
+TEST(CpuAttentionPrice, HugeStepsAreFiniteAndQuick) {
     const Profile p = attention_profile();
     const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
     const double seconds = price_attention(options, prefill_step(1e6, 1e9), p, "f16", "f16").compute_seconds;
@@ -181,4 +185,4 @@ TEST(CalibratedAttention, HugeStepsAreFiniteAndQuick) {
 }
 
 }  // namespace
-}  // namespace rafter::roofline
+}  // namespace rafter::backend::cpu

@@ -1,21 +1,9 @@
-// Op × step shape × measured profile → seconds: what a step should take on this machine, from the probe's micro-benchmarks alone. Nothing
-// here is fitted to a step: an op that takes longer than its price has a reason that the profile does not know, and that is what to look
-// for.
-//
-//   a matrix   compute: weights × seconds a weight, of this format, encoding and number of columns, in the nearest caches
-//              memory:  bytes / bandwidth of the level that the whole step's data lies in
-//              together: max + (1 - hidden) × min, where `hidden` is how much of the smaller one the same kernel hid when it streamed from
-//              memory
-//   attention  the same, from the kernel's time for a piece of 256 positions
-//   rows       seconds a row and an element, on as many threads as there are rows
-//   overhead   a meeting of the threads, and reading inputs that another thread wrote
+// What a backend predicts for a step by a machine profile (Backend::price_step): seconds for each op, and which roof binds it.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "hardware/profile.h"
-#include "model/program.h"
 #include "roofline/op_cost.h"
 
 namespace rafter::roofline {
@@ -50,9 +38,5 @@ struct StepPrice {
     std::string level;                   // where the working set lies: "L3 cache", "memory"
     bool complete = true;                // false when the profile had no reading for some op's kernel
 };
-
-// The program must be bound and rewritten as it will run.
-[[nodiscard]] StepPrice price_step(const model::Program& program, const Step& step, const hardware::Profile& profile,
-                                   const PriceOptions& options);
 
 }  // namespace rafter::roofline

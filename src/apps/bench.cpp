@@ -119,7 +119,8 @@ engine::Request Replay::request(std::uint32_t sequence, std::uint32_t batch, std
     request.max_tokens = n_most;
     if (!prompt.empty()) {
         request.prompt = prompt;
-        request.forced_answer.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(text.size(), n_most)));
+        const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(text.size(), n_most));
+        request.forced = {{.tokens = {text.begin(), end}}};
         return request;
     }
     std::size_t next = text.size() * sequence / batch;
@@ -127,7 +128,8 @@ engine::Request Replay::request(std::uint32_t sequence, std::uint32_t batch, std
         for (; n > 0; --n, ++next) to.push_back(text[next % text.size()]);
     };
     take(request.prompt, n_prompt);
-    take(request.forced_answer, n_most);
+    request.forced.emplace_back();
+    take(request.forced[0].tokens, n_most);
     return request;
 }
 

@@ -39,10 +39,14 @@ struct Batch {
 // Views into the backend, valid until its next forward().
 struct StepOutput {
     std::span<const float> logits;  // [n_outputs, n_vocab]
-    std::span<const float> hidden;  // [n_outputs, d_model]
+    std::span<const float> hidden;  // [n_outputs, d_model], after the last norm: what the head multiplies
     std::uint32_t n_vocab = 0;
 
     [[nodiscard]] std::span<const float> logits_of(std::size_t output) const { return logits.subspan(output * n_vocab, n_vocab); }
+    [[nodiscard]] std::span<const float> hidden_of(std::size_t output) const {
+        const std::size_t d_model = hidden.size() / (logits.size() / n_vocab);
+        return hidden.subspan(output * d_model, d_model);
+    }
 };
 
 }  // namespace rafter::backend

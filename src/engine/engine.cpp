@@ -21,10 +21,13 @@ Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, co
 
 Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
     if (request.prompt.empty()) return bad_input("the prompt is empty: expected at least one token");
-    for (const TokenId token : request.prompt) {
-        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab_) {
-            return bad_input("the prompt holds token {}: expected 0 to {}", token, n_vocab_ - 1);
-        }
+    RAFTER_TRY_VOID(check_tokens("the prompt", request.prompt));
+    if (request.output != OutputKind::kTokens) {
+        if (request.score_prompt_from) return bad_input("scores of a prompt and its hidden states: expected one of them in a request");
+        request.max_tokens = 0;
+    }
+    if (request.mask && request.mask->decided()) {
+        if (auto mask = request.mask->mask(); !mask) return mask.error();
     }
     // An answer needs room for one token at least.
     const std::size_t n_most = options_.context - (request.max_tokens > 0 ? 1 : 0);
@@ -32,20 +35,25 @@ Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
         return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", n_most, options_.context,
                          request.prompt.size());
     }
-    for (const TokenId token : request.forced_answer) {
-        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab_) {
-            return bad_input("the forced answer holds token {}: expected 0 to {}", token, n_vocab_ - 1);
-        }
-    }
+    for (const ForcedTokens& forced : request.forced) RAFTER_TRY_VOID(check_tokens("the forced answer", forced.tokens));
     if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
         return bad_input("scoring starts at position {}: the prompt has {}", *request.score_prompt_from, request.prompt.size());
     }
     RAFTER_TRY_VOID(validate(request.sampling, n_vocab_));
-    auto stream = std::make_shared<TokenStream>();
+    auto stream = std::make_shared<TokenStream>(n_vocab_);
     auto sequence = std::make_unique<Sequence>(std::move(request), stream, tokenizer_);
     (void)sequence->cache_key(options_.block_size);  // hashes the prompt's blocks here, not in a step
     inbox_.put(std::move(sequence));
     return stream;
+}
+
+Result<void> Engine::check_tokens(std::string_view what, std::span<const TokenId> tokens) const {
+    for (const TokenId token : tokens) {
+        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab_) {
+            return bad_input("{} holds token {}: expected 0 to {}", what, token, n_vocab_ - 1);
+        }
+    }
+    return {};
 }
 
 bool Engine::step() {
@@ -109,6 +117,11 @@ void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& o
     Sequence& sequence = *planned.sequence;
     std::uint32_t position = planned.first_output + 1;  // of the token that the logits choose or score
     std::size_t output = first_output;
+    if (sequence.request.output != OutputKind::kTokens) {
+        for (; output < first_output + planned.n_outputs; ++output) sequence.hidden.add(sequence.request.output, out.hidden_of(output));
+        if (sequence.n_pending() == planned.n_new) accepted.embedding = sequence.hidden.result();
+        return;
+    }
     for (; output < first_output + planned.n_outputs && position < sequence.tokens.size(); ++output, ++position) {
         if (!sequence.request.score_prompt_from) continue;
         accepted.prompt_scores.push_back(
@@ -117,10 +130,10 @@ void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& o
     if (output == first_output + planned.n_outputs) return;  // tokens are still to come before it chooses
     for (std::size_t n_right = 0;; ++n_right, ++output, ++position) {
         const std::span<const float> logits = out.logits_of(output);
-        auto token = sequence.forced_token(position);
+        auto token = sequence.sampler.forced_token();
         if (!token) token = sequence.sampler.sample(logits, position, scratch);
         if (!token) {
-            accepted.error = bad_input("the model's logits after {} tokens are not numbers to choose from", position);
+            accepted.error = sequence.sampler.why_none(n_vocab_, position);
             break;
         }
         accepted.tokens.push_back({.id = *token, .logprobs = {}});

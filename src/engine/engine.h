@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <mutex>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
@@ -38,7 +40,7 @@ class Engine {
 
     // Fails on a request that can never run: an empty prompt, one beyond the context, unknown tokens, senseless options.
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
-    // False when there was nothing to do.
+    // False when there was nothing to do: no request but those whose masks are not decided.
     bool step();
     // Every request ends here and now, with what it has.
     void end_all(const Finish& finish);
@@ -65,6 +67,7 @@ class Engine {
         std::vector<std::unique_ptr<Sequence>> arrived_;
     };
 
+    [[nodiscard]] Result<void> check_tokens(std::string_view what, std::span<const TokenId> tokens) const;
     void sample(const Plan& plan, const backend::StepOutput& out);
     // For one sequence: first_output is its first among the step's.
     void sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, SamplerScratch& scratch,

@@ -1,5 +1,5 @@
-// The thread sleeps only when no request is under way, so what a request may need besides a step (its cancellation, its deadline) never has
-// to wake it: whoever has a request that could end has an engine that steps.
+// The thread sleeps only when no request can take a step. Of those that cannot, their masks being compiled, each event wakes it: the mask's
+// decision and a cancellation through the Waker, a deadline as the longest that it sleeps.
 #include "engine/engine_thread.h"
 
 #include <system_error>
@@ -31,17 +31,20 @@ Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request) {
         ++snapshot_.n_busy;
         return Error{fmt::format("busy: {} requests wait already", snapshot_.n_waiting), ErrorKind::kBusy};
     }
+    const bool has_mask = request.mask != nullptr;
+    if (has_mask) request.mask->wake_when_decided(waker_);
     RAFTER_TRY(auto stream, engine_->submit(std::move(request)));
+    if (has_mask) stream->wake_on_cancel(waker_);
     ++snapshot_.n_submitted;
     ++snapshot_.n_waiting;
-    wake_.notify_one();
+    waker_->wake();
     return stream;
 }
 
 void EngineThread::stop(StopMode mode) {
     std::unique_lock lock(mutex_);
     if (!stop_ || mode == StopMode::kCancel) stop_ = mode;
-    wake_.notify_one();
+    waker_->wake();
     ended_changed_.wait(lock, [this] { return ended_; });
 }
 
@@ -83,10 +86,15 @@ void EngineThread::take_step() {
 
 // False when the thread is to end.
 bool EngineThread::wait_for_work() {
-    std::unique_lock lock(mutex_);
-    const auto has_work = [this] { return snapshot_.n_running + snapshot_.n_waiting > 0; };
-    wake_.wait(lock, [&] { return has_work() || stop_; });
-    return has_work() && stop_ != StopMode::kCancel;
+    for (bool woken = false;; woken = true) {
+        {
+            const std::lock_guard lock(mutex_);
+            const std::uint64_t n_requests = snapshot_.n_running + snapshot_.n_waiting;
+            if (stop_ == StopMode::kCancel || (stop_ && n_requests == 0)) return false;
+            if (n_requests > (woken ? 0 : snapshot_.n_not_ready)) return true;
+        }
+        waker_->sleep(engine_->scheduler().seconds_to_deadline());
+    }
 }
 
 void EngineThread::take_snapshot(const StepReport& step) {
@@ -94,6 +102,7 @@ void EngineThread::take_snapshot(const StepReport& step) {
     const std::lock_guard lock(mutex_);
     snapshot_.n_running = scheduler.n_running();
     snapshot_.n_waiting = engine_->n_waiting();
+    snapshot_.n_not_ready = scheduler.n_not_ready();
     snapshot_.cache = scheduler.cache_use();
     snapshot_.scheduler = scheduler.counters();
     snapshot_.n_draft_tokens = scheduler.speculator().counters().n_draft_tokens;

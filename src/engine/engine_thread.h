@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/lease.h"
+#include "engine/waker.h"
 
 namespace rafter::engine {
 
@@ -26,6 +27,7 @@ struct EngineSnapshot {
     SchedulerCounters scheduler;
     std::uint64_t n_running = 0;
     std::uint64_t n_waiting = 0;
+    std::uint64_t n_not_ready = 0;        // of those that wait: their masks are still being compiled
     std::uint64_t n_submitted = 0;        // requests that were taken
     std::uint64_t n_busy = 0;             // requests that were refused because too many waited
     std::uint64_t n_steps = 0;            // that computed something
@@ -69,8 +71,8 @@ class EngineThread {
 
     const std::unique_ptr<Engine> engine_;  // but for submit() and options(), the thread's
     const EngineThreadOptions options_;
+    const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
     mutable std::mutex mutex_;  // for what follows
-    std::condition_variable wake_;
     std::condition_variable ended_changed_;
     std::optional<StopMode> stop_;
     std::optional<Error> failure_;  // an exception out of a step

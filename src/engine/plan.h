@@ -62,11 +62,13 @@ struct Accepted {
     std::vector<TokenLogprobs> prompt_scores;
     // When all its tokens are computed and more are wanted: one, and one more for each draft token that was right.
     std::vector<GeneratedToken> tokens;
-    std::optional<Error> error;  // it ends after these, alone
+    std::vector<float> embedding;  // [d_model], when all its prompt is computed and its hidden states were asked for
+    std::optional<Error> error;    // it ends after these, alone
 
     void clear() {
         prompt_scores.clear();
         tokens.clear();
+        embedding.clear();
         error.reset();
     }
 };

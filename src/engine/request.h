@@ -3,17 +3,26 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/sampling.h"
+#include "engine/sampling/forced_tokens.h"
+#include "engine/sampling/mask.h"
 #include "text/tokenizer.h"
 
 namespace rafter::engine {
 
 using backend::SamplingOptions;
 using text::TokenId;
+
+enum class OutputKind {
+    kTokens,      // an answer, or the prompt's scores
+    kHiddenLast,  // no answer, but the hidden state of the prompt's last token, after the last norm: what the head multiplies
+    kHiddenMean,  // the mean of those of all the prompt's tokens, which then all are computed: the cache keeps no hidden states
+};
 
 struct Request {
     std::vector<TokenId> prompt;
@@ -32,8 +41,13 @@ struct Request {
     int priority = 0;                       // the higher first; each step of it is worth half a minute of waiting
     std::optional<double> timeout_seconds;  // from its arrival; it then ends with what it has
     std::string cache_salt;                 // only requests with the same salt share what is in the cache
-    // The answer begins with these tokens, whatever the logits say, which are computed all the same: to measure on a given text.
-    std::vector<TokenId> forced_answer;
+    // Where the answer has these tokens whatever the logits say, which are computed all the same. They count as others do: for max_tokens,
+    // penalties, stop texts and end tokens, even before min_tokens.
+    std::vector<ForcedTokens> forced;
+    // What the answer must keep to; null: anything. Each sequence has a matcher of its own. While the mask is not decided the request waits
+    // beside the line, where nobody waits for it; its deadline and cancellation count.
+    std::shared_ptr<PendingMask> mask;
+    OutputKind output = OutputKind::kTokens;
 };
 
 }  // namespace rafter::engine

@@ -50,7 +50,46 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
     const double arrived = now();
     sequence->mark_arrived(arrived);
     sequence->order = arrived - kSecondsPerPriority * sequence->request.priority;
-    insert_waiting(std::move(sequence));
+    if (sequence->request.mask && !sequence->request.mask->decided()) {
+        not_ready_.push_back(std::move(sequence));
+    } else {
+        insert_waiting(std::move(sequence));
+    }
+}
+
+// Requests whose masks are decided since take their places in the line, or end.
+void Scheduler::line_up_decided() {
+    for (auto& sequence : not_ready_) {
+        if (!sequence->request.mask->decided()) continue;
+        if (const auto mask = sequence->request.mask->mask()) {
+            insert_waiting(std::move(sequence));
+        } else {
+            end(*sequence, {.reason = FinishReason::kError, .error = mask.error()});
+        }
+    }
+    std::erase_if(not_ready_, [](const auto& sequence) { return !sequence || sequence->ended; });
+}
+
+// The mask of a request that is let in.
+Result<void> Scheduler::start_mask(Sequence& sequence) {
+    if (!sequence.request.mask || sequence.sampler.has_mask()) return {};
+    RAFTER_TRY(auto mask, sequence.request.mask->mask());
+    try {
+        sequence.sampler.set_mask(std::move(mask), sequence.request);
+    } catch (const std::exception& failure) {
+        return error_of(failure);
+    }
+    return {};
+}
+
+std::optional<double> Scheduler::seconds_to_deadline() const {
+    std::optional<double> least;
+    for (const auto& sequence : not_ready_) {
+        if (!sequence->request.timeout_seconds) continue;
+        const double left = sequence->arrived() + *sequence->request.timeout_seconds - now();
+        least = std::min(least.value_or(left), left);
+    }
+    return least;
 }
 
 void Scheduler::insert_waiting(std::unique_ptr<Sequence> sequence) {
@@ -62,6 +101,7 @@ void Scheduler::insert_waiting(std::unique_ptr<Sequence> sequence) {
 Plan Scheduler::schedule() {
     Step step{.n_tokens = options_.limits.n_tokens, .n_outputs = options_.limits.n_outputs, .start = now()};
     end_overdue(step.start);
+    line_up_decided();
     admit_waiting();
     step.plan.sequences.reserve(running_.size());
     plan_decoding(step);
@@ -264,6 +304,7 @@ void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
         result.tokens.resize(n_taken);
         update_.tokens.swap(result.tokens);
         update_.prompt_scores.swap(result.prompt_scores);
+        update_.embedding.swap(result.embedding);
         if (!finish && result.error) finish = Finish{.reason = FinishReason::kError, .error = std::move(result.error)};
         if (!finish && sequence.request.max_tokens == 0 && sequence.n_pending() == 0) finish = Finish{.reason = FinishReason::kLength};
         if (finish) {
@@ -289,7 +330,9 @@ void Scheduler::take_token(Sequence& sequence, TokenId id, double now) {
     auto shown = sequence.text.push(id);
     update_.text += shown.text;
     const bool context_full = sequence.tokens.size() >= options_.context;
-    if (shown.stopped) {
+    if (const char* const failure = sequence.sampler.mask_failure()) {
+        update_.finish = Finish{.reason = FinishReason::kError, .error = bad_input("{}", failure)};
+    } else if (shown.stopped || sequence.sampler.mask_is_finished()) {
         update_.finish = Finish{.reason = FinishReason::kStop};
     } else if (context_full || sequence.n_generated() >= sequence.request.max_tokens) {
         const bool asked_for_more = sequence.n_generated() < sequence.request.max_tokens;
@@ -300,7 +343,8 @@ void Scheduler::take_token(Sequence& sequence, TokenId id, double now) {
 void Scheduler::end(Sequence& sequence, Finish finish) {
     update_.text += sequence.text.finish();
     finish.times = sequence.times(now());
-    if (finish.reason == FinishReason::kStop || finish.reason == FinishReason::kLength) {
+    const bool answered = finish.reason == FinishReason::kStop || finish.reason == FinishReason::kLength;
+    if (answered && sequence.request.max_tokens > 0) {
         const double n = sequence.n_generated();
         answer_tokens_ = answer_tokens_ == 0.0 ? n : answer_tokens_ + kNewAnswerWeight * (n - answer_tokens_);
     }
@@ -318,8 +362,10 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
 void Scheduler::end_all(const Finish& finish) {
     for (const auto& sequence : running_) end(*sequence, finish);
     for (const auto& sequence : waiting_) end(*sequence, finish);
+    for (const auto& sequence : not_ready_) end(*sequence, finish);
     running_.clear();
     waiting_.clear();
+    not_ready_.clear();
 }
 
 // Those preempted wait again, where they stood in the order.
@@ -337,12 +383,16 @@ void Scheduler::end_overdue(double now) {
             end(sequence, {.reason = FinishReason::kCancelled});
         } else if (sequence.request.timeout_seconds && now - sequence.arrived() >= *sequence.request.timeout_seconds) {
             end(sequence, {.reason = FinishReason::kTimeout});
+        } else {
+            sequence.sampler.forced().add(sequence.stream->take_forced());
         }
     };
     for (const auto& sequence : running_) look(*sequence);
     remove_ended();
     for (const auto& sequence : waiting_) look(*sequence);
     std::erase_if(waiting_, [](const auto& sequence) { return sequence->ended; });
+    for (const auto& sequence : not_ready_) look(*sequence);
+    std::erase_if(not_ready_, [](const auto& sequence) { return sequence->ended; });
 }
 
 void Scheduler::admit_waiting() {
@@ -366,6 +416,11 @@ void Scheduler::admit_waiting() {
                                     std::uint64_t{options_.block_size} * least),
                         ErrorKind::kOutOfMemory};
             end(sequence, {.reason = FinishReason::kError, .error = std::move(error)});
+            waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+            continue;
+        }
+        if (auto started = start_mask(sequence); !started) {
+            end(sequence, {.reason = FinishReason::kError, .error = started.error()});
             waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
             continue;
         }

@@ -80,9 +80,12 @@ class Scheduler {
     // What the committed step took.
     void learn(const model::StepShape& shape, double seconds) { options_.cost.learn(shape, seconds); }
 
-    [[nodiscard]] bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+    [[nodiscard]] bool has_work() const { return !running_.empty() || !waiting_.empty(); }  // that a step can do now
     [[nodiscard]] std::size_t n_running() const { return running_.size(); }
-    [[nodiscard]] std::size_t n_waiting() const { return waiting_.size(); }
+    [[nodiscard]] std::size_t n_waiting() const { return waiting_.size() + not_ready_.size(); }
+    [[nodiscard]] std::size_t n_not_ready() const { return not_ready_.size(); }  // of those that wait: their masks are not decided
+    // Until the first of those is out of time; below 0 where one is already.
+    [[nodiscard]] std::optional<double> seconds_to_deadline() const;
     [[nodiscard]] const kv::BlockCache& cache() const { return cache_; }
     [[nodiscard]] const Admission& admission() const { return admission_; }
     [[nodiscard]] const StepCost& cost() const { return options_.cost; }
@@ -108,6 +111,8 @@ class Scheduler {
     };
 
     void end_overdue(double now);
+    void line_up_decided();
+    [[nodiscard]] static Result<void> start_mask(Sequence& sequence);
     void admit_waiting();
     [[nodiscard]] static bool is_active(const Sequence& sequence) { return !sequence.ended && sequence.blocks.has_value(); }
     void plan_decoding(Step& step);
@@ -130,12 +135,13 @@ class Scheduler {
     kv::BlockCache cache_;
     Admission admission_;  // of cache_
     Speculator speculator_;
-    std::vector<kv::BlockCopy> copies_;               // of sequences let in, until a step does them
-    std::deque<std::unique_ptr<Sequence>> waiting_;   // in order
-    std::vector<std::unique_ptr<Sequence>> running_;  // in order
-    bool some_left_ = false;                          // running_: ended or preempted
-    StreamUpdate update_;                             // of the sequence at hand; empty between them
-    double answer_tokens_ = 0.0;                      // of the answers that ended lately, on average; 0: none has
+    std::vector<kv::BlockCopy> copies_;                 // of sequences let in, until a step does them
+    std::deque<std::unique_ptr<Sequence>> waiting_;     // in order
+    std::vector<std::unique_ptr<Sequence>> not_ready_;  // whose masks are not decided
+    std::vector<std::unique_ptr<Sequence>> running_;    // in order
+    bool some_left_ = false;                            // running_: ended or preempted
+    StreamUpdate update_;                               // of the sequence at hand; empty between them
+    double answer_tokens_ = 0.0;                        // of the answers that ended lately, on average; 0: none has
     SchedulerCounters counters_;
 };
 

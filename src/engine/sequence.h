@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "engine/sampling/hidden_pool.h"
 #include "engine/sampling/sampler.h"
 #include "engine/sampling/stop_matcher.h"
 #include "engine/speculation/governor.h"
@@ -55,6 +56,7 @@ class Sequence {
     std::shared_ptr<TokenStream> stream;
     Sampler sampler;
     AnswerText text;
+    HiddenPool hidden;             // where hidden states are wanted, of the prompt's tokens so far
     std::vector<TokenId> tokens;   // prompt, then answer
     std::uint32_t n_prompt;        // of them
     std::uint32_t n_computed = 0;  // of them, whose keys and values are in the cache
@@ -83,19 +85,16 @@ class Sequence {
     [[nodiscard]] std::uint32_t n_pending() const { return static_cast<std::uint32_t>(tokens.size()) - n_computed; }
     // Prompt and answer, as long as the request allows.
     [[nodiscard]] std::uint64_t n_most_tokens() const { return std::uint64_t{n_prompt} + request.max_tokens; }
-    // Positions from..until - 1 need logits: those whose next token is scored, and from the prompt's last token on those that choose one.
-    [[nodiscard]] std::uint32_t outputs_from() const {
-        return std::max(n_sampled_through, request.score_prompt_from.value_or(n_prompt - 1));
+    // Positions from..until - 1 need an output: logits where the next token is scored and, from the prompt's last token on, chosen; or
+    // their hidden states.
+    [[nodiscard]] std::uint32_t outputs_from() const { return std::max(n_sampled_through, first_wanted()); }
+    [[nodiscard]] std::uint32_t outputs_until() const {
+        if (request.output != OutputKind::kTokens) return n_prompt;
+        return request.max_tokens > 0 ? ~0U : n_prompt - 1;
     }
-    [[nodiscard]] std::uint32_t outputs_until() const { return request.max_tokens > 0 ? ~0U : n_prompt - 1; }
-    // Where the request forces the answer's token at this position.
-    [[nodiscard]] std::optional<TokenId> forced_token(std::uint32_t position) const {
-        const std::uint32_t i = position - n_prompt;
-        return position >= n_prompt && i < request.forced_answer.size() ? std::optional(request.forced_answer[i]) : std::nullopt;
-    }
-    // Position of the next token that needs logits.
+    // Position of the next token that needs an output.
     [[nodiscard]] std::uint32_t first_output() const { return std::max(n_computed, outputs_from()); }
-    // How many of the next n_new tokens need logits.
+    // How many of the next n_new tokens need one.
     [[nodiscard]] std::uint32_t n_outputs(std::uint32_t n_new) const;
 
     // now: seconds of the scheduler's clock.
@@ -106,6 +105,11 @@ class Sequence {
     [[nodiscard]] RequestTimes times(double now) const;
 
   private:
+    // Before any output was consumed.
+    [[nodiscard]] std::uint32_t first_wanted() const {
+        return request.output == OutputKind::kHiddenMean ? 0 : request.score_prompt_from.value_or(n_prompt - 1);
+    }
+
     double arrived_ = 0.0;
     std::optional<double> started_, first_token_, last_token_;
 };

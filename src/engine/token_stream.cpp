@@ -66,11 +66,36 @@ StreamUpdate TokenStream::wait_for(double seconds) {
     return update;
 }
 
+void TokenStream::cancel() {
+    cancelled_.store(true, std::memory_order_relaxed);
+    if (waker_) waker_->wake();
+}
+
+Result<void> TokenStream::force(std::span<const text::TokenId> tokens) {
+    for (const text::TokenId token : tokens) {
+        if (token < 0 || static_cast<std::size_t>(token) >= n_vocab_) {
+            return bad_input("the forced tokens hold token {}: expected one below {}", token, n_vocab_);
+        }
+    }
+    const std::lock_guard lock(mutex_);
+    forced_.insert(forced_.end(), tokens.begin(), tokens.end());
+    has_forced_.store(!forced_.empty(), std::memory_order_release);
+    return {};
+}
+
+std::vector<text::TokenId> TokenStream::take_forced() {
+    if (!has_forced_.load(std::memory_order_acquire)) return {};
+    const std::lock_guard lock(mutex_);
+    has_forced_.store(false, std::memory_order_relaxed);
+    return std::exchange(forced_, {});
+}
+
 void TokenStream::take_pending(StreamUpdate& update) {
     update.clear();
     update.tokens.swap(pending_.tokens);
     update.text.swap(pending_.text);
     update.prompt_scores.swap(pending_.prompt_scores);
+    update.embedding.swap(pending_.embedding);
     update.finish = pending_.finish;
 }
 
@@ -82,6 +107,7 @@ void TokenStream::publish(StreamUpdate&& update) {
     const std::lock_guard lock(mutex_);
     append(pending_.tokens, update.tokens);
     append(pending_.prompt_scores, update.prompt_scores);
+    append(pending_.embedding, update.embedding);
     pending_.text += update.text;
     if (update.finish) pending_.finish = std::move(update.finish);
     update.clear();

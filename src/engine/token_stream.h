@@ -5,13 +5,17 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/sampling/logprobs.h"
+#include "engine/waker.h"
 
 namespace rafter::engine {
 
@@ -50,12 +54,14 @@ struct StreamUpdate {
     std::vector<GeneratedToken> tokens;
     std::string text;  // whole characters; lags behind the tokens where a character or a stop string may be going on
     std::vector<TokenLogprobs> prompt_scores;  // in order of position, as score_prompt_from asks
+    std::vector<float> embedding;              // [d_model], with the finish, for requests of hidden states
     std::optional<Finish> finish;              // the last update has it, and whoever asks again gets it again
 
     void clear() {
         tokens.clear();
         text.clear();
         prompt_scores.clear();
+        embedding.clear();
         finish.reset();
     }
 };
@@ -63,6 +69,9 @@ struct StreamUpdate {
 // Both sides hold a shared_ptr; each function may be called from any thread.
 class TokenStream {
   public:
+    // n_vocab: of the model that fills it.
+    explicit TokenStream(std::size_t n_vocab = 0) : n_vocab_(n_vocab) {}
+
     // Everything since the last call, perhaps nothing; does not wait.
     [[nodiscard]] StreamUpdate take();
     // The same in place of what is in `update`, whose memory the stream goes on with: a reader that keeps one allocates nothing.
@@ -72,9 +81,17 @@ class TokenStream {
     // At most so long, then perhaps nothing.
     [[nodiscard]] StreamUpdate wait_for(double seconds);
     // Asks the engine to end the request before its next step.
-    void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+    void cancel();
+
+    // The answer goes on with these tokens from the engine's next step on, behind what is being forced already (Request::forced). Nothing
+    // happens where it has ended by then. Fails on tokens that the model does not have.
+    [[nodiscard]] Result<void> force(std::span<const text::TokenId> tokens);
 
     // The engine's side.
+    // What was forced since the last call; mostly nothing, at the cost of a look.
+    [[nodiscard]] std::vector<text::TokenId> take_forced();
+    // Who sleeps while the request has no step to wait for; before anybody may cancel.
+    void wake_on_cancel(std::shared_ptr<Waker> waker) { waker_ = std::move(waker); }
     // Leaves it empty, with the memory of what was taken before.
     void publish(StreamUpdate&& update);
     [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
@@ -88,6 +105,10 @@ class TokenStream {
     std::condition_variable published_;
     StreamUpdate pending_;
     std::atomic<bool> cancelled_ = false;
+    std::atomic<bool> has_forced_ = false;
+    std::vector<text::TokenId> forced_;
+    const std::size_t n_vocab_;
+    std::shared_ptr<Waker> waker_;  // null: a step comes anyway
 };
 
 }  // namespace rafter::engine

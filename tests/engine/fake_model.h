@@ -88,6 +88,15 @@ class FakeModel : public backend::DeviceModel {
         return logits;
     }
 
+    // Its hidden state after these tokens: [kHidden].
+    static constexpr std::size_t kHidden = 3;
+    [[nodiscard]] std::vector<float> hidden_after(std::span<const text::TokenId> tokens) const {
+        std::vector<float> hidden = logits_after(tokens);
+        hidden.resize(kHidden);
+        for (float& x : hidden) x = 1.0F / (x + 0.37F);
+        return hidden;
+    }
+
     [[nodiscard]] backend::StepOutput forward(const backend::Batch& batch) override {
         if (before_step) before_step();
         steps.push_back(batch.shape());
@@ -102,6 +111,7 @@ class FakeModel : public backend::DeviceModel {
             }
         }
         logits_.clear();
+        hidden_.clear();
         for (const std::uint32_t row : batch.output_rows) {
             const backend::BatchSequence& sequence = sequence_of(batch, row);
             std::vector<text::TokenId> history;
@@ -114,8 +124,10 @@ class FakeModel : public backend::DeviceModel {
             }
             const std::vector<float> logits = logits_after(history);
             logits_.insert(logits_.end(), logits.begin(), logits.end());
+            const std::vector<float> hidden = hidden_after(history);
+            hidden_.insert(hidden_.end(), hidden.begin(), hidden.end());
         }
-        return {.logits = logits_, .hidden = {}, .n_vocab = FakeTokenizer::kTokens};
+        return {.logits = logits_, .hidden = hidden_, .n_vocab = FakeTokenizer::kTokens};
     }
     [[nodiscard]] const model::Program& program() const override { return program_; }
     [[nodiscard]] backend::MemoryUse memory() const override { return {}; }
@@ -149,6 +161,7 @@ class FakeModel : public backend::DeviceModel {
     model::Program program_;
     std::vector<std::vector<text::TokenId>> cache_;  // [n_groups][n_blocks * block_size]
     std::vector<float> logits_;
+    std::vector<float> hidden_;
 };
 
 }  // namespace rafter::engine::tests

@@ -62,12 +62,17 @@ std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions
     return race.winner();
 }
 
-Sampler::Sampler(const Request& request) : options_(request.sampling), stages_(make_stages(request)) {}
+Sampler::Sampler(const Request& request) : options_(request.sampling), stages_(make_stages(request)), forced_(request.forced) {}
+
+void Sampler::set_mask(std::shared_ptr<const CompiledMask> mask, const Request& request) {
+    mask_ = std::make_unique<MaskStage>(std::move(mask), request.ignore_eos ? std::vector<TokenId>() : request.end_tokens);
+}
 
 std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::uint32_t position, SamplerScratch& scratch) const {
-    if (!stages_.empty()) {
+    if (mask_ || !stages_.empty()) {
         scratch.logits = scratch.rows(logits.size()).logits.first(logits.size());
         std::ranges::copy(logits, scratch.logits.begin());
+        if (mask_) mask_->apply(scratch.logits, scratch.mask_words);
         for (const LogitsStage& stage : stages_) {
             std::visit([&](const auto& s) { s.apply(scratch.logits); }, stage);
         }
@@ -78,11 +83,29 @@ std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::uint3
     return best && std::isfinite(logits[static_cast<std::size_t>(*best)]) ? best : std::nullopt;
 }
 
+Error Sampler::why_none(std::size_t n_vocab, std::uint32_t position) const {
+    if (const char* const failure = mask_failure()) return bad_input("{}", failure);
+    if (mask_) {
+        std::vector<float> logits(n_vocab, 0.0F);
+        std::vector<std::uint32_t> words;
+        mask_->apply(logits, words);
+        for (const LogitsStage& stage : stages_) {
+            std::visit([&](const auto& s) { s.apply(logits); }, stage);
+        }
+        if (!argmax(logits)) return bad_input("the mask allows no token after {} tokens", position);
+    }
+    return bad_input("the model's logits after {} tokens are not numbers to choose from", position);
+}
+
 void Sampler::accept(TokenId token) {
+    if (mask_) mask_->accept(token);
+    forced_.accept(token);
     for (LogitsStage& stage : stages_) std::visit([&](auto& s) { s.accept(token); }, stage);
 }
 
 void Sampler::rollback(std::size_t n) {
+    if (mask_) mask_->rollback(n);
+    forced_.rollback(n);
     for (LogitsStage& stage : stages_) std::visit([&](auto& s) { s.rollback(n); }, stage);
 }
 

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "base/result.h"
 #include "engine/request.h"
+#include "engine/sampling/forced_tokens.h"
 #include "engine/sampling/logits_stages.h"
+#include "engine/sampling/mask.h"
 #include "engine/sampling/noise.h"
 #include "engine/sampling/race.h"
 
@@ -30,6 +34,7 @@ class SamplerScratch {
     std::span<float> logits;  // [n_vocab]: the last row that stages changed
     // What was left of the last row to draw from, where it had to be in order: with top-k, typical-p and in close decisions.
     std::vector<Candidate> candidates;
+    std::vector<std::uint32_t> mask_words;  // [n_mask_words(n_vocab)]
 
   private:
     const SamplingKernels* kernels_;
@@ -47,12 +52,29 @@ class Sampler {
     // The token for this position (the number of tokens before it). None when no token can be chosen: all logits are -inf or NaN, or one
     // is +inf. Time is linear in n_vocab, and a logarithm more for tokens that top-p or typical-p must look at one by one.
     [[nodiscard]] std::optional<TokenId> sample(std::span<const float> logits, std::uint32_t position, SamplerScratch& scratch) const;
+    // Why sample() chose none of n_vocab logits at this position.
+    [[nodiscard]] Error why_none(std::size_t n_vocab, std::uint32_t position) const;
     void accept(TokenId token);
     void rollback(std::size_t n);
 
+    // The request's mask, once it is compiled and before any token. May throw what making a matcher throws.
+    void set_mask(std::shared_ptr<const CompiledMask> mask, const Request& request);
+    [[nodiscard]] bool has_mask() const { return mask_ != nullptr; }
+    // Of these draft tokens, one after the other, how many the mask allows.
+    [[nodiscard]] std::size_t n_acceptable(std::span<const TokenId> drafts) { return mask_ ? mask_->n_acceptable(drafts) : drafts.size(); }
+    // Of the answer so far, by the mask.
+    [[nodiscard]] const char* mask_failure() const { return mask_ ? mask_->failure() : nullptr; }
+    [[nodiscard]] bool mask_is_finished() const { return mask_ && mask_->is_finished(); }
+
+    // What the next token must be, whatever sample() would choose. Drafters ask sample(), so that what they measure is what a model thinks.
+    [[nodiscard]] std::optional<TokenId> forced_token() const { return forced_.next(); }
+    [[nodiscard]] ForcedAnswer& forced() { return forced_; }
+
   private:
     SamplingOptions options_;
+    std::unique_ptr<MaskStage> mask_;  // comes before the other stages; null: none
     std::vector<LogitsStage> stages_;
+    ForcedAnswer forced_;
 };
 
 // Fails on numbers that make no sense, naming the option, what it may be and what it is.

@@ -12,7 +12,7 @@ namespace {
 DraftSequence seen_by_drafter(Sequence& sequence) {
     return {.tokens = sequence.tokens,
             .sampler = &sequence.sampler,
-            .forced = sequence.request.forced_answer,
+            .forced = sequence.sampler.forced().from_start(),
             .n_prompt = sequence.n_prompt,
             .cache_salt = sequence.request.cache_salt,
             .state = &sequence.draft_state};
@@ -90,7 +90,9 @@ void Speculator::draft(std::span<PlannedSequence> plan) {
     counters_.draft_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     auto request = requests_.begin();
     for (PlannedSequence& planned : plan) {
-        if (planned.grant.n > 0) planned.drafts = std::move((request++)->drafts);
+        if (planned.grant.n == 0) continue;
+        planned.drafts = std::move((request++)->drafts);
+        planned.drafts.resize(planned.sequence->sampler.n_acceptable(planned.drafts));
     }
 }
 

@@ -135,8 +135,8 @@ TEST(ModelDrafter, DraftsAForcedAnswerAsOftenAsItIsTold) {
     setup.speculation = {.drafter = &drafter, .most_drafts = 8, .fixed = 1};
     Rig rig(setup);
     Request request = request_of("abc", 1500);
-    request.forced_answer.assign(1500, 4);
-    EXPECT_EQ(ids(rig.run(request)), request.forced_answer);
+    request.forced = {{.after = 0, .tokens = std::vector<TokenId>(1500, 4), .unless = {}}};
+    EXPECT_EQ(ids(rig.run(request)), request.forced[0].tokens);
     const SpeculationCounters& counters = rig.engine.scheduler().speculator().counters();
     EXPECT_NEAR(static_cast<double>(counters.n_accepted_tokens) / static_cast<double>(counters.n_draft_tokens), 0.8, 0.05);
 }

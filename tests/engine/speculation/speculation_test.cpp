@@ -188,8 +188,8 @@ TEST(Speculation, AForcedAnswerIsGivenAndItsDraftsChecked) {
     KnowingDrafter drafter(1.0);
     SpeculatingRig rig({}, drafter, 3);
     Request request = request_of("abcd", 9);
-    request.forced_answer = {9, 8, 7, 6, 5, 4, 3, 2, 1};
-    EXPECT_EQ(ids(rig.run(request)), request.forced_answer);
+    request.forced = {{.after = 0, .tokens = {9, 8, 7, 6, 5, 4, 3, 2, 1}, .unless = {}}};
+    EXPECT_EQ(ids(rig.run(request)), request.forced[0].tokens);
     EXPECT_EQ(rig.model.steps.size(), 3U);
 }
 

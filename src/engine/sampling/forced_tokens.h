@@ -1,0 +1,63 @@
+// Tokens that an answer has at some place whatever the logits say: to measure on a given text, or to end a model's reasoning when its
+// budget is used up.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace rafter::engine {
+
+using text::TokenId;
+
+struct ForcedTokens {
+    std::uint32_t after = 0;  // so many tokens of the answer; later where other forced tokens are not yet over
+    std::vector<TokenId> tokens = {};
+    std::optional<TokenId> unless = std::nullopt;  // nothing is forced where the answer has this token by then
+};
+
+// Follows a sequence's answer as its logits stages do.
+class ForcedAnswer {
+  public:
+    ForcedAnswer() = default;
+    // In the order of their places; of equal places, as given.
+    explicit ForcedAnswer(std::vector<ForcedTokens> runs);
+
+    // What the next token must be; none: what the logits say.
+    [[nodiscard]] std::optional<TokenId> next() const;
+    void accept(TokenId token);
+    void rollback(std::size_t n);
+    // These come next, behind what is being forced or is due. Not to be rolled back beyond.
+    void add(std::vector<TokenId> tokens);
+
+    // What is forced from the answer's beginning on.
+    [[nodiscard]] std::span<const TokenId> from_start() const {
+        return runs_.empty() || runs_[0].forced.after > 0 ? std::span<const TokenId>() : runs_[0].forced.tokens;
+    }
+
+  private:
+    struct Run {
+        ForcedTokens forced;
+        std::optional<std::uint32_t> unless_at = std::nullopt;  // place of the first `unless` in the answer
+    };
+    struct Place {
+        std::uint32_t run = 0;     // the current or next one
+        std::uint32_t offset = 0;  // tokens of it that the answer has
+    };
+    struct Change {
+        std::uint32_t n_answer;  // before the token that changed it
+        Place before;
+    };
+    [[nodiscard]] Place skip_needless(Place place) const;
+
+    std::vector<Run> runs_;
+    Place place_;
+    std::vector<Change> changes_;  // for rollback: one a forced token
+    std::uint32_t n_answer_ = 0;
+};
+
+}  // namespace rafter::engine

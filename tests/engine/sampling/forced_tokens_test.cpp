@@ -1,0 +1,98 @@
+// Forced tokens along an answer, forwards and back: after any rollback it is as if the tokens taken back had never come.
+#include "engine/sampling/forced_tokens.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/support/rounds.h"
+
+namespace rafter::engine {
+namespace {
+
+constexpr TokenId kFree = 100;  // what the logits say
+
+// The answer's first n tokens.
+std::vector<TokenId> answer_of(ForcedAnswer forced, std::size_t n, const std::vector<TokenId>& free = {}) {
+    std::vector<TokenId> answer;
+    while (answer.size() < n) {
+        const TokenId chosen = answer.size() < free.size() ? free[answer.size()] : kFree;
+        answer.push_back(forced.next().value_or(chosen));
+        forced.accept(answer.back());
+    }
+    return answer;
+}
+
+TEST(ForcedAnswer, NothingIsForcedWithoutTokens) {
+    EXPECT_EQ(answer_of(ForcedAnswer(), 2), (std::vector<TokenId>{kFree, kFree}));
+    EXPECT_EQ(answer_of(ForcedAnswer(std::vector<ForcedTokens>{{.after = 0, .tokens = {}, .unless = {}}}), 1),
+              (std::vector<TokenId>{kFree}));
+}
+
+TEST(ForcedAnswer, ForcesAtItsPlacesAndOnlyThere) {
+    const ForcedAnswer forced(
+        std::vector<ForcedTokens>{{.after = 4, .tokens = {7}, .unless = {}}, {.after = 1, .tokens = {5, 6}, .unless = {}}});
+    EXPECT_EQ(answer_of(forced, 6), (std::vector<TokenId>{kFree, 5, 6, kFree, 7, kFree}));
+    EXPECT_TRUE(forced.from_start().empty());
+    const ForcedAnswer from_start(std::vector<ForcedTokens>{{.after = 0, .tokens = {1, 2}, .unless = {}}});
+    EXPECT_EQ(answer_of(from_start, 3), (std::vector<TokenId>{1, 2, kFree}));
+    EXPECT_EQ(from_start.from_start().size(), 2U);
+}
+
+TEST(ForcedAnswer, TokensThatAreDueWaitForThoseBeforeThem) {
+    const ForcedAnswer forced(
+        std::vector<ForcedTokens>{{.after = 0, .tokens = {1, 2, 3}, .unless = {}}, {.after = 1, .tokens = {8, 9}, .unless = {}}});
+    EXPECT_EQ(answer_of(forced, 6), (std::vector<TokenId>{1, 2, 3, 8, 9, kFree}));
+}
+
+TEST(ForcedAnswer, ABudgetEndsOnlyWhatHasNotEndedItself) {
+    constexpr TokenId kThinkEnd = 9;
+    const ForcedAnswer forced(std::vector<ForcedTokens>{{.after = 3, .tokens = {8, kThinkEnd, 7}, .unless = kThinkEnd}});
+    EXPECT_EQ(answer_of(forced, 7), (std::vector<TokenId>{kFree, kFree, kFree, 8, kThinkEnd, 7, kFree}));
+    EXPECT_EQ(answer_of(forced, 5, {1, kThinkEnd}), (std::vector<TokenId>{1, kThinkEnd, kFree, kFree, kFree}));
+    EXPECT_EQ(answer_of(forced, 7, {1, 2, 3, kThinkEnd}), (std::vector<TokenId>{1, 2, 3, 8, kThinkEnd, 7, kFree}));  // too late
+}
+
+TEST(ForcedAnswer, AddedTokensComeNextBehindWhatIsBeingForced) {
+    ForcedAnswer forced(std::vector<ForcedTokens>{{.after = 1, .tokens = {5, 6}, .unless = {}}, {.after = 5, .tokens = {7}, .unless = {}}});
+    forced.add({1, 2});
+    EXPECT_EQ(answer_of(forced, 8), (std::vector<TokenId>{1, 2, 5, 6, kFree, 7, kFree, kFree}));
+    forced.accept(1);
+    forced.accept(2);
+    forced.accept(5);
+    forced.add({3});
+    EXPECT_EQ(answer_of(forced, 4), (std::vector<TokenId>{6, 3, 7, kFree}));
+}
+
+TEST(ForcedAnswer, ARollbackForgetsWhatWasTakenBack) {
+    std::mt19937 random(5);
+    for (int round = 0; round < rafter::tests::rounds(500); ++round) {
+        std::vector<ForcedTokens> runs(random() % 4);
+        for (ForcedTokens& run : runs) {
+            run.after = random() % 12;
+            run.tokens.resize(random() % 4);
+            for (TokenId& token : run.tokens) token = static_cast<TokenId>(random() % 6);
+            if (random() % 2) run.unless = static_cast<TokenId>(random() % 6);
+        }
+        ForcedAnswer moved(runs);
+        std::vector<TokenId> answer;
+        for (int i = 0; i < 40; ++i) {
+            if (random() % 3 == 0) {
+                const std::size_t n = random() % (answer.size() + 1);
+                moved.rollback(n);
+                answer.resize(answer.size() - n);
+            } else {
+                // Now and then another token than the forced one, as a draft token may be.
+                const auto free = static_cast<TokenId>(random() % 6);
+                answer.push_back(random() % 4 == 0 ? free : moved.next().value_or(free));
+                moved.accept(answer.back());
+            }
+            ForcedAnswer straight(runs);
+            for (const TokenId token : answer) straight.accept(token);
+            ASSERT_EQ(moved.next(), straight.next()) << "round " << round;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace rafter::engine

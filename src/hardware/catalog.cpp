@@ -382,12 +382,10 @@ const CatalogRow* find_in_catalog(std::string_view name) {
     }
     // "H100-SXM-80GB": the size of its memory may stand behind a name, if it is that.
     if (!wanted.ends_with("gb")) return nullptr;
-    std::size_t digits = wanted.size() - 2;
-    while (digits > 0 && wanted[digits - 1] >= '0' && wanted[digits - 1] <= '9') --digits;
-    if (digits == 0 || digits == wanted.size() - 2) return nullptr;
-    const std::string size = wanted.substr(digits, wanted.size() - 2 - digits);
-    for (const std::string& shorter : {wanted.substr(0, digits), wanted.substr(0, wanted.size() - 2)}) {
-        const CatalogRow* row = find_in_catalog(shorter);
+    const std::string_view name_and_size = std::string_view(wanted).substr(0, wanted.size() - 2);
+    for (std::size_t at = name_and_size.size(); at > 1 && name_and_size[at - 1] >= '0' && name_and_size[at - 1] <= '9'; --at) {
+        const std::string_view size = name_and_size.substr(at - 1);
+        const CatalogRow* row = find_in_catalog(name_and_size.substr(0, at - 1));
         if (row != nullptr && std::to_string(std::llround(row->hardware.memory_bytes / kGiB)) == size) return row;
     }
     return nullptr;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/folded_name.h"
 #include "base/quote.h"
 #include "base/suggest.h"
 #include "model/hf/decoder.h"
@@ -29,6 +30,25 @@ const nlohmann::json* text_config(const nlohmann::json& json) {
         return key == std::string_view("thinker_config") && inner.contains("text_config") ? &inner["text_config"] : &inner;
     }
     return nullptr;
+}
+
+// "LlamaForCausalLM" of a file without model_type is "llama"; nothing where no family is called so.
+std::string type_of_architecture(const std::string& architecture) {
+    std::string wanted = architecture;
+    for (const char* end : {"ForCausalLM", "LMHeadModel", "ForConditionalGeneration"}) {
+        if (wanted.ends_with(end)) wanted.resize(wanted.size() - std::string_view(end).size());
+    }
+    if (wanted.empty() || wanted == architecture) return {};
+    for (std::string& known : hf::known_types()) {
+        if (folded_name(known) == folded_name(wanted)) return std::move(known);
+    }
+    return {};
+}
+
+std::string first_architecture(const nlohmann::json& json) {
+    if (!json.contains("architectures") || !json["architectures"].is_array() || json["architectures"].empty()) return {};
+    const nlohmann::json& first = json["architectures"].front();
+    return first.is_string() ? first.get<std::string>() : std::string();
 }
 
 Error unknown_type(std::string_view name, const std::string& type) {
@@ -54,7 +74,27 @@ nlohmann::json merged_keys(const Family& family, const nlohmann::json& outer, co
 
 // Keys that speak of layers and that no reader asked for: a structure that the plan does not know of.
 bool looks_like_structure(const std::string& key) {
-    constexpr std::array kKnownHarmless{"layer_norm_eps",
+    constexpr std::array kKnownHarmless{"block_size",
+                                        "block_dim",
+                                        "block_mlp_init_scale",
+                                        "block_norm_eps",
+                                        "block_out_init_scale",
+                                        "block_use_swiglu",
+                                        "block_use_xavier_init",
+                                        "conv_dim",
+                                        "conv_dim_out",
+                                        "conv_use_xavier_init",
+                                        "global_rope_theta",
+                                        "swa_rope_theta",
+                                        "moe_router_load_balancing_type",
+                                        "moe_dropout",
+                                        "moe_softmax_before_topk",
+                                        "expert_dropout",
+                                        "num_experts_per_layer_input",
+                                        "layer_switch",
+                                        "linear_bias",
+                                        "hybrid_attention_fusion",
+                                        "layer_norm_eps",
                                         "layer_norm_epsilon",
                                         "layernorm_epsilon",
                                         "moe_router_dtype",
@@ -175,6 +215,14 @@ Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_vi
     const nlohmann::json& text = inner != nullptr ? *inner : json;
     std::string type = inner != nullptr ? string_at(text, "model_type") : "";
     if (type.empty() || (hf::find_family(type) == nullptr && outer_type)) type = outer_type.value_or(type);
+    const std::string architecture = first_architecture(json);
+    if (type.empty()) type = type_of_architecture(architecture);
+    for (const char* head : {"ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForQuestionAnswering", "RewardModel"}) {
+        if (!architecture.ends_with(head)) continue;
+        const char* why = hf::refusal_of(type);
+        return bad_input("{}: architecture {} is {}: plan knows decoders only", name, quote(architecture),
+                         why != nullptr ? why : "no model that generates text");
+    }
     for (const std::string& candidate : {type, outer_type.value_or("")}) {
         if (const char* why = hf::refusal_of(candidate)) {
             return bad_input("{}: model_type {} is {}: plan knows decoders only", name, quote(candidate), why);

@@ -133,6 +133,10 @@ TEST(HfCases, AreRefusedWhenTheyAreNoDecodersOrNotKnown) {
     EXPECT_NE(message("foo-unknown").find("foobar"), std::string::npos);
     EXPECT_NE(message("foo-unknown").find("--assume"), std::string::npos);
     EXPECT_NE(message("noarch").find("none"), std::string::npos);
+    const auto json = parse_json(R"({"architectures": ["LlamaForSequenceClassification"], "model_type": "llama"})", "config.json");
+    const auto classifier = model::read_hf_config(*json, "config.json");
+    ASSERT_FALSE(classifier);
+    EXPECT_NE(classifier.error().message.find("LlamaForSequenceClassification"), std::string::npos);
 }
 
 TEST(HfCases, ThatAreAssumedToBeOfAFamilySaySoFirst) {
@@ -145,6 +149,57 @@ TEST(HfCases, ThatAreAssumedToBeOfAFamilySaySoFirst) {
         EXPECT_EQ(parameters(planned.fused), 8030261248.0);
     }
     EXPECT_FALSE(read("foo-unknown", {.assume = "lama"}));
+}
+
+TEST(HfCases, OfNoModelTypeAreKnownByTheirArchitecture) {
+    const auto json = parse_json(R"({"architectures": ["Qwen2ForCausalLM"], "vocab_size": 152064, "hidden_size": 3584,
+        "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4})",
+                                 "config.json");
+    const auto m = model::read_hf_config(*json, "config.json");
+    ASSERT_TRUE(m) << m.error().message;
+    EXPECT_EQ(parameters(plan_described(*m).fused), 7615616512.0);
+}
+
+// What each method stores beside its integers, on one matrix of a small model.
+TEST(HfCases, CountEachMethodsScales) {
+    const auto bits_of = [](const std::string& quantization) {
+        const auto json = parse_json(R"({"model_type": "llama", "hidden_size": 4096, "intermediate_size": 4096, "num_hidden_layers": 1,
+            "num_attention_heads": 32, "vocab_size": 1000, "quantization_config": )" +
+                                         quantization + "}",
+                                     "config.json");
+        const auto m = model::read_hf_config(*json, "config.json");
+        EXPECT_TRUE(m) << m.error().message;
+        const PlannedModel planned = plan_described(*m);
+        const double rest = 2 * 1000 * 4096 + 3 * 4096;
+        const double bytes = weight_bytes(planned.fused, planned.native.cost_options()) - 2 * rest;
+        return bytes * 8 / (parameters(planned.fused) - rest);
+    };
+    const std::pair<const char*, double> cases[] = {
+        {R"({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}})", 4.5},
+        {R"({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_use_double_quant": true})", 4 + 8.0 / 64 + 32.0 / 16384},
+        {R"({"quant_method": "bitsandbytes", "load_in_8bit": true})", 8 + 32.0 / 4096},
+        {R"({"quant_method": "fp8", "weight_block_size": [128, 128]})", 8 + 32.0 / 16384},
+        {R"({"quant_method": "modelopt", "quant_algo": "FP8", "exclude_modules": ["lm_head"]})", 8},
+        {R"({"quantization": {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head"]}})", 4.5},
+        {R"({"quant_method": "mxfp4"})", 4.25},
+        {R"({"quant_method": "auto-round", "bits": 4, "group_size": 128})", 4 + 20.0 / 128 + 32.0 / 4096},
+        {R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}, "input_activations": {"num_bits": 8, "type": "float"}}}})",
+         8 + 16.0 / 4096},
+        {R"({"quant_method": "compressed-tensors", "ignore": ["re:.*"], "config_groups": {"g": {"targets": ["Linear"],
+            "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}}}})",
+         16},
+        {R"({"quant_method": "gptq", "bits": 8, "group_size": -1})", 8 + 24.0 / 4096 + 32.0 / 4096},
+    };
+    for (const auto& [config, expected] : cases) EXPECT_NEAR(bits_of(config), expected, 1e-9) << config;
+}
+
+TEST(HfCases, OfAnUnknownMethodSaySoFirst) {
+    const auto json = parse_json(R"({"model_type": "llama", "quantization_config": {"quant_method": "wizardry"}})", "config.json");
+    const auto m = model::read_hf_config(*json, "config.json");
+    ASSERT_TRUE(m) << m.error().message;
+    ASSERT_FALSE(m->assumed.empty());
+    EXPECT_NE(m->assumed.front().find("wizardry"), std::string::npos);
 }
 
 TEST(HfCases, SayWhichPartsAreLeftOut) {

@@ -137,7 +137,8 @@ void choose_kinds(Reading& r) {
     r.window = k.uint({"sliding_window", "sliding_window_size", "attention_window_size"});
     const std::uint32_t chunk = k.uint({"attention_chunk_size"});
     const bool uses_window = k.flag("use_sliding_window", true);
-    const std::uint32_t first_sliding = k.has("use_sliding_window") ? k.uint({"max_window_layers"}) : 0;
+    const std::uint32_t all_before = k.uint({"max_window_layers"});
+    const std::uint32_t first_sliding = k.has("use_sliding_window") ? all_before : 0;
     const std::uint32_t every = k.uint({"no_rope_layer_interval"}, 4);
     const std::string letters = k.word("sliding_window_pattern");
     std::uint32_t pattern = 0;

@@ -172,7 +172,7 @@ struct Request {
     std::optional<std::uint32_t> n_logprobs = std::nullopt;         // report each token's log-probability, and those of the n likeliest
     std::optional<std::uint32_t> score_prompt_from = std::nullopt;  // report the log-probability of each prompt token after this position
     int priority = 0;                                               // the higher first; each step of it is worth half a minute of waiting
-    std::optional<double> timeout_seconds = std::nullopt;           // from the first step after submit(); then it ends with what it has
+    std::optional<double> timeout_seconds = std::nullopt;           // from submit() on; then it ends with what it has
     std::string cache_salt = {};                                    // only requests with the same salt share keys and values
 };
 
@@ -204,7 +204,7 @@ struct Finish {
     std::uint32_t n_reused = 0;       // prompt tokens whose keys and values were there already
     std::uint32_t n_generated = 0;    // tokens, the end token included
     std::uint32_t n_preemptions = 0;  // how often it had to give its room to others
-    double queue_seconds = 0.0;       // until its first step
+    double queue_seconds = 0.0;       // from submit() to its first step
     double prefill_seconds = 0.0;     // from there to the first token
     double decode_seconds = 0.0;      // from there to the last
 };
@@ -245,8 +245,11 @@ class TokenStream {
 
 // After the last step, and sums since the model was opened.
 struct Counters {
-    std::uint64_t n_running = 0;   // requests
-    std::uint64_t n_waiting = 0;   // requests in line
+    std::uint64_t n_running = 0;  // requests
+    std::uint64_t n_waiting = 0;  // requests in line
+    // Predicted for what running and waiting requests have left to compute: their prompts, and answers as long as those before. In seconds;
+    // 0 where nothing is known of this machine.
+    double queued_seconds = 0.0;
     std::uint64_t n_accepted = 0;  // requests
     std::uint64_t n_busy = 0;      // requests refused with kBusy
     std::uint64_t n_steps = 0;

@@ -176,6 +176,7 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
             if (update.finish) n_decoded[i] = std::max<std::size_t>(n_decoded[i], options.generate);
         }
     }
+    if (auto failed = engine.failure()) return *std::move(failed);
     run.speculation = engine.scheduler().speculator().counters();
     run.speculation -= before;
     for (const auto& stream : streams) stream->cancel();

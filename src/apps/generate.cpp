@@ -63,7 +63,7 @@ Result<Generations> generate_all(Session& session, std::vector<engine::Request> 
             answer.cost.n_reused = answer.finish.times.n_reused;
             answer.cost.n_generated = answer.finish.times.n_generated;
             cost += answer.cost;
-            if (answer.finish.error && !failed) failed = answer.finish.error;
+            if (answer.finish.error && !failed) failed = *answer.finish.error;
         }
         if (report.kind == engine::StepKind::kDecode) {
             cost.n_decoded += n_decoded;

@@ -43,6 +43,9 @@ class Admission {
     // It runs from now on, with what attach() found.
     void admit(Sequence& sequence);
 
+    // Its tokens when its answer is as long as recent ones, as of the last begin().
+    [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
+
     [[nodiscard]] const AdmissionWork& work() const { return work_; }
 
   private:
@@ -63,7 +66,6 @@ class Admission {
     [[nodiscard]] const Computing* computing(std::uint64_t admission) const;
     [[nodiscard]] bool has_more(const Computing& other, Sequence& waiting, std::uint32_t n_alike, std::optional<std::uint32_t>& n_found);
     void add(Sequence& running);
-    [[nodiscard]] std::uint32_t expected_positions(const Sequence& sequence) const;
     [[nodiscard]] std::uint32_t blocks_needed(std::size_t group, std::uint32_t n_positions) const;
 
     const kv::BlockCache& cache_;

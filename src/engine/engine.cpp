@@ -6,20 +6,35 @@
 #include <utility>
 
 namespace rafter::engine {
+namespace {
 
-Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, const SchedulerOptions& options)
+constexpr std::size_t kMaxFailureBytes = 1000;
+
+}  // namespace
+
+double StepTimer::lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(lap_, now)).count();
+}
+
+Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, const SchedulerOptions& options, Sink sink)
     : model_(model),
       tokenizer_(tokenizer),
       options_(options),
       n_vocab_(model.program().config.n_vocab),
       scheduler_(options_),
-      runner_(model) {
+      runner_(model),
+      outbox_(std::move(sink)),
+      failure_(std::make_shared<Error>(Error{"the engine has failed: ", ErrorKind::kIo})) {
+    failure_->message.reserve(kMaxFailureBytes);
     for (unsigned thread = 0; thread < model.n_threads(); ++thread) {
         scratch_.emplace_back(model.sampling_kernels(), model.row_scratch(thread));
     }
 }
 
-Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
+Engine::~Engine() { end_all({.reason = FinishReason::kCancelled}); }
+
+Result<void> Engine::check(Request& request) const {
     if (request.prompt.empty()) return bad_input("the prompt is empty: expected at least one token");
     RAFTER_TRY_VOID(check_tokens("the prompt", request.prompt));
     if (request.output != OutputKind::kTokens) {
@@ -39,12 +54,7 @@ Result<std::shared_ptr<TokenStream>> Engine::submit(Request request) {
     if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
         return bad_input("scoring starts at position {}: the prompt has {}", *request.score_prompt_from, request.prompt.size());
     }
-    RAFTER_TRY_VOID(validate(request.sampling, n_vocab_));
-    auto stream = std::make_shared<TokenStream>(n_vocab_);
-    auto sequence = std::make_unique<Sequence>(std::move(request), stream, tokenizer_);
-    (void)sequence->cache_key(options_.block_size);  // hashes the prompt's blocks here, not in a step
-    inbox_.put(std::move(sequence));
-    return stream;
+    return validate(request.sampling, n_vocab_);
 }
 
 Result<void> Engine::check_tokens(std::string_view what, std::span<const TokenId> tokens) const {
@@ -56,38 +66,109 @@ Result<void> Engine::check_tokens(std::string_view what, std::span<const TokenId
     return {};
 }
 
-bool Engine::step() {
-    const auto start = std::chrono::steady_clock::now();
-    const auto seconds_since = [](auto from) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count(); };
+Result<std::unique_ptr<Sequence>> Engine::prepare(Request request, OnUpdate on_update) const {
+    try {
+        RAFTER_TRY_VOID(check(request));
+        auto stream = std::make_shared<TokenStream>(n_vocab_, std::move(on_update), scheduler_.cancellations());
+        auto sequence = std::make_unique<Sequence>(std::move(request), std::move(stream), tokenizer_);
+        (void)sequence->cache_key(options_.block_size);  // hashes the prompt's blocks here, not in a step
+        sequence->mark_arrived(scheduler_.now());
+        return sequence;
+    } catch (const std::exception& thrown) {
+        return error_of(thrown).within("the request cannot be taken");
+    }
+}
+
+Result<std::shared_ptr<TokenStream>> Engine::enqueue(std::unique_ptr<Sequence> sequence) {
+    std::shared_ptr<TokenStream> stream = sequence->stream;
+    try {
+        if (!outbox_.open(stream)) return failure().value_or(Error{"the engine has ended", ErrorKind::kCancelled});
+    } catch (const std::exception& thrown) {
+        return error_of(thrown).within("the request cannot be taken");
+    }
+    try {
+        inbox_.put(std::move(sequence));
+    } catch (const std::exception& thrown) {
+        outbox_.close(*stream);
+        return error_of(thrown).within("the request cannot be taken");
+    }
+    return stream;
+}
+
+Result<std::shared_ptr<TokenStream>> Engine::submit(Request request, OnUpdate on_update) {
+    if (auto failed = failure()) return *std::move(failed);
+    RAFTER_TRY(auto sequence, prepare(std::move(request), std::move(on_update)));
+    return enqueue(std::move(sequence));
+}
+
+bool Engine::step() noexcept {
+    bool worked = false;
+    or_fail([&] { worked = take_step(); });
+    return worked && !failed_;
+}
+
+bool Engine::take_step() {
+    StepTimer timer;
+    report_ = {};
     inbox_.drain_into(scheduler_);
     Plan plan = scheduler_.schedule();
-    report_ = {};
-    if (plan.sequences.empty()) return scheduler_.has_work();
-    const auto draft_start = std::chrono::steady_clock::now();
+    if (plan.sequences.empty()) {
+        outbox_.deliver(scheduler_.updates());
+        return scheduler_.has_work();
+    }
+    (void)timer.lap();
     scheduler_.draft(plan);
-    report_.draft_seconds = seconds_since(draft_start);
-    const auto forward_start = std::chrono::steady_clock::now();
+    report_.draft_seconds = timer.lap();
     const backend::StepOutput out = runner_.forward(plan);
-    report_.forward_seconds = seconds_since(forward_start);
-    const auto sample_start = std::chrono::steady_clock::now();
+    report_.forward_seconds = timer.lap();
     sample(plan, out);
-    report_.sample_seconds = seconds_since(sample_start);
+    report_.sample_seconds = timer.lap();
+    describe(plan);
+    outbox_.deliver(scheduler_.commit(plan, accepted_));
+    report_.cache = scheduler_.cache_use();
+    scheduler_.learn(report_.shape, report_.forward_seconds);
+    report_.step_seconds = timer.total();
+    return true;
+}
+
+// What the step does, before commit() moves its sequences on.
+void Engine::describe(const Plan& plan) {
     for (const Accepted& each : accepted_) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
     report_.kind = plan.kind();
     report_.shape = runner_.batch().shape();
     report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);
     report_.priced_seconds = report_.predicted_seconds / scheduler_.cost().correction(report_.shape.n_tokens());
-    scheduler_.commit(plan, accepted_);
-    report_.cache = scheduler_.cache_use();
-    scheduler_.learn(report_.shape, report_.forward_seconds);
-    report_.step_seconds = seconds_since(start);
-    return true;
 }
 
-void Engine::end_all(const Finish& finish) {
-    inbox_.drain_into(scheduler_);
-    scheduler_.end_all(finish);
+void Engine::end_all(const Finish& finish) noexcept {
+    or_fail([&] {
+        inbox_.drain_into(scheduler_);
+        outbox_.deliver(scheduler_.end_all(finish));
+    });
 }
+
+template <typename Work>
+void Engine::or_fail(const Work& work) noexcept {
+    if (failed_) return;
+    try {
+        work();
+    } catch (const std::exception& thrown) {
+        fail(thrown.what());
+    } catch (...) {
+        fail("an exception of unknown type");
+    }
+}
+
+// Allocates nothing: what failed may be memory.
+void Engine::fail(const char* what) noexcept {
+    const std::size_t n_free = failure_->message.capacity() - failure_->message.size();
+    failure_->message.append(what, std::min(n_free, std::char_traits<char>::length(what)));
+    report_ = {};
+    failed_ = true;
+    outbox_.end_all({.reason = FinishReason::kError, .error = std::shared_ptr<const Error>(failure_)});
+}
+
+std::optional<Error> Engine::failure() const { return failed_ ? std::optional(*failure_) : std::nullopt; }
 
 // A sequence's rows are one thread's, because each needs the token before it; the sequences are the team's.
 void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
@@ -152,9 +233,12 @@ void Engine::Inbox::put(std::unique_ptr<Sequence> sequence) {
 }
 
 void Engine::Inbox::drain_into(Scheduler& scheduler) {
-    const std::lock_guard lock(mutex_);
-    for (auto& sequence : arrived_) scheduler.add(std::move(sequence));
-    arrived_.clear();
+    {
+        const std::lock_guard lock(mutex_);
+        drained_.swap(arrived_);
+    }
+    for (auto& sequence : drained_) scheduler.add(std::move(sequence));
+    drained_.clear();
 }
 
 std::size_t Engine::Inbox::size() {

@@ -23,22 +23,32 @@ EngineThread::~EngineThread() {
     thread_.join();
 }
 
-Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request) {
-    const std::lock_guard lock(mutex_);
-    if (failure_) return *failure_;
-    if (stop_) return Error{"the engine has been stopped", ErrorKind::kCancelled};
-    if (snapshot_.n_waiting >= options_.max_waiting) {
-        ++snapshot_.n_busy;
-        return Error{fmt::format("busy: {} requests wait already", snapshot_.n_waiting), ErrorKind::kBusy};
+// The request is made ready without the lock, which the engine wants after every step.
+Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request, OnUpdate on_update) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (auto refused = refusal()) return *std::move(refused);
     }
-    const bool has_mask = request.mask != nullptr;
-    if (has_mask) request.mask->wake_when_decided(waker_);
-    RAFTER_TRY(auto stream, engine_->submit(std::move(request)));
-    if (has_mask) stream->wake_on_cancel(waker_);
+    const auto mask = request.mask;
+    if (mask) mask->wake_when_decided(waker_);
+    RAFTER_TRY(auto sequence, engine_->prepare(std::move(request), std::move(on_update)));
+    const std::lock_guard lock(mutex_);
+    if (auto refused = refusal()) return *std::move(refused);
+    RAFTER_TRY(auto stream, engine_->enqueue(std::move(sequence)));
+    if (mask) stream->wake_on_cancel(waker_);
     ++snapshot_.n_submitted;
     ++snapshot_.n_waiting;
     waker_->wake();
     return stream;
+}
+
+// With the lock held.
+std::optional<Error> EngineThread::refusal() {
+    if (auto failed = engine_->failure()) return failed;
+    if (stop_) return Error{"the engine has been stopped", ErrorKind::kCancelled};
+    if (snapshot_.n_waiting < options_.max_waiting) return std::nullopt;
+    ++snapshot_.n_busy;
+    return Error{fmt::format("busy: {} requests wait already", snapshot_.n_waiting), ErrorKind::kBusy};
 }
 
 void EngineThread::stop(StopMode mode) {
@@ -53,29 +63,28 @@ EngineSnapshot EngineThread::snapshot() const {
     return snapshot_;
 }
 
-void EngineThread::run() {
-    Finish finish{.reason = FinishReason::kCancelled};
+void EngineThread::run() noexcept {
     try {
-        while (wait_for_work()) {
-            take_step();
-            take_snapshot(engine_->last_step());
-        }
-        engine_->end_all(finish);
+        take_steps();
+        engine_->end_all({.reason = FinishReason::kCancelled});
         if (engine_->options().kv_disk != nullptr) engine_->forget_unused();  // what the cache holds goes to the file
-    } catch (const std::exception& failure) {
-        // Half a step was done: nothing that the engine has can be trusted.
-        finish = {.reason = FinishReason::kError, .error = error_of(failure).within("the engine has failed")};
-        {
-            const std::lock_guard lock(mutex_);
-            failure_ = finish.error;
-        }
-        engine_->end_all(finish);
+    } catch (const std::exception& thrown) {
+        engine_->fail(thrown.what());
     }
-    take_snapshot({});
-    // Notified with the lock held: whoever waits in stop() may destroy this right after.
     const std::lock_guard lock(mutex_);
+    snapshot_.n_running = snapshot_.n_waiting = 0;
+    snapshot_.queued_seconds = 0.0;
+    if (!engine_->failure()) snapshot_.cache = engine_->scheduler().cache_use();
+    // Notified with the lock held: whoever waits in stop() may destroy this right after.
     ended_ = true;
     ended_changed_.notify_all();
+}
+
+void EngineThread::take_steps() {
+    while (wait_for_work()) {
+        take_step();
+        take_snapshot();
+    }
 }
 
 void EngineThread::take_step() {
@@ -93,20 +102,25 @@ bool EngineThread::wait_for_work() {
             if (stop_ == StopMode::kCancel || (stop_ && n_requests == 0)) return false;
             if (n_requests > (woken ? 0 : snapshot_.n_not_ready)) return true;
         }
-        waker_->sleep(engine_->scheduler().seconds_to_deadline());
+        waker_->sleep(engine_->failure() ? std::nullopt : engine_->scheduler().seconds_to_deadline());
     }
 }
 
-void EngineThread::take_snapshot(const StepReport& step) {
-    const Scheduler& scheduler = engine_->scheduler();
+void EngineThread::take_snapshot() {
+    const bool failed = engine_->failure().has_value();  // then the scheduler is not looked at
+    const CacheUse cache = failed ? CacheUse{} : engine_->scheduler().cache_use();
+    const double queued_seconds = failed ? 0.0 : engine_->scheduler().queued_seconds();
+    const StepReport& step = engine_->last_step();
     const std::lock_guard lock(mutex_);
-    snapshot_.n_running = scheduler.n_running();
+    snapshot_.n_running = engine_->n_running();
     snapshot_.n_waiting = engine_->n_waiting();
-    snapshot_.n_not_ready = scheduler.n_not_ready();
-    snapshot_.cache = scheduler.cache_use();
-    snapshot_.scheduler = scheduler.counters();
-    snapshot_.n_draft_tokens = scheduler.speculator().counters().n_draft_tokens;
-    snapshot_.n_accepted_drafts = scheduler.speculator().counters().n_accepted_tokens;
+    snapshot_.cache = cache;
+    snapshot_.queued_seconds = queued_seconds;
+    snapshot_.n_not_ready = failed ? 0 : engine_->scheduler().n_not_ready();
+    if (failed) return;
+    snapshot_.scheduler = engine_->scheduler().counters();
+    snapshot_.n_draft_tokens = engine_->scheduler().speculator().counters().n_draft_tokens;
+    snapshot_.n_accepted_drafts = engine_->scheduler().speculator().counters().n_accepted_tokens;
     if (step.shape.sequences.empty()) return;
     snapshot_.last_step = step;
     ++snapshot_.n_steps;

@@ -27,7 +27,9 @@ struct EngineSnapshot {
     SchedulerCounters scheduler;
     std::uint64_t n_running = 0;
     std::uint64_t n_waiting = 0;
-    std::uint64_t n_not_ready = 0;        // of those that wait: their masks are still being compiled
+    std::uint64_t n_not_ready = 0;  // of those that wait: their masks are still being compiled
+    // Predicted for what running and waiting requests have left: prompts, and answers of the length to expect. 0 without prices.
+    double queued_seconds = 0.0;
     std::uint64_t n_submitted = 0;        // requests that were taken
     std::uint64_t n_busy = 0;             // requests that were refused because too many waited
     std::uint64_t n_steps = 0;            // that computed something
@@ -53,8 +55,9 @@ class EngineThread {
     EngineThread(const EngineThread&) = delete;
     EngineThread& operator=(const EngineThread&) = delete;
 
-    // Fails as Engine::submit does; with kBusy when too many wait, with kCancelled after stop(), and when the engine has failed.
-    [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request);
+    // Fails as Engine::submit does; with kBusy when too many wait, and with kCancelled after stop(). on_update: called on the engine's
+    // thread; empty: the stream is the mailbox.
+    [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request, OnUpdate on_update = {});
     // Returns when every request has ended, the thread takes no more steps, and the cache's blocks are in the file on disk, if there is
     // one. A kCancel hurries a kDrain that another thread waits for.
     void stop(StopMode mode);
@@ -64,18 +67,19 @@ class EngineThread {
 
   private:
     EngineThread(std::unique_ptr<Engine> engine, const EngineThreadOptions& options) : engine_(std::move(engine)), options_(options) {}
-    void run();
+    void run() noexcept;
+    void take_steps();
     void take_step();
     [[nodiscard]] bool wait_for_work();
-    void take_snapshot(const StepReport& step);
+    void take_snapshot();
+    [[nodiscard]] std::optional<Error> refusal();
 
-    const std::unique_ptr<Engine> engine_;  // but for submit() and options(), the thread's
+    const std::unique_ptr<Engine> engine_;  // but for submit(), options() and failure(), the thread's
     const EngineThreadOptions options_;
     const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
     mutable std::mutex mutex_;  // for what follows
     std::condition_variable ended_changed_;
     std::optional<StopMode> stop_;
-    std::optional<Error> failure_;  // an exception out of a step
     bool ended_ = false;
     EngineSnapshot snapshot_;
     std::thread thread_;

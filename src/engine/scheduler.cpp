@@ -47,27 +47,29 @@ double Scheduler::now() const {
 }
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
-    const double arrived = now();
-    sequence->mark_arrived(arrived);
-    sequence->order = arrived - kSecondsPerPriority * sequence->request.priority;
-    if (sequence->request.mask && !sequence->request.mask->decided()) {
+    Sequence& added = *sequence;
+    added.order = added.arrived() - kSecondsPerPriority * added.request.priority;
+    if (added.request.mask && !added.request.mask->decided()) {
         not_ready_.push_back(std::move(sequence));
     } else {
         insert_waiting(std::move(sequence));
     }
+    if (const auto deadline = added.deadline()) deadlines_.emplace(*deadline, &added);
+    added.stream->sequence = &added;
+    if (added.stream->cancelled()) cancelled_early_.push_back(&added);
 }
 
 // Requests whose masks are decided since take their places in the line, or end.
 void Scheduler::line_up_decided() {
     for (auto& sequence : not_ready_) {
-        if (!sequence->request.mask->decided()) continue;
+        if (sequence->ended || !sequence->request.mask->decided()) continue;
         if (const auto mask = sequence->request.mask->mask()) {
             insert_waiting(std::move(sequence));
         } else {
             end(*sequence, {.reason = FinishReason::kError, .error = mask.error()});
         }
     }
-    std::erase_if(not_ready_, [](const auto& sequence) { return !sequence || sequence->ended; });
+    std::erase(not_ready_, nullptr);  // those that ended go with the others
 }
 
 // The mask of a request that is let in.
@@ -95,10 +97,13 @@ std::optional<double> Scheduler::seconds_to_deadline() const {
 void Scheduler::insert_waiting(std::unique_ptr<Sequence> sequence) {
     const auto behind = std::upper_bound(waiting_.begin(), waiting_.end(), sequence->order,
                                          [](double order, const auto& other) { return order < other->order; });
+    sequence->queued = work_of(*sequence);
+    waiting_work_ += sequence->queued;
     waiting_.insert(behind, std::move(sequence));
 }
 
 Plan Scheduler::schedule() {
+    updates_.clear();
     Step step{.n_tokens = options_.limits.n_tokens, .n_outputs = options_.limits.n_outputs, .start = now()};
     end_overdue(step.start);
     line_up_decided();
@@ -258,9 +263,7 @@ void Scheduler::preempt(Sequence& sequence, Step& step) {
     ++counters_.preemptions;
     ++sequence.n_preemptions;
     counters_.recomputed_seconds += options_.cost.prefill_seconds(sequence.n_computed, 0);
-    cache_.release(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
-    sequence.blocks.reset();
-    sequence.draft_state.reset();
+    release(sequence);
     sequence.n_sampled_through = std::max(sequence.n_sampled_through, sequence.n_computed);
     sequence.n_computed = 0;
     some_left_ = true;
@@ -282,117 +285,176 @@ void Scheduler::give_back(const Sequence& sequence, Step& step) const {
     }
 }
 
-void Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
+std::span<Delivery> Scheduler::commit(const Plan& plan, std::span<Accepted> accepted) {
     RAFTER_CHECK(accepted.size() == plan.sequences.size(), "{} results for {} sequences", accepted.size(), plan.sequences.size());
     const double at = now();
-    for (std::size_t i = 0; i < accepted.size(); ++i) {
-        const PlannedSequence& planned = plan.sequences[i];
-        Sequence& sequence = *planned.sequence;
-        Accepted& result = accepted[i];
-        sequence.n_computed += planned.n_new;
-        if (!result.tokens.empty()) speculator_.learn(planned, static_cast<std::uint32_t>(result.tokens.size()) - 1);
-        std::optional<Finish>& finish = update_.finish;
-        std::size_t n_taken = 0;
-        try {
-            while (n_taken < result.tokens.size() && !finish) {
-                if (n_taken > 0) ++sequence.n_computed;  // the token before was a draft token, and is computed
-                take_token(sequence, result.tokens[n_taken++].id, at);
-            }
-        } catch (const std::exception& failure) {
-            result.error = error_of(failure);
-        }
-        result.tokens.resize(n_taken);
-        update_.tokens.swap(result.tokens);
-        update_.prompt_scores.swap(result.prompt_scores);
-        update_.embedding.swap(result.embedding);
-        if (!finish && result.error) finish = Finish{.reason = FinishReason::kError, .error = std::move(result.error)};
-        if (!finish && sequence.request.max_tokens == 0 && sequence.n_pending() == 0) finish = Finish{.reason = FinishReason::kLength};
-        if (finish) {
-            end(sequence, *std::move(finish));
-            continue;
-        }
-        cache_.publish(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
-        if (planned.grant.n > 0) cache_.truncate(*sequence.blocks, sequence.n_computed);
-        if (!update_.tokens.empty() || !update_.prompt_scores.empty()) sequence.stream->publish(std::move(update_));
-    }
+    for (std::size_t i = 0; i < accepted.size(); ++i) commit_one(plan.sequences[i], accepted[i], at);
     remove_ended();
+    return updates();
 }
 
-void Scheduler::take_token(Sequence& sequence, TokenId id, double now) {
+void Scheduler::commit_one(const PlannedSequence& planned, Accepted& result, double now) {
+    Sequence& sequence = *planned.sequence;
+    StreamUpdate& update = updates_.add(sequence.stream);
+    sequence.n_computed += planned.n_new;
+    if (!result.tokens.empty()) speculator_.learn(planned, static_cast<std::uint32_t>(result.tokens.size()) - 1);
+    const std::uint32_t n_before = sequence.n_generated();
+    try {
+        for (std::size_t i = 0; i < result.tokens.size() && !update.finish; ++i) {
+            if (i > 0) ++sequence.n_computed;  // the token before was a draft token, and is computed
+            take_token(sequence, result.tokens[i].id, now, update);
+        }
+    } catch (const std::exception& failure) {
+        result.error = error_of(failure);
+        sequence.text.drop_rest();  // what failed may be missing before it
+    }
+    result.tokens.resize(sequence.n_generated() - n_before);
+    update.tokens.swap(result.tokens);
+    update.prompt_scores.swap(result.prompt_scores);
+    update.embedding.swap(result.embedding);
+    std::optional<Finish>& finish = update.finish;
+    if (!finish && result.error) finish = Finish{.reason = FinishReason::kError, .error = *std::move(result.error)};
+    if (!finish && sequence.request.max_tokens == 0 && sequence.n_pending() == 0) finish = Finish{.reason = FinishReason::kLength};
+    if (finish) {
+        end(sequence, *std::move(finish), update);
+        return;
+    }
+    cache_.publish(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
+    if (planned.grant.n > 0) cache_.truncate(*sequence.blocks, sequence.n_computed);
+    if (update.empty()) updates_.take_back();
+}
+
+void Scheduler::take_token(Sequence& sequence, TokenId id, double now, StreamUpdate& update) const {
     sequence.tokens.push_back(id);
-    sequence.sampler.accept(id);
     sequence.mark_token(now);
+    sequence.sampler.accept(id);
     const auto& end_tokens = sequence.request.end_tokens;
     if (!sequence.request.ignore_eos && std::find(end_tokens.begin(), end_tokens.end(), id) != end_tokens.end()) {
-        update_.finish = Finish{.reason = FinishReason::kStop};
+        update.finish = Finish{.reason = FinishReason::kStop};
         return;
     }
     auto shown = sequence.text.push(id);
-    update_.text += shown.text;
+    update.text += shown.text;
     const bool context_full = sequence.tokens.size() >= options_.context;
     if (const char* const failure = sequence.sampler.mask_failure()) {
-        update_.finish = Finish{.reason = FinishReason::kError, .error = bad_input("{}", failure)};
+        update.finish = Finish{.reason = FinishReason::kError, .error = bad_input("{}", failure)};
     } else if (shown.stopped || sequence.sampler.mask_is_finished()) {
-        update_.finish = Finish{.reason = FinishReason::kStop};
+        update.finish = Finish{.reason = FinishReason::kStop};
     } else if (context_full || sequence.n_generated() >= sequence.request.max_tokens) {
         const bool asked_for_more = sequence.n_generated() < sequence.request.max_tokens;
-        update_.finish = Finish{.reason = FinishReason::kLength, .context_full = asked_for_more};
+        update.finish = Finish{.reason = FinishReason::kLength, .context_full = asked_for_more};
     }
 }
 
-void Scheduler::end(Sequence& sequence, Finish finish) {
-    update_.text += sequence.text.finish();
+void Scheduler::end(Sequence& sequence, Finish finish) { end(sequence, std::move(finish), updates_.add(sequence.stream)); }
+
+void Scheduler::end(Sequence& sequence, Finish finish, StreamUpdate& update) {
+    try {
+        update.text += sequence.text.finish();
+    } catch (const std::exception& failure) {
+        finish = {.reason = FinishReason::kError, .error = error_of(failure)};
+    }
     finish.times = sequence.times(now());
     const bool answered = finish.reason == FinishReason::kStop || finish.reason == FinishReason::kLength;
     if (answered && sequence.request.max_tokens > 0) {
         const double n = sequence.n_generated();
         answer_tokens_ = answer_tokens_ == 0.0 ? n : answer_tokens_ + kNewAnswerWeight * (n - answer_tokens_);
     }
-    update_.finish = std::move(finish);
-    sequence.stream->publish(std::move(update_));
-    if (sequence.blocks) {
-        cache_.release(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
-        sequence.blocks.reset();
-    }
-    sequence.draft_state.reset();
+    update.finish = std::move(finish);
+    (sequence.blocks ? some_left_ : some_waiting_ended_) = true;
+    if (sequence.blocks) release(sequence);
+    if (const auto deadline = sequence.deadline()) deadlines_.erase({*deadline, &sequence});
+    sequence.stream->sequence = nullptr;
     sequence.ended = true;
-    some_left_ = true;
 }
 
-void Scheduler::end_all(const Finish& finish) {
+// What it computed and what its drafter knows stay for others.
+void Scheduler::release(Sequence& sequence) {
+    cache_.release(*sequence.blocks, sequence.cache_key(options_.block_size), sequence.n_computed);
+    sequence.blocks.reset();
+    if (sequence.draft_state) sequence.draft_state->end();
+    sequence.draft_state.reset();
+}
+
+std::span<Delivery> Scheduler::end_all(const Finish& finish) {
+    updates_.clear();
     for (const auto& sequence : running_) end(*sequence, finish);
-    for (const auto& sequence : waiting_) end(*sequence, finish);
-    for (const auto& sequence : not_ready_) end(*sequence, finish);
-    running_.clear();
-    waiting_.clear();
-    not_ready_.clear();
+    for (const auto& sequence : waiting_) {
+        if (!sequence->ended) end(*sequence, finish);
+    }
+    for (const auto& sequence : not_ready_) {
+        if (!sequence->ended) end(*sequence, finish);
+    }
+    remove_ended();
+    return updates();
 }
 
 // Those preempted wait again, where they stood in the order.
 void Scheduler::remove_ended() {
-    if (!std::exchange(some_left_, false)) return;
-    for (auto& sequence : running_) {
-        if (!sequence->ended && !sequence->blocks) insert_waiting(std::move(sequence));
+    if (std::exchange(some_left_, false)) {
+        for (auto& sequence : running_) {
+            if (!sequence->ended && !sequence->blocks) insert_waiting(std::move(sequence));
+        }
+        std::erase_if(running_, [](const auto& sequence) { return !sequence || sequence->ended; });
     }
-    std::erase_if(running_, [](const auto& sequence) { return !sequence || sequence->ended; });
+    if (std::exchange(some_waiting_ended_, false)) {
+        for (const auto& sequence : waiting_) {
+            if (sequence->ended) waiting_work_ -= sequence->queued;
+        }
+        std::erase_if(waiting_, [](const auto& sequence) { return sequence->ended; });
+        std::erase_if(not_ready_, [](const auto& sequence) { return sequence->ended; });
+        if (waiting_.empty()) waiting_work_ = {};  // not what rounding left
+    }
 }
 
+std::unique_ptr<Sequence> Scheduler::take_waiting(std::size_t i) {
+    std::unique_ptr<Sequence> taken = std::move(waiting_[i]);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    waiting_work_ -= taken->queued;
+    if (waiting_.empty()) waiting_work_ = {};  // not what rounding left
+    return taken;
+}
+
+// Looks only at those that are cancelled or out of time, however many wait.
 void Scheduler::end_overdue(double now) {
-    const auto look = [&](Sequence& sequence) {
-        if (sequence.stream->cancelled()) {
-            end(sequence, {.reason = FinishReason::kCancelled});
-        } else if (sequence.request.timeout_seconds && now - sequence.arrived() >= *sequence.request.timeout_seconds) {
-            end(sequence, {.reason = FinishReason::kTimeout});
-        } else {
-            sequence.sampler.forced().add(sequence.stream->take_forced());
-        }
-    };
-    for (const auto& sequence : running_) look(*sequence);
+    cancellations_->take_all([&](TokenStream& stream) {
+        if (stream.sequence != nullptr) end_one(*stream.sequence, FinishReason::kCancelled);
+    });
+    for (Sequence* const sequence : std::exchange(cancelled_early_, {})) {
+        if (!sequence->ended) end_one(*sequence, FinishReason::kCancelled);
+    }
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) end_one(*deadlines_.begin()->second, FinishReason::kTimeout);
     remove_ended();
-    for (const auto& sequence : waiting_) look(*sequence);
-    std::erase_if(waiting_, [](const auto& sequence) { return sequence->ended; });
-    for (const auto& sequence : not_ready_) look(*sequence);
-    std::erase_if(not_ready_, [](const auto& sequence) { return sequence->ended; });
+    for (const auto& sequence : running_) sequence->sampler.forced().add(sequence->stream->take_forced());
+}
+
+void Scheduler::end_one(Sequence& sequence, FinishReason reason) {
+    if (!sequence.blocks) ++counters_.waiting_looked_at;
+    end(sequence, {.reason = reason});
+}
+
+QueuedWork Scheduler::work_of(const Sequence& sequence) const {
+    const auto n_tokens = static_cast<std::uint32_t>(sequence.tokens.size());
+    const std::uint32_t n_expected = admission_.expected_positions(sequence);
+    const double n_more = n_expected - std::min(n_expected, n_tokens);
+    const std::uint32_t n_computed = std::min(sequence.n_computed, n_tokens - 1);  // a last token is the answer's matter
+    return {.prefill_seconds = options_.cost.prefill_seconds(n_tokens - 1 - n_computed, n_computed),
+            .answer_tokens = n_more,
+            .pairs = n_more * (n_tokens + 0.5 * n_more)};
+}
+
+// Answers go on together, as many as may: then a token takes its share of such a step.
+double Scheduler::queued_seconds() const {
+    if (!options_.cost.known()) return 0.0;
+    QueuedWork work = waiting_work_;
+    for (const auto& sequence : running_) work += work_of(*sequence);
+    if (work.answer_tokens < 1.0) return std::max(0.0, work.prefill_seconds);
+    const auto n_together = static_cast<std::uint32_t>(std::min<std::size_t>(options_.n_sequences, running_.size() + waiting_.size()));
+    StepCost::Sum step;
+    options_.cost.add(step, {.n_new = 1, .n_past = static_cast<std::uint32_t>(work.pairs / work.answer_tokens), .n_outputs = 1});
+    step.n_tokens = step.n_outputs = n_together;
+    step.attention_seconds *= n_together;
+    return std::max(0.0, work.prefill_seconds) + work.answer_tokens * options_.cost.seconds(step) / n_together;
 }
 
 void Scheduler::admit_waiting() {
@@ -400,6 +462,7 @@ void Scheduler::admit_waiting() {
     admission_.begin(running_, answer_tokens_);
     for (std::size_t i = 0; i < waiting_.size() && running_.size() < options_.n_sequences;) {
         Sequence& sequence = *waiting_[i];
+        ++counters_.waiting_looked_at;
         if (admission_.waits_for_prefix(sequence)) {
             counters_.waited_for_prefix += !sequence.waited_for_prefix;
             sequence.waited_for_prefix = true;
@@ -416,14 +479,15 @@ void Scheduler::admit_waiting() {
                                     std::uint64_t{options_.block_size} * least),
                         ErrorKind::kOutOfMemory};
             end(sequence, {.reason = FinishReason::kError, .error = std::move(error)});
-            waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+            (void)take_waiting(i);
             continue;
         }
         if (auto started = start_mask(sequence); !started) {
             end(sequence, {.reason = FinishReason::kError, .error = started.error()});
-            waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+            (void)take_waiting(i);
             continue;
         }
+        sequence.sampler.forced().add(sequence.stream->take_forced());
         sequence.blocks.emplace();
         const kv::Prefix prefix = cache_.attach(*sequence.blocks, sequence.wanted_key(options_.block_size), copies_);
         sequence.n_computed = prefix.n_tokens;
@@ -433,8 +497,7 @@ void Scheduler::admit_waiting() {
         admission_.admit(sequence);
         const auto behind = std::upper_bound(running_.begin(), running_.end(), sequence.order,
                                              [](double order, const auto& other) { return order < other->order; });
-        running_.insert(behind, std::move(waiting_[i]));
-        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+        running_.insert(behind, take_waiting(i));
     }
 }
 

@@ -15,12 +15,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
 #include "engine/admission.h"
 #include "engine/measure/step_cost.h"
+#include "engine/outbox.h"
 #include "engine/plan.h"
 #include "engine/sequence.h"
 #include "engine/speculation/speculator.h"
@@ -42,7 +45,7 @@ struct SchedulerOptions {
     std::uint32_t n_sequences = 0;    // that run together at most; 0: as many as limits.n_outputs
     double target_itl_seconds = 0.0;  // between two tokens of a decoding sequence; 0: steps are as large as they may be
     SpeculationOptions speculation;
-    std::function<double()> clock;  // seconds; empty: a steady clock
+    std::function<double()> clock;  // seconds; empty: a steady clock. Asked from any thread that submits
 };
 
 // Sums since the start.
@@ -50,6 +53,7 @@ struct SchedulerCounters {
     std::uint64_t preemptions = 0;
     double recomputed_seconds = 0.0;      // predicted for what preempted sequences have to compute again
     std::uint64_t waited_for_prefix = 0;  // times that a request waited for another to compute what both begin with
+    std::uint64_t waiting_looked_at = 0;  // times that a step looked at a waiting request: for its admission, or to end it
 };
 
 // How full the cache is, of the group that sees everything (or the first).
@@ -66,17 +70,25 @@ struct CacheUse {
 class Scheduler {
   public:
     explicit Scheduler(SchedulerOptions options);
+    ~Scheduler() { cancellations_->close(); }
+    Scheduler(const Scheduler&) = delete;
+    Scheduler& operator=(const Scheduler&) = delete;
+
+    // From any thread: seconds of its clock, by which sequences say when they arrived; and where their streams say that they are cancelled.
+    [[nodiscard]] double now() const;
+    [[nodiscard]] const std::shared_ptr<Cancellations>& cancellations() const { return cancellations_; }
 
     void add(std::unique_ptr<Sequence> sequence);
     // Valid until commit(). Sequences that were cancelled, that are out of time, or that can get no block, end here.
     [[nodiscard]] Plan schedule();
     // Fills in the draft tokens that the plan grants; without it there are none.
     void draft(Plan& plan);
-    // accepted: one for each planned sequence; its lists are left empty, with memory to use again. Tokens and endings go to the sequences'
-    // streams.
-    void commit(const Plan& plan, std::span<Accepted> accepted);
-    // Every sequence ends, with what it has.
-    void end_all(const Finish& finish);
+    // accepted: one for each planned sequence; its lists are left empty, with memory to use again. Returns updates().
+    std::span<Delivery> commit(const Plan& plan, std::span<Accepted> accepted);
+    // Every sequence ends, with what it has. Returns updates().
+    std::span<Delivery> end_all(const Finish& finish);
+    // What schedule(), commit() and end_all() have for streams since the last schedule() or end_all(); valid until the next.
+    [[nodiscard]] std::span<Delivery> updates() { return updates_.all(); }
     // What the committed step took.
     void learn(const model::StepShape& shape, double seconds) { options_.cost.learn(shape, seconds); }
 
@@ -92,6 +104,8 @@ class Scheduler {
     [[nodiscard]] const SchedulerCounters& counters() const { return counters_; }
     [[nodiscard]] const Speculator& speculator() const { return speculator_; }
     [[nodiscard]] CacheUse cache_use() const;
+    // Predicted for what running and waiting requests have left: prompts, and answers of the length to expect. 0 without prices.
+    [[nodiscard]] double queued_seconds() const;
     // Gives up what is kept for reuse: the pools are then empty when no sequence runs.
     void forget_unused() { cache_.forget_unused(); }
     // Stops the program when the cache's bookkeeping contradicts itself. Slow.
@@ -113,6 +127,7 @@ class Scheduler {
     void end_overdue(double now);
     void line_up_decided();
     [[nodiscard]] static Result<void> start_mask(Sequence& sequence);
+    void end_one(Sequence& sequence, FinishReason reason);
     void admit_waiting();
     [[nodiscard]] static bool is_active(const Sequence& sequence) { return !sequence.ended && sequence.blocks.has_value(); }
     void plan_decoding(Step& step);
@@ -126,10 +141,14 @@ class Scheduler {
     void give_back(const Sequence& sequence, Step& step) const;
     void insert_waiting(std::unique_ptr<Sequence> sequence);
     void grant_drafts(Step& step);
-    void take_token(Sequence& sequence, TokenId id, double now);
+    void commit_one(const PlannedSequence& planned, Accepted& result, double now);
+    void take_token(Sequence& sequence, TokenId id, double now, StreamUpdate& update) const;
     void end(Sequence& sequence, Finish finish);
+    void end(Sequence& sequence, Finish finish, StreamUpdate& update);
+    void release(Sequence& sequence);
     void remove_ended();
-    [[nodiscard]] double now() const;
+    [[nodiscard]] std::unique_ptr<Sequence> take_waiting(std::size_t i);
+    [[nodiscard]] QueuedWork work_of(const Sequence& sequence) const;
 
     SchedulerOptions options_;
     kv::BlockCache cache_;
@@ -140,8 +159,13 @@ class Scheduler {
     std::vector<std::unique_ptr<Sequence>> not_ready_;  // whose masks are not decided
     std::vector<std::unique_ptr<Sequence>> running_;    // in order
     bool some_left_ = false;                            // running_: ended or preempted
-    StreamUpdate update_;                               // of the sequence at hand; empty between them
-    double answer_tokens_ = 0.0;                        // of the answers that ended lately, on average; 0: none has
+    bool some_waiting_ended_ = false;                   // waiting_
+    std::set<std::pair<double, Sequence*>> deadlines_;  // of those that have one
+    std::shared_ptr<Cancellations> cancellations_ = std::make_shared<Cancellations>();
+    std::vector<Sequence*> cancelled_early_;  // since the last step, before cancellations_ could say whose streams they are
+    StepUpdates updates_;
+    QueuedWork waiting_work_;     // of all in waiting_
+    double answer_tokens_ = 0.0;  // of the answers that ended lately, on average; 0: none has
     SchedulerCounters counters_;
 };
 

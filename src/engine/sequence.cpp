@@ -2,6 +2,7 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace rafter::engine {
 namespace {
@@ -57,6 +58,11 @@ void Sequence::mark_started(double now) {
 void Sequence::mark_token(double now) {
     last_token_ = now;
     if (!first_token_) first_token_ = last_token_;
+}
+
+std::optional<double> Sequence::deadline() const {
+    if (!request.timeout_seconds || std::isnan(*request.timeout_seconds)) return std::nullopt;
+    return arrived_ + *request.timeout_seconds;
 }
 
 RequestTimes Sequence::times(double now) const {

@@ -27,6 +27,8 @@ class AnswerText {
     [[nodiscard]] StopMatcher::Pushed push(TokenId token);
     // The answer is over: what was held back, unless that was a stop string.
     [[nodiscard]] std::string finish();
+    // After a push() that threw: what is held back may come after text that was lost.
+    void drop_rest() { stopped_ = true; }
 
   private:
     [[nodiscard]] StopMatcher::WhenComplete when_complete() const;
@@ -45,6 +47,26 @@ struct WaitsFor {
     std::uint64_t admission = 0;              // the number under which that sequence was let in; 0: none
     std::uint32_t n_alike = 0;                // tokens that both begin with
     std::optional<std::uint64_t> block_hash;  // while no block in the cache has this hash, it waits; none: see what the cache has
+};
+
+// What requests have left to compute.
+struct QueuedWork {
+    double prefill_seconds = 0.0;  // predicted; answers apart
+    double answer_tokens = 0.0;    // that are expected
+    double pairs = 0.0;            // of those with the tokens behind them
+
+    QueuedWork& operator+=(const QueuedWork& other) {
+        prefill_seconds += other.prefill_seconds;
+        answer_tokens += other.answer_tokens;
+        pairs += other.pairs;
+        return *this;
+    }
+    QueuedWork& operator-=(const QueuedWork& other) {
+        prefill_seconds -= other.prefill_seconds;
+        answer_tokens -= other.answer_tokens;
+        pairs -= other.pairs;
+        return *this;
+    }
 };
 
 class Sequence {
@@ -68,6 +90,7 @@ class Sequence {
     std::optional<kv::SequenceBlocks> blocks;        // while it runs
     std::unique_ptr<DraftState> draft_state;         // while it runs and is drafted for
     AcceptanceHistory acceptance;                    // of the draft tokens
+    QueuedWork queued;                               // while it waits: as the scheduler counted it
     double order = 0.0;                              // the scheduler's: who has the lower number comes first
     std::uint64_t admission = 0;                     // the number of its latest admission, while it runs
     kv::PrefixEnd prefix_end = kv::PrefixEnd::kNew;  // why the cache did not have more of it
@@ -102,6 +125,8 @@ class Sequence {
     void mark_started(double now);
     void mark_token(double now);
     [[nodiscard]] double arrived() const { return arrived_; }
+    // When it is out of time.
+    [[nodiscard]] std::optional<double> deadline() const;
     [[nodiscard]] RequestTimes times(double now) const;
 
   private:

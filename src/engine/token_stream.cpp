@@ -10,12 +10,26 @@ namespace rafter::engine {
 namespace {
 
 template <typename T>
-void append(std::vector<T>& to, std::vector<T>& from) {
+void append_to(std::vector<T>& to, std::vector<T>& from) {
     if (to.empty()) {
         to.swap(from);
     } else {
         std::move(from.begin(), from.end(), std::back_inserter(to));
         from.clear();
+    }
+}
+
+// For when there is no memory to say more. Made with the first stream.
+const SharedError& out_of_memory() {
+    static const SharedError error(Error{"out of memory for the answer", ErrorKind::kOutOfMemory});
+    return error;
+}
+
+SharedError shared_error_of(const std::exception* thrown) noexcept {
+    try {
+        return thrown != nullptr ? error_of(*thrown) : Error{"an exception of unknown type", ErrorKind::kIo};
+    } catch (const std::exception&) {
+        return out_of_memory();
     }
 }
 
@@ -37,6 +51,36 @@ const char* to_string(FinishReason reason) {
     return "";
 }
 
+void Cancellations::add(std::shared_ptr<TokenStream> stream) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    stream->next_cancelled_ = std::move(first_);
+    first_ = std::move(stream);
+    some_.store(true, std::memory_order_release);
+}
+
+std::shared_ptr<TokenStream> Cancellations::take_first() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (!first_) return nullptr;
+    std::shared_ptr<TokenStream> stream = std::move(first_);
+    first_ = std::move(stream->next_cancelled_);
+    some_.store(first_ != nullptr, std::memory_order_release);
+    return stream;
+}
+
+void Cancellations::close() noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+    }
+    while (take_first()) {}
+}
+
+TokenStream::TokenStream(std::size_t n_vocab, OnUpdate on_update, std::shared_ptr<Cancellations> cancellations)
+    : on_update_(std::move(on_update)), cancellations_(std::move(cancellations)), n_vocab_(n_vocab) {
+    (void)out_of_memory();
+}
+
 StreamUpdate TokenStream::take() {
     StreamUpdate update;
     take(update);
@@ -51,7 +95,7 @@ void TokenStream::take(StreamUpdate& update) {
 StreamUpdate TokenStream::wait() {
     StreamUpdate update;
     std::unique_lock lock(mutex_);
-    published_.wait(lock, [this] { return has_news(); });
+    published_.wait(lock, [this] { return !pending_.empty(); });
     take_pending(update);
     return update;
 }
@@ -61,14 +105,9 @@ StreamUpdate TokenStream::wait_for(double seconds) {
     const std::chrono::duration<double> longest(seconds > 0.0 ? std::min(seconds, kLongest) : 0.0);
     StreamUpdate update;
     std::unique_lock lock(mutex_);
-    published_.wait_for(lock, longest, [this] { return has_news(); });
+    published_.wait_for(lock, longest, [this] { return !pending_.empty(); });
     take_pending(update);
     return update;
-}
-
-void TokenStream::cancel() {
-    cancelled_.store(true, std::memory_order_relaxed);
-    if (waker_) waker_->wake();
 }
 
 Result<void> TokenStream::force(std::span<const text::TokenId> tokens) {
@@ -99,19 +138,57 @@ void TokenStream::take_pending(StreamUpdate& update) {
     update.finish = pending_.finish;
 }
 
-bool TokenStream::has_news() const {
-    return !pending_.tokens.empty() || !pending_.text.empty() || !pending_.prompt_scores.empty() || pending_.finish.has_value();
+void TokenStream::cancel() noexcept {
+    if (cancelled_.exchange(true, std::memory_order_relaxed)) return;
+    // A stream on a stack has no shared_ptr to give, and no engine.
+    if (auto self = weak_from_this().lock(); self && cancellations_) cancellations_->add(std::move(self));
+    if (waker_) waker_->wake();
 }
 
-void TokenStream::publish(StreamUpdate&& update) {
-    const std::lock_guard lock(mutex_);
-    append(pending_.tokens, update.tokens);
-    append(pending_.prompt_scores, update.prompt_scores);
-    append(pending_.embedding, update.embedding);
-    pending_.text += update.text;
-    if (update.finish) pending_.finish = std::move(update.finish);
+void TokenStream::publish(StreamUpdate&& update) noexcept {
+    try {
+        if (!on_update_) {
+            append(update);
+        } else if (note_finish(update)) {
+            on_update_(std::move(update));
+        }
+    } catch (const std::exception& thrown) {
+        fail(&thrown);
+    } catch (...) {
+        fail(nullptr);
+    }
     update.clear();
+}
+
+void TokenStream::append(StreamUpdate& update) {
+    const std::lock_guard lock(mutex_);
+    if (pending_.finish) return;
+    append_to(pending_.tokens, update.tokens);
+    append_to(pending_.prompt_scores, update.prompt_scores);
+    append_to(pending_.embedding, update.embedding);
+    pending_.text += update.text;
+    pending_.finish = std::move(update.finish);
     published_.notify_all();
+}
+
+// Before the callback has it, so that it has no second one. False: it has had its finish.
+bool TokenStream::note_finish(const StreamUpdate& update) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (pending_.finish) return false;
+    pending_.finish = update.finish;
+    if (update.finish) published_.notify_all();
+    return true;
+}
+
+void TokenStream::fail(const std::exception* thrown) noexcept {
+    StreamUpdate last;
+    last.finish = Finish{.reason = FinishReason::kError, .error = shared_error_of(thrown)};
+    cancel();
+    if (!note_finish(last) || !on_update_) return;
+    try {
+        on_update_(std::move(last));
+    } catch (...) {  // its own matter: the request has ended
+    }
 }
 
 }  // namespace rafter::engine

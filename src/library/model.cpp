@@ -102,6 +102,7 @@ Counters Model::counters() const {
     const engine::EngineSnapshot snapshot = state_->served->thread().snapshot();
     return {.n_running = snapshot.n_running,
             .n_waiting = snapshot.n_waiting,
+            .queued_seconds = snapshot.queued_seconds,
             .n_accepted = snapshot.n_submitted,
             .n_busy = snapshot.n_busy,
             .n_steps = snapshot.n_steps,

@@ -36,15 +36,20 @@ Result<std::shared_ptr<TokenStream>> SimulatedWorker::submit(Request request) {
     if (request.prompt.empty() || request.prompt.size() >= context_) {
         return bad_input("a prompt of {} tokens: expected 1 to {}, for a context of {}", request.prompt.size(), context_ - 1, context_);
     }
-    auto stream = std::make_shared<TokenStream>();
-    scheduler_->add(std::make_unique<Sequence>(std::move(request), stream, *tokenizer_));
+    auto stream = std::make_shared<TokenStream>(0, OnUpdate{}, scheduler_->cancellations());
+    auto sequence = std::make_unique<Sequence>(std::move(request), stream, *tokenizer_);
+    sequence->mark_arrived(now_);
+    scheduler_->add(std::move(sequence));
     return stream;
 }
 
 bool SimulatedWorker::step() {
     const Plan plan = scheduler_->schedule();
     report_ = {};
-    if (plan.sequences.empty()) return scheduler_->has_work();
+    if (plan.sequences.empty()) {
+        deliver_to_streams(scheduler_->updates());
+        return scheduler_->has_work();
+    }
     report_.kind = plan.kind();
     report_.shape.sequences.reserve(plan.sequences.size());
     accepted_.resize(plan.sequences.size());
@@ -64,7 +69,7 @@ bool SimulatedWorker::step() {
     report_.forward_seconds = report_.predicted_seconds;
     report_.step_seconds = report_.forward_seconds + host_seconds_;
     now_ += report_.step_seconds;
-    scheduler_->commit(plan, accepted_);
+    deliver_to_streams(scheduler_->commit(plan, accepted_));
     report_.cache = scheduler_->cache_use();
     return true;
 }

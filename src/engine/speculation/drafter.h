@@ -20,7 +20,10 @@ class StepCost;
 class DraftState {
   public:
     DraftState() = default;
+    // Frees its own memory and touches nothing that is shared: after a failure that may be broken.
     virtual ~DraftState() = default;
+    // Before the destructor, where nothing has failed: gives back what it holds, and leaves what it knows to others. May throw.
+    virtual void end() {}
     DraftState(const DraftState&) = delete;
     DraftState& operator=(const DraftState&) = delete;
 };

@@ -12,12 +12,10 @@ namespace rafter::engine {
 
 struct ModelDrafter::State : DraftState {
     State(kv::BlockCache& of, std::string_view its_salt) : cache(of), salt(its_salt) {}
-    ~State() override {
+    void end() override {
         const std::uint32_t n = std::min(n_computed, n_confirmed);
         cache.release(blocks, key(n), n);
     }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
 
     // Only the sequence's tokens stay what they are.
     [[nodiscard]] kv::PrefixKey key(std::size_t n) { return hashes.key(std::span(tokens).first(n), salt, cache.options().block_size); }

@@ -102,11 +102,9 @@ class NgramDrafter::State : public DraftState {
         : own_(min_match), salt_(salt), shared_(std::move(shared)) {
         own_.begin_text(0);
     }
-    ~State() override {
+    void end() override {
         if (shared_) shared_->add(salt_, own_.tokens());
     }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
 
     void follow(std::span<const TokenId> tokens) {
         RAFTER_CHECK(tokens.size() >= own_.tokens().size(), "a sequence went back from {} tokens to {}", own_.tokens().size(),

@@ -25,6 +25,8 @@ constexpr NgramOptions kAlone{.shared_bytes = 0};
 // A sequence as an engine holds it.
 struct Client {
     Client(NgramDrafter& by, Tokens text, std::string with_salt = "") : drafter(&by), tokens(std::move(text)), salt(std::move(with_salt)) {}
+    ~Client() { end(); }
+    Client(Client&&) = default;
     [[nodiscard]] DraftSequence view() {
         return {.tokens = tokens, .sampler = nullptr, .forced = {}, .n_prompt = 0, .cache_salt = salt, .state = &state};
     }
@@ -38,6 +40,12 @@ struct Client {
         drafter->draft(requests);
         EXPECT_EQ(requests[0].drafts.size(), requests[0].n_wanted);
         return requests[0].drafts;
+    }
+
+    // Its sequence ends, or is preempted.
+    void end() {
+        if (state) state->end();
+        state.reset();
     }
 
     NgramDrafter* drafter;
@@ -130,7 +138,7 @@ TEST(NgramDrafter, KnowsNoDifferenceBetweenAFollowedAndARebuiltSequence) {
         const std::uint32_t n_vocab = 1 + random() % 8;
         Client followed(drafter, random_tokens(random, random() % 300, n_vocab));
         for (int step = 0; step < 30; ++step) {
-            if (random() % 8 == 0) followed.state.reset();  // preempted
+            if (random() % 8 == 0) followed.end();  // preempted
             const Tokens more = random_tokens(random, random() % 20, n_vocab);
             followed.tokens.insert(followed.tokens.end(), more.begin(), more.end());
             Client rebuilt(drafter, followed.tokens);
@@ -250,7 +258,7 @@ TEST(NgramDrafter, StaysWithinItsMemoryAndForgetsTheOldestTextFirst) {
         if (i % 3 > 0 || texts[i].size() < 20) continue;
         Client client(drafter, {texts[i][10], texts[i][11], texts[i][12]});
         const bool found = client.drafts(3) == Tokens{texts[i][13], texts[i][14], texts[i][15]};
-        client.state.reset();
+        client.end();
         ASSERT_FALSE(found && gone) << "text " << i << " of " << texts.size();
         gone = gone || !found;
         n_found += found ? 1 : 0;
@@ -297,7 +305,7 @@ TEST(NgramDrafter, MayGoBeforeItsStates) {
     Client client(*drafter, {1, 2, 3, 1, 2});
     EXPECT_EQ(client.offer(1).n_tokens, 1U);
     drafter.reset();
-    client.state.reset();
+    client.end();
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ enum class ErrorCode {
     kIo,           // the operating system said no: the message carries its words
     kBusy,         // too many requests wait already: try again later
     kStopped,      // the model was stopped
+    kInternal,     // a fault of this library, not of what it was given
 };
 
 class Exception : public std::runtime_error {

@@ -110,7 +110,7 @@ class BatchRun {
             ++n_ended;
             RAFTER_TRY_VOID(choice_ended(*flight.job));
         }
-        if (!went_on && n_ended == 0) return Error{"the engine stopped before its answers were complete"};
+        if (!went_on && n_ended == 0) return Error{"the engine stopped before its answers were complete", ErrorKind::kInternal};
         std::erase_if(flights_, [](const Flight& flight) { return flight.stream == nullptr; });
         return true;
     }

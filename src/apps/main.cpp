@@ -95,7 +95,8 @@ int run_main(int argc, char** argv) {
 
 int report_error(std::string_view verb, const Error& error) {
     if (error.kind == ErrorKind::kCancelled) return 0;
-    fmt::print(stderr, "rafter {}: {}\n", verb, error.message);
+    const char* const whose = error.kind == ErrorKind::kInternal ? " (internal error of rafter, not of its input)" : "";
+    fmt::print(stderr, "rafter {}: {}{}\n", verb, error.message, whose);
     return error.kind == ErrorKind::kUsage ? kExitUsage : kExitFailed;
 }
 
@@ -107,7 +108,7 @@ int main(int argc, char** argv) {
     } catch (const std::bad_alloc&) {
         fmt::print(stderr, "rafter: out of memory\n");
     } catch (const std::exception& error) {
-        fmt::print(stderr, "rafter: {}\n", error.what());
+        fmt::print(stderr, "rafter: {} (internal error of rafter, not of its input)\n", error.what());
     }
     return rafter::apps::kExitFailed;
 }

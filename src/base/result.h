@@ -22,6 +22,7 @@ enum class ErrorKind {
     kIo,           // the operating system said no: the message carries its words
     kBusy,         // a queue is full: the same again later may do
     kCancelled,
+    kInternal,  // a fault of this program, not of its input: exit status 1, and the message says so
 };
 
 // What, where, expected, found: "blk.3.attn_q.weight: expected [4096, 4096], found [4096, 1024]".
@@ -38,10 +39,15 @@ template <typename... Args>
     return {fmt::format(format, std::forward<Args>(args)...), ErrorKind::kBadInput};
 }
 
-// What a library threw.
-[[nodiscard]] inline Error error_of(const std::exception& thrown) {
+// The error for an exception where nothing but want of memory should throw: everything else is our own fault. A wrapper of a library that
+// throws on bad input makes a kBadInput itself. Never throws: where the exception's text finds no memory, the error is out of memory.
+[[nodiscard]] inline Error error_of(const std::exception& thrown) noexcept {
     const bool no_memory = dynamic_cast<const std::bad_alloc*>(&thrown) != nullptr;
-    return {thrown.what(), no_memory ? ErrorKind::kOutOfMemory : ErrorKind::kBadInput};
+    try {
+        return {thrown.what(), no_memory ? ErrorKind::kOutOfMemory : ErrorKind::kInternal};
+    } catch (const std::bad_alloc&) {
+        return {"out of memory", ErrorKind::kOutOfMemory};  // short enough for the string's own buffer
+    }
 }
 
 template <typename T>

@@ -25,7 +25,7 @@ Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, co
       scheduler_(options_),
       runner_(model),
       outbox_(std::move(sink)),
-      failure_(std::make_shared<Error>(Error{"the engine has failed: ", ErrorKind::kIo})) {
+      failure_(std::make_shared<Error>(Error{"the engine has failed: ", ErrorKind::kInternal})) {
     failure_->message.reserve(kMaxFailureBytes);
     for (unsigned thread = 0; thread < model.n_threads(); ++thread) {
         scratch_.emplace_back(model.sampling_kernels(), model.row_scratch(thread));

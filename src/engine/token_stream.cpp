@@ -27,7 +27,7 @@ const SharedError& out_of_memory() {
 
 SharedError shared_error_of(const std::exception* thrown) noexcept {
     try {
-        return thrown != nullptr ? error_of(*thrown) : Error{"an exception of unknown type", ErrorKind::kIo};
+        return thrown != nullptr ? error_of(*thrown) : Error{"an exception of unknown type", ErrorKind::kInternal};
     } catch (const std::exception&) {
         return out_of_memory();
     }

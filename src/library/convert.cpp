@@ -17,8 +17,10 @@ ErrorCode code_of(ErrorKind kind) {
             return ErrorCode::kBusy;
         case ErrorKind::kCancelled:
             return ErrorCode::kStopped;
+        case ErrorKind::kInternal:
+            return ErrorCode::kInternal;
     }
-    return ErrorCode::kBadInput;
+    return ErrorCode::kInternal;
 }
 
 backend::KvType kv_type(KvType type) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
+#include <stdexcept>
+
 #include <memory>
 
 namespace rafter {
@@ -36,6 +39,14 @@ TEST(Result, HoldsWhatCanOnlyBeMoved) {
     Result<std::unique_ptr<int>> made = std::make_unique<int>(7);
     const std::unique_ptr<int> owned = std::move(made).value();
     EXPECT_EQ(*owned, 7);
+}
+
+TEST(Result, AnExceptionIsOutOfMemoryOrOurOwnFaultAndNeverBadInput) {
+    EXPECT_EQ(error_of(std::bad_alloc()).kind, ErrorKind::kOutOfMemory);
+    const Error error = error_of(std::runtime_error("a message that is longer than a string's own buffer"));
+    EXPECT_EQ(error.kind, ErrorKind::kInternal);
+    EXPECT_EQ(error.message, "a message that is longer than a string's own buffer");
+    static_assert(noexcept(error_of(std::bad_alloc())));
 }
 
 TEST(ResultDeathTest, ValueOfAnErrorIsABug) { EXPECT_DEATH((void)half(3).value(), "expected an even number, found 3"); }

@@ -41,6 +41,7 @@ void expect_failed(Rig& rig, const std::vector<std::shared_ptr<TokenStream>>& st
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().message, why);
     EXPECT_EQ(refused.error().kind, rig.engine.failure()->kind);
+    EXPECT_EQ(refused.error().kind, ErrorKind::kInternal);
     EXPECT_EQ(rig.engine.n_waiting(), 0U);
     EXPECT_FALSE(rig.engine.step());
 }

@@ -37,7 +37,7 @@ class MachineProfile : public testing::Test {
     fs::path folder_ = fs::path(testing::TempDir()) / "rafter-machine-profile-test";
     ProfileStore store_{.folder = folder_, .version = "1.0"};
     ThreadPool pool_{{.n_threads = 1}};
-    backend::cpu::Isa isa_ = backend::cpu::Isa::kScalar;
+    const std::string_view isa_ = "scalar";
 };
 
 TEST_F(MachineProfile, IsFoundAgainAndNotMeasuredAgain) {

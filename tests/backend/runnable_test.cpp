@@ -14,7 +14,8 @@ namespace {
 using model::OpKind;
 
 model::ModelConfig tiny_config() {
-    const auto file = files::GgufFile::parse(model::tiny_gguf({}), "tiny");
+    const std::vector<std::byte> bytes = model::tiny_gguf({});
+    const auto file = files::GgufFile::parse(bytes, "tiny");
     return model::read_config(*file, {}).value();
 }
 

@@ -1,7 +1,9 @@
 // A plan's question in words: what is found, what the defaults are, and what is refused with which words.
 #include "planning/plan_request.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -59,7 +61,7 @@ class PlanRequested : public testing::Test {
         return options;
     }
 
-    fs::path folder_ = fs::path(testing::TempDir()) / "rafter-plan-request-test";
+    fs::path folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-plan-request-{}", getpid());
     int n_measured_ = 0;
 };
 

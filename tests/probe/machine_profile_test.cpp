@@ -1,7 +1,9 @@
 // A saved machine profile is used only by the machine, thread count, instruction set and version that it is of; what is measured is saved.
 #include "probe/machine_profile.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <ctime>
 #include <fstream>
@@ -34,7 +36,7 @@ class MachineProfile : public testing::Test {
         return loaded ? "" : loaded.error().message;
     }
 
-    fs::path folder_ = fs::path(testing::TempDir()) / "rafter-machine-profile-test";
+    fs::path folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-machine-profile-{}", getpid());
     ProfileStore store_{.folder = folder_, .version = "1.0"};
     ThreadPool pool_{{.n_threads = 1}};
     const std::string_view isa_ = "scalar";

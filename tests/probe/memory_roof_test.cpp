@@ -1,7 +1,9 @@
 // The memory roof is the best of the last hour, by machine and size of the working set.
 #include "probe/memory_roof.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <ctime>
 #include <fstream>
@@ -29,7 +31,7 @@ class MeasuredMemoryRoof : public testing::Test {
         std::ofstream(folder_ / "bandwidth.json") << list;
     }
 
-    fs::path folder_ = fs::path(testing::TempDir()) / "rafter-memory-roof-test";
+    fs::path folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-memory-roof-{}", getpid());
     ThreadPool pool_{{.n_threads = 1}};
 };
 

@@ -119,7 +119,7 @@ struct ModelOptions {
     bool prefix_cache = true;  // prompts that begin alike share keys and values; no token changes by it
     KvDiskOptions kv_disk = {};
     SpeculationOptions speculation = {};
-    // Seconds between two tokens of a request while others' prompts are computed beside it: prompts are cut into pieces that keep it. none:
+    // Seconds between two tokens of a request while others' prompts are computed beside it: prompts are cut into chunks that keep it. none:
     // a small multiple of what a step of one token takes; 0: steps are as large as they may be. Kept only with a machine profile.
     std::optional<double> target_itl_seconds = std::nullopt;
     std::uint32_t max_waiting = 256;  // requests in line; more are refused with kBusy

@@ -83,7 +83,7 @@ std::vector<TokenId> made_up_prompt(const BenchOptions& options, std::uint32_t s
     return prompt;
 }
 
-// While some sequences still read their prompts, others decode already: so many tokens more than asked for may come.
+// While some sequences still read their prompts, others decode already: so more tokens than requested may come.
 std::uint32_t context_of(const BenchOptions& options, std::uint32_t batch, std::uint32_t step_tokens) {
     const std::uint64_t prompts = std::uint64_t{batch} * options.prompt;
     const std::uint64_t each_step = options.session.speculation.on() ? 1 + options.session.speculation.most : 1;

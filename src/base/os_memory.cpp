@@ -18,7 +18,7 @@ Result<PageBuffer> PageBuffer::allocate(std::size_t size_bytes, std::string_view
     PageBuffer buffer;
     if (size_bytes == 0) return buffer;
     const auto failed = [&](int code) {
-        return Error{fmt::format("{}: {} could not be had: {}", what, format_bytes(size_bytes), std::strerror(code)),
+        return Error{fmt::format("{}: {} could not be allocated: {}", what, format_bytes(size_bytes), std::strerror(code)),
                      ErrorKind::kOutOfMemory};
     };
     if (size_bytes > SIZE_MAX - 2 * kAlignment) return failed(ENOMEM);

@@ -17,7 +17,7 @@ class PageBuffer {
     static constexpr std::size_t kAlignment = std::size_t{2} << 20U;
 
     PageBuffer() = default;
-    // `what` names it in the error: "weights: 12.3 GiB could not be had: Cannot allocate memory".
+    // `what` names it in the error: "weights: 12.3 GiB could not be allocated: Cannot allocate memory".
     [[nodiscard]] static Result<PageBuffer> allocate(std::size_t size_bytes, std::string_view what);
 
     PageBuffer(PageBuffer&& other) noexcept

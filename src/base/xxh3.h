@@ -9,7 +9,7 @@
 
 namespace rafter {
 
-// Of several pieces: the hash of one as the seed of the next.
+// Several parts: the hash of one is the seed of the next.
 [[nodiscard]] std::uint64_t xxh3(std::span<const std::byte> bytes, std::uint64_t seed = 0);
 [[nodiscard]] inline std::uint64_t xxh3(std::string_view text, std::uint64_t seed = 0) {
     return xxh3(std::as_bytes(std::span(text.data(), text.size())), seed);

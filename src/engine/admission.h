@@ -3,7 +3,7 @@
 //   waits_for_prefix   not yet: a running sequence is computing the beginning of its prompt, and one block of it at least is still to come
 //   fits               what it and the running ones are expected to need is there
 //
-// What a step costs grows with the sequences that run, that are let in and that stop waiting for another one; each of the others is looked
+// The work of a step grows with the sequences that run, are admitted or stop waiting for another one; each of the others is looked
 // at for an instant, however long its prompt is.
 #pragma once
 

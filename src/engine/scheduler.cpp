@@ -72,7 +72,7 @@ void Scheduler::line_up_decided() {
     std::erase(not_ready_, nullptr);  // those that ended go with the others
 }
 
-// The mask of a request that is let in.
+// The mask of an admitted request.
 Result<void> Scheduler::start_mask(Sequence& sequence) {
     if (!sequence.request.mask || sequence.sampler.has_mask()) return {};
     RAFTER_TRY(auto mask, sequence.request.mask->mask());

@@ -2,11 +2,12 @@
 // all of a sequence's are computed, so prefill, its chunks, decode and coming back after a pause are one thing.
 //
 //   order       higher priorities first, then who came first; a step of priority is worth half a minute of waiting, so nobody starves
-//   admission   when what it and the running ones are expected to need fits: nobody is let in only to be preempted again
+//   admission   when what it and the running ones are expected to need fits: no request is admitted only to be preempted again
 //   chunks      prompts beside decoding sequences get as many tokens as keep the predicted step within the target
 //   preemption  when a sequence finds no block, of those behind it the one that is computed again soonest per block makes room. What it
 //               computed stays in the cache while it can, and the first in order is never preempted, so there is always progress
-//   reading     what the cache evicted to a file comes back before a prompt is computed, where that is faster (engine/offload/kv_disk.h)
+//   restoring   blocks that the cache evicted to a file are restored before a prompt is computed, where that is faster
+//               (engine/offload/kv_disk.h)
 //   sharing     a request whose prompt begins like one that is being computed waits for that instead of computing it twice
 #pragma once
 
@@ -40,7 +41,7 @@ struct SchedulerOptions {
     std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
     std::vector<std::uint32_t> windows;   // [n_cache_groups]: 0: every position is kept
     bool prefix_cache = true;
-    KvDisk* kv_disk = nullptr;  // where blocks go that the cache evicts, and come back from; outlives the scheduler; null: nowhere
+    KvDisk* kv_disk = nullptr;  // receives evicted blocks and restores them; outlives the scheduler; null: evicted blocks are lost
     StepCost cost;
     std::uint32_t n_sequences = 0;    // that run together at most; 0: as many as limits.n_outputs
     double target_itl_seconds = 0.0;  // between two tokens of a decoding sequence; 0: steps are as large as they may be
@@ -154,7 +155,7 @@ class Scheduler {
     kv::BlockCache cache_;
     Admission admission_;  // of cache_
     Speculator speculator_;
-    std::vector<kv::BlockCopy> copies_;                 // of sequences let in, until a step does them
+    std::vector<kv::BlockCopy> copies_;                 // of admitted sequences, until a step does them
     std::deque<std::unique_ptr<Sequence>> waiting_;     // in order
     std::vector<std::unique_ptr<Sequence>> not_ready_;  // whose masks are not decided
     std::vector<std::unique_ptr<Sequence>> running_;    // in order

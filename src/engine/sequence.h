@@ -44,7 +44,7 @@ class AnswerText {
 
 // A sequence being computed whose prompt begins as this one's does.
 struct WaitsFor {
-    std::uint64_t admission = 0;              // the number under which that sequence was let in; 0: none
+    std::uint64_t admission = 0;              // the number under which that sequence was admitted; 0: none
     std::uint32_t n_alike = 0;                // tokens that both begin with
     std::optional<std::uint64_t> block_hash;  // while no block in the cache has this hash, it waits; none: see what the cache has
 };

@@ -79,9 +79,9 @@ struct Profile {
     double float_flop_per_s = 0.0;
     double int8_flop_per_s = 0.0;
 
-    double barrier_seconds = 0.0;    // one meeting of all threads
+    double barrier_seconds = 0.0;    // one barrier of all threads
     double fork_join_seconds = 0.0;  // an empty parallel region: a step's fixed cost
-    // What a thread pays to read what another one just wrote, a meeting included: fixed + bytes * per_byte.
+    // What a thread pays to read what another one just wrote, a barrier included: fixed + bytes * per_byte.
     double handover_seconds = 0.0;
     double handover_seconds_per_byte = 0.0;
     double stream_bytes_per_s = 0.0;  // plain reading of memory, in the samples that stand beside those from_memory

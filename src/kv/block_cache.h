@@ -46,7 +46,7 @@ struct BlockCacheOptions {
 
 // Why a prefix ended where it did.
 enum class PrefixEnd {
-    kComplete,  // all of what was asked for is there
+    kComplete,  // all requested tokens were found
     kNew,       // nobody computed these tokens
     kEvicted,   // their block was evicted
     kWindow,    // they are known, but a sliding window's last positions before them are not
@@ -73,7 +73,7 @@ struct BlockCacheCounters {
 };
 
 // One thread (the engine's). A sequence that attach() saw must go through release(). When memory runs out in a call, the cache holds
-// together: what the call did not do can be asked for again.
+// together: what the call did not do can be requested again.
 class BlockCache {
   public:
     explicit BlockCache(BlockCacheOptions options);

@@ -119,7 +119,7 @@ class ServedModel {
     [[nodiscard]] EngineThread& thread();                                                       // after start()
     [[nodiscard]] const std::optional<hardware::Profile>& machine() const { return machine_; }  // that prices the steps
     [[nodiscard]] roofline::PriceOptions price_options() const { return price_options(loaded_); }
-    // None where no file was asked for, or where it could not be had.
+    // Null where the options name no file, or where it could not be opened.
     [[nodiscard]] const KvDisk* kv_disk() const { return kv_disk_.get(); }
     // Blocks that no sequence uses go to the file on disk, and from memory. A thread does so when it stops. Not after start().
     void keep_on_disk();

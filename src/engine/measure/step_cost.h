@@ -30,7 +30,7 @@ class StepCost {
     [[nodiscard]] bool known() const { return !by_tokens_.empty(); }
     [[nodiscard]] double seconds(const model::StepShape& shape) const;
 
-    // The same piece by piece, for whoever puts a step together.
+    // The same price sequence by sequence, for a caller that puts a step together.
     struct Sum {
         std::uint32_t n_tokens = 0;
         std::uint32_t n_outputs = 0;
@@ -38,7 +38,7 @@ class StepCost {
     };
     void add(Sum& sum, const model::SequenceStep& sequence) const;
     [[nodiscard]] double seconds(const Sum& sum) const;
-    // Of what the tables say, what a step of so many tokens really takes, as far as is known: seconds() has it already.
+    // Measured over predicted time of a step of n_tokens, learned from past steps. seconds() applies it already.
     [[nodiscard]] double correction(std::uint32_t n_tokens) const;
 
     // Computing n tokens after n_past others, in steps as large as they may be.

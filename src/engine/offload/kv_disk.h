@@ -1,8 +1,8 @@
-// The KV cache's second floor: blocks that are evicted go to a file, and come back when reading them is predicted to take less than
-// computing them again. The file outlives the process, so that the next one finds the prompts of this one.
+// The KV cache on disk: evicted blocks are written to a file, and restored when reading them is predicted to take less than computing them
+// again. The file outlives the process, so that the next process finds the prompts of this one.
 //
-// What comes back is equal bit for bit to what computing would give, or does not come back: kv_disk_format.h says what is checked. Nothing
-// here fails a request: where the file or its disk fails, the engine goes on without it.
+// A restored block equals the computed one bit for bit: kv_disk_format.h says what is checked, and a block that fails a check is computed.
+// Nothing here fails a request: where the file or its disk fails, the engine continues without it.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct KvDiskCounters {
     double read_seconds = 0.0;
     double recompute_seconds = 0.0;  // predicted for what was restored; 0 where nothing is known of this machine
     std::uint64_t blocks_replaced = 0;
-    // Blocks that were there and did not come back, or did not get there, by reason.
+    // Blocks that were not restored, or not written, by reason.
     std::uint64_t damaged = 0;             // a checksum is wrong
     std::uint64_t orphaned = 0;            // when the file was opened: the blocks before them are missing
     std::uint64_t skipped_slow_read = 0;   // computing them again is predicted to be faster

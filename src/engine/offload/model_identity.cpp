@@ -1,4 +1,4 @@
-// Hashes in a chain: each piece's is the seed of the next, and every piece goes in with its length.
+// A chain of hashes: each part's hash is the seed of the next, and every part is hashed with its length.
 #include "engine/offload/model_identity.h"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 #include "base/thread_pool.h"
 
 #include <atomic>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -106,8 +106,8 @@ ThreadPool::ThreadPool(const Options& options) {
                 if (pin) pin_this_thread(cpu);
                 state->live(thread);
             });
-        } catch (const std::system_error&) {
-            break;  // the system gives no more: those that there are do the work
+        } catch (const std::exception&) {
+            break;  // the system gives no more, or no memory for it: those that there are do the work
         }
     }
     state_->barrier.set_n_threads(n_threads());

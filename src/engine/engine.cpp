@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "engine/current_error.h"
+
 namespace rafter::engine {
 namespace {
 
@@ -32,7 +34,10 @@ Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, co
     }
 }
 
-Engine::~Engine() { end_all({.reason = FinishReason::kCancelled}); }
+Engine::~Engine() {
+    end_all({.reason = FinishReason::kCancelled});
+    outbox_.end_all({.reason = FinishReason::kCancelled});  // what callbacks submitted when their requests ended
+}
 
 Result<void> Engine::check(Request& request) const {
     if (request.prompt.empty()) return bad_input("the prompt is empty: expected at least one token");
@@ -159,8 +164,9 @@ void Engine::or_fail(const Work& work) noexcept {
     }
 }
 
-// Allocates nothing: what failed may be memory.
+// Allocates nothing: what failed may be memory. Once it has failed, the message is read by other threads.
 void Engine::fail(const char* what) noexcept {
+    if (failed_) return;
     const std::size_t n_free = failure_->message.capacity() - failure_->message.size();
     failure_->message.append(what, std::min(n_free, std::char_traits<char>::length(what)));
     report_ = {};
@@ -185,9 +191,9 @@ void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
         const auto [i, first] = sampled_[row];
         try {
             sample(plan.sequences[i], out, first, scratch_[thread], accepted_[i]);
-        } catch (const std::exception& failure) {
+        } catch (...) {
             accepted_[i].clear();
-            accepted_[i].error = error_of(failure);
+            accepted_[i].error = current_error();
         }
     });
 }

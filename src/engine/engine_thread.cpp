@@ -32,10 +32,10 @@ Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request, OnUpd
     const auto mask = request.mask;
     if (mask) mask->wake_when_decided(waker_);
     RAFTER_TRY(auto sequence, engine_->prepare(std::move(request), std::move(on_update)));
+    if (mask) sequence->stream->wake_on_cancel(waker_);
     const std::lock_guard lock(mutex_);
     if (auto refused = refusal()) return *std::move(refused);
     RAFTER_TRY(auto stream, engine_->enqueue(std::move(sequence)));
-    if (mask) stream->wake_on_cancel(waker_);
     ++snapshot_.n_submitted;
     ++snapshot_.n_waiting;
     waker_->wake();
@@ -64,17 +64,21 @@ EngineSnapshot EngineThread::snapshot() const {
 }
 
 void EngineThread::run() noexcept {
+    std::optional<CacheUse> cache;  // none: the engine has failed
     try {
         take_steps();
         engine_->end_all({.reason = FinishReason::kCancelled});
         if (engine_->options().kv_disk != nullptr) engine_->forget_unused();  // what the cache holds goes to the file
+        if (!engine_->failure()) cache = engine_->scheduler().cache_use();
     } catch (const std::exception& thrown) {
         engine_->fail(thrown.what());
+    } catch (...) {
+        engine_->fail("an exception of unknown type");
     }
     const std::lock_guard lock(mutex_);
     snapshot_.n_running = snapshot_.n_waiting = 0;
     snapshot_.queued_seconds = 0.0;
-    if (!engine_->failure()) snapshot_.cache = engine_->scheduler().cache_use();
+    if (cache) snapshot_.cache = *cache;
     // Notified with the lock held: whoever waits in stop() may destroy this right after.
     ended_ = true;
     ended_changed_.notify_all();

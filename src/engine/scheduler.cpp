@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/current_error.h"
 #include "engine/offload/kv_disk.h"
 
 namespace rafter::engine {
@@ -78,8 +79,8 @@ Result<void> Scheduler::start_mask(Sequence& sequence) {
     RAFTER_TRY(auto mask, sequence.request.mask->mask());
     try {
         sequence.sampler.set_mask(std::move(mask), sequence.request);
-    } catch (const std::exception& failure) {
-        return error_of(failure);
+    } catch (...) {
+        return current_error();
     }
     return {};
 }
@@ -87,8 +88,9 @@ Result<void> Scheduler::start_mask(Sequence& sequence) {
 std::optional<double> Scheduler::seconds_to_deadline() const {
     std::optional<double> least;
     for (const auto& sequence : not_ready_) {
-        if (!sequence->request.timeout_seconds) continue;
-        const double left = sequence->arrived() + *sequence->request.timeout_seconds - now();
+        const auto deadline = sequence->deadline();
+        if (!deadline) continue;
+        const double left = *deadline - now();
         least = std::min(least.value_or(left), left);
     }
     return least;
@@ -304,8 +306,8 @@ void Scheduler::commit_one(const PlannedSequence& planned, Accepted& result, dou
             if (i > 0) ++sequence.n_computed;  // the token before was a draft token, and is computed
             take_token(sequence, result.tokens[i].id, now, update);
         }
-    } catch (const std::exception& failure) {
-        result.error = error_of(failure);
+    } catch (...) {
+        result.error = current_error();
         sequence.text.drop_rest();  // what failed may be missing before it
     }
     result.tokens.resize(sequence.n_generated() - n_before);
@@ -378,6 +380,7 @@ void Scheduler::release(Sequence& sequence) {
 
 std::span<Delivery> Scheduler::end_all(const Finish& finish) {
     updates_.clear();
+    cancelled_early_.clear();
     for (const auto& sequence : running_) end(*sequence, finish);
     for (const auto& sequence : waiting_) {
         if (!sequence->ended) end(*sequence, finish);

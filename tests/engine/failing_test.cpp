@@ -114,6 +114,47 @@ TEST(FailingEngine, DestroyingItEndsWhatIsUnderWayAsCancelled) {
     waiting->cancel();
 }
 
+TEST(FailingEngine, ARequestSubmittedWhileItIsDestroyedHasItsFinish) {
+    Rig rig;
+    auto owner = std::make_unique<Engine>(rig.model, rig.tokenizer, scheduler_options({}));
+    Engine& engine = *owner;
+    std::shared_ptr<TokenStream> second;
+    int n_refused = 0;
+    const auto count_refused = [&](StreamUpdate&& /*last*/) { n_refused += engine.submit(request_of("z")).has_value() ? 0 : 1; };
+    const auto ask_again = [&](StreamUpdate&& update) {
+        if (update.finish) second = *engine.submit(request_of("xyz", 50), count_refused);
+    };
+    ASSERT_TRUE(engine.submit(request_of("abc", 50), ask_again).has_value());
+    (void)engine.step();
+    owner.reset();
+    ASSERT_NE(second, nullptr);
+    const StreamUpdate update = second->take();
+    ASSERT_TRUE(update.finish.has_value());
+    EXPECT_EQ(update.finish->reason, FinishReason::kCancelled);
+    EXPECT_EQ(n_refused, 1);
+}
+
+TEST(FailingEngine, ItFailsOnceAndItsMessageStays) {
+    Rig rig;
+    const auto stream = rig.submit(request_of("abc"));
+    rig.engine.fail("first");
+    rig.engine.fail("second");
+    expect_failed(rig, {stream}, "the engine has failed: first");
+}
+
+TEST(FailingEngine, ACancelledRequestThatEndedWithAllIsForgotten) {
+    Rig rig;
+    for (int i = 0; i < 20; ++i) {
+        const auto ended = rig.submit(request_of("abc", 5));
+        ended->cancel();
+        rig.engine.end_all({.reason = FinishReason::kCancelled});
+        // Likely where the one that ended was in memory.
+        const auto next = rig.submit(request_of("abc", 5));
+        while (rig.engine.step()) {}
+        EXPECT_EQ(next->take().finish->reason, FinishReason::kLength);
+    }
+}
+
 TEST(Delivery, ASinkHasAllUpdatesOfAStepInOneCall) {
     FakeTokenizer tokenizer;
     FakeModel model({0}, 64, 4);

@@ -217,6 +217,63 @@ TEST(Mask, AMatcherThatThrowsEndsItsRequestAlone) {
     }
 }
 
+// Throws what is no std::exception, out of one of its calls.
+class BrokenMask : public CompiledMask {
+  public:
+    enum class Call { kMake, kFill, kAccept, kMayEnd, kIsFinished, kNone };
+    explicit BrokenMask(Call broken) : broken_(broken) {}
+    [[nodiscard]] std::size_t n_vocab() const override { return FakeTokenizer::kTokens; }
+    [[nodiscard]] std::unique_ptr<MaskMatcher> make_matcher() const override {
+        throw_in(Call::kMake);
+        return std::make_unique<Matcher>(*this);
+    }
+
+  private:
+    class Matcher : public MaskMatcher {
+      public:
+        explicit Matcher(const BrokenMask& mask) : mask_(mask) {}
+        void fill(std::span<std::uint32_t> allowed) override {
+            mask_.throw_in(Call::kFill);
+            std::ranges::fill(allowed, ~0U);
+        }
+        bool accept(TokenId /*token*/) override {
+            mask_.throw_in(Call::kAccept);
+            return true;
+        }
+        void rollback(std::size_t /*n*/) override {}
+        [[nodiscard]] bool may_end() const override {
+            mask_.throw_in(Call::kMayEnd);
+            return false;
+        }
+        [[nodiscard]] bool is_finished() const override {
+            mask_.throw_in(Call::kIsFinished);
+            return false;
+        }
+
+      private:
+        const BrokenMask& mask_;
+    };
+    void throw_in(Call call) const {
+        if (call == broken_) throw 7;
+    }
+    const Call broken_;
+};
+
+TEST(Mask, WhateverItThrowsAndWhereverEndsItsRequestAlone) {
+    using Call = BrokenMask::Call;
+    for (const Call call : {Call::kMake, Call::kFill, Call::kAccept, Call::kMayEnd, Call::kIsFinished, Call::kNone}) {
+        Rig rig;
+        Request request = request_of("abc", 10);
+        request.mask = ready(std::make_shared<BrokenMask>(call));
+        const auto found = rig.run({request, request_of("xy", 10)});
+        ASSERT_TRUE(found[0].finish.has_value());
+        EXPECT_EQ(found[0].finish->reason, call == Call::kNone ? FinishReason::kLength : FinishReason::kError);
+        EXPECT_EQ(ids(found[1]), slow_answer(rig.model, request_of("xy").prompt, 10));
+        EXPECT_FALSE(rig.engine.failure().has_value());
+        EXPECT_EQ(rig.n_used(), 0U);
+    }
+}
+
 TEST(Mask, DraftTokensAgainstItAreNotOffered) {
     KnowingDrafter drafter(0.0);  // always another token than the right one, and so against this mask
     RigOptions setup;
@@ -325,6 +382,22 @@ TEST(PendingMask, DeadlineCancellationAndEndOfAllCountWhileItIsNotReady) {
     rig.engine.end_all({.reason = FinishReason::kCancelled});
     EXPECT_EQ(ended->take().finish->reason, FinishReason::kCancelled);
     EXPECT_EQ(rig.engine.n_waiting(), 0U);
+}
+
+TEST(PendingMask, ATimeoutThatIsNoNumberIsNoDeadline) {
+    RigOptions setup;
+    setup.clock = [] { return 1.0; };
+    Rig rig(setup);
+    Request masked = request_of("abc", 6);
+    masked.mask = std::make_shared<PendingMask>();
+    masked.timeout_seconds = std::numeric_limits<double>::quiet_NaN();
+    const auto first = rig.submit(masked);
+    EXPECT_FALSE(rig.engine.step());
+    EXPECT_EQ(rig.engine.scheduler().seconds_to_deadline(), std::nullopt);
+    masked.timeout_seconds = 3.0;
+    const auto second = rig.submit(masked);
+    EXPECT_FALSE(rig.engine.step());
+    EXPECT_EQ(rig.engine.scheduler().seconds_to_deadline(), 3.0);
 }
 
 TEST(PendingMask, TheEngineThreadSleepsUntilItIsDecided) {

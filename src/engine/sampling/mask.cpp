@@ -3,7 +3,6 @@
 #include "engine/sampling/mask.h"
 
 #include <algorithm>
-#include <exception>
 #include <limits>
 
 #include "base/check.h"
@@ -66,7 +65,7 @@ template <typename Call>
 bool MaskStage::guarded(Call&& call) const {
     try {
         if (!threw_) call();
-    } catch (const std::exception&) {
+    } catch (...) {
         threw_ = true;
     }
     return !threw_;

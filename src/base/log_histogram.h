@@ -13,7 +13,7 @@ class LogHistogram {
     void add(double value) {
         if (value != latest_) {  // equal samples tend to come together, and nothing else here takes time
             const double at = value > kMin ? std::log(value / kMin) / kStep : 0.0;
-            latest_at_ = std::min(counts_.size() - 1, static_cast<std::size_t>(at));
+            latest_at_ = static_cast<std::size_t>(std::min(static_cast<double>(counts_.size() - 1), at));
             latest_ = value;
         }
         ++counts_[latest_at_];

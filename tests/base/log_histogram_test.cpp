@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -24,6 +26,16 @@ TEST(LogHistogram, QuantilesLieWithinAPercentOfTheSortedSamples) {
         EXPECT_NEAR(histogram.quantile(fraction), exact, 0.011 * exact) << fraction;
     }
     EXPECT_EQ(LogHistogram().quantile(0.5), 0.0);
+}
+
+TEST(LogHistogram, ASampleBeyondItsRangeCountsAsTheLargest) {
+    for (const double most : {1e30, std::numeric_limits<double>::infinity()}) {
+        LogHistogram histogram;
+        histogram.add(1.0);
+        histogram.add(most);
+        EXPECT_NEAR(histogram.quantile(0.0), 1.0, 0.011);
+        EXPECT_GT(histogram.quantile(1.0), 1e5);
+    }
 }
 
 }  // namespace

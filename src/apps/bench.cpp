@@ -455,10 +455,11 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
     }
     const report::Style style = stdout_style(environment);
     if (options.compares()) {
-        RAFTER_TRY_VOID(write_stdout(fmt::format(
-            "{}  {}\n\n{}", style.bold(session->opened().config.name),
-            style.dim(fmt::format("prompts of {}, then {} tokens each; {} runs in turn", options.prompt, options.generate, options.repeat)),
-            comparison_text(rows, style))));
+        RAFTER_TRY_VOID(
+            write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
+                                     style.dim(fmt::format("prompts of {}, then {} tokens each; {} run{} in turn", options.prompt,
+                                                           options.generate, options.repeat, options.repeat == 1 ? "" : "s")),
+                                     comparison_text(rows, style))));
         return say_kv_disk(*session, style);
     }
     report::Table table({{"batch", report::Align::kRight},
@@ -476,10 +477,10 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
                    decodes ? report::duration(quantile(row.step_seconds, 0.99)) : "-",
                    decodes ? report::percent(row.sampling_share()) : "-"});
     }
-    RAFTER_TRY_VOID(write_stdout(
-        fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
-                    style.dim(fmt::format("prompts of {}, then {} tokens each; {} runs", options.prompt, options.generate, options.repeat)),
-                    table.render(style, "  "))));
+    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
+                                             style.dim(fmt::format("prompts of {}, then {} tokens each; {} run{}", options.prompt,
+                                                                   options.generate, options.repeat, options.repeat == 1 ? "" : "s")),
+                                             table.render(style, "  "))));
     return say_kv_disk(*session, style);
 }
 
@@ -510,7 +511,7 @@ void add_bench(CLI::App& app, Cli& cli) {
         ->capture_default_str();
     verb->add_option("--seed", options->seed, "Other prompts")->type_name("N")->capture_default_str();
     verb->add_option("--temperature", options->temperature, "Draw tokens with this temperature; 0: take the likeliest")
-        ->check(CLI::Range(0.0, 1e6))
+        ->check(CLI::Range(0.0, 1e6, "FLOAT in [0 - 1000000]"))
         ->type_name("T")
         ->capture_default_str();
     verb->add_option("--top-p", options->top_p, "Draw only from the likeliest tokens of this probability together")

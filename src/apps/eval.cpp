@@ -186,9 +186,9 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
         RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", score.perplexity(), score.error())));
         fmt::print(stderr, "{}\n",
                    stderr_terminal(environment)
-                       .style.dim(fmt::format("{} tokens scored in {} windows of {}, {} in all, {} tok/s", report::grouped(score.n),
-                                              report::grouped(evaluation.n_windows), context, report::seconds(evaluation.seconds),
-                                              report::rate(rate))));
+                       .style.dim(fmt::format("{} tokens scored in {} window{} of {}, {} in all, {} tok/s", report::grouped(score.n),
+                                              report::grouped(evaluation.n_windows), evaluation.n_windows == 1 ? "" : "s", context,
+                                              report::seconds(evaluation.seconds), report::rate(rate))));
     }
     return evaluation.interrupted ? kExitInterrupted : 0;
 }

@@ -35,9 +35,49 @@ Environment read_environment() {
     return environment;
 }
 
-// The command line's own words for what is wrong with it, and where to read more.
+// "0.500000" as "0.5": the parser prints bounds of fractions with six places.
+std::string without_zeros(std::string number) {
+    if (number.find('.') == std::string::npos) return number;
+    number.erase(number.find_last_not_of('0') + 1);
+    if (number.ends_with('.')) number.pop_back();
+    return number;
+}
+
+// The parser's messages about a value, in the order of all others: where, what was expected, what was found.
+std::string expected_and_found(const std::string& message) {
+    const std::string_view text = message;
+    constexpr std::string_view kConvert = "Could not convert: ";
+    constexpr std::string_view kValue = ": Value ";
+    constexpr std::string_view kRange = " not in range ";
+    constexpr std::string_view kTo = " to ";
+    constexpr std::string_view kSet = " not in {";
+    if (const auto equals = text.find(" = "); text.starts_with(kConvert) && equals != text.npos) {
+        const std::string_view name = text.substr(kConvert.size(), equals - kConvert.size());
+        return fmt::format("{}: expected a number in its range, found {}", name, quote(text.substr(equals + 3)));
+    }
+    const auto value = text.find(kValue);
+    const auto range = text.rfind(kRange);
+    if (value != text.npos && range != text.npos && value + kValue.size() <= range) {
+        const auto to = text.find(kTo, range + kRange.size());
+        if (to == text.npos) return message;
+        const std::string least(text.substr(range + kRange.size(), to - range - kRange.size()));
+        return fmt::format("{}: expected {} to {}, found {}", text.substr(0, value), without_zeros(least),
+                           without_zeros(std::string(text.substr(to + kTo.size()))),
+                           quote(text.substr(value + kValue.size(), range - value - kValue.size())));
+    }
+    const auto colon = text.find(": ");
+    const auto set = text.rfind(kSet);
+    if (colon != text.npos && set != text.npos && colon + 2 <= set && text.ends_with('}')) {
+        return fmt::format("{}: expected one of {}, found {}", text.substr(0, colon),
+                           text.substr(set + kSet.size(), text.size() - set - kSet.size() - 1),
+                           quote(text.substr(colon + 2, set - colon - 2)));
+    }
+    return message;
+}
+
+// What is wrong with the command line, and where to read more.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, const std::string& first_word) {
-    std::string message = error.what();
+    std::string message = expected_and_found(error.what());
     const CLI::App* verb = &app;
     for (const CLI::App* chosen : app.get_subcommands()) verb = chosen;
     const bool has_word = !first_word.empty() && first_word[0] != '-';

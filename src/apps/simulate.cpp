@@ -199,7 +199,7 @@ void add_simulate(CLI::App& app, Cli& cli) {
         ->check(CLI::Range(1U, 1U << 20U))
         ->type_name("N");
     verb->add_option("--host-us", options->host_us, "Microseconds that a step takes around the model")
-        ->check(CLI::Range(0.0, 1e9))
+        ->check(CLI::Range(0.0, 1e9, "FLOAT in [0 - 1000000000]"))
         ->type_name("US");
     verb->add_option("--measured", options->measured, "What `bench --requests --json` printed here: steps are as slow as they were then")
         ->excludes("--host-us")

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli.h"
+#include "apps/session.h"
 #include "base/os_file.h"
 #include "base/quote.h"
 #include "files/gguf.h"
@@ -84,7 +85,9 @@ Result<void> run_template(const TemplateOptions& options, std::istream& in, std:
 void add_template(CLI::App& app, Cli& cli) {
     const auto options = std::make_shared<TemplateOptions>();
     CLI::App* verb = app.add_subcommand("template", "Turn a list of messages into the prompt that a model expects");
-    verb->add_option("MODEL", options->source, "A GGUF file, or a file with a template's text (FILE.jinja)")->required();
+    const auto model = std::make_shared<std::string>();
+    verb->add_option("MODEL", *model, "A GGUF file, a folder with one or a model's name; or a file with a template's text (FILE.jinja)")
+        ->required();
     verb->add_option("--messages", options->messages, "A JSON file with the messages; - reads standard input")
         ->required()
         ->type_name("FILE.json");
@@ -92,8 +95,11 @@ void add_template(CLI::App& app, Cli& cli) {
     verb->add_flag_callback(
         "--no-generation-prompt", [options] { options->generation_prompt = false; }, "Leave out the opening of the model's answer");
     verb->add_option("--var", options->variables, "A further variable of the template")->type_name("NAME=JSON")->allow_extra_args(false);
-    verb->callback([options, &cli] {
-        cli.action = [options] {
+    verb->callback([options, model, &cli] {
+        cli.action = [options, model, environment = cli.environment] {
+            const auto path = find_model(environment, *model);
+            if (!path) return report_error("template", path.error());
+            options->source = *path;
             const Result<void> done = run_template(*options, std::cin, std::cout);
             return done ? 0 : report_error("template", done.error());
         };

@@ -11,12 +11,12 @@ void add_workload_flags(CLI::App& verb, WorkloadFlags& flags) {
         ->type_name("N")
         ->group(group);
     verb.add_option("--rate", flags.rate, "Requests a second, at random times (default: all at once)")
-        ->check(CLI::Range(1e-6, 1e9))
+        ->check(CLI::Range(1e-6, 1e9, "FLOAT in [0.000001 - 1000000000]"))
         ->type_name("R")
         ->group(group);
     verb.add_option("--target-itl", flags.target_itl_ms,
                     "Milliseconds between two tokens that prompts beside them may cost (default: 8 steps of one, or 2 of all)")
-        ->check(CLI::Range(1e-3, 1e9))
+        ->check(CLI::Range(1e-3, 1e9, "FLOAT in [0.001 - 1000000000]"))
         ->type_name("MS")
         ->group(group);
     verb.add_option("--kv-memory", flags.kv_memory_bytes, "Bytes that the KV cache may take: 512MB, 2GB (default: what is available)")

@@ -103,7 +103,7 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
         part += fmt::format(".part-{}-{}", ::getpid(), i);
         const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) return AtomicFile(fd, std::move(target), std::move(part));
-        if (errno != EEXIST) return os_error(part, "cannot create", errno);
+        if (errno != EEXIST) return os_error(target, "cannot create", errno);
     }
     return os_error(target, "cannot create a file beside it", EEXIST);
 }

@@ -124,6 +124,7 @@ Result<fs::path> find_model(std::string_view model, std::span<const fs::path> fo
     const KnownModel* known = find_known_model(model);
     if (known != nullptr) {
         if (const auto file = named_file(known->file, folders)) return *file;
+        if (folders.empty()) return bad_input("{}: no such file or folder, and no models folder is given to find a name in", quote(model));
         return bad_input("{} is not on this machine yet; get it with: rafter models get {}", known->name, known->name);
     }
     std::vector<std::string_view> names;

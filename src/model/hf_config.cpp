@@ -52,6 +52,9 @@ std::string first_architecture(const nlohmann::json& json) {
 }
 
 Error unknown_type(std::string_view name, const std::string& type) {
+    if (type.empty()) {
+        return bad_input("{}: model_type: expected a known one, found none. --assume llama (or another known one) plans it as that", name);
+    }
     std::vector<std::pair<std::size_t, std::string>> near;
     for (std::string& known : hf::known_types()) {
         const std::size_t distance = edit_distance(type, known);
@@ -61,7 +64,7 @@ Error unknown_type(std::string_view name, const std::string& type) {
     std::vector<std::string> nearest;
     for (std::size_t i = 0; i < 3; ++i) nearest.push_back(near[i].second);
     return bad_input("{}: model_type: expected a known one, found {}; nearest: {}. --assume llama (or another known one) plans it as that",
-                     name, type.empty() ? "none" : quote(type), fmt::join(nearest, ", "));
+                     name, quote(type), fmt::join(nearest, ", "));
 }
 
 // The file's keys over the family's own. Outer keys that speak of the text model count where it has none of the kind.

@@ -31,9 +31,9 @@ report::RoofSeries series_of(std::string name, std::string css_class, const Phas
              .flop_per_s = op.cost.flops / op.seconds / devices,
              .share = op.share,
              .label = op.name,
-             .detail = fmt::format("{} of the step's time, {} times {}\nbound by {}\n{}FLOP, {} each: {:.3g} FLOP a byte",
-                                   percent(op.share), report::whole(op.count), duration(op.seconds), roofline::to_string(op.bound),
-                                   report::count(op.cost.flops), report::bytes(op.bytes), op.intensity())});
+             .detail = fmt::format("{} of the step's time, {} times {}\nbound by {}\n{}FLOP, {} each: {} FLOP a byte", percent(op.share),
+                                   report::whole(op.count), duration(op.seconds), roofline::to_string(op.bound),
+                                   report::count(op.cost.flops), report::bytes(op.bytes), report::rate(op.intensity()))});
     }
     return series;
 }
@@ -164,7 +164,7 @@ std::vector<report::Card> cards_of(const PlanRequest& r, const Plan& plan) {
          m.fits ? fmt::format("of {}; {} sequences fit", report::bytes(m.capacity_bytes), report::whole(m.paged.max_sequences))
                 : fmt::format("{} more than there is", report::bytes(-m.free_bytes)),
          !m.fits},
-        {"ridge", fmt::format("{:.3g} tokens", plan.ridge_batch_tokens), "a step, where arithmetic takes over"}};
+        {"ridge", fmt::format("{} tokens", report::rate(plan.ridge_batch_tokens)), "a step, where arithmetic takes over"}};
     if (plan.cost.per_million_tokens_with_prefill) {
         cards.push_back({"a million tokens", dollars(*plan.cost.per_million_tokens_with_prefill),
                          fmt::format("at {} an hour, prompts paid", dollars(*plan.cost.price_per_hour))});
@@ -244,8 +244,7 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
         std::vector<std::vector<std::string>> table;
         for (const roofline::PricedOp& op : phase->price.ops) {
             table.push_back({op.name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
-                             fmt::format("{:.3g}", op.intensity()), duration(op.seconds), roofline::to_string(op.bound),
-                             percent(op.share)});
+                             report::rate(op.intensity()), duration(op.seconds), roofline::to_string(op.bound), percent(op.share)});
         }
         page.add_table({"op", "times", "FLOP each", "bytes each", "FLOP a byte", "time each", "bound by", "share"}, table);
     }

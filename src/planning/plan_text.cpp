@@ -63,8 +63,8 @@ std::string verdict(const PlanRequest& r, const Plan& plan, const Style& style) 
                   fmt::format(" each · {} tok/s", style.bold(report::rate(plan.decode.tokens_per_second))) +
                   (r.scenario.load.n_batch > 1 ? fmt::format(" in all, {} a request", report::rate(1 / plan.summary.itl_s)) : "") +
                   fmt::format(" · {}", phase(plan.decode)));
-    facts.add("ridge", fmt::format("{:.3g} tokens a step: with fewer the matrices wait for memory, with more for arithmetic",
-                                   plan.ridge_batch_tokens));
+    facts.add("ridge", fmt::format("{} tokens a step: with fewer the matrices wait for memory, with more for arithmetic",
+                                   report::rate(plan.ridge_batch_tokens)));
     const roofline::MemoryFit& m = plan.memory;
     std::string memory = fmt::format("{} weights + {} KV + {} workspace of {}: ", report::bytes(m.weights_bytes), report::bytes(m.kv_bytes),
                                      report::bytes(m.workspace_bytes), report::bytes(m.capacity_bytes));
@@ -139,9 +139,8 @@ std::string ops_table(const Phase& phase, const Style& style) {
             continue;
         }
         const std::string name = op.name.size() > 44 ? op.name.substr(0, 41) + "..." : op.name;
-        table.add({name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
-                   fmt::format("{:.3g}", op.intensity()), duration(op.seconds), roofline::to_string(op.bound), percent(op.share),
-                   style.accent(bar(op.share, 12))});
+        table.add({name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes), report::rate(op.intensity()),
+                   duration(op.seconds), roofline::to_string(op.bound), percent(op.share), style.accent(bar(op.share, 12))});
     }
     if (n_rest > 0)
         table.add({style.dim("all others"), report::whole(n_rest), "", "", "", "", "", percent(rest), style.accent(bar(rest, 12))});

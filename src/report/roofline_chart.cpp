@@ -80,7 +80,7 @@ class Drawing {
                               {"d", fmt::format("M{0} {1} L{0} {2} L{3} {2} L{3} {1} Z", coordinate(at_ridge), base,
                                                 coordinate(y_.at(peak)), coordinate(kRight))}});
         svg_.line(at_ridge, y_.at(peak), at_ridge, kBottom, "ridge");
-        svg_.text(at_ridge + 8, kBottom - 10, "note", fmt::format("ridge: {:.3g} FLOP a byte", ridge_));
+        svg_.text(at_ridge + 8, kBottom - 10, "note", fmt::format("ridge: {} FLOP a byte", rate(ridge_)));
         svg_.text((kLeft + at_ridge) / 2, kBottom - 32, "region-name middle", "waits for memory");
         svg_.text((at_ridge + kRight) / 2, kBottom - 32, "region-name middle", "waits for arithmetic");
     }

@@ -58,6 +58,11 @@ class Bench(program.Case):
         self.assertIn("decode tok/s", text)
         self.assertNotIn("\x1b", text)
 
+    def test_one_run_is_told_as_one(self):
+        words = [self.model, "--threads", "1", "--prompt", "8", "--generate", "3", "--repeat", "1"]
+        self.assertIn("3 tokens each; 1 run\n", self.rafter("bench", *words).stdout.decode())
+        self.assertIn("3 tokens each; 1 run in turn\n", self.rafter("bench", *words, "--speculate", "compare").stdout.decode())
+
     def test_what_cannot_be_measured_is_refused(self):
         self.expect_error("context: expected at most", "bench", self.model, "--prompt", "100000")
         self.expect_error("--batch", "bench", self.model, "--batch", "0", status=2)

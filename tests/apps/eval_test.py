@@ -68,6 +68,10 @@ class Eval(program.Case):
         self.assertRegex(done.stdout.decode(), r"^perplexity [\d.]+ ± [\d.]+\n$")
         self.assertRegex(done.stderr.decode(), r"^\d+ tokens scored in \d+ windows of 32, .* tok/s\n$")
 
+    def test_one_window_is_told_as_one(self):
+        done = self.rafter("eval", self.model, "--text", str(self.text), "--context", "32", "--windows", "1")
+        self.assertRegex(done.stderr.decode(), r"^15 tokens scored in 1 window of 32, ")
+
     def test_failures(self):
         text = str(self.text)
         self.expect_error("cannot be read", "eval", self.model, "--text", str(self.folder / "nowhere"))

@@ -122,6 +122,9 @@ class Plan(program.Case):
         for words in ("first token", "next tokens", "bound by memory", "What if", "Speculation", "memory runs out", "reading weights"):
             self.assertIn(words, text)
         self.assertLess(max(map(len, text.split("\n"))), 170)
+        many = self.rafter("plan", "DeepSeek-V3", "--hardware", "H100", "--devices", "8", "--batch", "4096").stdout.decode()
+        self.assertRegex(many, r"ridge +\d,\d{3} tokens a step")
+        self.assertNotRegex(many, r"\de[+-]\d")
 
     def test_a_plan_that_does_not_fit_is_an_answer(self):
         answer = self.plan("Llama-3.1-405B", "--hardware", "L4")

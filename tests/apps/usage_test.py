@@ -67,6 +67,28 @@ class Usage(program.Case):
                 self.assertIn(words, done.stderr.decode())
                 self.assertEqual(done.stdout, b"")
 
+    def test_a_wrong_value_is_told_with_what_was_expected(self):
+        for words, arguments in [
+            ('--tokens: expected a number in its range, found "many"', ["-n", "many"]),
+            ('--tokens: expected a number in its range, found "-1"', ["-n", "-1"]),
+            ('--draft-max: expected 1 to 64, found "65"', ["--draft-max", "65"]),
+            ('--draft-max: expected 1 to 64, found "x"', ["--draft-max", "x"]),
+            ('--isa: expected one of scalar,avx2,avx512, found "sse2"', ["--isa", "sse2"]),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.expect_error(words, "run", self.model, "-p", "x", *arguments, status=2)
+        self.expect_error('--top-p: expected 0 to 1, found "1.5"', "bench", self.model, "--top-p", "1.5", status=2)
+        self.expect_error('--temperature: expected 0 to 1000000, found "hot"', "bench", self.model, "--temperature", "hot", status=2)
+        self.expect_error('KIND: expected one of bash,zsh,man,words, found "fish"', "completion", "fish", status=2)
+
+    def test_help_has_no_exponents(self):
+        for verb in [*VERBS, "bench", "simulate", "explain", "probe"]:
+            self.assertNotRegex(self.rafter(verb, "--help").stdout.decode(), r"\de[+-]\d")
+
+    def test_a_file_that_cannot_be_made_is_named_as_it_was_given(self):
+        self.expect_error("/nonexistent/plan.html: cannot create: No such file or directory",
+                          "plan", "Llama-3.1-8B", "--hardware", "H100-SXM", "--format", "html", "-o", "/nonexistent/plan.html")
+
     def test_full_disk_under_help_and_info(self):
         with open("/dev/full", "wb") as full:
             for arguments in (["--help"], ["info", self.model], ["models"]):

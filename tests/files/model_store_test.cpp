@@ -87,6 +87,8 @@ TEST_F(ModelStore, FindsNamesInAnyCaseTheFirstFolderFirst) {
 TEST_F(ModelStore, FindsKnownModelsUnderEitherOfTheirNames) {
     EXPECT_EQ(message("smollm2-135m-instruct"),
               "SmolLM2-135M-Instruct is not on this machine yet; get it with: rafter models get SmolLM2-135M-Instruct");
+    EXPECT_EQ(find_model("smollm2-135m-instruct", {}).error().message,
+              "\"smollm2-135m-instruct\": no such file or folder, and no models folder is given to find a name in");
     const fs::path elsewhere = touch("second/SmolLM2-135M-Instruct.Q4_1.gguf");
     EXPECT_EQ(find("SMOLLM2-135M-instruct").value(), elsewhere);
     const fs::path ours = touch("second/SmolLM2-135M-Instruct.gguf");

@@ -17,8 +17,6 @@ constexpr std::uint64_t kMaxId = std::uint64_t{1} << 62U;  // beyond it a file i
 DiskIndex::DiskIndex(DiskIndexOptions options)
     : options_(std::move(options)), tree_({.block_size = options_.block_size, .n_expected = 1, .hash_mask = options_.hash_mask}) {
     RAFTER_CHECK(options_.n_slots < kNoSlot, "{} slots", options_.n_slots);
-    free_slots_.reserve(options_.n_slots);
-    for (SlotId slot = options_.n_slots; slot > 0; --slot) free_slots_.push_back(slot - 1);
 }
 
 std::uint32_t DiskIndex::load(std::vector<DiskRecord> records) {
@@ -27,7 +25,7 @@ std::uint32_t DiskIndex::load(std::vector<DiskRecord> records) {
     std::sort(records.begin(), records.end(),
               [](const DiskRecord& a, const DiskRecord& b) { return a.depth != b.depth ? a.depth < b.depth : a.id < b.id; });
     std::unordered_map<std::uint64_t, NodeId> by_id;
-    std::vector<bool> taken(options_.n_slots, false);
+    std::vector<bool> taken;
     std::uint32_t n_dropped = 0;
     for (const DiskRecord& record : records) {
         const bool plausible = record.id > 0 && record.id < kMaxId && record.parent < kMaxId && record.slot < options_.n_slots &&
@@ -36,7 +34,8 @@ std::uint32_t DiskIndex::load(std::vector<DiskRecord> records) {
         const auto parent = by_id.find(record.parent);
         const bool connected = record.parent == 0 ? record.depth == 0
                                                   : parent != by_id.end() && tree_.depth(parent->second) + std::uint64_t{1} == record.depth;
-        if (!plausible || !connected || taken[record.slot] || by_id.contains(record.id)) {
+        const bool is_taken = record.slot < taken.size() && taken[record.slot];
+        if (!plausible || !connected || is_taken || by_id.contains(record.id)) {
             ++n_dropped;
             continue;
         }
@@ -48,13 +47,17 @@ std::uint32_t DiskIndex::load(std::vector<DiskRecord> records) {
         }
         const NodeId node = add(above, record.id, hash, record.tokens, record.salt);
         by_id.emplace(record.id, node);
+        if (record.slot >= taken.size()) taken.resize(std::size_t{record.slot} + 1, false);
         taken[record.slot] = true;
         held_[node].slot = record.slot;
         held_[node].clock = record.clock;
         clock_ = std::max(clock_, record.clock);
         list(node);
     }
-    std::erase_if(free_slots_, [&](SlotId slot) { return taken[slot]; });
+    next_slot_ = static_cast<SlotId>(taken.size());
+    for (SlotId slot = next_slot_; slot > 0; --slot) {
+        if (!taken[slot - 1]) free_slots_.push_back(slot - 1);
+    }
     return n_dropped;
 }
 
@@ -75,7 +78,9 @@ NodeId DiskIndex::enter(NodeId parent, std::span<const Token> tokens, std::strin
 
 bool DiskIndex::take_slot(NodeId node) {
     RAFTER_CHECK(!has_slot(node), "node {} has a slot", node);
-    if (free_slots_.empty()) {
+    if (free_slots_.empty() && next_slot_ < options_.n_slots) {
+        held_[node].slot = next_slot_++;
+    } else if (free_slots_.empty()) {
         if (leaves_.empty()) return false;
         const auto [priority, victim] = leaves_.front();
         clock_ = std::max(clock_, priority);
@@ -157,7 +162,8 @@ void DiskIndex::list(NodeId node) {
 
 void DiskIndex::check() const {
     tree_.check();
-    std::vector<bool> taken(options_.n_slots, false);
+    RAFTER_CHECK(next_slot_ <= options_.n_slots, "{} slots of {}", next_slot_, options_.n_slots);
+    std::vector<bool> taken(next_slot_, false);
     std::size_t n_slots = 0, n_leaves = 0;
     for (NodeId node = 0; node < tree_.end(); ++node) {
         if (!tree_.contains(node)) continue;
@@ -169,7 +175,7 @@ void DiskIndex::check() const {
         RAFTER_CHECK(leaves_.priority(node).has_value() == leaf, "node {} may {}go", node, leaf ? "" : "not ");
         n_leaves += leaf;
         if (held.slot == kNoSlot) continue;
-        RAFTER_CHECK(held.slot < options_.n_slots && !taken[held.slot], "slot {} is two nodes'", held.slot);
+        RAFTER_CHECK(held.slot < next_slot_ && !taken[held.slot], "slot {} is two nodes'", held.slot);
         taken[held.slot] = true;
         ++n_slots;
     }

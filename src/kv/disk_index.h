@@ -74,7 +74,7 @@ class DiskIndex {
     // What is to be written for a node with a slot.
     [[nodiscard]] DiskRecord record(NodeId node) const;
 
-    [[nodiscard]] std::uint32_t n_used() const { return options_.n_slots - static_cast<std::uint32_t>(free_slots_.size()); }
+    [[nodiscard]] std::uint32_t n_used() const { return next_slot_ - static_cast<std::uint32_t>(free_slots_.size()); }
     [[nodiscard]] std::uint64_t n_evicted() const { return n_evicted_; }
     [[nodiscard]] const DiskIndexOptions& options() const { return options_; }
     // Stops the program when its parts contradict each other; takes as long as there are nodes.
@@ -94,7 +94,8 @@ class DiskIndex {
     DiskIndexOptions options_;
     TokenTree tree_;
     std::vector<Held> held_;          // [n_nodes]
-    std::vector<SlotId> free_slots_;  // the lowest last
+    std::vector<SlotId> free_slots_;  // of those below next_slot_; the lowest last
+    SlotId next_slot_ = 0;            // from here on no slot was used: a file may be allowed more than it ever has
     EvictionQueue leaves_;            // nodes with a slot and no children
     std::uint64_t next_id_ = 1;
     double clock_ = 0.0;  // priority of the last one evicted

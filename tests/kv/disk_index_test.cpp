@@ -2,6 +2,7 @@
 #include "kv/disk_index.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <map>
 #include <memory>
@@ -94,6 +95,24 @@ TEST(DiskIndex, AChainLongerThanTheFileKeepsItsBeginning) {
     EXPECT_TRUE(put(tiny, first(2)));
     EXPECT_FALSE(put(tiny, first(4)));  // only the block before it could go
     tiny.check();
+}
+
+TEST(DiskIndex, TakesNoMemoryForSlotsThatNobodyUsed) {
+    const auto peak_kb = [] {
+        struct rusage usage {};
+        EXPECT_EQ(getrusage(RUSAGE_SELF, &usage), 0);
+        return usage.ru_maxrss;
+    };
+    const long before = peak_kb();
+    DiskIndex index(options_of(SlotId{1} << 28U));
+    EXPECT_TRUE(put(index, {"", {1, 2}}));
+    index.check();
+    DiskIndex again(options_of(SlotId{1} << 28U));
+    EXPECT_EQ(again.load({index.record(find(index, {"", {1, 2}}))}), 0U);
+    EXPECT_TRUE(put(again, {"", {3, 4}}));
+    EXPECT_EQ(again.n_used(), 2U);
+    again.check();
+    EXPECT_LT(peak_kb() - before, 100'000);
 }
 
 TEST(DiskIndex, NumbersOfDroppedRecordsAreNeverGivenAgain) {

@@ -1,4 +1,5 @@
-// Every form of operator new that is not replaced here calls one that is, but for aligned ones, which the engine does not use.
+// Every form of operator new that is not replaced here calls one that is, but for aligned ones, which the engine does not use (a sanitizer's
+// array forms without exceptions are not used either).
 #include "tests/engine/failing_allocations.h"
 
 #include <malloc.h>
@@ -46,6 +47,14 @@ void release(void* memory) noexcept {
 
 void* operator new(std::size_t size) { return rafter::engine::tests::allocate(size); }
 void* operator new[](std::size_t size) { return rafter::engine::tests::allocate(size); }
+// A sanitizer's own form without exceptions would not call the one above, and its memory would go to the operator delete below.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+    try {
+        return ::operator new(size);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
 void operator delete(void* memory) noexcept { rafter::engine::tests::release(memory); }
 void operator delete[](void* memory) noexcept { rafter::engine::tests::release(memory); }
 void operator delete(void* memory, std::size_t /*size*/) noexcept { rafter::engine::tests::release(memory); }

@@ -31,6 +31,14 @@ std::atomic<std::size_t> peak_bytes = 0;
 }  // namespace
 
 void* operator new(std::size_t size) { return allocate(size); }
+// A sanitizer's own form without exceptions would not call the one above, and its memory would go to the operator delete below.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+    try {
+        return ::operator new(size);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
 void operator delete(void* memory) noexcept { release(memory); }
 void operator delete(void* memory, std::size_t) noexcept { release(memory); }
 

@@ -17,6 +17,14 @@ void* operator new(std::size_t n_bytes) {
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
 }
+// A sanitizer's own form without exceptions would not call the one above, and its memory would go to the operator delete below.
+void* operator new(std::size_t n_bytes, const std::nothrow_t& /*tag*/) noexcept {
+    try {
+        return ::operator new(n_bytes);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t /*n_bytes*/) noexcept { std::free(memory); }
 

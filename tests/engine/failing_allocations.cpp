@@ -1,5 +1,5 @@
-// Every form of operator new that is not replaced here calls one that is, but for aligned ones, which the engine does not use (a sanitizer's
-// array forms without exceptions are not used either).
+// Every form of operator new that is not replaced here calls one that is, but for aligned ones, which the engine does not use (a
+// sanitizer's array forms without exceptions are not used either).
 #include "tests/engine/failing_allocations.h"
 
 #include <malloc.h>

@@ -160,7 +160,7 @@ void keep_top_k(std::span<const float> logits, const SamplingOptions& options, c
 }
 
 bool keep_likely(std::span<const float> logits, const SamplingOptions& options, const Weight& weight, const SamplingKernels& kernels,
-                 TokenList& list, std::vector<Candidate>& candidates) {
+                 TokenList& list, std::vector<Candidate>& candidates, EarlyRace* early) {
     constexpr double kLowestTemperature = 1e-30;
     if (weight.temperature < kLowestTemperature) return false;
     const auto n = static_cast<double>(logits.size());
@@ -189,6 +189,18 @@ bool keep_likely(std::span<const float> logits, const SamplingOptions& options, 
     // Of a list that min-p made, all are kept when all but the last do not reach what top-p wants.
     if (by_min_p && all * (1.0 + wanted.error) - options.min_p < wanted.least) return true;
     if (!wanted.surely_reached(all)) return false;
+    constexpr std::size_t kMany = 1024;
+    if (early != nullptr && list.n > kMany) {
+        Race race(weight, early->noise);
+        race.enter(list, early->likeliest, kernels);
+        // It stays where its own weight and that of all likelier ones, equal ones included, do not yet reach what top-p wants.
+        const float logit = logits[static_cast<std::size_t>(race.winner())];
+        const bool heavy = by_min_p || weight(logit) >= needed * (1.0 + 1e-8);
+        if (heavy && wanted.surely_missed(kernels.share_above(list, std::nextafter(logit, kMinusInfinity)).weight)) {
+            early->winner = race.winner();
+            return true;
+        }
+    }
     const auto last = keep_until(wanted, weight, kernels, list, candidates);
     return last && (by_min_p || *last >= needed * (1.0 + 1e-8));
 }

@@ -40,6 +40,7 @@ std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions
     }
     TokenList& list = scratch.rows(logits.size()).list;
     std::vector<Candidate>& candidates = scratch.candidates;
+    EarlyRace early{.noise = noise, .likeliest = *best};
     if (cut_top_k) {
         keep_top_k(logits, options, weight, kernels, list, candidates);
     } else if (!cut) {
@@ -47,8 +48,10 @@ std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions
         for (std::size_t i = 0; i < logits.size(); ++i) {
             if (weight(logits[i]) > 0.0) candidates.push_back({logits[i], static_cast<TokenId>(i)});
         }
-    } else if (!keep_likely(logits, options, weight, kernels, list, candidates)) {
+    } else if (!keep_likely(logits, options, weight, kernels, list, candidates, options.typical_p >= 1.0 ? &early : nullptr)) {
         keep_likely_exactly(logits, options, weight, candidates);
+    } else if (early.winner) {
+        return early.winner;
     } else if (options.typical_p >= 1.0) {
         race.enter(list, *best, kernels);
         return race.winner();

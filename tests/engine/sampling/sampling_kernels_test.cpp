@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 #include <string>
@@ -125,6 +126,35 @@ TEST(SamplingKernels, ChooseTheTokensOfALargeVocabularyThatPlainArithmeticChoose
     }
 }
 
+// Many tokens of much the same weight, ties among them: where the race is run before the cut, and where its winner is cut off.
+TEST(SamplingKernels, ARaceBeforeTheCutChoosesTheTokenThatOneAfterItChooses) {
+    std::mt19937 random(25);
+    int n_early = 0, n_late = 0;
+    for (int round = 0; round < rafter::tests::rounds(4000); ++round) {
+        std::normal_distribution<float> normal(0.0F, std::array{0.0F, 0.05F, 0.3F, 1.0F, 3.0F}[random() % 5]);
+        std::vector<float> logits(1025 + random() % 5000);
+        for (float& logit : logits) logit = round % 3 == 0 ? std::round(normal(random) * 16.0F) / 16.0F : normal(random);
+        SamplingOptions options{.temperature = std::array{0.3, 0.8, 1.0, 2.0}[random() % 4],
+                                .top_p = std::array{0.01, 0.3, 0.5, 0.9, 0.95, 0.999}[random() % 6]};
+        if (random() % 4 == 0) options.min_p = std::array{1e-6, 0.01, 0.3}[random() % 3];
+        const TokenNoise noise(random(), static_cast<std::uint32_t>(random()));
+        const auto expected = plain::draw(logits, options, noise);
+        for (const Isa isa : isas()) {
+            SamplerScratch scratch(backend::cpu::sampling_kernels(isa));
+            ASSERT_EQ(draw(logits, options, noise, scratch), expected)
+                << to_string(isa) << ", round " << round << ": " << described(options, logits.size());
+            const TokenId best = *argmax(logits, scratch.kernels());
+            EarlyRace early{.noise = noise, .likeliest = best};
+            (void)keep_likely(logits, options, {logits[static_cast<std::size_t>(best)], options.temperature}, scratch.kernels(),
+                              scratch.rows(logits.size()).list, scratch.candidates, &early);
+            if (early.winner) EXPECT_EQ(early.winner, expected);
+            (early.winner ? n_early : n_late) += 1;
+        }
+    }
+    EXPECT_GT(n_early, rafter::tests::rounds(1000));
+    EXPECT_GT(n_late, rafter::tests::rounds(1000));
+}
+
 // A sampler that went the exact way each time would choose the right tokens, too, slowly.
 TEST(SamplingKernels, DecideTopPAndMinPWithoutTheExactSumsForOrdinaryLogits) {
     std::mt19937 random(23);
@@ -137,7 +167,8 @@ TEST(SamplingKernels, DecideTopPAndMinPWithoutTheExactSumsForOrdinaryLogits) {
             if (round % 2 == 0) options.min_p = 0.02;
             const Weight weight{*std::ranges::max_element(logits), options.temperature};
             n_decided +=
-                keep_likely(logits, options, weight, scratch.kernels(), scratch.rows(logits.size()).list, scratch.candidates) ? 1 : 0;
+                keep_likely(logits, options, weight, scratch.kernels(), scratch.rows(logits.size()).list, scratch.candidates, nullptr) ? 1
+                                                                                                                                       : 0;
         }
         EXPECT_GE(n_decided, 198) << to_string(isa);
     }

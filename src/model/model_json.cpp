@@ -11,7 +11,7 @@
 namespace rafter::model {
 namespace {
 
-constexpr std::uint32_t kMostLayers = 1'000'000'000;
+constexpr std::uint32_t kMaxLayers = 1'000'000'000;
 constexpr std::uint32_t kMostWidth = 1'000'000'000;
 constexpr std::uint32_t kMostContext = 2'000'000'000;
 constexpr double kMostParameters = 1e24;
@@ -35,7 +35,7 @@ std::uint32_t count_layers(const nlohmann::json& layers) {
         const bool counts = layer.is_object() && layer.contains("count") && layer["count"].is_number_unsigned();
         n += counts ? std::clamp<std::uint64_t>(layer["count"].get<std::uint64_t>(), 1, kMaxShapedLayers) : 1;
     }
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, kMostLayers));
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, kMaxLayers));
 }
 
 Result<void> read_heads(const JsonReader& keys, ModelConfig& c, std::vector<std::string>& notes) {
@@ -112,7 +112,7 @@ Result<DescribedModel> read_model_json(const nlohmann::json& json, std::string_v
     c.architecture = "dimensions";
     c.name = m.name;
     RAFTER_TRY(m.parameters, keys.find_number("parameters", 1.0, kMostParameters));
-    RAFTER_TRY(auto n_layers, keys.find_uint("n_layers", 1, kMostLayers));
+    RAFTER_TRY(auto n_layers, keys.find_uint("n_layers", 1, kMaxLayers));
     const nlohmann::json* layers = keys.find("layers");
     if (!n_layers && layers != nullptr && layers->is_array() && !layers->empty()) n_layers = count_layers(*layers);
     RAFTER_TRY(auto d_model, keys.find_uint("d_model", 1, kMostWidth));

@@ -18,6 +18,8 @@ struct UnknownKey {
 struct HardwareFile {
     Hardware hardware;
     std::vector<UnknownKey> unknown_keys;  // ignored
+    // Numbers that no device is near, such as 989 FLOP/s, each with the unit that was probably meant. They make any answer doubtful.
+    std::vector<std::string> doubts;
 };
 
 // Keys: name, flop_per_s {fp32, fp16, bf16, fp8, fp4, int8, int4: at least one}, memory_bytes, memory_bandwidth_bytes_per_s; and, where

@@ -212,7 +212,7 @@ Result<void> set_draft(const PlanOptions& o, const PlanSources& sources, PlanReq
 Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, PlanRequest& r) {
     roofline::Setup& setup = r.scenario.setup;
     if (o.hardware != "this") {
-        RAFTER_TRY(setup.hardware, find_hardware(o.hardware, r.warnings));
+        RAFTER_TRY(setup.hardware, find_hardware(o.hardware, r.warnings, r.model->assumed));
         RAFTER_TRY(setup.efficiency, read_efficiency(o.efficiency, r.warnings));
         return {};
     }
@@ -238,7 +238,7 @@ Result<roofline::PlannedModel> chosen_model(const PlanOptions& o, const PlanSour
 
 }  // namespace
 
-Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<std::string>& warnings) {
+Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<std::string>& warnings, std::vector<std::string>& doubts) {
     std::error_code failed;
     if (std::filesystem::is_regular_file(name, failed)) {
         RAFTER_TRY(hardware::HardwareFile file, hardware::read_hardware_file(name));
@@ -246,10 +246,17 @@ Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<st
             warnings.push_back(fmt::format("{}: {} is not a key known here and is ignored{}", name, quote(unknown.key),
                                            did_you_mean(unknown.key.substr(unknown.key.rfind('.') + 1), unknown.known)));
         }
+        doubts.insert(doubts.end(), file.doubts.begin(), file.doubts.end());
         return std::move(file.hardware);
     }
     if (const hardware::CatalogRow* row = hardware::find_in_catalog(name)) return row->hardware;
     if (name.ends_with(".json")) return bad_input("--hardware: {}: no such file", quote(name));
+    if (const auto candidates = hardware::candidates_in_catalog(name); !candidates.empty()) {
+        std::vector<std::string_view> names;
+        for (const hardware::CatalogRow* row : candidates) names.push_back(row->hardware.name);
+        return bad_input("--hardware: {} is no device's name alone: it may be {} (rafter plan --list hardware)", quote(name),
+                         fmt::join(names, ", "));
+    }
     std::vector<std::pair<std::size_t, std::string>> near;
     for (const hardware::CatalogRow& row : hardware::catalog())
         near.emplace_back(edit_distance(name, row.hardware.name), row.hardware.name);

@@ -56,7 +56,9 @@ struct PlanRequest {
 [[nodiscard]] Result<roofline::PlannedModel> find_planned_model(const std::string& model,
                                                                 std::span<const std::filesystem::path> models_folders,
                                                                 roofline::BoundOptions options, const std::string& assume = {});
-// The device alone: a catalog name or a file. Keys of the file that are not known are warned of.
-[[nodiscard]] Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<std::string>& warnings);
+// The device alone: a catalog name or a file. Warnings: keys of the file that are not known. Doubts: numbers of the file that no device is
+// near, which belong into an answer's first lines.
+[[nodiscard]] Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<std::string>& warnings,
+                                                       std::vector<std::string>& doubts);
 
 }  // namespace rafter::planning

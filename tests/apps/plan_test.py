@@ -148,7 +148,8 @@ class Plan(program.Case):
         model = ["Llama-2-13B", "--hardware", "A100"]
         for words, arguments in [
             ("nearest: Llama-3.1-8B", ["Lama-3.1-8B", "--hardware", "A100"]),
-            ("nearest: H200", ["Llama-2-13B", "--hardware", "H20"]),
+            ("nearest: H200", ["Llama-2-13B", "--hardware", "H2000"]),
+            ("it may be V100-16GB, V100-32GB", ["Llama-2-13B", "--hardware", "Tesla V100"]),
             ("NaN", ["Llama-2-13B", "--hardware", device]),
             ("memory_bandwidth_bytes_per_s", ["Llama-2-13B", "--hardware", no_bandwidth]),
             ("no such file", ["Llama-2-13B", "--hardware", "absent.json"]),

@@ -1,6 +1,9 @@
 // What makes a plan doubtful stands first in every form of the answer.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <fstream>
+
 #include "planning/plan_report.h"
 
 namespace rafter::planning {
@@ -38,6 +41,17 @@ TEST(AssumedPlan, IsRefusedWithoutAWordOfIt) {
     EXPECT_FALSE(make_request({.model = kCases + "foo-unknown.json", .hardware = "H100-SXM"}, {}));
     EXPECT_FALSE(make_request({.model = kCases + "bert-base.json", .hardware = "H100-SXM"}, {}));
     EXPECT_FALSE(make_request({.model = kCases + "foo-unknown.json", .assume = "lama", .hardware = "H100-SXM"}, {}));
+}
+
+TEST(AssumedPlan, SaysFirstThatADeviceIsInTheWrongUnits) {
+    const std::string path = testing::TempDir() + "wrong_units.json";
+    std::ofstream(path) << R"({"name": "x", "flop_per_s": {"bf16": 989}, "memory_bytes": 80e9, "memory_bandwidth_bytes_per_s": 3.35e12})";
+    const Answers a = answers({.model = "Llama-3.1-8B", .hardware = path});
+    EXPECT_TRUE(a.text.starts_with("Not certain: " + path + ": flop_per_s.bf16 is 989 FLOP/s")) << a.text.substr(0, 300);
+    EXPECT_EQ(a.json.find("{\n \"assumed\": [\n  \"" + path + ": flop_per_s.bf16"), 0U) << a.json.substr(0, 300);
+    EXPECT_NE(a.html.find("989e12 for 989 TFLOP/s"), std::string::npos);
+    EXPECT_NE(a.svg.find("989e12 for 989 TFLOP/s"), std::string::npos);
+    std::remove(path.c_str());
 }
 
 TEST(AssumedPlan, OfAKnownDecoderHasNothingToSay) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "planning/efficiency.h"
 #include "planning/plan_report.h"
 
 namespace rafter::planning {
@@ -56,7 +57,6 @@ ordered_json model_json(const PlanRequest& r, const Plan& plan) {
 
 ordered_json hardware_json(const roofline::Scenario& s) {
     const hardware::Hardware& h = s.setup.hardware;
-    const roofline::Efficiency& e = s.setup.efficiency;
     ordered_json peaks = ordered_json::object();
     for (const hardware::Precision p : hardware::all_precisions()) {
         if (h.peak(p)) peaks[std::string(hardware::to_string(p))] = *h.peak(p);
@@ -74,13 +74,7 @@ ordered_json hardware_json(const roofline::Scenario& s) {
             {"parallel", {{"tp", number(s.setup.parallel.tp)}, {"pp", number(s.setup.parallel.pp)}, {"ep", number(s.setup.parallel.ep)}}},
             {"collective", s.setup.collective == roofline::Collective::kFlat ? "flat" : "ring"},
             {"fused", s.setup.fused},
-            {"efficiency",
-             {{"name", e.name},
-              {"flop_fraction", e.flop_fraction},
-              {"bandwidth_fraction", e.bandwidth_fraction},
-              {"link_fraction", e.link_fraction},
-              {"seconds_per_op", e.seconds_per_op},
-              {"seconds_per_step", e.seconds_per_step}}}};
+            {"efficiency", efficiency_json(s.setup.efficiency)}};
 }
 
 ordered_json phase_json(const roofline::Phase& phase, const std::optional<double>& measured) {

@@ -15,6 +15,7 @@
 #include "hardware/catalog.h"
 #include "hardware/hardware_file.h"
 #include "model/model_json.h"
+#include "planning/efficiency.h"
 #include "planning/this_machine.h"
 #include "report/units.h"
 #include "roofline/number_types.h"
@@ -151,36 +152,6 @@ Result<void> set_parallel(const PlanOptions& o, PlanRequest& r) {
     return {};
 }
 
-Result<roofline::Efficiency> read_efficiency(const std::string& name, std::vector<std::string>& warnings) {
-    if (name == "ideal") return roofline::Efficiency{};
-    if (name == "calibrated") {
-        // What is typical where nothing was measured: kipply's raw roofline is 76% of the time measured on A100s; dense prefill reaches
-        // about 60% of a GPU's peak (MLPerf and vendors' own libraries).
-        warnings.emplace_back(
-            "--efficiency calibrated: nothing measured for this device; typical fractions are taken (bandwidth 0.76, flops 0.6, link 0.7)");
-        return roofline::Efficiency{.name = "typical", .flop_fraction = 0.6, .bandwidth_fraction = 0.76, .link_fraction = 0.7};
-    }
-    RAFTER_TRY(const nlohmann::json json, read_json_file(name));
-    RAFTER_TRY(const JsonReader keys, JsonReader::open(json, name));
-    roofline::Efficiency e{.name = name};
-    const auto fraction = [&](const char* key, double& place) -> Result<void> {
-        RAFTER_TRY(const auto found, keys.find_number(key, 1e-6, 1.0));
-        place = found.value_or(1.0);
-        return {};
-    };
-    RAFTER_TRY_VOID(fraction("flop_fraction", e.flop_fraction));
-    RAFTER_TRY_VOID(fraction("bandwidth_fraction", e.bandwidth_fraction));
-    RAFTER_TRY_VOID(fraction("link_fraction", e.link_fraction));
-    RAFTER_TRY(const auto per_op, keys.find_number("seconds_per_op", 0.0, 1e3));
-    RAFTER_TRY(const auto per_step, keys.find_number("seconds_per_step", 0.0, 1e3));
-    e.seconds_per_op = per_op.value_or(0.0);
-    e.seconds_per_step = per_step.value_or(0.0);
-    for (const std::string& key : keys.unknown_keys()) {
-        warnings.push_back(fmt::format("{}: {} is not a key known here{}", name, quote(key), did_you_mean(key, keys.known_keys())));
-    }
-    return e;
-}
-
 // c=SHARE, or a model whose step is priced on the same devices.
 Result<void> set_draft(const PlanOptions& o, const PlanSources& sources, PlanRequest& r) {
     roofline::SpeculationQuestion& q = r.scenario.speculation;
@@ -213,7 +184,7 @@ Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, Plan
     roofline::Setup& setup = r.scenario.setup;
     if (o.hardware != "this") {
         RAFTER_TRY(setup.hardware, find_hardware(o.hardware, r.warnings, r.model->assumed));
-        RAFTER_TRY(setup.efficiency, read_efficiency(o.efficiency, r.warnings));
+        RAFTER_TRY(setup.efficiency, read_efficiency(o.efficiency, setup.hardware, r.warnings));
         return {};
     }
     RAFTER_TRY(const hardware::Profile profile, sources.machine_profile());
@@ -224,7 +195,7 @@ Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, Plan
     if (o.efficiency == "calibrated") {
         setup.efficiency = this_efficiency(profile, *r.model);
     } else {
-        RAFTER_TRY(setup.efficiency, read_efficiency(o.efficiency, r.warnings));
+        RAFTER_TRY(setup.efficiency, read_efficiency(o.efficiency, setup.hardware, r.warnings));
     }
     return {};
 }

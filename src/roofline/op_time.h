@@ -3,25 +3,15 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "hardware/hardware.h"
+#include "roofline/efficiency.h"
 #include "roofline/priced_list.h"
 
 namespace rafter::roofline {
 
 enum class Bound { kMemory, kCompute, kCommunication, kOverhead };
 [[nodiscard]] const char* to_string(Bound bound);
-
-// How much of its rates a device reaches, and what every op and step costs beside. The ideal reaches all.
-struct Efficiency {
-    std::string name = "ideal";
-    double flop_fraction = 1.0;
-    double bandwidth_fraction = 1.0;
-    double link_fraction = 1.0;
-    double seconds_per_op = 0.0;
-    double seconds_per_step = 0.0;
-};
 
 // Which types the numbers have. Where weight_bits is not set, each weight has those of its bound type.
 struct NumberTypes {
@@ -41,6 +31,20 @@ struct NumberTypes {
 [[nodiscard]] hardware::Precision multiply_precision(double weight_bits, hardware::Precision activations);
 [[nodiscard]] hardware::Precision precision_of(const PricedList& list, const model::Op& op, const NumberTypes& types);
 
+enum class Work { kRows, kMatrix, kExperts, kAttention };
+[[nodiscard]] Work work_of(const model::Op& op);
+
+// What one device does of an op.
+struct OpWork {
+    OpCost cost;
+    Work work = Work::kRows;
+    hardware::Precision precision = hardware::Precision::kBf16;
+    double weight_bits = 16.0;
+    double tokens_per_weight = 0.0;  // that share one; 0: no matrix
+    double imbalance = 1.0;          // the busiest device's flops over the average
+    double n_parts = 1.0;            // steps that the op is cut into: each starts it and reads the weights once more
+};
+
 // One device's rates, efficiency applied.
 struct Roofs {
     const hardware::Hardware* hardware = nullptr;
@@ -48,12 +52,17 @@ struct Roofs {
     bool fused = true;
 
     [[nodiscard]] double flop_per_s(hardware::Precision precision) const;
+    [[nodiscard]] double flop_per_s(const OpWork& work) const;
     [[nodiscard]] double bytes_per_s() const { return hardware->memory_bandwidth_bytes_per_s * efficiency.bandwidth_fraction; }
+    [[nodiscard]] double bytes_per_s(const OpWork& work) const;
     // Activations between fused ops stay on the chip while they take at most half of it; unfused ones go through memory.
     [[nodiscard]] bool spills(double activation_bytes) const;
 };
 // Of a device that does not say: as large as the smaller ones of the catalog have it.
 inline constexpr double kAssumedOnChipBytes = 32.0 * 1024 * 1024;
+
+// Of flop_fraction, with so many tokens that share a weight.
+[[nodiscard]] double flop_rise(const Efficiency& efficiency, double tokens_per_weight);
 
 struct OpTime {
     double memory_bytes = 0.0;  // of the cost's, those that go through memory
@@ -63,7 +72,6 @@ struct OpTime {
     double seconds = 0.0;
     Bound bound = Bound::kMemory;
 };
-// cost: one device's share.
-[[nodiscard]] OpTime op_time(const OpCost& cost, hardware::Precision precision, const Roofs& roofs);
+[[nodiscard]] OpTime op_time(const OpWork& work, const Roofs& roofs);
 
 }  // namespace rafter::roofline

@@ -31,6 +31,19 @@ double all_to_all_seconds(double bytes, double n, const Link& link, Collective c
 
 double send_seconds(double bytes, const Link& link) { return link.latency_s + over_link(bytes, link); }
 
+double engine_all_reduce_seconds(double bytes, double n, const Link& link) {
+    if (n <= 1) return 0.0;
+    return std::min(all_reduce_seconds(bytes, n, link, Collective::kRing), (n - 1) * over_link(bytes, link) + 2 * link.latency_s);
+}
+
+double expected_devices(double n, double n_used) { return n > 0 ? n * (1 - std::pow(1 - 1 / n, n_used)) : 0.0; }
+
+double expert_imbalance(const ExpertLoad& load, double n) {
+    if (n <= 1 || load.n_chosen <= 0 || load.n_experts <= 0) return 1.0;
+    const double variance = 1 / load.n_chosen + load.skew * load.skew / load.n_experts;
+    return std::min(n, 1 + std::sqrt(2 * std::log(n) * variance));
+}
+
 double all_reduces_per_layer(const model::ModelConfig& config) { return config.tensors.no_ffn_norm ? 1.0 : 2.0; }
 
 Result<void> check_parallel(const PricedList& list, const Parallel& p) {

@@ -33,6 +33,21 @@ struct Link {
 // Each of n devices sends `bytes` in all, an n-th of it to every one (twice a layer of experts: tokens out, results back).
 [[nodiscard]] double all_to_all_seconds(double bytes, double n, const Link& link, Collective collective);
 [[nodiscard]] double send_seconds(double bytes, const Link& link);
+// An all-reduce as engines have it: the ring, or every device sends all its bytes to all others at once, whichever takes less.
+[[nodiscard]] double engine_all_reduce_seconds(double bytes, double n, const Link& link);
+
+// Of n devices that share the experts, how many have one of the n_used that a token chooses, were all choices alike.
+[[nodiscard]] double expected_devices(double n, double n_used);
+
+// Tokens for experts are dealt by chance: flops of the busiest of n devices over the average, at least 1 and at most n. `n_chosen`: tokens
+// that a device's experts are chosen by, on average; skew: standard deviation of experts' popularity over its mean. The mean of the largest
+// of n normal variables is at most sqrt(2 ln n) standard deviations above theirs.
+struct ExpertLoad {
+    double n_chosen = 0.0;
+    double n_experts = 1.0;  // of one device
+    double skew = 0.0;
+};
+[[nodiscard]] double expert_imbalance(const ExpertLoad& load, double n);
 
 // All-reduces that a layer needs: one after attention and one after the feed-forward, or one for both where they run side by side.
 [[nodiscard]] double all_reduces_per_layer(const model::ModelConfig& config);

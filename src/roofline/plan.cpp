@@ -31,6 +31,18 @@ MemoryQuestion memory_question(const Scenario& s) {
             .memory_fraction = load.memory_fraction};
 }
 
+// Of the batch, those that the cache has room for, where the rest waits for them; all where none has room.
+double running_sequences(const Scenario& s, const MemoryFit& memory) {
+    const double n_fit = std::floor(memory.paged.max_sequences);
+    return s.setup.efficiency.queues_for_memory && n_fit >= 1 ? std::min(s.load.n_batch, n_fit) : s.load.n_batch;
+}
+
+double decode_seconds(const Scenario& s, double n_batch) {
+    Scenario at = s;
+    at.load.n_batch = n_batch;
+    return price_decode(at, Detail::kTotals).price.seconds;
+}
+
 std::optional<double> price_of_all(const Scenario& s) {
     const auto& price = s.price_per_hour ? s.price_per_hour : s.setup.hardware.price_per_hour;
     if (!price) return std::nullopt;
@@ -132,6 +144,11 @@ void add_notes(const Scenario& s, Plan& plan) {
         plan.notes.push_back(fmt::format("{} heads do not divide by tp={:.0f}: the device with most of them is waited for",
                                          s.list().program.config.n_heads, p.tp));
     }
+    if (const double n_running = running_sequences(s, plan.memory); n_running < s.load.n_batch) {
+        plan.notes.push_back(
+            fmt::format("{:.0f} of the {:.0f} sequences fit at a time: served tokens are counted with these, the rest waits", n_running,
+                        s.load.n_batch));
+    }
     if (s.model->n_context > 0 && s.load.n_context > s.model->n_context) {
         plan.notes.push_back(
             fmt::format("the model was trained for {:.0f} positions, the plan is for {:.0f}", s.model->n_context, s.load.n_context));
@@ -163,10 +180,11 @@ Summary summarize(const Scenario& s) {
     const Phase prefill = price_prefill(s, Detail::kTotals);
     const Phase decode = price_decode(s, Detail::kTotals);
     const MemoryFit memory = price_memory(s);
+    const double n_running = running_sequences(s, memory);
     const Request request{.n_output = s.load.n_output,
                           .prefill_seconds = prefill.price.seconds / s.load.n_prefill_batch,
-                          .step_seconds = decode.price.seconds,
-                          .n_batch = s.load.n_batch};
+                          .step_seconds = n_running < s.load.n_batch ? decode_seconds(s, n_running) : decode.price.seconds,
+                          .n_batch = n_running};
     Summary summary{.tokens_per_second = decode.tokens_per_second,
                     .served_tokens_per_second = served_tokens_per_second(request),
                     .ttft_s = prefill.price.seconds,

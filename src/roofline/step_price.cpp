@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace rafter::roofline {
 namespace {
@@ -30,27 +31,33 @@ bool on_experts(const Op& op) { return op.kind == OpKind::kExpertLinear; }
 class Pricing {
   public:
     Pricing(const PricedList& list, const Setup& setup, const Step& step, Detail detail)
-        : list_(list), setup_(setup), detail_(detail), roofs_{&setup.hardware, setup.efficiency, setup.fused} {
+        : list_(list),
+          setup_(setup),
+          detail_(detail),
+          roofs_{&setup.hardware, setup.efficiency, setup.fused},
+          ideal_{&setup.hardware, {}, setup.fused} {
         const Parallel& p = setup.parallel;
         micro_ = dealt(step, p.pp);
         part_ = dealt(micro_, p.ep);
         price_.n_tokens = step.n_tokens();
         n_parts_ = micro_.n_tokens() > 0 ? std::min(p.pp, step.n_tokens() / micro_.n_tokens()) : 1.0;
+        const double most = setup.efficiency.max_step_tokens;
+        if (most > 0) n_steps_ = std::max(1.0, std::ceil(part_.n_tokens() / most));
     }
 
     PricedStep run() && {
         for (const CountedOp& op : list_.ops) add(op);
         add_collectives();
-        price_.seconds += setup_.efficiency.seconds_per_step;
-        price_.overhead_seconds += setup_.efficiency.seconds_per_step;
-        by_bound_[static_cast<std::size_t>(Bound::kOverhead)] += setup_.efficiency.seconds_per_step;
+        const double host = host_seconds();
+        price_.seconds += host;
+        price_.overhead_seconds += host;
+        by_bound_[static_cast<std::size_t>(Bound::kOverhead)] += host;
         price_.bound = static_cast<Bound>(std::ranges::max_element(by_bound_) - by_bound_.begin());
         // A stage works while one of the parts is in it.
         const double busy = n_parts_ / setup_.parallel.pp;
         if (price_.seconds > 0) {
-            const Efficiency& e = setup_.efficiency;
-            price_.mbu = (price_.weights_seconds + price_.kv_seconds) * e.bandwidth_fraction / price_.seconds * busy;
-            price_.mfu = (price_.compute_seconds + price_.attention_seconds) * e.flop_fraction / price_.seconds * busy;
+            price_.mbu = (at_peak_.weights_seconds + at_peak_.kv_seconds) / price_.seconds * busy;
+            price_.mfu = (at_peak_.compute_seconds + at_peak_.attention_seconds) / price_.seconds * busy;
         }
         for (PricedOp& op : price_.ops) op.share = price_.seconds > 0 ? op.seconds * op.count / price_.seconds : 0.0;
         return std::move(price_);
@@ -67,17 +74,23 @@ class Pricing {
         if (attends(op.op)) share.flops *= head_imbalance(list_.program.config, p.tp);
         if (on_residual(op.op, list_.program.config.d_model)) share.activation_bytes = whole.activation_bytes;
         const hardware::Precision precision = precision_of(list_, op.op, setup_.types);
-        const OpTime time = op_time(share, precision, roofs_);
+        const OpWork work = work_on(op.op, whole, share, precision);
+        const OpTime time = op_time(work, roofs_);
 
         price_.seconds += time.seconds * op.count;
         price_.n_ops += op.count;
         price_.overhead_seconds += time.overhead_seconds * op.count;
-        const double bytes_per_s = roofs_.bytes_per_s();
-        price_.weights_seconds += share.weight_bytes / bytes_per_s * op.count;
+        const double bytes_per_s = roofs_.bytes_per_s(work);
+        const double weight_bytes = share.weight_bytes * n_steps_;
+        price_.weights_seconds += weight_bytes / bytes_per_s * op.count;
         price_.kv_seconds += share.kv_read_bytes / bytes_per_s * op.count;
-        price_.activations_seconds += (time.memory_bytes - share.weight_bytes - share.kv_read_bytes) / bytes_per_s * op.count;
+        price_.activations_seconds += (time.memory_bytes - weight_bytes - share.kv_read_bytes) / bytes_per_s * op.count;
         if (multiplies(op.op)) price_.compute_seconds += time.compute_seconds * op.count;
         if (attends(op.op)) price_.attention_seconds += time.compute_seconds * op.count;
+        at_peak_.weights_seconds += share.weight_bytes / ideal_.bytes_per_s() * op.count;
+        at_peak_.kv_seconds += share.kv_read_bytes / ideal_.bytes_per_s() * op.count;
+        if (multiplies(op.op)) at_peak_.compute_seconds += share.flops / ideal_.flop_per_s(precision) * op.count;
+        if (attends(op.op)) at_peak_.attention_seconds += share.flops / ideal_.flop_per_s(precision) * op.count;
         const double groups = on_experts(op.op) ? 1.0 : p.ep;
         price_.flops += whole.flops * groups * op.count * n_parts_;
         price_.read_bytes += whole.read_bytes() * groups * op.count * n_parts_;
@@ -96,6 +109,35 @@ class Pricing {
                               .precision = precision});
     }
 
+    OpWork work_on(const Op& op, const OpCost& whole, const OpCost& share, hardware::Precision precision) const {
+        OpWork work{.cost = share, .work = work_of(op), .precision = precision, .n_parts = n_steps_};
+        if (work.work != Work::kMatrix && work.work != Work::kExperts) return work;
+        double elements = 0.0;
+        work.weight_bits = 0.0;
+        for (const model::WeightId id : op.weights) {
+            const model::Weight& weight = list_.program.weights[id];
+            elements += double{1} * weight.n_rows * weight.n_cols;
+            work.weight_bits = std::max(work.weight_bits, weight_bits(list_, id, setup_.types.cost_options()));
+        }
+        if (elements > 0 && list_.weight_scale > 0) work.tokens_per_weight = whole.flops / (2 * elements * list_.weight_scale);
+        if (work.work != Work::kExperts) return work;
+        const model::MoeConfig& moe = list_.program.config.moe;
+        const double n_chosen = work.tokens_per_weight;
+        work.tokens_per_weight /= std::max(1.0, expected_experts(moe.n_experts, moe.n_experts_used, micro_.n_tokens() / n_steps_));
+        const double ep = setup_.parallel.ep;
+        if (const auto& skew = setup_.efficiency.expert_skew; skew && ep > 1)
+            work.imbalance = expert_imbalance({.n_chosen = n_chosen / ep / n_steps_, .n_experts = moe.n_experts / ep, .skew = *skew}, ep);
+        return work;
+    }
+
+    // The host's part of a step, and sampling, which reads and writes rows of logits in float.
+    double host_seconds() const {
+        const Efficiency& e = setup_.efficiency;
+        const double logits_bytes = 4.0 * list_.program.config.n_vocab * part_.n_outputs();
+        return e.seconds_per_step * n_steps_ + e.seconds_per_sequence * part_.n_sequences() +
+               e.logits_passes * logits_bytes / setup_.hardware.memory_bandwidth_bytes_per_s;
+    }
+
     void add_collective(std::string name, double count, double seconds, double bytes) {
         if (count <= 0) return;
         price_.communication_seconds += seconds * count;
@@ -111,27 +153,45 @@ class Pricing {
         const Parallel& p = setup_.parallel;
         const model::ModelConfig& c = list_.program.config;
         const Link link = link_of(setup_.hardware, setup_.efficiency.link_fraction);
-        const double row = c.d_model * std::max(setup_.types.activation_bytes, 1.0);
+        const Efficiency& e = setup_.efficiency;
+        const double row = c.d_model * std::max(setup_.types.activation_bytes, e.engine_collectives ? 2.0 : 1.0);
         const double bytes = part_.n_tokens() * row;
+        // Each of the steps that a long one is cut into has its own messages.
+        const auto in_steps = [&](double all_bytes, auto&& seconds) {
+            return n_steps_ * (seconds(all_bytes / n_steps_) + e.seconds_per_collective);
+        };
         if (p.tp > 1) {
             add_collective("all_reduce", all_reduces_per_layer(c) * list_.n_layers,
-                           all_reduce_seconds(bytes, p.tp, link, setup_.collective), bytes);
+                           in_steps(bytes,
+                                    [&](double b) {
+                                        return e.engine_collectives ? engine_all_reduce_seconds(b, p.tp, link)
+                                                                    : all_reduce_seconds(b, p.tp, link, setup_.collective);
+                                    }),
+                           bytes);
         }
         if (p.ep > 1) {
-            const double sent = bytes * c.moe.n_experts_used;
-            add_collective("all_to_all", 2 * list_.n_expert_layers, all_to_all_seconds(sent, p.ep, link, setup_.collective), sent);
+            const double sent = bytes * (e.engine_collectives ? expected_devices(p.ep, c.moe.n_experts_used) : c.moe.n_experts_used);
+            add_collective("all_to_all", 2 * list_.n_expert_layers,
+                           in_steps(sent, [&](double b) { return all_to_all_seconds(b, p.ep, link, setup_.collective); }), sent);
         }
-        if (p.pp > 1) add_collective("send_to_next_stage", p.pp - 1, send_seconds(bytes, link), bytes);
+        if (p.pp > 1) {
+            add_collective("send_to_next_stage", p.pp - 1, in_steps(bytes, [&](double b) { return send_seconds(b, link); }), bytes);
+        }
     }
 
     const PricedList& list_;
     const Setup& setup_;
     Detail detail_;
     Roofs roofs_;
+    Roofs ideal_;
     Step micro_;  // one of pp's parts
     Step part_;   // of it, what one of ep's groups has
     double n_parts_ = 1.0;
+    double n_steps_ = 1.0;  // one behind the other, where the efficiency bounds a step's tokens
     PricedStep price_;
+    struct {
+        double weights_seconds = 0.0, kv_seconds = 0.0, compute_seconds = 0.0, attention_seconds = 0.0;
+    } at_peak_;
     std::array<double, 4> by_bound_{};  // seconds
 };
 

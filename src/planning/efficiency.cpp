@@ -1,0 +1,243 @@
+// The table of typical values, a source beside each number, and the keys of a file. Where a comment says "fitted", no direct measurement
+// was found: the value is one for all models and devices of its kind, chosen on the first group of tests/roofline/published_speed.json and
+// checked on the second.
+#include "planning/efficiency.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <span>
+#include <string_view>
+
+#include "base/json_reader.h"
+#include "base/quote.h"
+#include "base/suggest.h"
+
+namespace rafter::planning {
+namespace {
+
+using roofline::Efficiency;
+
+Efficiency nvidia_data_center() {
+    Efficiency e{.name = "typical of data-centre GPUs"};
+    // cuBLAS on an H100 reaches 720 of 989 TFLOP/s in bf16 and about 1280 of 1979 in fp8 (semianalysis.com, "MI300X vs H100 vs H200",
+    // December 2024): 0.73, and 0.88 of it. Products of 4 bits: fitted; libraries' own charts, made at fixed clocks, show more.
+    e.flop_fraction = 0.73;
+    e.eight_bit_flop_factor = 0.88;
+    e.four_bit_flop_factor = 0.75;
+    // Copies and STREAM on an H100 reach 3.0 to 3.1 of 3.35 TB/s; a GB200 7.35 of 8 (techcommunity.microsoft.com, ND GB200 v6).
+    e.bandwidth_fraction = 0.90;
+    // Fitted. Tiles have 16 rows at least and 64 to 128 for full speed; at the ridge a kernel's last tiles neither read nor multiply fully.
+    e.flop_half_tokens = 32.0;
+    e.overlap = 0.6;
+    // Marlin (arXiv 2408.11743) keeps most of the bandwidth with 4-bit weights in small batches, and at large ones falls below fp16
+    // matrices; gpt-fast on an A100: 1397 GB/s of 16-bit, 1069 of 8-bit and 863 of 4-bit weights, each with the same fixed costs.
+    e.unpack_flop_factor = 0.7;
+    e.unpack_four_bit_bandwidth_factor = 0.8;
+    e.unpack_eight_bit_bandwidth_factor = 0.9;
+    // DeepGEMM's tables (github.com/deepseek-ai/DeepGEMM): grouped matrices 0.75 to 0.9 of dense ones of the same shape.
+    e.expert_flop_factor = 0.8;
+    // FlashAttention-3 (arXiv 2407.08608): up to 0.75 of an H100, long sequences; FlashAttention-2 on an A100 0.5 to 0.73; FlashMLA
+    // (github.com/deepseek-ai/FlashMLA) 660 of 989 TFLOP/s computing, 3000 of 3350 GB/s reading. Paged caches of unequal lengths reach
+    // less.
+    e.attention_flop_fraction = 0.6;
+    e.attention_bandwidth_fraction = 0.75;
+    // Experts of one layer: routers trained for balance leave a deviation of 0.3 to 0.5 (DeepSeek's EPLB data,
+    // github.com/deepseek-ai/eplb).
+    e.expert_skew = 0.4;
+    // DeepEP (github.com/deepseek-ai/DeepEP): 153 to 158 GB/s of an H800's 200 in all-to-all; nccl-tests: 330 to 370 of an H100's 450.
+    e.link_fraction = 0.75;
+    e.engine_collectives = true;
+    e.seconds_per_collective = 8e-6;  // one-shot all-reduces take 8 to 12 us on 2 to 8 devices (vLLM's custom_all_reduce, TensorRT-LLM's)
+    // A node of a CUDA graph starts 1.3 to 2.5 us after the last one (developer.nvidia.com, "Constant time launch for straight-line CUDA
+    // graphs"); a kernel's first and last blocks find an idle device.
+    e.seconds_per_op = 2.5e-6;
+    // Scheduling, inputs and outputs of a step, where they do not hide behind the device; vLLM's and SGLang's own accounts (blog.vllm.ai
+    // 2024-09-05, lmsys.org 2024-12-04) have 0.5 to several ms a step, growing with its sequences.
+    e.seconds_per_step = 0.8e-3;
+    e.seconds_per_sequence = 5e-6;
+    e.logits_passes = 6.0;       // to float, penalties, maximum, sum, probabilities, draw
+    e.max_step_tokens = 8192;    // TensorRT-LLM's max_num_tokens and vLLM's max_num_batched_tokens, as they come
+    e.queues_for_memory = true;  // both admit a sequence once its blocks are free
+    return e;
+}
+
+// Weights and cache in GDDR, one user, kernels of llama.cpp and MLC.
+Efficiency nvidia_rtx() {
+    Efficiency e = nvidia_data_center();
+    e.name = "typical of RTX GPUs";
+    // Boards hold the clocks that their peaks are stated at, or more: cuBLAS 0.85 to 0.95; llama.cpp multiplies 4-bit weights in int8.
+    e.flop_fraction = 0.85;
+    e.unpack_flop_factor = 0.85;
+    // llama.cpp decodes an 8B model in 16 bits at 0.75 to 0.8 of an RTX 3090's and 4090's bandwidth, fixed costs included
+    // (github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference); MLC a 4-bit 7B at 0.72.
+    e.unpack_four_bit_bandwidth_factor = 0.9;
+    e.flop_half_tokens = 8.0;
+    e.seconds_per_step = 0.2e-3;
+    return e;
+}
+
+Efficiency amd_instinct() {
+    Efficiency e = nvidia_data_center();
+    e.name = "typical of AMD Instinct GPUs";
+    // hipBLASLt on an MI300X: 620 of 1307 TFLOP/s in bf16, 990 of 2615 in fp8 (the same SemiAnalysis article; AMD's own best 708 and 1273,
+    // rocm.blogs.amd.com, "Measuring Max-Achievable FLOPs").
+    e.flop_fraction = 0.47;
+    e.eight_bit_flop_factor = 0.8;
+    // rocm_bandwidth_test and BabelStream: 4.0 to 4.3 of 5.3 TB/s. Attention: fitted.
+    e.bandwidth_fraction = 0.75;
+    e.attention_bandwidth_fraction = 0.5;
+    // rccl-tests on 8 MI300X: 240 to 310 of 448 GB/s.
+    e.link_fraction = 0.55;
+    // A HIP graph's node starts after 5 to 10 us; vLLM's Python serves these devices: AMD's own throughput tables, 1500 to 3200 sequences.
+    e.seconds_per_op = 8e-6;
+    e.seconds_per_step = 2e-3;
+    e.seconds_per_sequence = 22e-6;
+    return e;
+}
+
+Efficiency amd_radeon() {
+    Efficiency e = nvidia_rtx();
+    e.name = "typical of AMD Radeon GPUs";
+    // llama.cpp's Vulkan and ROCm kernels: 0.35 to 0.5 of the 16-bit matrix rate with 4-bit weights.
+    e.flop_fraction = 0.55;
+    e.unpack_flop_factor = 0.8;
+    return e;
+}
+
+Efficiency apple() {
+    Efficiency e = nvidia_rtx();
+    e.name = "typical of Apple GPUs";
+    // arXiv 2502.05317: 0.85 of the bandwidth, 0.7 to 0.8 of the GPU's rate by Metal Performance Shaders.
+    e.bandwidth_fraction = 0.85;
+    e.flop_fraction = 0.75;
+    e.unpack_four_bit_bandwidth_factor = 0.8;  // fitted on an M2 Ultra
+    e.flop_half_tokens = 4.0;
+    e.seconds_per_op = 6e-6;  // a Metal dispatch
+    return e;
+}
+
+Efficiency accelerator() {
+    Efficiency e = nvidia_data_center();
+    e.name = "typical of TPUs and other accelerators";
+    // MaxText's training runs: 0.44 to 0.65 of a TPU's peak with all else in the step (maxtext.readthedocs.io, optimized models).
+    e.flop_fraction = 0.65;
+    e.bandwidth_fraction = 0.85;
+    e.link_fraction = 0.7;
+    return e;
+}
+
+Efficiency processor() {
+    // STREAM and oneDNN: most of the bandwidth, about 0.6 of the rate at clocks under load; a barrier of all threads for each op.
+    return {.name = "typical of CPUs", .flop_fraction = 0.6, .bandwidth_fraction = 0.8, .seconds_per_op = 5e-6, .queues_for_memory = true};
+}
+
+struct Kind {
+    std::array<std::string_view, 5> words;  // of a name or description, any of them
+    Efficiency (*efficiency)();
+};
+
+// The first that fits; none: as data-centre GPUs.
+constexpr std::array kKinds{Kind{{"tpu", "trainium", "inferentia", "gaudi", "groq"}, accelerator},
+                            Kind{{"xeon", "epyc", "graviton", "raspberry", "neoverse"}, processor},
+                            Kind{{"instinct", "mi2", "mi3"}, amd_instinct},
+                            Kind{{"radeon", "rx-", "rx ", "ryzen", "strix"}, amd_radeon},
+                            Kind{{"apple"}, apple},
+                            Kind{{"geforce", "rtx", "dgx spark", "dgx-spark", "gb10"}, nvidia_rtx}};
+
+struct NumberKey {
+    const char* key;
+    double Efficiency::*place;
+    double low, high;
+};
+constexpr double kLeast = 1e-6;
+constexpr std::array kNumberKeys{
+    NumberKey{"flop_fraction", &Efficiency::flop_fraction, kLeast, 1.0},
+    NumberKey{"bandwidth_fraction", &Efficiency::bandwidth_fraction, kLeast, 1.0},
+    NumberKey{"link_fraction", &Efficiency::link_fraction, kLeast, 1.0},
+    NumberKey{"flop_half_tokens", &Efficiency::flop_half_tokens, 0.0, 1e6},
+    NumberKey{"eight_bit_flop_factor", &Efficiency::eight_bit_flop_factor, kLeast, 1.0},
+    NumberKey{"four_bit_flop_factor", &Efficiency::four_bit_flop_factor, kLeast, 1.0},
+    NumberKey{"unpack_flop_factor", &Efficiency::unpack_flop_factor, kLeast, 1.0},
+    NumberKey{"unpack_four_bit_bandwidth_factor", &Efficiency::unpack_four_bit_bandwidth_factor, kLeast, 1.0},
+    NumberKey{"unpack_eight_bit_bandwidth_factor", &Efficiency::unpack_eight_bit_bandwidth_factor, kLeast, 1.0},
+    NumberKey{"expert_flop_factor", &Efficiency::expert_flop_factor, kLeast, 1.0},
+    NumberKey{"overlap", &Efficiency::overlap, 0.0, 1.0},
+    NumberKey{"seconds_per_collective", &Efficiency::seconds_per_collective, 0.0, 1e3},
+    NumberKey{"seconds_per_op", &Efficiency::seconds_per_op, 0.0, 1e3},
+    NumberKey{"seconds_per_step", &Efficiency::seconds_per_step, 0.0, 1e3},
+    NumberKey{"seconds_per_sequence", &Efficiency::seconds_per_sequence, 0.0, 1e3},
+    NumberKey{"logits_passes", &Efficiency::logits_passes, 0.0, 1e3},
+    NumberKey{"max_step_tokens", &Efficiency::max_step_tokens, 0.0, 1e12}};
+
+struct OptionalKey {
+    const char* key;
+    std::optional<double> Efficiency::*place;
+    double low, high;
+};
+constexpr std::array kOptionalKeys{OptionalKey{"attention_flop_fraction", &Efficiency::attention_flop_fraction, kLeast, 1.0},
+                                   OptionalKey{"attention_bandwidth_fraction", &Efficiency::attention_bandwidth_fraction, kLeast, 1.0},
+                                   OptionalKey{"expert_skew", &Efficiency::expert_skew, 0.0, 100.0}};
+
+struct FlagKey {
+    const char* key;
+    bool Efficiency::*place;
+};
+constexpr std::array kFlagKeys{FlagKey{"engine_collectives", &Efficiency::engine_collectives},
+                               FlagKey{"queues_for_memory", &Efficiency::queues_for_memory}};
+
+}  // namespace
+
+Efficiency typical_efficiency(const hardware::Hardware& hardware) {
+    std::string said = hardware.name + " " + hardware.description;
+    std::ranges::transform(said, said.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (const Kind& kind : kKinds) {
+        const auto is_said = [&](std::string_view word) { return !word.empty() && said.find(word) != std::string::npos; };
+        if (std::ranges::any_of(kind.words, is_said)) return kind.efficiency();
+    }
+    return nvidia_data_center();
+}
+
+Result<Efficiency> read_efficiency(const std::string& name, const hardware::Hardware& hardware, std::vector<std::string>& warnings) {
+    if (name == "ideal") return Efficiency{};
+    if (name == "calibrated") {
+        Efficiency e = typical_efficiency(hardware);
+        warnings.push_back(
+            fmt::format("--efficiency calibrated: nothing measured for this device; values {} are taken (bandwidth {:g}, flops "
+                        "{:g}, link {:g}; docs/plan.md has how well they do)",
+                        e.name, e.bandwidth_fraction, e.flop_fraction, e.link_fraction));
+        return e;
+    }
+    RAFTER_TRY(const nlohmann::json json, read_json_file(name));
+    RAFTER_TRY(const JsonReader keys, JsonReader::open(json, name));
+    Efficiency e{.name = name};
+    for (const NumberKey& key : kNumberKeys) {
+        RAFTER_TRY(const auto found, keys.find_number(key.key, key.low, key.high));
+        if (found) e.*key.place = *found;
+    }
+    for (const OptionalKey& key : kOptionalKeys) {
+        RAFTER_TRY(e.*key.place, keys.find_number(key.key, key.low, key.high));
+    }
+    for (const FlagKey& key : kFlagKeys) {
+        RAFTER_TRY(const auto found, keys.find_bool(key.key));
+        if (found) e.*key.place = *found;
+    }
+    for (const std::string& key : keys.unknown_keys()) {
+        const auto close = closest(key, keys.known_keys());
+        warnings.push_back(
+            fmt::format("{}: {} is not a key known here{}", name, quote(key), close ? fmt::format("; did you mean {}?", *close) : ""));
+    }
+    return e;
+}
+
+nlohmann::ordered_json efficiency_json(const Efficiency& e) {
+    nlohmann::ordered_json json{{"name", e.name}};
+    for (const NumberKey& key : kNumberKeys) json[key.key] = e.*key.place;
+    for (const OptionalKey& key : kOptionalKeys) json[key.key] = (e.*key.place) ? nlohmann::ordered_json(*(e.*key.place)) : nullptr;
+    for (const FlagKey& key : kFlagKeys) json[key.key] = e.*key.place;
+    return json;
+}
+
+}  // namespace rafter::planning

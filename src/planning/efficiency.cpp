@@ -1,6 +1,6 @@
-// The table of typical values, a source beside each number, and the keys of a file. Where a comment says "fitted", no direct measurement
-// was found: the value is one for all models and devices of its kind, chosen on the first group of tests/roofline/published_speed.json and
-// checked on the second.
+// The table of typical values, a source beside each number, and the keys of a file. "Fitted": no direct measurement was found, and the
+// value, one for all models and devices of its kind, was chosen on the sets "reference" and "fitted" of tests/roofline/published_speed.json
+// and checked on the others.
 #include "planning/efficiency.h"
 
 #include <fmt/format.h>
@@ -22,53 +22,49 @@ using roofline::Efficiency;
 
 Efficiency nvidia_data_center() {
     Efficiency e{.name = "typical of data-centre GPUs"};
-    // cuBLAS on an H100 reaches 720 of 989 TFLOP/s in bf16 and about 1280 of 1979 in fp8 (semianalysis.com, "MI300X vs H100 vs H200",
-    // December 2024): 0.73, and 0.88 of it. Products of 4 bits: fitted; libraries' own charts, made at fixed clocks, show more.
+    // cuBLAS on an H100 reaches about 720 of 989 TFLOP/s in bf16 and 1280 of 1979 in fp8 (semianalysis.com, "MI300X vs H100 vs H200",
+    // December 2024): 0.73, and 0.88 of it. Products of 4 bits: fitted.
     e.flop_fraction = 0.73;
     e.eight_bit_flop_factor = 0.88;
     e.four_bit_flop_factor = 0.75;
-    // Copies and STREAM on an H100 reach 3.0 to 3.1 of 3.35 TB/s; a GB200 7.35 of 8 (techcommunity.microsoft.com, ND GB200 v6).
+    // STREAM on an H100 reaches about 3.0 of 3.35 TB/s; a GB200 7.35 of 8 (techcommunity.microsoft.com, ND GB200 v6).
     e.bandwidth_fraction = 0.90;
-    // Fitted. Tiles have 16 rows at least and 64 to 128 for full speed; at the ridge a kernel's last tiles neither read nor multiply fully.
+    // Fitted. Tensor cores' tiles have 16 rows or more, and 64 to 128 for full speed.
     e.flop_half_tokens = 32.0;
     e.overlap = 0.6;
-    // Marlin (arXiv 2408.11743) keeps most of the bandwidth with 4-bit weights in small batches, and at large ones falls below fp16
-    // matrices; gpt-fast on an A100: 1397 GB/s of 16-bit, 1069 of 8-bit and 863 of 4-bit weights, each with the same fixed costs.
+    // Bandwidth: gpt-fast on an A100 has 1397 GB/s of 16-bit, 1069 of 8-bit and 863 of 4-bit weights, fixed costs included. Flops: fitted;
+    // Marlin (arXiv 2408.11743) gains by narrow weights in small batches only.
     e.unpack_flop_factor = 0.7;
     e.unpack_four_bit_bandwidth_factor = 0.8;
     e.unpack_eight_bit_bandwidth_factor = 0.9;
-    // DeepGEMM's tables (github.com/deepseek-ai/DeepGEMM): grouped matrices 0.75 to 0.9 of dense ones of the same shape.
-    e.expert_flop_factor = 0.8;
-    // FlashAttention-3 (arXiv 2407.08608): up to 0.75 of an H100, long sequences; FlashAttention-2 on an A100 0.5 to 0.73; FlashMLA
-    // (github.com/deepseek-ai/FlashMLA) 660 of 989 TFLOP/s computing, 3000 of 3350 GB/s reading. Paged caches of unequal lengths reach
-    // less.
+    e.expert_flop_factor = 0.8;  // fitted
+    // FlashAttention-3 (arXiv 2407.08608): up to 0.75 of an H100, long sequences; FlashAttention-2 (arXiv 2307.08691) 0.5 to 0.73 of an
+    // A100; FlashMLA (github.com/deepseek-ai/FlashMLA) 660 of 989 TFLOP/s computing, 3000 of 3350 GB/s reading. Unequal lengths reach less.
     e.attention_flop_fraction = 0.6;
     e.attention_bandwidth_fraction = 0.75;
-    // Experts of one layer: routers trained for balance leave a deviation of 0.3 to 0.5 (DeepSeek's EPLB data,
-    // github.com/deepseek-ai/eplb).
-    e.expert_skew = 0.4;
-    // DeepEP (github.com/deepseek-ai/DeepEP): 153 to 158 GB/s of an H800's 200 in all-to-all; nccl-tests: 330 to 370 of an H100's 450.
+    e.expert_skew = 0.4;  // fitted
+    // DeepEP (github.com/deepseek-ai/DeepEP): 153 to 158 GB/s of an H800's 200 in all-to-all.
     e.link_fraction = 0.75;
     e.engine_collectives = true;
-    e.seconds_per_collective = 8e-6;  // one-shot all-reduces take 8 to 12 us on 2 to 8 devices (vLLM's custom_all_reduce, TensorRT-LLM's)
-    // A node of a CUDA graph starts 1.3 to 2.5 us after the last one (developer.nvidia.com, "Constant time launch for straight-line CUDA
-    // graphs"); a kernel's first and last blocks find an idle device.
+    e.seconds_per_collective = 8e-6;  // fitted on 2 to 8 A100
+    // Fitted. A kernel of a CUDA graph starts about 0.5 us after the last one's end (developer.nvidia.com, "Getting Started with CUDA
+    // Graphs"), and its first and last blocks leave most of the device idle.
     e.seconds_per_op = 2.5e-6;
-    // Scheduling, inputs and outputs of a step, where they do not hide behind the device; vLLM's and SGLang's own accounts (blog.vllm.ai
-    // 2024-09-05, lmsys.org 2024-12-04) have 0.5 to several ms a step, growing with its sequences.
+    // Fitted: scheduling, inputs and outputs, as far as they do not hide behind the device. vLLM 0.6 for an 8B model on an H100 spent 0.29
+    // of its time on scheduling and 0.33 on serving (blog.vllm.ai, 2024-09-05); later engines overlap most of that (lmsys.org, 2024-12-04).
     e.seconds_per_step = 0.8e-3;
     e.seconds_per_sequence = 5e-6;
     e.logits_passes = 6.0;       // to float, penalties, maximum, sum, probabilities, draw
-    e.max_step_tokens = 8192;    // TensorRT-LLM's max_num_tokens and vLLM's max_num_batched_tokens, as they come
+    e.max_step_tokens = 8192;    // TensorRT-LLM's max_num_tokens and vLLM's max_num_batched_tokens, unless told otherwise
     e.queues_for_memory = true;  // both admit a sequence once its blocks are free
     return e;
 }
 
-// Weights and cache in GDDR, one user, kernels of llama.cpp and MLC.
+// Weights and cache in GDDR, few users, kernels of llama.cpp and MLC.
 Efficiency nvidia_rtx() {
     Efficiency e = nvidia_data_center();
     e.name = "typical of RTX GPUs";
-    // Boards hold the clocks that their peaks are stated at, or more: cuBLAS 0.85 to 0.95; llama.cpp multiplies 4-bit weights in int8.
+    // Fitted. Boards hold the clocks that their peaks are stated at, or more; llama.cpp multiplies 4-bit weights in int8.
     e.flop_fraction = 0.85;
     e.unpack_flop_factor = 0.85;
     // llama.cpp decodes an 8B model in 16 bits at 0.75 to 0.8 of an RTX 3090's and 4090's bandwidth, fixed costs included
@@ -82,16 +78,14 @@ Efficiency nvidia_rtx() {
 Efficiency amd_instinct() {
     Efficiency e = nvidia_data_center();
     e.name = "typical of AMD Instinct GPUs";
-    // hipBLASLt on an MI300X: 620 of 1307 TFLOP/s in bf16, 990 of 2615 in fp8 (the same SemiAnalysis article; AMD's own best 708 and 1273,
-    // rocm.blogs.amd.com, "Measuring Max-Achievable FLOPs").
+    // hipBLASLt on an MI300X: about 620 of 1307 TFLOP/s in bf16, 990 of 2615 in fp8 (the same SemiAnalysis article; AMD's own best are
+    // higher: rocm.blogs.amd.com, "Measuring Max-Achievable FLOPs").
     e.flop_fraction = 0.47;
     e.eight_bit_flop_factor = 0.8;
-    // rocm_bandwidth_test and BabelStream: 4.0 to 4.3 of 5.3 TB/s. Attention: fitted.
-    e.bandwidth_fraction = 0.75;
+    e.bandwidth_fraction = 0.75;  // STREAM reaches about 4.1 of 5.3 TB/s
+    // Fitted on AMD's own tables of Llama 3.1 70B by vLLM with 1500 to 3200 sequences.
     e.attention_bandwidth_fraction = 0.5;
-    // rccl-tests on 8 MI300X: 240 to 310 of 448 GB/s.
     e.link_fraction = 0.55;
-    // A HIP graph's node starts after 5 to 10 us; vLLM's Python serves these devices: AMD's own throughput tables, 1500 to 3200 sequences.
     e.seconds_per_op = 8e-6;
     e.seconds_per_step = 2e-3;
     e.seconds_per_sequence = 22e-6;
@@ -101,7 +95,7 @@ Efficiency amd_instinct() {
 Efficiency amd_radeon() {
     Efficiency e = nvidia_rtx();
     e.name = "typical of AMD Radeon GPUs";
-    // llama.cpp's Vulkan and ROCm kernels: 0.35 to 0.5 of the 16-bit matrix rate with 4-bit weights.
+    // Fitted: llama.cpp's Vulkan kernels compute prompts with 4-bit weights at 0.39 of an RX 9070 XT's 16-bit rate.
     e.flop_fraction = 0.55;
     e.unpack_flop_factor = 0.8;
     return e;
@@ -110,19 +104,21 @@ Efficiency amd_radeon() {
 Efficiency apple() {
     Efficiency e = nvidia_rtx();
     e.name = "typical of Apple GPUs";
-    // arXiv 2502.05317: 0.85 of the bandwidth, 0.7 to 0.8 of the GPU's rate by Metal Performance Shaders.
+    // arXiv 2502.05317 measures about 0.85 of the bandwidth and 0.7 of the rate of M-series GPUs.
     e.bandwidth_fraction = 0.85;
     e.flop_fraction = 0.75;
-    e.unpack_four_bit_bandwidth_factor = 0.8;  // fitted on an M2 Ultra
+    // Fitted on llama.cpp with an M2 Ultra.
+    e.unpack_four_bit_bandwidth_factor = 0.8;
     e.flop_half_tokens = 4.0;
-    e.seconds_per_op = 6e-6;  // a Metal dispatch
+    e.seconds_per_op = 6e-6;
     return e;
 }
 
 Efficiency accelerator() {
     Efficiency e = nvidia_data_center();
     e.name = "typical of TPUs and other accelerators";
-    // MaxText's training runs: 0.44 to 0.65 of a TPU's peak with all else in the step (maxtext.readthedocs.io, optimized models).
+    // MaxText's training runs: 0.44 to 0.65 of a TPU's peak with all else in the step (maxtext.readthedocs.io, optimized models). No
+    // published serving speeds were checked.
     e.flop_fraction = 0.65;
     e.bandwidth_fraction = 0.85;
     e.link_fraction = 0.7;
@@ -130,7 +126,7 @@ Efficiency accelerator() {
 }
 
 Efficiency processor() {
-    // STREAM and oneDNN: most of the bandwidth, about 0.6 of the rate at clocks under load; a barrier of all threads for each op.
+    // Assumed: most of the bandwidth, 0.6 of the rate at clocks under load, a barrier of all threads for each op. `rafter probe` measures.
     return {.name = "typical of CPUs", .flop_fraction = 0.6, .bandwidth_fraction = 0.8, .seconds_per_op = 5e-6, .queues_for_memory = true};
 }
 

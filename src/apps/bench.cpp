@@ -367,10 +367,11 @@ Result<int> say_kv_disk(const Session& session, const report::Style& style) {
 // Requests as they come, instead of so many at a time.
 Result<int> bench_workload(const BenchOptions& options, const Environment& environment, Session& session) {
     const WorkloadFlags& flags = options.workload;
-    RAFTER_TRY(engine::Workload workload, open_workload(flags, {.prompt = options.prompt,
-                                                                .generate = options.generate,
-                                                                .seed = options.seed,
-                                                                .n_vocab = session.opened().config.n_vocab}));
+    RAFTER_TRY(
+        engine::Workload workload,
+        open_workload(
+            "bench", flags,
+            {.prompt = options.prompt, .generate = options.generate, .seed = options.seed, .n_vocab = session.opened().config.n_vocab}));
     const std::uint32_t most = options.batches.back();
     Session::Needs needs{.context = workload.longest() + 1ULL,
                          .n_outputs = most,

@@ -10,10 +10,9 @@
 #include "apps/session.h"
 #include "apps/workload_flags.h"
 #include "base/json_reader.h"
-#include "engine/loading/cache_size.h"
 #include "engine/loading/loaded_model.h"
 #include "engine/measure/simulator.h"
-#include "planning/plan_request.h"
+#include "planning/simulated_devices.h"
 #include "planning/workload_report.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -54,14 +53,29 @@ Result<MeasuredSteps> read_measured(const std::string& path) {
     return MeasuredSteps{.over_priced = forward_seconds / priced_seconds, .host_seconds = (step_seconds - forward_seconds) / n_steps};
 }
 
-// What the scheduler must know of model and machine.
-struct Simulated {
-    std::string model, machine;
-    std::uint32_t n_vocab = 0;
-    engine::SchedulerOptions scheduler;
-};
+constexpr std::uint32_t kUsualStepTokens = 8192;
 
-Result<Simulated> simulated_here(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
+// On this machine the engine's own sizes hold, and there is one of it.
+Result<void> check_usage(const SimulateOptions& o) {
+    if (!o.measured.empty() && o.plan.hardware != "this") {
+        return Error{"--measured: is of this machine, and goes with --hardware this", ErrorKind::kUsage};
+    }
+    if (o.plan.hardware != "this") return {};
+    const planning::PlanOptions defaults;
+    const char* given = o.plan.devices                             ? "--devices"
+                        : !o.plan.parallel.empty()                 ? "--parallel"
+                        : o.plan.collective != defaults.collective ? "--collective"
+                        : o.plan.memory_fraction                   ? "--memory-fraction"
+                        : !o.plan.activations.empty()              ? "--activations"
+                        : !o.plan.weights.empty()                  ? "--weights"
+                        : o.plan.efficiency != defaults.efficiency ? "--efficiency"
+                        : o.step_tokens > 0                        ? "--step-tokens"
+                                                                   : nullptr;
+    if (given == nullptr) return {};
+    return Error{fmt::format("{}: is of other hardware, and goes with --hardware NAME", given), ErrorKind::kUsage};
+}
+
+Result<planning::SimulatedDevices> simulated_here(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
     RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.plan.model));
     RAFTER_TRY(engine::OpenedModel opened, engine::open_model(path));
     RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({}));
@@ -81,65 +95,74 @@ Result<Simulated> simulated_here(const SimulateOptions& options, const Environme
     price.value_type = backend::to_string(types.value);
     prepared.scheduler.cost =
         engine::StepCost(runtime.backend(), prepared.program, machine, price, prepared.scheduler.limits.n_tokens, context);
-    return Simulated{.model = opened.config.name,
-                     .machine = "this machine",
-                     .n_vocab = opened.config.n_vocab,
-                     .scheduler = std::move(prepared.scheduler)};
+    planning::SimulatedDevices here;
+    here.model = opened.config.name;
+    here.description = "this machine";
+    here.scheduler = std::move(prepared.scheduler);
+    return here;
 }
 
-Result<Simulated> simulated_elsewhere(const SimulateOptions& options, const Environment& environment, std::uint32_t context) {
+Result<planning::SimulatedDevices> simulated_elsewhere(const SimulateOptions& options, const Environment& environment,
+                                                       std::uint32_t context) {
     planning::PlanOptions wanted = options.plan;
-    wanted.context = context;
     wanted.kv = options.kv_type;
-    RAFTER_TRY(const planning::PlanRequest request,
-               planning::make_request(wanted, {.models_folders = models_folders(environment), .machine_profile = {}}));
-    for (const std::string& warning : request.warnings) fmt::print(stderr, "rafter simulate: {}\n", warning);
-    const roofline::Plan plan = roofline::make_plan(request.scenario);
-    double bytes = plan.memory.capacity_bytes - plan.memory.weights_bytes - plan.memory.workspace_bytes;
-    if (options.workload.kv_memory_bytes) bytes = std::min(bytes, static_cast<double>(*options.workload.kv_memory_bytes));
-    const roofline::PricedList list = request.scenario.list();
-    const std::uint32_t step_tokens = options.step_tokens > 0 ? options.step_tokens : 8192;
-    const engine::CacheDemand demand{
-        .context = context, .step_tokens = step_tokens, .n_sequences = UINT32_MAX, .bytes_per_token = plan.kv_bytes_per_token};
-    engine::CacheSize cache = engine::size_cache(list.program.cache_groups, demand, bytes);
-    if (!(cache.sequence_bytes <= bytes)) {
-        return bad_input("{} does not fit on {}: a KV cache for {} tokens takes {}, and {} is left", options.plan.model,
-                         options.plan.hardware, context, report::bytes(cache.sequence_bytes), report::bytes(std::max(0.0, bytes)));
-    }
-    Simulated simulated{.model = options.plan.model, .machine = options.plan.hardware, .n_vocab = 1U << 16U, .scheduler = {}};
-    simulated.scheduler = {.limits = {.n_tokens = step_tokens, .n_outputs = options.batch},
-                           .context = context,
-                           .block_size = demand.block_size,
-                           .n_blocks = std::move(cache.n_blocks)};
-    for (const model::CacheGroup& group : list.program.cache_groups) simulated.scheduler.windows.push_back(group.window);
-    simulated.scheduler.cost = engine::StepCost(
-        [&](const model::StepShape& shape) {
-            return roofline::price_step(list, request.scenario.setup, roofline::Step(shape), roofline::Detail::kTotals).seconds;
-        },
-        simulated.scheduler.limits.n_tokens, context);
-    return simulated;
+    RAFTER_TRY(planning::SimulatedDevices devices,
+               planning::simulated_devices(wanted, {.models_folders = models_folders(environment), .machine_profile = {}},
+                                           {.context = context,
+                                            .step_tokens = options.step_tokens > 0 ? options.step_tokens : kUsualStepTokens,
+                                            .n_sequences = options.batch,
+                                            .kv_memory_bytes = options.workload.kv_memory_bytes}));
+    for (const std::string& warning : devices.warnings) fmt::print(stderr, "rafter simulate: {}\n", warning);
+    return devices;
+}
+
+std::string answer_json(const SimulateOptions& options, const planning::SimulatedDevices& devices, const engine::WorkloadReport& report) {
+    const roofline::Parallel& p = devices.parallel;
+    const auto whole = [](double n) { return static_cast<std::uint64_t>(n); };
+    ordered_json json{{"assumed", devices.assumed},
+                      {"model", devices.model},
+                      {"hardware", devices.description},
+                      {"devices", whole(p.devices())},
+                      {"parallel", {{"tp", whole(p.tp)}, {"pp", whole(p.pp)}, {"ep", whole(p.ep)}}},
+                      {"batch", options.batch},
+                      {"users", options.workload.users},
+                      {"think_seconds", options.workload.think_seconds},
+                      {"kv_type", options.kv_type},
+                      {"simulated", true},
+                      {"notes", devices.notes}};
+    json.update(planning::workload_json(report, devices.scheduler, std::nullopt));
+    return json.dump(1) + "\n";
+}
+
+std::string answer_text(const SimulateOptions& options, const planning::SimulatedDevices& devices, const engine::WorkloadReport& report,
+                        const report::Style& style) {
+    std::string text;
+    for (const std::string& assumed : devices.assumed) text += style.warning(fmt::format("Not certain: {}", assumed)) + "\n";
+    text += fmt::format("{}  {}\n\n{}", style.bold(devices.model),
+                        style.dim(fmt::format("simulated on {}, at most {} sequences together", devices.description, options.batch)),
+                        planning::workload_text(report, devices.scheduler, std::nullopt, style));
+    for (const std::string& note : devices.notes) text += style.dim("Note: " + note) + "\n";
+    return text;
 }
 
 Result<int> simulate(const SimulateOptions& options, const Environment& environment) {
-    if (!options.measured.empty() && options.plan.hardware != "this") {
-        return Error{"--measured: is of this machine, and goes with --hardware this", ErrorKind::kUsage};
-    }
+    RAFTER_TRY_VOID(check_usage(options));
     MeasuredSteps measured{.host_seconds = options.host_us * 1e-6};
     if (!options.measured.empty()) {
         RAFTER_TRY(measured, read_measured(options.measured));
     }
     const WorkloadFlags& flags = options.workload;
     engine::WorkloadOptions wanted{.prompt = options.prompt, .generate = options.generate, .seed = options.seed, .n_vocab = 1U << 16U};
-    RAFTER_TRY(engine::Workload workload, open_workload(flags, wanted));
+    RAFTER_TRY(engine::Workload workload, open_workload("simulate", flags, wanted));
     const std::uint32_t context = workload.longest() + 1;
-    RAFTER_TRY(Simulated simulated, options.plan.hardware == "this" ? simulated_here(options, environment, context)
-                                                                    : simulated_elsewhere(options, environment, context));
-    engine::SchedulerOptions& scheduler = simulated.scheduler;
-    scheduler.prefix_cache = !flags.no_prefix_cache;
+    RAFTER_TRY(planning::SimulatedDevices devices, options.plan.hardware == "this" ? simulated_here(options, environment, context)
+                                                                                   : simulated_elsewhere(options, environment, context));
+    engine::SchedulerOptions& scheduler = devices.scheduler;
+    scheduler.prefix_cache = scheduler.prefix_cache && !flags.no_prefix_cache;
     scheduler.target_itl_seconds =
         flags.target_itl_ms > 0.0 ? flags.target_itl_ms * 1e-3 : scheduler.cost.usual_itl_seconds(context, options.batch);
     scheduler.cost.scale(measured.over_priced);  // after the target, which the engine too sets before its first step
-    engine::SimulatedWorker worker(scheduler, measured.host_seconds);
+    engine::SimulatedWorker worker(scheduler, measured.host_seconds, devices.step_seconds);
     report::Progress bar(stderr_terminal(environment), "Simulating");
     const auto n = static_cast<double>(workload.n_requests());
     std::uint64_t last = 0;
@@ -150,20 +173,10 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
                }));
     bar.clear();
     if (options.json) {
-        ordered_json json{{"model", simulated.model},
-                          {"hardware", simulated.machine},
-                          {"batch", options.batch},
-                          {"kv_type", options.kv_type},
-                          {"simulated", true}};
-        json.update(planning::workload_json(report, scheduler, std::nullopt));
-        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
-        return 0;
+        RAFTER_TRY_VOID(write_stdout(answer_json(options, devices, report)));
+    } else {
+        RAFTER_TRY_VOID(write_stdout(answer_text(options, devices, report, stdout_style(environment))));
     }
-    const report::Style style = stdout_style(environment);
-    RAFTER_TRY_VOID(
-        write_stdout(fmt::format("{}  {}\n\n{}", style.bold(simulated.model),
-                                 style.dim(fmt::format("simulated on {}, at most {} sequences together", simulated.machine, options.batch)),
-                                 planning::workload_text(report, scheduler, std::nullopt, style))));
     return 0;
 }
 
@@ -176,7 +189,16 @@ void add_simulate(CLI::App& app, Cli& cli) {
     verb->add_option("--hardware", options->plan.hardware, "A name that `rafter plan --list hardware` knows, a file, or `this`")
         ->type_name("NAME|FILE")
         ->capture_default_str();
+    verb->add_option("--devices", options->plan.devices, "So many of them, as `plan` shares a model among them")->type_name("N");
+    verb->add_option("--parallel", options->plan.parallel, "How they share the model: tp=8,pp=2,ep=1")->type_name("SPEC");
+    verb->add_option("--collective", options->plan.collective, "How collectives are counted")
+        ->check(CLI::IsMember({"ring", "flat"}))
+        ->type_name("NAME")
+        ->capture_default_str();
+    verb->add_option("--memory-fraction", options->plan.memory_fraction, "Part of the devices' memory that may be used, as in `plan`")
+        ->type_name("FRACTION");
     verb->add_option("--weights", options->plan.weights, "Weight type, where the model leaves it open")->type_name("TYPE");
+    verb->add_option("--activations", options->plan.activations, "Type of the activations, as `plan` takes it")->type_name("TYPE");
     verb->add_option("--efficiency", options->plan.efficiency, "As `plan` takes it, on other hardware")
         ->type_name("NAME|FILE")
         ->capture_default_str();
@@ -215,7 +237,11 @@ void add_simulate(CLI::App& app, Cli& cli) {
         "Examples:\n"
         "  rafter simulate SmolLM2-135M-Instruct --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32\n"
         "  rafter bench model.gguf --requests 100 --json > seen.json; rafter simulate model.gguf --requests 100 --measured seen.json\n"
-        "  rafter simulate llama-3.1-8b --hardware h100-sxm --requests 100000 --rate 40 --batch 256");
+        "  rafter simulate llama-3.1-8b --hardware h100-sxm --requests 100000 --rate 40 --batch 256\n"
+        "  rafter simulate llama-3.1-70b --hardware h100-sxm --devices 8 --parallel tp=8 --memory-fraction 0.9 --requests 2000 --users 64 "
+        "--think "
+        "20\n"
+        "  rafter simulate DeepSeek-V3 --hardware h200 --parallel tp=8,ep=2 --requests mooncake_trace.jsonl --batch 512");
     verb->callback([options, &cli] {
         cli.action = [options, &cli] {
             const Result<int> status = simulate(*options, cli.environment);

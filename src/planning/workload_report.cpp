@@ -32,6 +32,7 @@ ordered_json workload_json(const engine::WorkloadReport& r, const engine::Schedu
     const kv::BlockCacheCounters& cache = r.cache;
     ordered_json json{{"requests", r.n_requests},
                       {"failed", r.n_failed},
+                      {"most_in_flight", r.most_in_flight},
                       {"prompt_tokens", r.prompt_tokens},
                       {"generated_tokens", r.generated_tokens},
                       {"seconds", r.seconds},
@@ -92,8 +93,9 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
     const kv::BlockCacheCounters& cache = r.cache;
     const auto asked = static_cast<double>(cache.tokens_asked);
     report::Facts facts;
-    facts.add("requests", fmt::format("{} in {}{}", report::grouped(r.n_requests), report::seconds(r.seconds),
-                                      r.n_failed > 0 ? style.warning(fmt::format(", {} failed", r.n_failed)) : ""));
+    facts.add("requests",
+              fmt::format("{} in {}, {} at most at once{}", report::grouped(r.n_requests), report::seconds(r.seconds),
+                          report::grouped(r.most_in_flight), r.n_failed > 0 ? style.warning(fmt::format(", {} failed", r.n_failed)) : ""));
     facts.add("tokens", fmt::format("{} of prompts, {} generated: {} tok/s", report::grouped(r.prompt_tokens),
                                     report::grouped(r.generated_tokens), style.bold(report::rate(r.tokens_per_second()))));
     facts.add(

@@ -46,6 +46,76 @@ class Workload(program.Case):
                 print('{"arrival_seconds": 0}', file=file)
             self.expect_error("line 6: arrival_seconds", "bench", self.model, "--requests", trace)
 
+    def test_unknown_keys_of_a_trace_are_named(self):
+        trace = self.folder / "unknown.jsonl"
+        trace.write_text('{"arrival_seconds":0,"prompt_tokens":20,"output_tokens":4,"prio":3}\n' * 3)
+        for verb in (["bench", self.model], ["simulate", "llama-3.1-8b", "--hardware", "h100-sxm"]):
+            done = self.rafter(*verb, "--requests", trace, "--json")
+            said = [line for line in done.stderr.decode().splitlines() if '"prio"' in line]
+            self.assertEqual(len(said), 1, done.stderr)
+            self.assertIn("line 1", said[0])
+
+    def test_mooncakes_traces_share_the_blocks_that_they_name(self):
+        trace = self.folder / "mooncake.jsonl"
+        lines = [(0, 1100, [1, 2, 3]), (50_000, 1300, [1, 2, 4]), (100_000, 700, [1, 9]), (150_000, 1024, [7, 8])]
+        trace.write_text("".join(json.dumps({"timestamp": 5_000 + ms, "input_length": n, "output_length": 3, "hash_ids": ids}) + "\n"
+                                 for ms, n, ids in lines))
+        report = self.json_of("simulate", "llama-3.1-8b", "--hardware", "h100-sxm", "--requests", trace)
+        self.assertEqual(report["requests"], 4)
+        self.assertEqual(report["prompt_tokens"], 1100 + 1300 + 700 + 1024)
+        self.assertEqual(report["prefix_cache"]["tokens_found"], 1024 + 512)
+        self.assertGreater(report["seconds"], 150)
+        self.assertLess(report["seconds"], 151)
+        trace.write_text('{"timestamp": 0, "input_length": 100, "output_length": 3, "hash_ids": [1, 2]}\n')
+        self.expect_error("line 1: hash_ids: expected at most 1", "simulate", "llama-3.1-8b", "--hardware", "h100-sxm", "--requests", trace)
+
+    def test_users_of_a_closed_loop_have_one_request_each(self):
+        real = self.report("--requests", "12", "--users", "2", "--think", "0.01")
+        self.assertEqual(real["requests"], 12)
+        self.assertLessEqual(real["most_in_flight"], 2)
+        self.assertGreaterEqual(real["seconds"], 5 * 0.01)
+        simulated = self.json_of("simulate", "llama-3.1-8b", "--hardware", "h100-sxm", "--requests", "1600", "--users", "16", "--think", "2")
+        self.assertLessEqual(simulated["most_in_flight"], 16)
+        self.assertEqual((simulated["users"], simulated["think_seconds"]), (16, 2))
+        expected = 16 / (2 + simulated["request_seconds"]["mean"])
+        self.assertAlmostEqual(simulated["requests_per_second"], expected, delta=0.05 * expected)
+        for wrong in (["--think", "2"], ["--users", "2", "--rate", "3"], ["--users", "0"], ["--users", "2", "--think", "-1"]):
+            self.rafter("simulate", "llama-3.1-8b", "--hardware", "h100-sxm", "--requests", "3", *wrong, status=2)
+
+    def test_several_devices_share_the_model(self):
+        base = ["llama-3.1-70b", "--hardware", "h100-sxm", "--requests", "200", "--batch", "64"]
+        self.expect_error("fit", "simulate", *base)
+        four = self.json_of("simulate", *base, "--devices", "4")
+        eight = self.json_of("simulate", *base, "--devices", "8")
+        staged = self.json_of("simulate", *base, "--parallel", "tp=4,pp=2")
+        self.assertEqual(four["parallel"], {"tp": 4, "pp": 1, "ep": 1})
+        self.assertEqual((eight["devices"], staged["devices"]), (8, 8))
+        self.assertEqual(four["assumed"], [])
+        self.assertLess(eight["seconds"], four["seconds"])
+        self.assertLess(staged["seconds"], four["seconds"])
+        self.assertGreater(eight["kv"]["blocks"], 2 * four["kv"]["blocks"])
+        less = self.json_of("simulate", *base, "--devices", "8", "--memory-fraction", "0.9")
+        self.assertLess(less["kv"]["blocks"], eight["kv"]["blocks"])
+        narrow = self.json_of("simulate", *base, "--devices", "8", "--weights", "fp8", "--activations", "fp8")
+        self.assertLess(narrow["seconds"], eight["seconds"])
+        experts = self.json_of("simulate", "deepseek-v3", "--hardware", "h200", "--parallel", "tp=8,ep=2", "--requests", "100", "--batch", "64")
+        self.assertEqual(experts["parallel"]["ep"], 2)
+        self.assertIn("16 x H200, tp=8,ep=2", self.rafter("simulate", "deepseek-v3", "--hardware", "h200", "--parallel", "tp=8,ep=2",
+                                                          "--requests", "3").stdout.decode())
+        self.expect_error("--parallel", "simulate", *base, "--devices", "4", "--parallel", "tp=8")
+        self.expect_error("--activations", "simulate", *base, "--devices", "8", "--activations", "fp17")
+        for option in (["--devices", "2"], ["--parallel", "tp=2"], ["--memory-fraction", "0.5"], ["--activations", "fp8"], ["--weights", "int8"]):
+            refused = self.rafter("simulate", self.model, "--requests", "3", *option, status=2)
+            self.assertIn("--hardware NAME", refused.stderr.decode())
+
+    def test_a_device_in_wrong_units_is_doubted_first(self):
+        device = self.folder / "device.json"
+        device.write_text('{"name": "x", "flop_per_s": {"bf16": 989e12}, "memory_bytes": 80e9, "memory_bandwidth_bytes_per_s": 3350e6}')
+        first = self.rafter("simulate", "llama-3.1-8b", "--hardware", device, "--requests", "2").stdout.decode().splitlines()[0]
+        self.assertIn("Not certain", first)
+        self.assertIn("wrong unit", first)
+        self.assertEqual(len(self.json_of("simulate", "llama-3.1-8b", "--hardware", device, "--requests", "2")["assumed"]), 1)
+
     def test_wrong_work_is_refused(self):
         self.expect_error("--shared-prefix: expected fewer", "bench", self.model, "--requests", "3", "--prompt", "8", "--shared-prefix", "8")
         self.expect_error("--requests: expected at least 1", "bench", self.model, "--requests", "0")

@@ -24,8 +24,11 @@ class NoText : public text::Tokenizer {
 
 }  // namespace
 
-SimulatedWorker::SimulatedWorker(SchedulerOptions options, double host_seconds)
-    : host_seconds_(host_seconds), context_(options.context), tokenizer_(std::make_unique<NoText>()) {
+SimulatedWorker::SimulatedWorker(SchedulerOptions options, double host_seconds, std::function<double(const model::StepShape&)> step_seconds)
+    : host_seconds_(host_seconds),
+      step_seconds_(std::move(step_seconds)),
+      context_(options.context),
+      tokenizer_(std::make_unique<NoText>()) {
     options.clock = [this] { return now_; };
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
 }
@@ -66,7 +69,7 @@ bool SimulatedWorker::step() {
     }
     report_.predicted_seconds = scheduler_->cost().seconds(report_.shape);
     report_.priced_seconds = report_.predicted_seconds / scheduler_->cost().correction(report_.shape.n_tokens());
-    report_.forward_seconds = report_.predicted_seconds;
+    report_.forward_seconds = step_seconds_ ? step_seconds_(report_.shape) : report_.predicted_seconds;
     report_.step_seconds = report_.forward_seconds + host_seconds_;
     now_ += report_.step_seconds;
     deliver_to_streams(scheduler_->commit(plan, accepted_));

@@ -2,6 +2,7 @@
 // that the prices belong to would take.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "engine/measure/workload.h"
@@ -11,8 +12,9 @@ namespace rafter::engine {
 
 class SimulatedWorker : public Worker {
   public:
-    // options.cost: what a step takes, known; options.clock is ignored. host_seconds: what a step takes around the model.
-    SimulatedWorker(SchedulerOptions options, double host_seconds);
+    // options.cost: what a step takes, known; options.clock is ignored. host_seconds: what a step takes around the model. step_seconds:
+    // what a step of this shape really takes, where that is more than options.cost can say; empty: as predicted.
+    SimulatedWorker(SchedulerOptions options, double host_seconds, std::function<double(const model::StepShape&)> step_seconds = {});
     ~SimulatedWorker() override;
 
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request) override;
@@ -25,6 +27,7 @@ class SimulatedWorker : public Worker {
   private:
     double now_ = 0.0;
     double host_seconds_;
+    std::function<double(const model::StepShape&)> step_seconds_;
     std::uint32_t context_;
     std::unique_ptr<text::Tokenizer> tokenizer_;
     std::unique_ptr<Scheduler> scheduler_;

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <sstream>
 #include <string>
 #include <thread>
 
 #include "base/json_reader.h"
 #include "base/os_file.h"
+#include "base/quote.h"
+#include "base/suggest.h"
 #include "base/xxh3.h"
 #include "engine/sampling/noise.h"
 
@@ -18,6 +21,10 @@ namespace {
 
 constexpr std::uint64_t kSharedStream = 1ULL << 62U;   // noise of tokens that all prompts begin with
 constexpr std::uint64_t kArrivalStream = 1ULL << 63U;  // and of gaps between arrivals
+constexpr std::uint64_t kHashStream = 1ULL << 61U;     // and of blocks that hash ids name
+constexpr std::uint64_t kMaxHashId = 1ULL << 60U;      // below the other streams
+constexpr std::uint32_t kHashedTokens = 512;           // of a block that a hash id names
+constexpr std::uint32_t kMaxTokens = 1U << 24U;
 
 struct Active {
     std::shared_ptr<TokenStream> stream;
@@ -40,36 +47,82 @@ Result<Workload> Workload::read(const std::filesystem::path& path, const Workloa
     Workload workload(options);
     std::istringstream lines(text);
     std::string line;
+    std::set<std::string> warned;
     for (std::size_t number = 1; std::getline(lines, line); ++number) {
-        if (line.empty()) continue;
-        RAFTER_TRY(const Traced traced, workload.read_line(line, fmt::format("{}, line {}", path.string(), number)));
-        workload.trace_.push_back(traced);
+        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        RAFTER_TRY_VOID(workload.add_line(line, fmt::format("{}, line {}", path.string(), number), warned));
     }
     if (workload.trace_.empty()) return bad_input("{}: no requests", path.string());
     return workload;
 }
 
-Result<Workload::Traced> Workload::read_line(std::string_view text, const std::string& where) const {
-    constexpr std::uint32_t kMaxTokens = 1U << 24U;
-    constexpr double kMaxPriority = 1000.0;
+Result<void> Workload::add_line(std::string_view text, const std::string& where, std::set<std::string>& warned) {
     RAFTER_TRY(const nlohmann::json value, parse_json(text, where));
-    RAFTER_TRY(const JsonReader reader, JsonReader::open(value, where));
-    Traced traced{.prompt = options_.prompt, .generate = options_.generate, .shared = options_.shared_prefix};
-    RAFTER_TRY(traced.seconds, reader.get_number("arrival_seconds", 0.0, 1e9));
-    if (!trace_.empty() && traced.seconds < trace_.back().seconds) {
-        return bad_input("{}: arrival_seconds: expected at least {}, as the line before, found {}", where, trace_.back().seconds,
-                         traced.seconds);
+    RAFTER_TRY(const JsonReader line, JsonReader::open(value, where));
+    const bool mooncake =
+        !value.contains("arrival_seconds") && (value.contains("timestamp") || value.contains("input_length") || value.contains("hash_ids"));
+    Traced traced;
+    if (mooncake) {
+        constexpr double kMaxMs = 1e15;
+        RAFTER_TRY(const double first_ms, line.get_number("timestamp", 0.0, kMaxMs));
+        if (!first_ms_) first_ms_ = first_ms;
+        RAFTER_TRY(traced, read_mooncake_line(line, *first_ms_));
+    } else {
+        RAFTER_TRY(traced, read_line(line));
     }
-    RAFTER_TRY(const auto prompt, reader.find_uint("prompt_tokens", 1, kMaxTokens));
-    RAFTER_TRY(const auto generate, reader.find_uint("output_tokens", 1, kMaxTokens));
-    RAFTER_TRY(const auto shared, reader.find_uint("shared_tokens", 0, kMaxTokens));
-    RAFTER_TRY(const auto priority, reader.find_number("priority", -kMaxPriority, kMaxPriority));
+    if (const double before = trace_.empty() ? 0.0 : trace_.back().seconds; traced.seconds < before) {
+        return mooncake
+                   ? bad_input("{}: timestamp: expected at least {:.10g}, as the line before, found {:.10g}", where,
+                               before * 1e3 + *first_ms_, traced.seconds * 1e3 + *first_ms_)
+                   : bad_input("{}: arrival_seconds: expected at least {}, as the line before, found {}", where, before, traced.seconds);
+    }
+    trace_.push_back(std::move(traced));
+    for (const std::string& key : line.unknown_keys()) {
+        if (!warned.insert(key).second) continue;
+        const auto close = closest(key, line.known_keys());
+        warnings_.push_back(fmt::format("{}: {} is not a key of a trace and is ignored, here and in other lines{}", where, quote(key),
+                                        close ? fmt::format("; did you mean {}?", *close) : std::string()));
+    }
+    return {};
+}
+
+Result<Workload::Traced> Workload::read_line(const JsonReader& line) const {
+    constexpr double kMaxPriority = 1000.0;
+    Traced traced{.prompt = options_.prompt, .generate = options_.generate, .shared = options_.shared_prefix};
+    RAFTER_TRY(traced.seconds, line.get_number("arrival_seconds", 0.0, 1e9));
+    RAFTER_TRY(const auto prompt, line.find_uint("prompt_tokens", 1, kMaxTokens));
+    RAFTER_TRY(const auto generate, line.find_uint("output_tokens", 1, kMaxTokens));
+    RAFTER_TRY(const auto shared, line.find_uint("shared_tokens", 0, kMaxTokens));
+    RAFTER_TRY(const auto priority, line.find_number("priority", -kMaxPriority, kMaxPriority));
     traced.prompt = prompt.value_or(traced.prompt);
     traced.generate = generate.value_or(traced.generate);
     traced.shared = shared.value_or(traced.shared);
     traced.priority = static_cast<int>(priority.value_or(0.0));
     if (traced.shared >= traced.prompt) {
-        return bad_input("{}: shared_tokens: expected fewer than the prompt's {}, found {}", where, traced.prompt, traced.shared);
+        return bad_input("{}: shared_tokens: expected fewer than the prompt's {}, found {}", line.where(), traced.prompt, traced.shared);
+    }
+    return traced;
+}
+
+Result<Workload::Traced> Workload::read_mooncake_line(const JsonReader& line, double first_ms) {
+    Traced traced;
+    RAFTER_TRY(const double ms, line.get_number("timestamp", 0.0, 1e15));
+    traced.seconds = (ms - first_ms) * 1e-3;
+    RAFTER_TRY(traced.prompt, line.get_uint("input_length", 1, kMaxTokens));
+    RAFTER_TRY(traced.generate, line.get_uint("output_length", 1, kMaxTokens));
+    const nlohmann::json* ids = line.find("hash_ids");
+    if (ids == nullptr) return traced;
+    if (!ids->is_array()) return bad_input("{}: hash_ids: expected a list of numbers, found {}", line.where(), shown_json(*ids));
+    const std::size_t n_blocks = (traced.prompt + kHashedTokens - 1) / kHashedTokens;
+    if (ids->size() > n_blocks) {
+        return bad_input("{}: hash_ids: expected at most {}, one for each {} of the prompt's {} tokens, found {}", line.where(), n_blocks,
+                         kHashedTokens, traced.prompt, ids->size());
+    }
+    for (const nlohmann::json& id : *ids) {
+        if (!id.is_number_unsigned() || id.get<std::uint64_t>() > kMaxHashId) {
+            return bad_input("{}: hash_ids: expected whole numbers from 0 to {}, found {}", line.where(), kMaxHashId, shown_json(id));
+        }
+        traced.hash_ids.push_back(id.get<std::uint64_t>());
     }
     return traced;
 }
@@ -99,8 +152,14 @@ Arrival Workload::arrival(const Traced& wanted) const {
             for (; i < n; ++i) prompt[i] = static_cast<TokenId>(std::uint64_t{words[i % 4]} * options_.n_vocab >> 32U);
         }
     };
-    make_up(0, wanted.shared, options_.seed ^ kSharedStream);
-    make_up(wanted.shared, wanted.prompt, options_.seed + next_);
+    std::uint32_t n_made = wanted.shared;
+    make_up(0, n_made, options_.seed ^ kSharedStream);
+    for (const std::uint64_t id : wanted.hash_ids) {
+        const std::uint32_t until = std::min(wanted.prompt, n_made + kHashedTokens);
+        make_up(n_made, until, (options_.seed ^ kHashStream) + id);
+        n_made = until;
+    }
+    make_up(n_made, wanted.prompt, options_.seed + next_);
     arrival.request.max_tokens = wanted.generate;
     arrival.request.priority = wanted.priority;
     return arrival;
@@ -119,14 +178,26 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
     std::uint64_t n_ended = 0;
     double waste = 0.0, contiguous = 0.0, n_sequence_steps = 0.0;
     const double start = worker.now();
-    std::optional<Arrival> coming = workload.next();
+    const bool closed = workload.options().n_users > 0;
+    // When users of a closed loop send their next requests; all think equally long, so that who was answered first is first again.
+    std::deque<double> ready(closed ? std::min<std::uint64_t>(workload.options().n_users, workload.n_requests()) : 0, 0.0);
+    const auto next_arrival = [&]() -> std::optional<Arrival> {
+        if (closed && ready.empty()) return std::nullopt;
+        std::optional<Arrival> arrival = workload.next();
+        if (!closed || !arrival) return arrival;
+        arrival->seconds = ready.front();
+        ready.pop_front();
+        return arrival;
+    };
+    std::optional<Arrival> coming = next_arrival();
     while (coming || !active.empty()) {
         while (coming && active.size() < kMaxActive && coming->seconds <= worker.now() - start) {
             report.prompt_tokens += coming->request.prompt.size();
             RAFTER_TRY(auto stream, worker.submit(std::move(coming->request)));
             active.push_back({.stream = std::move(stream), .number = report.n_requests, .arrived = start + coming->seconds});
             ++report.n_requests;
-            coming = workload.next();
+            report.most_in_flight = std::max<std::uint64_t>(report.most_in_flight, active.size());
+            coming = next_arrival();
         }
         if (!worker.step()) {
             if (coming && active.empty()) worker.wait_until(start + coming->seconds);
@@ -159,8 +230,10 @@ Result<WorkloadReport> run_workload(Workload& workload, Worker& worker, const st
             report.request_seconds.add(now - request.arrived);
             report.tokens_hash += xxh3(request.number, request.hash);
             ++n_ended;
+            if (closed) ready.push_back(now - start + workload.options().think_seconds);
             return true;
         });
+        if (!coming) coming = next_arrival();
         if (progress) progress(n_ended);
     }
     report.seconds = worker.now() - start;

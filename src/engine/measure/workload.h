@@ -1,5 +1,5 @@
-// Work for the engine to be measured with: requests that arrive over time, made up from a seed or read from a trace. And what running them
-// gave: how long first and later tokens took, how full the cache was, what was found in it.
+// Work for the engine to be measured with: requests that arrive over time or that so many users send one after another, made up from a seed
+// or read from a trace. And what running them gave: how long first and later tokens took, how full the cache was, what was found in it.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,10 @@
 #include "engine/request.h"
 #include "roofline/op_cost.h"
 
+namespace rafter {
+class JsonReader;
+}
+
 namespace rafter::engine {
 
 struct WorkloadOptions {
@@ -25,12 +30,16 @@ struct WorkloadOptions {
     std::uint32_t generate = 64;       // tokens; an answer never ends before
     std::uint32_t shared_prefix = 0;   // tokens that all prompts begin with
     double requests_per_second = 0.0;  // on average, with exponential gaps (a Poisson process); 0: all are there at once
+    // A closed loop: each user sends its next request think_seconds after the answer to its last one, the first ones all at once. 0 users:
+    // an open loop, where requests arrive whether or not the engine keeps up.
+    std::uint32_t n_users = 0;
+    double think_seconds = 0.0;
     std::uint64_t seed = 0;
     std::uint32_t n_vocab = 0;
 };
 
 struct Arrival {
-    double seconds = 0.0;  // since the beginning
+    double seconds = 0.0;  // since the beginning; of no meaning in a closed loop
     Request request;
 };
 
@@ -38,26 +47,37 @@ class Workload {
   public:
     // options.prompt > options.shared_prefix.
     explicit Workload(const WorkloadOptions& options);
-    // A line a request: {"arrival_seconds": 0.25, "prompt_tokens": 812, "output_tokens": 64, "shared_tokens": 0, "priority": 0}, the last
-    // two optional, in order of arrival; prompts are made up as with the other constructor. Fails on what is not that.
+    // A line a request, in order of arrival: {"arrival_seconds": 0.25, "prompt_tokens": 812, "output_tokens": 64, "shared_tokens": 0,
+    // "priority": 0}, all but the first optional; prompts are made up as with the other constructor. Or a line of Mooncake's traces
+    // (github.com/kvcache-ai/Mooncake, FAST25-release/traces): {"timestamp": 27482, "input_length": 1500, "output_length": 52, "hash_ids":
+    // [46, 47, 48]}, milliseconds, counted from the first line's, and an id for each 512 tokens of the prompt: prompts with the same ids
+    // begin with the same tokens. Fails on what is neither; keys that are not known are ignored, with a warning.
     [[nodiscard]] static Result<Workload> read(const std::filesystem::path& path, const WorkloadOptions& options);
 
     [[nodiscard]] std::optional<Arrival> next();
     [[nodiscard]] std::uint64_t n_requests() const { return trace_.empty() ? options_.n_requests : trace_.size(); }
     // Tokens of the longest request, prompt and answer.
     [[nodiscard]] std::uint32_t longest() const;
+    [[nodiscard]] const WorkloadOptions& options() const { return options_; }
+    // What was ignored in the trace, each key once.
+    [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
   private:
     struct Traced {
         double seconds = 0.0;
         std::uint32_t prompt = 0, generate = 0, shared = 0;
         int priority = 0;
+        std::vector<std::uint64_t> hash_ids;  // of blocks of kHashedTokens; what is behind them is the prompt's own
     };
-    [[nodiscard]] Result<Traced> read_line(std::string_view text, const std::string& where) const;
+    [[nodiscard]] Result<Traced> read_line(const JsonReader& line) const;
+    [[nodiscard]] static Result<Traced> read_mooncake_line(const JsonReader& line, double first_ms);
+    [[nodiscard]] Result<void> add_line(std::string_view text, const std::string& where, std::set<std::string>& warned);
     [[nodiscard]] Arrival arrival(const Traced& wanted) const;
 
     WorkloadOptions options_;
     std::vector<Traced> trace_;
+    std::vector<std::string> warnings_;
+    std::optional<double> first_ms_;  // the timestamp of the first line of Mooncake's form
     std::uint64_t next_ = 0;
     double seconds_ = 0.0;
 };
@@ -81,6 +101,7 @@ struct WorkloadReport {
     std::uint64_t n_failed = 0;
     std::uint64_t prompt_tokens = 0;
     std::uint64_t generated_tokens = 0;
+    std::uint64_t most_in_flight = 0;  // requests at once, waiting ones included
     std::uint64_t n_steps = 0;
     double seconds = 0.0;            // from the first arrival to the last token
     LogHistogram ttft_seconds;       // from arrival to the first token

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 #include <random>
 
@@ -46,6 +47,59 @@ TEST(Simulator, TheCacheSavesWhatPromptsShare) {
         seconds[cached] = report->seconds;
     }
     EXPECT_GT(seconds[0], 4.0 * seconds[1]);
+}
+
+TEST(Simulator, UsersOfAClosedLoopKeepLittlesLaw) {
+    for (const std::uint32_t users : {1U, 3U, 16U, 100U}) {
+        for (const double think : {0.0, 0.4, 10.0}) {
+            SchedulerOptions options = simulated(3000);
+            options.target_itl_seconds = 0.03;
+            SimulatedWorker worker(options, 0.0);
+            const std::uint64_t n = users * 100ULL;
+            Workload workload({.n_requests = n, .prompt = 200, .generate = 20, .n_users = users, .think_seconds = think, .n_vocab = 1000});
+            const auto report = run_workload(workload, worker, {});
+            ASSERT_TRUE(report.has_value());
+            EXPECT_EQ(report->n_requests, n);
+            EXPECT_LE(report->most_in_flight, users);
+            if (think == 0.0) {
+                EXPECT_EQ(report->most_in_flight, users);
+            }
+            // Users come and go as often as they take for an answer and for thinking.
+            const double throughput = static_cast<double>(n) / report->seconds;
+            const double expected = users / (report->request_seconds.mean() + think);
+            EXPECT_NEAR(throughput, expected, 0.05 * expected) << users << " users who think " << think;
+        }
+    }
+}
+
+TEST(Simulator, MooncakesHashIdsAreFoundInTheCacheExactly) {
+    const std::string path = testing::TempDir() + "hashes.jsonl";
+    // Far enough apart that each is answered before the next comes.
+    std::ofstream(path) << R"({"timestamp": 0, "input_length": 1536, "output_length": 4, "hash_ids": [1, 2, 3]}
+{"timestamp": 60000, "input_length": 1500, "output_length": 4, "hash_ids": [1, 2, 9]}
+{"timestamp": 120000, "input_length": 1200, "output_length": 4, "hash_ids": [1, 7]}
+{"timestamp": 180000, "input_length": 1024, "output_length": 4, "hash_ids": [5, 2]}
+{"timestamp": 240000, "input_length": 2000, "output_length": 4, "hash_ids": [1, 2, 3, 8]}
+)";
+    Workload workload = *Workload::read(path, {.n_vocab = 1U << 16U});
+    SchedulerOptions options = simulated(3000);
+    options.context = 2048;
+    SimulatedWorker worker(options, 0.0);
+    const auto report = run_workload(workload, worker, {});
+    ASSERT_TRUE(report.has_value());
+    EXPECT_EQ(report->n_failed, 0U);
+    EXPECT_EQ(report->cache.tokens_asked, 1536U + 1500 + 1200 + 1024 + 2000 - 5);  // the last token of each is always computed
+    EXPECT_EQ(report->cache.tokens_found, 0U + 2 * 512 + 512 + 0 + 3 * 512);
+    std::remove(path.c_str());
+}
+
+TEST(Simulator, TakesAsLongAsItIsTold) {
+    SchedulerOptions options = simulated(200);
+    SimulatedWorker worker(options, 1e-3, [](const model::StepShape& shape) { return 0.5 + 0.01 * shape.n_tokens(); });
+    Workload workload({.n_requests = 1, .prompt = 100, .generate = 3, .n_vocab = 1000});
+    const auto report = run_workload(workload, worker, {});
+    ASSERT_TRUE(report.has_value());
+    EXPECT_NEAR(report->seconds, (0.5 + 1.0) + 2 * (0.5 + 0.01) + 3 * 1e-3, 1e-9);
 }
 
 TEST(Simulator, NobodyStarvesBesideAStreamOfOthers) {

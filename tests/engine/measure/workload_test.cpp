@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <random>
@@ -61,6 +62,85 @@ TEST(Workload, ATraceSaysWhereItIsWrong) {
     }
     std::remove(path.c_str());
     EXPECT_FALSE(Workload::read(path, {}).has_value());
+}
+
+TEST(Workload, ATraceWithKeysThatAreNotKnownNamesEachOnce) {
+    const std::string path = testing::TempDir() + "unknown.jsonl";
+    std::ofstream(path) << "{\"arrival_seconds\": 0, \"prompt_tokens\": 20, \"prio\": 3}\n{\"arrival_seconds\": 1, \"prio\": 2, "
+                           "\"sharedtokens\": 1}\n";
+    const auto workload = Workload::read(path, {.prompt = 8, .generate = 4, .n_vocab = 100});
+    ASSERT_TRUE(workload.has_value());
+    ASSERT_EQ(workload->warnings().size(), 2U);
+    EXPECT_EQ(workload->warnings()[0].find(path + ", line 1: \"prio\""), 0U) << workload->warnings()[0];
+    EXPECT_EQ(workload->warnings()[1].find(path + ", line 2: \"sharedtokens\""), 0U) << workload->warnings()[1];
+    EXPECT_NE(workload->warnings()[1].find("did you mean shared_tokens?"), std::string::npos) << workload->warnings()[1];
+    std::remove(path.c_str());
+}
+
+TEST(Workload, MooncakesTracesSayWhichBlocksOfPromptsAreAlike) {
+    const std::string path = testing::TempDir() + "mooncake.jsonl";
+    const auto read = [&](const std::string& text) {
+        std::ofstream(path) << text;
+        return Workload::read(path, {.prompt = 8, .generate = 4, .shared_prefix = 3, .n_vocab = 1000});
+    };
+    auto trace = read(
+        "{\"timestamp\": 27000, \"input_length\": 1500, \"output_length\": 52, \"hash_ids\": [46, 47, 48]}\r\n \r\n"
+        "{\"timestamp\": 27500, \"input_length\": 1536, \"output_length\": 7, \"hash_ids\": [46, 47, 48]}\n"
+        "{\"timestamp\": 27500, \"input_length\": 1100, \"output_length\": 1, \"hash_ids\": [46, 49], \"turn\": 2}\n"
+        "{\"timestamp\": 30000, \"input_length\": 600, \"output_length\": 3}\n");
+    ASSERT_TRUE(trace.has_value()) << trace.error().message;
+    EXPECT_EQ(trace->n_requests(), 4U);
+    EXPECT_EQ(trace->longest(), 1552U);
+    EXPECT_EQ(trace->warnings().size(), 1U);
+    const auto first = trace->next(), second = trace->next(), third = trace->next(), fourth = trace->next();
+    EXPECT_EQ(first->seconds, 0.0);
+    EXPECT_NEAR(second->seconds, 0.5, 1e-9);
+    EXPECT_NEAR(fourth->seconds, 3.0, 1e-9);
+    EXPECT_EQ(first->request.max_tokens, 52U);
+    const auto alike = [](const Arrival& a, const Arrival& b) {
+        const auto& x = a.request.prompt;
+        const auto& y = b.request.prompt;
+        return std::mismatch(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(std::min(x.size(), y.size())), y.begin()).first - x.begin();
+    };
+    EXPECT_EQ(first->request.prompt.size(), 1500U);
+    EXPECT_EQ(alike(*first, *second), 1500);  // the last block's id too, of a shorter prompt
+    EXPECT_EQ(alike(*first, *third), 512);
+    EXPECT_EQ(alike(*second, *third), 512);
+    EXPECT_EQ(alike(*first, *fourth), 0);
+    const std::pair<const char*, const char*> wrong[] = {
+        {R"({"timestamp": 0, "input_length": 513, "output_length": 1, "hash_ids": [1, 2, 3]})", "hash_ids: expected at most 2"},
+        {R"({"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": 3})", "hash_ids: expected a list"},
+        {R"({"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": [-1]})", "found -1"},
+        {R"({"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": ["a"]})", "found \"a\""},
+        {R"({"timestamp": 0, "input_length": 0, "output_length": 1})", "input_length"},
+        {R"({"timestamp": 0, "input_length": 5})", "output_length"},
+        {R"({"timestamp": -1, "input_length": 5, "output_length": 1})", "timestamp"},
+        {R"({"input_length": 5, "output_length": 1})", "timestamp"},
+        {"{\"timestamp\": 9000, \"input_length\": 5, \"output_length\": 1}\n{\"timestamp\": 8999, \"input_length\": 5, "
+         "\"output_length\": 1}",
+         "line 2: timestamp: expected at least 9000, as the line before, found 8999"},
+    };
+    for (const auto& [text, said] : wrong) {
+        const auto read_wrong = read(text);
+        ASSERT_FALSE(read_wrong.has_value()) << text;
+        EXPECT_NE(read_wrong.error().message.find(said), std::string::npos) << read_wrong.error().message;
+        EXPECT_NE(read_wrong.error().message.find(path), std::string::npos) << read_wrong.error().message;
+    }
+    std::remove(path.c_str());
+}
+
+TEST(Workload, TheEngineAnswersUsersOneRequestAtATime) {
+    RigOptions setup;
+    setup.n_blocks = 400;
+    Rig rig(setup);
+    EngineWorker worker(rig.engine);
+    Workload workload({.n_requests = 40, .prompt = 24, .generate = 5, .n_users = 3, .think_seconds = 1e-4, .seed = 3, .n_vocab = 26});
+    const auto report = run_workload(workload, worker, {});
+    ASSERT_TRUE(report.has_value());
+    EXPECT_EQ(report->n_requests, 40U);
+    EXPECT_EQ(report->generated_tokens, 200U);
+    EXPECT_LE(report->most_in_flight, 3U);
+    EXPECT_GE(report->seconds, 13 * 1e-4);  // a user's thinking
 }
 
 TEST(Workload, TheEngineAnswersEveryRequestWithTheSameTokensInAnyCompany) {

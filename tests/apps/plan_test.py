@@ -82,6 +82,21 @@ class Plan(program.Case):
         narrower = self.plan(self.model, "--hardware", "Raspberry-Pi-5", "--weights", "int4")
         self.assertEqual(narrower["model"]["weight_bytes"] * 2, answer["model"]["parameters"])
 
+    def test_info_counts_windows_as_a_plan_does(self):
+        windows = program.make_tiny_model(self.folder / "windows.gguf", "gemma3", "F32")
+        info = self.json_of("info", windows)
+        # One of 7 layers keeps all 512 positions, the others the last 9; each position of a layer is 2 heads of 16, key and value, in 2 bytes.
+        self.assertEqual(info["kv_bytes_at_full_context"], (512 + 6 * 9) * 2 * 16 * 2 * 2)
+        self.assertEqual(info["kv_bytes_per_token"], 7 * 2 * 16 * 2 * 2)
+        planned = self.plan(windows, "--hardware", "L4", "--context", str(info["config"]["n_context"]))
+        self.assertEqual(planned["memory"]["kv_bytes"], info["kv_bytes_at_full_context"])
+        self.assertIn("72.4 kB at full context", self.rafter("info", windows).stdout.decode())
+        if real := program.small_model("gemma-3-270m"):
+            info = self.json_of("info", real)
+            self.assertEqual(info["kv_bytes_at_full_context"], (3 * 32768 + 15 * 512) * 256 * 2 * 2)  # 109 MB; 604 MB without windows
+            planned = self.plan(real, "--hardware", "L4", "--context", "32768")
+            self.assertEqual(planned["memory"]["kv_bytes"], info["kv_bytes_at_full_context"])
+
     def test_a_folder_of_safetensors_is_counted_by_its_headers(self):
         folder = self.folder / "hf"
         folder.mkdir(exist_ok=True)

@@ -70,11 +70,11 @@ def with_bos(model, path):
     return str(path)
 
 
-def small_model():
-    """SmolLM2-135M-Instruct, if this machine has it."""
+def small_model(name="SmolLM2-135M-Instruct"):
+    """A small real model, if this machine has it."""
     folders = [os.environ.get("RAFTER_MODELS_DIR"), Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rafter" / "models"]
     for folder in filter(None, folders):
-        for path in sorted(Path(folder).glob("SmolLM2-135M-Instruct*.gguf")):
+        for path in sorted(Path(folder).glob(f"{name}*.gguf")):
             return str(path)
     return None
 

@@ -50,13 +50,14 @@ Efficiency nvidia_data_center() {
     // Fitted. A kernel of a CUDA graph starts about 0.5 us after the last one's end (developer.nvidia.com, "Getting Started with CUDA
     // Graphs"), and its first and last blocks leave most of the device idle.
     e.seconds_per_op = 2.5e-6;
+    e.seconds_per_prompt_op = 8e-6;  // fitted; an op is several kernels, each started by the host in 3 us and more (the same article)
     // Fitted: scheduling, inputs and outputs, as far as they do not hide behind the device. vLLM 0.6 for an 8B model on an H100 spent 0.29
     // of its time on scheduling and 0.33 on serving (blog.vllm.ai, 2024-09-05); later engines overlap most of that (lmsys.org, 2024-12-04).
     e.seconds_per_step = 0.8e-3;
     e.seconds_per_sequence = 5e-6;
     e.logits_passes = 6.0;       // to float, penalties, maximum, sum, probabilities, draw
     e.max_step_tokens = 8192;    // TensorRT-LLM's max_num_tokens and vLLM's max_num_batched_tokens, unless told otherwise
-    e.queues_for_memory = true;  // both admit a sequence once its blocks are free
+    e.queues_for_memory = true;  // TensorRT-LLM starts what it has room for to its end; vLLM preempts
     return e;
 }
 

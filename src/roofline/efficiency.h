@@ -38,11 +38,12 @@ struct Efficiency {
     double seconds_per_collective = 0.0;  // starting and meeting
 
     double seconds_per_op = 0.0;
+    double seconds_per_prompt_op = 0.0;  // more in steps that compute prompts, whose kernels start one by one and not from a graph
     double seconds_per_step = 0.0;
     double seconds_per_sequence = 0.0;  // of a step: scheduling it, its tokens in and out
     double logits_passes = 0.0;         // of sampling, over logits in float
     double max_step_tokens = 0.0;       // of a device group; more tokens are computed in several steps. 0: any
-    bool queues_for_memory = false;     // sequences that the cache has no room for wait
+    bool queues_for_memory = false;     // sequences wait until the cache has room for their prompt and whole answer
 
     [[nodiscard]] bool unpacks_four(double weight_bits) const { return weight_bits <= 7.0; }
 };

@@ -125,10 +125,11 @@ OpTime op_time(const OpWork& w, const Roofs& roofs) {
     if (roofs.spills(cost.activation_bytes / w.n_parts)) time.memory_bytes += cost.activation_bytes;
     time.memory_seconds = time.memory_bytes / roofs.bytes_per_s(w);
     time.compute_seconds = cost.flops * w.imbalance / roofs.flop_per_s(w);
-    time.overhead_seconds = roofs.efficiency.seconds_per_op * w.n_parts;
+    const Efficiency& e = roofs.efficiency;
+    time.overhead_seconds = (e.seconds_per_op + (w.of_prompts ? e.seconds_per_prompt_op : 0.0)) * w.n_parts;
     const double longer = std::max(time.memory_seconds, time.compute_seconds);
     const double shorter = std::min(time.memory_seconds, time.compute_seconds);
-    const double left_over = longer > 0 ? (1 - roofs.efficiency.overlap) * shorter * (shorter / longer) : 0.0;
+    const double left_over = longer > 0 ? (1 - e.overlap) * shorter * (shorter / longer) : 0.0;
     const double work = longer + left_over;
     time.seconds = work + time.overhead_seconds;
     time.bound = time.compute_seconds > time.memory_seconds ? Bound::kCompute : Bound::kMemory;

@@ -42,6 +42,7 @@ struct OpWork {
     double weight_bits = 16.0;
     double tokens_per_weight = 0.0;  // that share one; 0: no matrix
     double imbalance = 1.0;          // the busiest device's flops over the average
+    bool of_prompts = false;         // in a step that computes prompts
     double n_parts = 1.0;            // steps that the op is cut into: each starts it and reads the weights once more
 };
 

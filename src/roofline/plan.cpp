@@ -31,10 +31,14 @@ MemoryQuestion memory_question(const Scenario& s) {
             .memory_fraction = load.memory_fraction};
 }
 
-// Of the batch, those that the cache has room for, where the rest waits for them; all where none has room.
-double running_sequences(const Scenario& s, const MemoryFit& memory) {
-    const double n_fit = std::floor(memory.paged.max_sequences);
-    return s.setup.efficiency.queues_for_memory && n_fit >= 1 ? std::min(s.load.n_batch, n_fit) : s.load.n_batch;
+// Of the batch, those that the cache has room for with all of their answer, where the rest waits for them; all where none has room. Engines
+// start no sequence that they might have to stop (TensorRT-LLM's GUARANTEED_NO_EVICT), or stop and compute some of them again.
+double running_sequences(const Scenario& s) {
+    if (!s.setup.efficiency.queues_for_memory) return s.load.n_batch;
+    Scenario full = s;
+    full.load.n_context = std::max(s.load.n_context, s.load.n_prompt + s.load.n_output);
+    const double n_fit = std::floor(price_memory(full).paged.max_sequences);
+    return n_fit >= 1 ? std::min(s.load.n_batch, n_fit) : s.load.n_batch;
 }
 
 double decode_seconds(const Scenario& s, double n_batch) {
@@ -144,7 +148,7 @@ void add_notes(const Scenario& s, Plan& plan) {
         plan.notes.push_back(fmt::format("{} heads do not divide by tp={:.0f}: the device with most of them is waited for",
                                          s.list().program.config.n_heads, p.tp));
     }
-    if (const double n_running = running_sequences(s, plan.memory); n_running < s.load.n_batch) {
+    if (const double n_running = running_sequences(s); n_running < s.load.n_batch) {
         plan.notes.push_back(
             fmt::format("{:.0f} of the {:.0f} sequences fit at a time: served tokens are counted with these, the rest waits", n_running,
                         s.load.n_batch));
@@ -180,7 +184,7 @@ Summary summarize(const Scenario& s) {
     const Phase prefill = price_prefill(s, Detail::kTotals);
     const Phase decode = price_decode(s, Detail::kTotals);
     const MemoryFit memory = price_memory(s);
-    const double n_running = running_sequences(s, memory);
+    const double n_running = running_sequences(s);
     const Request request{.n_output = s.load.n_output,
                           .prefill_seconds = prefill.price.seconds / s.load.n_prefill_batch,
                           .step_seconds = n_running < s.load.n_batch ? decode_seconds(s, n_running) : decode.price.seconds,

@@ -26,6 +26,9 @@ bool on_residual(const Op& op, std::uint32_t d_model) {
     return std::ranges::any_of(op.parts, [&](const Op& part) { return on_residual(part, d_model); });
 }
 
+// New tokens of a sequence up to which a step is one of decoding, drafts to verify included.
+constexpr double kMaxGraphTokens = 16.0;
+
 bool on_experts(const Op& op) { return op.kind == OpKind::kExpertLinear; }
 
 class Pricing {
@@ -41,6 +44,7 @@ class Pricing {
         part_ = dealt(micro_, p.ep);
         price_.n_tokens = step.n_tokens();
         n_parts_ = micro_.n_tokens() > 0 ? std::min(p.pp, step.n_tokens() / micro_.n_tokens()) : 1.0;
+        of_prompts_ = std::ranges::any_of(step.rows, [](const StepRows& r) { return r.n_new > kMaxGraphTokens; });
         const double most = setup.efficiency.max_step_tokens;
         if (most > 0) n_steps_ = std::max(1.0, std::ceil(part_.n_tokens() / most));
     }
@@ -110,7 +114,7 @@ class Pricing {
     }
 
     OpWork work_on(const Op& op, const OpCost& whole, const OpCost& share, hardware::Precision precision) const {
-        OpWork work{.cost = share, .work = work_of(op), .precision = precision, .n_parts = n_steps_};
+        OpWork work{.cost = share, .work = work_of(op), .precision = precision, .of_prompts = of_prompts_, .n_parts = n_steps_};
         if (work.work != Work::kMatrix && work.work != Work::kExperts) return work;
         double elements = 0.0;
         work.weight_bits = 0.0;
@@ -187,6 +191,7 @@ class Pricing {
     Step micro_;  // one of pp's parts
     Step part_;   // of it, what one of ep's groups has
     double n_parts_ = 1.0;
+    bool of_prompts_ = false;
     double n_steps_ = 1.0;  // one behind the other, where the efficiency bounds a step's tokens
     PricedStep price_;
     struct {

@@ -167,6 +167,17 @@ TEST(StepPrice, LongPrefillsReadTheWeightsOnceAStep) {
                      1e-3 + price_step(s.list(), scenario_of(m, "H100-SXM").setup, decode).seconds);
 }
 
+TEST(StepPrice, KernelsOfPromptsStartOneByOne) {
+    const PlannedModel m = planned("Llama-3.1-8B");
+    Scenario s = scenario_of(m, "H100-SXM");
+    const auto price = [&](const Step& step) { return price_step(s.list(), s.setup, step); };
+    const PricedStep plain = price(prefill_step(1, 128));
+    const double decode = price(decode_step(8, 128)).seconds;
+    s.setup.efficiency.seconds_per_prompt_op = 8e-6;
+    EXPECT_NEAR(price(prefill_step(1, 128)).seconds - plain.seconds, 8e-6 * plain.n_ops, 1e-9);
+    EXPECT_EQ(price(decode_step(8, 128)).seconds, decode);
+}
+
 TEST(StepPrice, HostAndSamplingGrowWithTheirSequences) {
     const PlannedModel m = planned("Llama-3.1-8B");
     Scenario s = scenario_of(m, "H100-SXM");
@@ -199,16 +210,21 @@ TEST(Summary, SequencesWithoutRoomWait) {
     const PlannedModel m = planned("Llama-3.1-70B");
     Scenario s = scenario_of(m, "H200");
     s.setup.parallel = {.tp = 2};
-    s.load = {.n_batch = 256, .n_prompt = 32768, .n_output = 1024, .n_context = 33280, .n_prefill_batch = 8};
+    s.load = {.n_batch = 256, .n_prompt = 1024, .n_output = 8192, .n_context = 5120, .n_prefill_batch = 8};
     const double all = summarize(s).served_tokens_per_second;
     s.setup.efficiency.queues_for_memory = true;
-    const double n_fit = price_memory(s).paged.max_sequences;
-    ASSERT_GT(n_fit, 1);
-    ASSERT_LT(n_fit, 256);
     const Summary queued = summarize(s);
     EXPECT_LT(queued.served_tokens_per_second, all);
+    // They must have room for their whole answers.
+    Scenario full = s;
+    full.load.n_context = 1024 + 8192;
+    const double n_fit = price_memory(full).paged.max_sequences;
+    ASSERT_GT(n_fit, 1);
+    ASSERT_LT(n_fit, price_memory(s).paged.max_sequences);
     s.load.n_batch = n_fit;
+    s.setup.efficiency.queues_for_memory = false;
     EXPECT_DOUBLE_EQ(queued.served_tokens_per_second, summarize(s).served_tokens_per_second);
+    s.setup.efficiency.queues_for_memory = true;
     // Where not even one has room, the answer is for those that were asked about.
     s.load = {.n_batch = 4, .n_context = 1e9};
     const double none_fits = summarize(s).served_tokens_per_second;

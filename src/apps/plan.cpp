@@ -22,6 +22,7 @@ struct PlanVerbOptions {
     std::string list;
     std::string format = "text";
     std::string out;
+    bool full = false;
 };
 
 Result<void> write_out(const std::string& path, std::string_view text) {
@@ -40,7 +41,7 @@ Result<std::string> answer(const PlanVerbOptions& options, const Environment& en
     if (options.format == "json") return plan_json(request, plan, options.measured);
     if (options.format == "html") return plan_html(request, plan);
     if (options.format == "svg") return plan_svg(request, plan);
-    return plan_text(request, plan, style);
+    return plan_text(request, plan, style, options.full ? planning::TextDetail::kFull : planning::TextDetail::kAnswer);
 }
 
 Result<int> run(const PlanVerbOptions& options, const Environment& environment) {
@@ -76,8 +77,8 @@ void add_load_options(CLI::App& verb, planning::PlanOptions& o) {
         ->group(group);
     verb.add_option("--alpha", o.alpha, "Chance that a drafted token is accepted (default: 0.7)")->type_name("P")->group(group);
     verb.add_option("--gamma", o.gamma, "Tokens drafted a round (default: the best number)")->type_name("N")->group(group);
-    verb.add_option("--slo-ttft", o.slo_ttft, "Promise: seconds to the first token")->type_name("S")->group(group);
-    verb.add_option("--slo-itl", o.slo_itl, "Promise: seconds between tokens")->type_name("S")->group(group);
+    verb.add_option("--slo-ttft", o.slo_ttft, "Target: seconds to the first token")->type_name("S")->group(group);
+    verb.add_option("--slo-itl", o.slo_itl, "Target: seconds between tokens")->type_name("S")->group(group);
 }
 
 void add_machine_options(CLI::App& verb, planning::PlanOptions& o) {
@@ -86,7 +87,7 @@ void add_machine_options(CLI::App& verb, planning::PlanOptions& o) {
         ->type_name("NAME|FILE|this")
         ->capture_default_str()
         ->group(group);
-    verb.add_option("--devices", o.devices, "So many of them; tensor parallel where that divides the heads")->type_name("N")->group(group);
+    verb.add_option("--devices", o.devices, "How many of them; tensor parallel where that divides the heads")->type_name("N")->group(group);
     verb.add_option("--parallel", o.parallel, "How they share the model: tp=8,pp=2,ep=1")->type_name("SPEC")->group(group);
     verb.add_option("--collective", o.collective, "How collectives are counted")
         ->check(CLI::IsMember({"ring", "flat"}))
@@ -122,11 +123,12 @@ void add_number_options(CLI::App& verb, planning::PlanOptions& o) {
 
 void add_measured_options(CLI::App& verb, planning::MeasuredSteps& measured) {
     const auto group = "Numbers";
-    verb.add_option("--measured-prefill", measured.prefill, "With --format json: seconds measured, to have their MBU and MFU")
+    verb.add_option("--measured-prefill", measured.prefill,
+                    "With --format json: a prefill's measured seconds; the answer then has their MBU and MFU")
         ->check(CLI::PositiveNumber)
         ->type_name("S")
         ->group(group);
-    verb.add_option("--measured-decode", measured.decode, "The same of a decode step")
+    verb.add_option("--measured-decode", measured.decode, "With --format json: a decode step's measured seconds")
         ->check(CLI::PositiveNumber)
         ->type_name("S")
         ->group(group);
@@ -149,6 +151,7 @@ void add_plan(CLI::App& app, Cli& cli) {
         ->check(CLI::IsMember({"text", "json", "html", "svg"}))
         ->type_name("NAME")
         ->capture_default_str();
+    verb->add_flag("--full", options->full, "With --format text: where the time goes, all what-ifs, curves and notes too");
     verb->add_option("-o,--out", options->out, "Write the answer into this file")->type_name("FILE");
     add_load_options(*verb, o);
     add_machine_options(*verb, o);

@@ -5,6 +5,7 @@
 
 #include "hardware/catalog.h"
 #include "model/catalog.h"
+#include "planning/json_count.h"
 #include "planning/plan_report.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -15,7 +16,7 @@ namespace {
 using nlohmann::ordered_json;
 using report::Align;
 
-std::string rate_of(const std::optional<double>& rate) { return rate ? fmt::format("{:.4g}", *rate / 1e12) : "–"; }
+std::string rate_of(const std::optional<double>& rate) { return rate ? report::rate(*rate / 1e12) : "–"; }
 
 std::string hardware_text(const report::Style& style) {
     using hardware::Precision;
@@ -34,7 +35,7 @@ std::string hardware_text(const report::Style& style) {
         const auto eight = h.peak(Precision::kFp8) ? h.peak(Precision::kFp8) : h.peak(Precision::kInt8);
         table.add({h.name, rate_of(sixteen->flop_per_s), rate_of(eight), report::bytes(h.memory_bytes),
                    report::bytes_per_second(h.memory_bandwidth_bytes_per_s),
-                   fmt::format("{:.0f}", sixteen->flop_per_s / h.memory_bandwidth_bytes_per_s),
+                   report::whole(sixteen->flop_per_s / h.memory_bandwidth_bytes_per_s),
                    h.link_bandwidth_bytes_per_s ? report::bytes_per_second(*h.link_bandwidth_bytes_per_s) : "–",
                    h.price_per_hour ? fmt::format("{:.2f}", *h.price_per_hour) : "–", style.dim(h.description)});
     }
@@ -53,7 +54,7 @@ std::string models_text(const report::Style& style) {
     for (const model::CatalogModel& entry : model::catalog()) {
         const roofline::PlannedModel m = roofline::plan_described(entry.model);
         table.add({m.name, report::count(roofline::parameters(m.fused)), report::count(roofline::active_parameters(m.fused)),
-                   fmt::format("{:.0f}", m.fused.n_layers), report::grouped(entry.model.config.d_model),
+                   report::whole(m.fused.n_layers), report::grouped(entry.model.config.d_model),
                    report::bytes(roofline::kv_bytes_per_token(m.fused, {})), report::grouped(entry.model.config.n_context),
                    style.dim(m.source)});
     }
@@ -66,17 +67,14 @@ ordered_json hardware_json() {
         const hardware::Hardware& h = row.hardware;
         ordered_json json{{"name", h.name}, {"description", h.description}, {"flop_per_s", ordered_json::object()}};
         for (const hardware::Precision p : hardware::all_precisions()) {
-            if (h.peak(p)) json["flop_per_s"][std::string(hardware::to_string(p))] = *h.peak(p);
+            if (h.peak(p)) json["flop_per_s"][std::string(hardware::to_string(p))] = json_count(*h.peak(p));
         }
-        json["memory_bytes"] = h.memory_bytes;
-        json["memory_bandwidth_bytes_per_s"] = h.memory_bandwidth_bytes_per_s;
-        const auto add = [&](const char* key, const std::optional<double>& value) {
-            if (value) json[key] = *value;
-        };
-        add("on_chip_bytes", h.on_chip_bytes);
-        add("link_bandwidth_bytes_per_s", h.link_bandwidth_bytes_per_s);
-        add("link_latency_s", h.link_latency_s);
-        add("price_per_hour", h.price_per_hour);
+        json["memory_bytes"] = json_count(h.memory_bytes);
+        json["memory_bandwidth_bytes_per_s"] = json_count(h.memory_bandwidth_bytes_per_s);
+        if (h.on_chip_bytes) json["on_chip_bytes"] = json_count(*h.on_chip_bytes);
+        if (h.link_bandwidth_bytes_per_s) json["link_bandwidth_bytes_per_s"] = json_count(*h.link_bandwidth_bytes_per_s);
+        if (h.link_latency_s) json["link_latency_s"] = *h.link_latency_s;
+        if (h.price_per_hour) json["price_per_hour"] = *h.price_per_hour;
         json["sources"] = ordered_json::array();
         for (const hardware::Source& source : row.sources) json["sources"].push_back({{"of", source.numbers}, {"source", source.text}});
         all.push_back(std::move(json));
@@ -90,9 +88,9 @@ ordered_json models_json() {
         const roofline::PlannedModel m = roofline::plan_described(entry.model);
         all.push_back({{"name", m.name},
                        {"source", m.source},
-                       {"parameters", static_cast<std::int64_t>(roofline::parameters(m.fused))},
-                       {"active_parameters", static_cast<std::int64_t>(roofline::active_parameters(m.fused))},
-                       {"published_parameters", static_cast<std::int64_t>(entry.published_parameters)}});
+                       {"parameters", json_count(roofline::parameters(m.fused))},
+                       {"active_parameters", json_count(roofline::active_parameters(m.fused))},
+                       {"published_parameters", json_count(entry.published_parameters)}});
     }
     return all;
 }

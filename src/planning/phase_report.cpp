@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <span>
 
+#include "planning/json_count.h"
 #include "report/table.h"
 #include "report/units.h"
 
@@ -50,10 +51,10 @@ ordered_json op_json(const OpProfile& op) {
             {"roof_seconds", op.roof_seconds},
             {"roof_fraction", per_second(op.roof_seconds, op.measured_seconds)},
             {"bound", roofline::to_string(op.bound)},
-            {"flops", op.cost.flops},
-            {"weight_bytes", op.cost.weight_bytes},
-            {"kv_read_bytes", op.cost.kv_read_bytes},
-            {"activation_bytes", op.cost.activation_bytes},
+            {"flops", json_count(op.cost.flops)},
+            {"weight_bytes", json_count(op.cost.weight_bytes)},
+            {"kv_read_bytes", json_count(op.cost.kv_read_bytes)},
+            {"activation_bytes", json_count(op.cost.activation_bytes)},
             {"read_bytes_per_s", per_second(op.cost.read_bytes(), op.measured_seconds)},
             {"flop_per_s", per_second(op.cost.flops, op.measured_seconds)}};
 }
@@ -84,7 +85,7 @@ ordered_json phase_json(const PhaseProfile& phase, const model::Program& program
                       {"sample_seconds", phase.sample_seconds},
                       {"host_seconds", phase.step_seconds - phase.forward_seconds - phase.sample_seconds},
                       {"ops_seconds", phase.op_seconds()},
-                      {"read_bytes", phase.read_bytes},
+                      {"read_bytes", json_count(phase.read_bytes)},
                       {"read_bytes_per_s", per_second(phase.read_bytes, phase.forward_seconds)},
                       {"roof_bytes_per_s", phase.roof_bytes_per_s},
                       {"level", phase.level},
@@ -108,7 +109,7 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
     using report::Align;
     const double n = static_cast<double>(phase.n_steps);
     report::Table table({{"op"},
-                         {"×", Align::kRight},
+                         {"times", Align::kRight},
                          {"share", Align::kRight},
                          {"measured ms", Align::kRight},
                          {"predicted", Align::kRight},
@@ -116,7 +117,7 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
                          {"GB/s", Align::kRight},
                          {"GFLOP/s", Align::kRight},
                          {"of roof", Align::kRight},
-                         {"limit"}});
+                         {"bound by"}});
     const double total = phase.op_seconds();
     for (const Line& line : lines_of(phase, program)) {
         const double measured = line.sum.measured_seconds;
@@ -133,14 +134,14 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
                    style.dim(roofline::to_string(line.sum.bound))});
     }
     const double rest = phase.forward_seconds - total;
-    table.add({"begin and end a step", "", report::percent(per_second(rest, phase.forward_seconds)), milliseconds(rest / n),
+    table.add({"begin and end of a step", "", report::percent(per_second(rest, phase.forward_seconds)), milliseconds(rest / n),
                milliseconds(phase.fixed_seconds / n), "", "", "", "", ""});
     const double roof = per_second(phase.read_bytes, phase.forward_seconds) / std::max(phase.roof_bytes_per_s, 1.0);
     table.add_total({"model", "", "", milliseconds(phase.forward_seconds / n), milliseconds(phase.predicted_seconds / n),
                      signed_percent(phase.forward_seconds / phase.predicted_seconds - 1),
                      fmt::format("{:.1f}", per_second(phase.read_bytes, phase.forward_seconds) / 1e9), "",
                      roof > 1.0 ? style.warning(report::percent(roof) + "!") : report::percent(roof), style.dim(phase.level)});
-    table.add({"choosing tokens", "", "", milliseconds(phase.sample_seconds / n), "", "", "", "", "", ""});
+    table.add({"sampling", "", "", milliseconds(phase.sample_seconds / n), "", "", "", "", "", ""});
     table.add({"the rest of the engine", "", "", milliseconds((phase.step_seconds - phase.forward_seconds - phase.sample_seconds) / n), "",
                "", "", "", "", ""});
     std::string text =
@@ -148,7 +149,7 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
                                                         phase.n_steps == 1 ? "" : "s", report::rate(phase.n_tokens / n)));
     text += table.render(style, "  ");
     if (!phase.complete)
-        text += style.warning("  Some kernel has no reading in the machine's profile; its price is only the arithmetic's peak.\n");
+        text += style.warning("  The machine profile has no reading of some kernel, which is priced at the peak of the arithmetic.\n");
     return text;
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "planning/efficiency.h"
+#include "planning/json_count.h"
 #include "planning/plan_report.h"
 
 namespace rafter::planning {
@@ -16,37 +17,31 @@ ordered_json or_null(const std::optional<T>& value) {
     return value ? ordered_json(*value) : ordered_json(nullptr);
 }
 
-// Whole numbers as such, where a double holds them exactly.
-ordered_json number(double n) {
-    if (n == std::floor(n) && std::abs(n) < 9e15) return static_cast<std::int64_t>(n);
-    return n;
-}
-
 ordered_json model_json(const PlanRequest& r, const Plan& plan) {
     const roofline::PricedList& list = r.scenario.list();
     const model::ModelConfig& c = list.program.config;
     ordered_json answer{{"name", r.model->name},
                         {"source", r.model->source},
-                        {"parameters", number(plan.parameters)},
-                        {"active_parameters", number(plan.active_parameters)},
-                        {"active_without_embedding", number(plan.active_without_embedding)},
-                        {"weight_bytes", number(plan.weight_bytes)},
-                        {"kv_bytes_per_token", number(plan.kv_bytes_per_token)},
-                        {"growing_kv_bytes_per_token", number(plan.growing_kv_bytes_per_token)},
-                        {"state_bytes_per_sequence", number(plan.state_bytes_per_sequence)},
-                        {"weight_flops_per_token", number(plan.weight_flops_per_token)},
+                        {"parameters", json_count(plan.parameters)},
+                        {"active_parameters", json_count(plan.active_parameters)},
+                        {"active_without_embedding", json_count(plan.active_without_embedding)},
+                        {"weight_bytes", json_count(plan.weight_bytes)},
+                        {"kv_bytes_per_token", json_count(plan.kv_bytes_per_token)},
+                        {"growing_kv_bytes_per_token", json_count(plan.growing_kv_bytes_per_token)},
+                        {"state_bytes_per_sequence", json_count(plan.state_bytes_per_sequence)},
+                        {"weight_flops_per_token", json_count(plan.weight_flops_per_token)},
                         {"weight_type", r.weight_type},
                         {"bits_per_weight", plan.parameters > 0 ? plan.weight_bytes * 8 / plan.parameters : 0.0},
                         {"activation_type", r.activation_type},
                         {"kv_type", r.kv_type},
-                        {"n_layers", number(list.n_layers)},
+                        {"n_layers", json_count(list.n_layers)},
                         {"d_model", c.d_model},
                         {"d_ff", c.d_ff},
                         {"n_heads", c.n_heads},
                         {"n_kv_heads", c.n_kv_heads},
                         {"head_dim", c.head_dim},
                         {"n_vocab", c.n_vocab},
-                        {"n_context", number(r.model->n_context)},
+                        {"n_context", json_count(r.model->n_context)},
                         {"tied_embeddings", c.tied_embeddings},
                         {"gated_ffn", c.gated_ffn},
                         {"n_experts", c.moe.n_experts},
@@ -59,19 +54,20 @@ ordered_json hardware_json(const roofline::Scenario& s) {
     const hardware::Hardware& h = s.setup.hardware;
     ordered_json peaks = ordered_json::object();
     for (const hardware::Precision p : hardware::all_precisions()) {
-        if (h.peak(p)) peaks[std::string(hardware::to_string(p))] = *h.peak(p);
+        if (h.peak(p)) peaks[std::string(hardware::to_string(p))] = json_count(*h.peak(p));
     }
     return {{"name", h.name},
             {"description", h.description},
             {"flop_per_s", peaks},
-            {"memory_bytes", number(h.memory_bytes)},
-            {"memory_bandwidth_bytes_per_s", h.memory_bandwidth_bytes_per_s},
-            {"on_chip_bytes", or_null(h.on_chip_bytes)},
-            {"link_bandwidth_bytes_per_s", or_null(h.link_bandwidth_bytes_per_s)},
+            {"memory_bytes", json_count(h.memory_bytes)},
+            {"memory_bandwidth_bytes_per_s", json_count(h.memory_bandwidth_bytes_per_s)},
+            {"on_chip_bytes", json_count(h.on_chip_bytes)},
+            {"link_bandwidth_bytes_per_s", json_count(h.link_bandwidth_bytes_per_s)},
             {"link_latency_s", or_null(h.link_latency_s)},
             {"price_per_hour", or_null(s.price_per_hour ? s.price_per_hour : h.price_per_hour)},
-            {"devices", number(s.setup.parallel.devices())},
-            {"parallel", {{"tp", number(s.setup.parallel.tp)}, {"pp", number(s.setup.parallel.pp)}, {"ep", number(s.setup.parallel.ep)}}},
+            {"devices", json_count(s.setup.parallel.devices())},
+            {"parallel",
+             {{"tp", json_count(s.setup.parallel.tp)}, {"pp", json_count(s.setup.parallel.pp)}, {"ep", json_count(s.setup.parallel.ep)}}},
             {"collective", s.setup.collective == roofline::Collective::kFlat ? "flat" : "ring"},
             {"fused", s.setup.fused},
             {"efficiency", efficiency_json(s.setup.efficiency)}};
@@ -91,11 +87,11 @@ ordered_json phase_json(const roofline::Phase& phase, const std::optional<double
                         {"tokens_per_second", phase.tokens_per_second},
                         {"mbu", p.mbu},
                         {"mfu", p.mfu},
-                        {"flops", number(p.flops)},
-                        {"read_bytes", number(p.read_bytes)},
-                        {"n_sequences", number(phase.n_sequences)},
-                        {"n_new_tokens", number(phase.n_new)},
-                        {"n_past_tokens", number(phase.n_past)}};
+                        {"flops", json_count(p.flops)},
+                        {"read_bytes", json_count(p.read_bytes)},
+                        {"n_sequences", json_count(phase.n_sequences)},
+                        {"n_new_tokens", json_count(phase.n_new)},
+                        {"n_past_tokens", json_count(phase.n_past)}};
     if (measured) {
         const double slower = p.seconds > 0 ? *measured / p.seconds : 0.0;
         answer["measured"] = {{"step_seconds", *measured},
@@ -107,12 +103,12 @@ ordered_json phase_json(const roofline::Phase& phase, const std::optional<double
     for (const roofline::PricedOp& op : p.ops) {
         answer["ops"].push_back({{"name", op.name},
                                  {"kind", op.kind},
-                                 {"count", number(op.count)},
-                                 {"flops", op.cost.flops},
-                                 {"bytes", op.bytes},
-                                 {"weight_bytes", op.cost.weight_bytes},
-                                 {"kv_bytes", op.cost.kv_read_bytes + op.cost.kv_written_bytes},
-                                 {"activation_bytes", op.cost.activation_bytes},
+                                 {"count", json_count(op.count)},
+                                 {"flops", json_count(op.cost.flops)},
+                                 {"bytes", json_count(op.bytes)},
+                                 {"weight_bytes", json_count(op.cost.weight_bytes)},
+                                 {"kv_bytes", json_count(op.cost.kv_read_bytes + op.cost.kv_written_bytes)},
+                                 {"activation_bytes", json_count(op.cost.activation_bytes)},
                                  {"intensity", op.intensity()},
                                  {"seconds", op.seconds},
                                  {"bound", roofline::to_string(op.bound)},
@@ -123,21 +119,21 @@ ordered_json phase_json(const roofline::Phase& phase, const std::optional<double
 }
 
 ordered_json cache_json(const roofline::CacheFit& fit) {
-    return {{"bytes_per_sequence", number(fit.bytes_per_sequence)},
-            {"max_sequences", number(fit.max_sequences)},
+    return {{"bytes_per_sequence", json_count(fit.bytes_per_sequence)},
+            {"max_sequences", json_count(fit.max_sequences)},
             {"waste_fraction", fit.waste_fraction}};
 }
 
 ordered_json memory_json(const roofline::MemoryFit& m) {
     return {{"fits", m.fits},
-            {"weights_bytes", number(m.weights_bytes)},
-            {"kv_bytes", number(m.kv_bytes)},
-            {"workspace_bytes", number(std::ceil(m.workspace_bytes))},
-            {"capacity_bytes", number(m.capacity_bytes)},
-            {"free_bytes", number(std::floor(std::max(0.0, m.free_bytes)))},
-            {"shortfall_bytes", number(std::ceil(std::max(0.0, -m.free_bytes)))},
-            {"max_tokens", number(m.max_tokens)},
-            {"max_sequences", number(m.paged.max_sequences)},
+            {"weights_bytes", json_count(m.weights_bytes)},
+            {"kv_bytes", json_count(m.kv_bytes)},
+            {"workspace_bytes", json_count(std::ceil(m.workspace_bytes))},
+            {"capacity_bytes", json_count(m.capacity_bytes)},
+            {"free_bytes", json_count(std::floor(std::max(0.0, m.free_bytes)))},
+            {"shortfall_bytes", json_count(std::ceil(std::max(0.0, -m.free_bytes)))},
+            {"max_tokens", json_count(m.max_tokens)},
+            {"max_sequences", json_count(m.paged.max_sequences)},
             {"paged", cache_json(m.paged)},
             {"contiguous", cache_json(m.contiguous)},
             {"would_fit_with", m.remedies}};
@@ -148,15 +144,15 @@ ordered_json speculation_json(const roofline::Speculation& s, const PlanRequest&
             {"draft_cost", s.c},
             {"draft", r.draft_name.empty() ? ordered_json() : ordered_json(r.draft_name)},
             {"assumed", r.draft_is_assumed},
-            {"gamma", number(s.gamma)},
+            {"gamma", json_count(s.gamma)},
             {"expected_tokens", s.expected_tokens},
             {"operations_factor", s.operations_factor},
             {"verify_ratio", s.verify_ratio},
             {"speedup", s.speedup},
             {"speedup_free_verification", s.speedup_free_verification},
-            {"best_gamma", number(s.best_gamma)},
+            {"best_gamma", json_count(s.best_gamma)},
             {"best_speedup", s.best_speedup},
-            {"best_gamma_free_verification", number(s.best_gamma_free_verification)}};
+            {"best_gamma_free_verification", json_count(s.best_gamma_free_verification)}};
 }
 
 ordered_json summary_json(const roofline::Summary& s) {
@@ -164,7 +160,7 @@ ordered_json summary_json(const roofline::Summary& s) {
             {"served_tokens_per_second", s.served_tokens_per_second},
             {"ttft_seconds", s.ttft_s},
             {"inter_token_latency_seconds", s.itl_s},
-            {"memory_bytes", number(std::ceil(s.memory_bytes))},
+            {"memory_bytes", json_count(std::ceil(s.memory_bytes))},
             {"fits", s.fits},
             {"cost_per_million_tokens", or_null(s.cost_per_million_tokens)},
             {"mbu", s.mbu},
@@ -175,25 +171,25 @@ ordered_json summary_json(const roofline::Summary& s) {
 ordered_json curves_json(const Plan& plan) {
     ordered_json batch = ordered_json::array();
     for (const roofline::BatchPoint& p : plan.batch_curve) {
-        ordered_json point{{"batch", number(p.n_batch)}};
+        ordered_json point{{"batch", json_count(p.n_batch)}};
         point.update(summary_json(p.summary));
-        point["best_gamma"] = number(p.best_gamma);
+        point["best_gamma"] = json_count(p.best_gamma);
         point["speculation_speedup"] = p.speculation_speedup;
         point["speedup_free_verification"] = p.speedup_free_verification;
         batch.push_back(std::move(point));
     }
     ordered_json context = ordered_json::array();
     for (const roofline::ContextPoint& p : plan.context_curve) {
-        ordered_json point{{"context", number(p.n_context)}};
+        ordered_json point{{"context", json_count(p.n_context)}};
         point.update(summary_json(p.summary));
         point["kv_share"] = p.kv_share;
-        point["max_sequences"] = number(p.max_sequences);
+        point["max_sequences"] = json_count(p.max_sequences);
         context.push_back(std::move(point));
     }
     return {{"batch", batch},
             {"context", context},
-            {"compute_bound_from_batch", or_null(plan.compute_bound_from_batch)},
-            {"memory_runs_out_at_batch", or_null(plan.memory_runs_out_at_batch)}};
+            {"compute_bound_from_batch", json_count(plan.compute_bound_from_batch)},
+            {"memory_runs_out_at_batch", json_count(plan.memory_runs_out_at_batch)}};
 }
 
 ordered_json cost_json(const Plan& plan) {
@@ -211,12 +207,12 @@ std::string plan_json(const PlanRequest& r, const Plan& plan, const MeasuredStep
                         {"model", model_json(r, plan)},
                         {"hardware", hardware_json(r.scenario)},
                         {"load",
-                         {{"batch", number(load.n_batch)},
-                          {"prompt", number(load.n_prompt)},
-                          {"output", number(load.n_output)},
-                          {"context", number(load.n_context)},
+                         {{"batch", json_count(load.n_batch)},
+                          {"prompt", json_count(load.n_prompt)},
+                          {"output", json_count(load.n_output)},
+                          {"context", json_count(load.n_context)},
                           {"prefix_hit", load.prefix_hit},
-                          {"block_size", number(load.block_size)}}},
+                          {"block_size", json_count(load.block_size)}}},
                         {"ridge_batch_tokens", plan.ridge_batch_tokens},
                         {"ridge_intensity", plan.ridge_intensity},
                         {"ttft_seconds", plan.summary.ttft_s},
@@ -243,7 +239,7 @@ std::string plan_json(const PlanRequest& r, const Plan& plan, const MeasuredStep
         answer["slo"] = {{"ttft_seconds", or_null(r.scenario.slo_ttft_s)},
                          {"inter_token_latency_seconds", or_null(r.scenario.slo_itl_s)},
                          {"met", plan.slo_met},
-                         {"max_batch", or_null(plan.slo_batch)}};
+                         {"max_batch", json_count(plan.slo_batch)}};
     }
     answer["notes"] = plan.notes;
     answer["warnings"] = r.warnings;

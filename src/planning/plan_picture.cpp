@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "planning/plan_report.h"
+#include "planning/plan_words.h"
 #include "report/curve_chart.h"
 #include "report/html.h"
 #include "report/roofline_chart.h"

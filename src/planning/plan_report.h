@@ -13,7 +13,12 @@ struct MeasuredSteps {
     std::optional<double> prefill, decode;
 };
 
-[[nodiscard]] std::string plan_text(const PlanRequest& request, const roofline::Plan& plan, const report::Style& style);
+enum class TextDetail {
+    kAnswer,  // about ten lines
+    kFull,    // and every table
+};
+[[nodiscard]] std::string plan_text(const PlanRequest& request, const roofline::Plan& plan, const report::Style& style,
+                                    TextDetail detail = TextDetail::kAnswer);
 [[nodiscard]] std::string plan_json(const PlanRequest& request, const roofline::Plan& plan, const MeasuredSteps& measured);
 [[nodiscard]] std::string plan_html(const PlanRequest& request, const roofline::Plan& plan);
 [[nodiscard]] std::string plan_svg(const PlanRequest& request, const roofline::Plan& plan);
@@ -22,8 +27,5 @@ struct MeasuredSteps {
 enum class CatalogFormat { kText, kJson };
 [[nodiscard]] std::string hardware_catalog(CatalogFormat format, const report::Style& style);
 [[nodiscard]] std::string model_catalog(CatalogFormat format, const report::Style& style);
-
-// "8 x H100-SXM, tp=8"
-[[nodiscard]] std::string machine_words(const roofline::Setup& setup);
 
 }  // namespace rafter::planning

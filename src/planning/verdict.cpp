@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 
+#include "planning/json_count.h"
 #include "planning/phase_report.h"
 #include "report/units.h"
 #include "tensor/formats/formats.h"
@@ -60,10 +61,10 @@ void add_losses(const VerdictInput& input, Verdict& verdict) {
     verdict.losses = {{"matrix kernels below the roof", above[0], largest_roles(roles[0])},
                       {"attention below the roof", above[1], ""},
                       {"small ops on rows", above[2], largest_roles(roles[2])},
-                      {"threads that wait for each other", barriers, fmt::format("{} barriers a step", input.program.ops.size())},
+                      {"threads that wait at barriers", barriers, fmt::format("{} barriers a step", input.program.ops.size())},
                       {"beginning and ending a step", input.phase.forward_seconds - input.phase.op_seconds(), ""},
-                      {"choosing tokens", input.host.sample_seconds, ""},
-                      {"the rest of the engine", input.host.host_seconds, "schedule, streams"}};
+                      {"sampling", input.host.sample_seconds, ""},
+                      {"the rest of the engine", input.host.host_seconds, "scheduling, streams"}};
     std::stable_sort(verdict.losses.begin(), verdict.losses.end(), [](const Loss& a, const Loss& b) { return a.seconds > b.seconds; });
 }
 
@@ -126,11 +127,12 @@ void add_changes(const VerdictInput& input, Verdict& verdict) {
     if (mean_bits(input.program) > 5.0) {
         const auto smaller = with_weights(input.program, tensor::DType::kQ4_0);
         add("Quantise the weights to Q4_0", shape, priced(smaller, shape),
-            fmt::format("{:.1f} bits a weight now, 4.5 then; quality suffers", mean_bits(input.program)));
+            fmt::format("{:.1f} bits a weight now, 4.5 then; quality drops a little", mean_bits(input.program)));
     }
     if (input.machine.key.n_threads < input.usable_cpus) {
         const double seconds = verdict.step_seconds * input.machine.key.n_threads / input.usable_cpus;
-        add(fmt::format("Use all CPUs: --threads {}", input.usable_cpus), shape, seconds, "at most: memory is shared");
+        add(fmt::format("Use all CPUs: --threads {}", input.usable_cpus), shape, seconds,
+            "at most: the threads share the memory bandwidth");
     }
     if (input.machine.key.isa != input.best_isa)
         add(fmt::format("Use the machine's best instructions: --isa {}", input.best_isa), shape, verdict.step_seconds / 2, "at least");
@@ -139,8 +141,8 @@ void add_changes(const VerdictInput& input, Verdict& verdict) {
         if (loss.seconds <= 0 || rest <= 0) continue;
         if (loss.what.starts_with("matrix"))
             add("Matrix kernels at the roof", shape, rest, "work on Rafter: `rafter probe` shows each kernel's share");
-        if (loss.what.starts_with("attention")) add("Attention at the roof", shape, rest, "work on Rafter; or a shorter context");
-        if (loss.what.starts_with("small")) add("Small ops for nothing", shape, rest, "work on Rafter: fuse them, use all threads");
+        if (loss.what.starts_with("attention")) add("Attention at the roof", shape, rest, "work on Rafter, or a shorter context");
+        if (loss.what.starts_with("small")) add("Small ops at no cost", shape, rest, "work on Rafter: fuse them, use all threads");
         if (loss.what.starts_with("threads")) add("No barriers between ops", shape, rest, "work on Rafter: fuse more ops");
     }
     std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.tokens_per_s > b.tokens_per_s; });
@@ -151,7 +153,8 @@ void add_changes(const VerdictInput& input, Verdict& verdict) {
 std::string tokens_and_context(const LabShape& shape) {
     const std::string sequences = shape.n_sequences == 1 ? "" : fmt::format("{} ", shape.n_sequences);
     if (shape.n_new > 1 || shape.n_past == 0)
-        return fmt::format("prefill of {}prompt{} of {} tokens", sequences, shape.n_sequences == 1 ? "" : "s", shape.n_new);
+        return fmt::format("prefill of {}prompt{} of {} tokens", sequences, shape.n_sequences == 1 ? "" : "s",
+                           report::grouped(shape.n_new));
     return fmt::format("decoding {} sequence{} at {} tokens of context", shape.n_sequences, shape.n_sequences == 1 ? "" : "s",
                        report::grouped(std::uint64_t{shape.n_past} + shape.n_new));
 }
@@ -182,16 +185,16 @@ Verdict verdict_of(const VerdictInput& input) {
     verdict.roof_fraction = verdict.roof_seconds / verdict.step_seconds;
     if (verdict.roof_fraction > 1.0) {
         verdict.errors.push_back(
-            fmt::format("The steps took less time than the roof allows ({:.0f}%). That is a measuring error: probably {} was slower when "
+            fmt::format("The steps took less time than the roof allows ({:.0f}%), which is a measuring error: {} was probably slower when "
                         "the machine was probed than it is now, or a part of the weights stays in a nearer cache. Run `rafter "
                         "probe` again.",
                         100 * verdict.roof_fraction, verdict.level));
     }
     if (!input.machine.trusted) {
-        verdict.errors.push_back("The machine's profile was measured while something else used the machine: " + input.machine.doubt + ".");
+        verdict.errors.push_back("The machine profile was measured while something else used the machine: " + input.machine.doubt + ".");
     }
     if (!input.phase.complete)
-        verdict.errors.push_back("Some kernel has no reading in the machine's profile: its price is only the arithmetic's peak.");
+        verdict.errors.push_back("The machine profile has no reading of some kernel, which is priced at the peak of the arithmetic.");
     add_losses(input, verdict);
     add_changes(input, verdict);
     return verdict;
@@ -202,14 +205,15 @@ std::string render(const Verdict& v, const report::Style& style) {
     std::string text = fmt::format("{}  {}\n\n", style.bold(v.model_name), style.dim(tokens_and_context(v.shape)));
     const bool is_decode = v.phase == "decode";
     text += fmt::format("{} a {}, {} tok/s.  ", ms(v.step_seconds), is_decode ? "step" : "prompt", report::rate(v.tokens_per_s));
-    text += fmt::format("Predicted for the model: {}; measured: {} ({:+.0f}%).\n", ms(v.predicted_seconds), ms(v.forward_seconds),
+    text += fmt::format("The forward pass: {} predicted, {} measured ({:+.0f}%).\n", ms(v.predicted_seconds), ms(v.forward_seconds),
                         100 * (v.forward_seconds / v.predicted_seconds - 1));
     if (v.memory_bound) {
-        text += fmt::format("Bound by {}: {} of weights and KV a step, {} at best from {}, take {} at least.\n", style.bold("reading"),
-                            report::bytes(v.read_bytes), report::bytes_per_second(v.roof_bytes_per_s), v.level, ms(v.roof_seconds));
+        text +=
+            fmt::format("Bound by {}: {} of weights and KV a step take at least {} at the {} that {} can give.\n", style.bold("reading"),
+                        report::bytes(v.read_bytes), ms(v.roof_seconds), report::bytes_per_second(v.roof_bytes_per_s), v.level);
     } else {
-        text += fmt::format("Bound by {}: {:.1f} GFLOP take {} at least at the peak of the arithmetic units.\n", style.bold("arithmetic"),
-                            v.flops / 1e9, ms(v.roof_seconds));
+        text += fmt::format("Bound by {}: {}FLOP take at least {} at the peak of the arithmetic units.\n", style.bold("arithmetic"),
+                            report::count(v.flops), ms(v.roof_seconds));
     }
     const std::string reached = fmt::format("{:.0f}% of the roof", 100 * v.roof_fraction);
     text += v.roof_fraction > 1.0 ? "" : fmt::format("Reached: {}.\n", style.bold(reached));
@@ -222,7 +226,7 @@ std::string render(const Verdict& v, const report::Style& style) {
                             loss.detail.empty() ? "" : style.dim("  " + loss.detail));
     }
     text += fmt::format("\n{}\n", style.bold("What would help most"));
-    if (v.changes.empty()) text += "  Nothing that is known here would gain 2%.\n";
+    if (v.changes.empty()) text += "  No change that is known here would gain 2%.\n";
     for (std::size_t i = 0; i < v.changes.size(); ++i) {
         const Change& c = v.changes[i];
         text +=
@@ -246,8 +250,8 @@ nlohmann::ordered_json to_json(const Verdict& v) {
                       {"bound", v.memory_bound ? "memory" : "compute"},
                       {"roof_seconds", v.roof_seconds},
                       {"roof_fraction", v.roof_fraction},
-                      {"read_bytes", v.read_bytes},
-                      {"flops", v.flops},
+                      {"read_bytes", json_count(v.read_bytes)},
+                      {"flops", json_count(v.flops)},
                       {"roof_bytes_per_s", v.roof_bytes_per_s},
                       {"level", v.level},
                       {"losses", ordered_json::array()},

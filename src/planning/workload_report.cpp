@@ -78,7 +78,7 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
     using report::Align;
     report::Table table({{"", Align::kLeft},
                          {"mean", Align::kRight},
-                         {"half", Align::kRight},
+                         {"median", Align::kRight},
                          {"90%", Align::kRight},
                          {"99%", Align::kRight},
                          {"slowest", Align::kRight}});
@@ -98,28 +98,30 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
                           report::grouped(r.most_in_flight), r.n_failed > 0 ? style.warning(fmt::format(", {} failed", r.n_failed)) : ""));
     facts.add("tokens", fmt::format("{} of prompts, {} generated: {} tok/s", report::grouped(r.prompt_tokens),
                                     report::grouped(r.generated_tokens), style.bold(report::rate(r.tokens_per_second()))));
-    facts.add(
-        "prefix cache",
-        fmt::format(
-            "{} of the prompts' tokens were found{}; missed: {} new, {} evicted, {} behind a window",
-            ratio(static_cast<double>(cache.tokens_found), asked),
-            cache.tokens_restored > 0 ? fmt::format(", {} in the file", ratio(static_cast<double>(cache.tokens_restored), asked)) : "",
-            ratio(static_cast<double>(cache.missed_new), asked), ratio(static_cast<double>(cache.missed_evicted), asked),
-            ratio(static_cast<double>(cache.missed_window), asked)));
-    facts.add("KV blocks", fmt::format("{} of {} at most in use; {:.1f} positions a sequence unused, {} if each had its whole context",
+    facts.add("prefix cache",
+              fmt::format("{} of the prompts' tokens were found{}; missed: {} new, {} evicted, {} beyond a window",
+                          ratio(static_cast<double>(cache.tokens_found), asked),
+                          cache.tokens_restored > 0
+                              ? fmt::format(", {} in the cache on disk", ratio(static_cast<double>(cache.tokens_restored), asked))
+                              : "",
+                          ratio(static_cast<double>(cache.missed_new), asked), ratio(static_cast<double>(cache.missed_evicted), asked),
+                          ratio(static_cast<double>(cache.missed_window), asked)));
+    facts.add("KV blocks", fmt::format("at most {} of {} in use; {:.1f} positions a sequence unused, {} if each had its whole context",
                                        report::grouped(r.most_used.n_used), report::grouped(r.most_used.n_blocks), r.mean_wasted,
                                        report::whole(r.mean_contiguous)));
-    facts.add("preemptions", r.scheduler.preemptions == 0 ? "none"
-                                                          : fmt::format("{}, {} computed again", report::grouped(r.scheduler.preemptions),
-                                                                        report::seconds(r.scheduler.recomputed_seconds)));
-    facts.add("steps", fmt::format("{}; around the model {}{}", report::grouped(r.n_steps),
+    facts.add("preemptions", r.scheduler.preemptions == 0
+                                 ? "none"
+                                 : fmt::format("{}, {} of work recomputed", report::grouped(r.scheduler.preemptions),
+                                               report::seconds(r.scheduler.recomputed_seconds)));
+    facts.add("steps", fmt::format("{}; {} of their time outside the model{}", report::grouped(r.n_steps),
                                    ratio(r.step_seconds - r.forward_seconds, r.step_seconds),
-                                   r.predicted_seconds > 0.0
-                                       ? fmt::format("; the model {} of what was predicted", ratio(r.forward_seconds, r.predicted_seconds))
-                                       : ""));
+                                   r.predicted_seconds > 0.0 ? fmt::format("; the model took {} of the predicted time",
+                                                                           ratio(r.forward_seconds, r.predicted_seconds))
+                                                             : ""));
     if (const auto used = utilization(r, peaks)) {
-        facts.add("used", fmt::format("{} of {} read from memory (MBU), {} of {:.0f} Gflop/s (MFU)", ratio(used->mbu, 1.0),
-                                      report::bytes_per_second(peaks->bytes_per_s), ratio(used->mfu, 1.0), peaks->flop_per_s * 1e-9));
+        facts.add("used",
+                  fmt::format("{} of {} read from memory (MBU), {} of {}FLOP/s (MFU)", ratio(used->mbu, 1.0),
+                              report::bytes_per_second(peaks->bytes_per_s), ratio(used->mfu, 1.0), report::count(peaks->flop_per_s)));
     }
     if (options.target_itl_seconds > 0.0)
         facts.add("target", fmt::format("{} between two tokens", report::duration(options.target_itl_seconds)));

@@ -1,6 +1,8 @@
 // Widths are counted in characters, so that styled and accented cells line up.
 #include "report/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -79,11 +81,36 @@ std::string Table::render(const Style& style, std::string_view indent) const {
     return text;
 }
 
-std::string Facts::render(const Style& style) const {
+std::string wrapped(std::string_view text, std::size_t columns, std::string_view indent, std::size_t used) {
+    std::string lines;
+    bool is_first_word = true;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        const std::string_view word = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        const std::size_t width = display_width(word);
+        if (!is_first_word && used + 1 + width > columns) {
+            lines += fmt::format("\n{}", indent);
+            used = display_width(indent);
+        } else if (!is_first_word) {
+            lines += ' ';
+            ++used;
+        }
+        lines += word;
+        used += width;
+        is_first_word = false;
+    }
+    return lines;
+}
+
+std::string Facts::render(const Style& style, std::size_t columns) const {
     std::size_t width = 0;
     for (const auto& [name, value] : rows_) width = std::max(width, display_width(name));
     std::string text;
-    for (const auto& [name, value] : rows_) text += padded(style.dim(name), width, Align::kLeft) + "  " + value + "\n";
+    for (const auto& [name, value] : rows_) {
+        const std::string line = padded(style.dim(name), width, Align::kLeft) + "  ";
+        text += line + (columns == std::string::npos ? value : wrapped(value, columns, std::string(width + 2, ' '), width + 2)) + "\n";
+    }
     return text;
 }
 

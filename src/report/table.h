@@ -38,11 +38,16 @@ class Table {
 // A cell that shows how much of a whole: fraction (of 0..1) of `width` columns, to an eighth of one.
 [[nodiscard]] std::string bar(double fraction, unsigned width);
 
+// Lines of at most so many columns where words allow that. Lines after the first begin with `indent`; `used` columns of the first are
+// taken.
+[[nodiscard]] std::string wrapped(std::string_view text, std::size_t columns, std::string_view indent, std::size_t used = 0);
+
 // "name   value" lines with the names dim and the values in one column.
 class Facts {
   public:
     void add(std::string name, std::string value) { rows_.emplace_back(std::move(name), std::move(value)); }
-    [[nodiscard]] std::string render(const Style& style) const;
+    // Values that would go beyond `columns` go on under themselves.
+    [[nodiscard]] std::string render(const Style& style, std::size_t columns = std::string::npos) const;
 
   private:
     std::vector<std::pair<std::string, std::string>> rows_;

@@ -40,7 +40,7 @@ std::vector<std::string> remedies(const MemoryFit& fit, const PricedList& list, 
     const double fixed = fit.weights_bytes + fit.workspace_bytes;
     const double per_device = fit.capacity_bytes / setup.parallel.devices();
     if (fit.paged.max_sequences >= 1) {
-        found.push_back(fmt::format("--batch {}: so many sequences of {} positions fit", report::whole(fit.paged.max_sequences),
+        found.push_back(fmt::format("--batch {}: that many sequences of {} tokens fit", report::plain(fit.paged.max_sequences),
                                     report::whole(q.n_context)));
     }
     if (setup.types.kv.key > 1 && fixed + fit.kv_bytes / setup.types.kv.key <= fit.capacity_bytes)
@@ -51,7 +51,7 @@ std::vector<std::string> remedies(const MemoryFit& fit, const PricedList& list, 
         types.expert_bits.reset();
         const double bytes = weight_bytes(list, types.cost_options());
         if (bytes < fit.weights_bytes && bytes + fit.workspace_bytes + fit.kv_bytes <= fit.capacity_bytes) {
-            found.push_back(fmt::format("--weights int{:g}: {} of weights", bits, report::bytes(bytes)));
+            found.push_back(fmt::format("--weights int{:.0f}: {} of weights", bits, report::bytes(bytes)));
             break;
         }
     }

@@ -3,11 +3,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <string>
+
+#include "report/units.h"
 
 namespace rafter::roofline {
 namespace {
 
 bool divides(double n, double whole) { return n >= 1 && std::fmod(whole, n) == 0.0; }
+
+// Whether n devices can share the model, and how; see choose_parallel().
+std::optional<Parallel> shared_by(const PricedList& list, double n) {
+    const model::ModelConfig& c = list.program.config;
+    if (divides(n, c.n_heads)) return Parallel{.tp = n};
+    // As much of n as divides the heads, the rest in stages.
+    for (double tp = std::min(n, double{1} * c.n_heads); tp >= 1; --tp) {
+        const double pp = n / tp;
+        if (divides(tp, n) && divides(tp, c.n_heads) && divides(pp, list.n_layers)) return Parallel{.tp = tp, .pp = pp};
+    }
+    // Matrices can be split along both sides (Pope et al., https://arxiv.org/abs/2211.05102) with some devices short of a head.
+    if (divides(n, c.d_model) && divides(n, c.d_ff)) return Parallel{.tp = n};
+    return std::nullopt;
+}
 
 double over_link(double bytes, const Link& link) { return link.bytes_per_s > 0 ? bytes / link.bytes_per_s : 0.0; }
 
@@ -50,31 +68,36 @@ Result<void> check_parallel(const PricedList& list, const Parallel& p) {
     const model::ModelConfig& c = list.program.config;
     for (const auto& [name, n] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"ep", p.ep}}) {
         if (!(n >= 1 && n <= 1e6) || n != std::floor(n))
-            return bad_input("--parallel {}: expected a whole number from 1, found {}", name, n);
+            return bad_input("--parallel {}: expected a whole number from 1 to 1,000,000, found {}", name, report::plain(n));
     }
     if (!divides(p.tp, c.n_heads) && !divides(p.tp, list.n_layers)) {
-        return bad_input("--parallel tp: expected a divisor of the {} heads (or of the {} layers), found {}", c.n_heads, list.n_layers,
-                         p.tp);
+        return bad_input("--parallel: {} devices (tp) cannot share {} heads or {} layers evenly", report::whole(p.tp),
+                         report::whole(c.n_heads), report::whole(list.n_layers));
     }
-    if (p.pp > list.n_layers) return bad_input("--parallel pp: expected at most the {} layers, found {}", list.n_layers, p.pp);
+    if (p.pp > list.n_layers)
+        return bad_input("--parallel pp: expected at most the {} layers, found {}", report::whole(list.n_layers), report::whole(p.pp));
     if (p.ep > 1 && c.moe.n_experts == 0) return bad_input("--parallel ep: expected a model with experts, found one without");
     if (p.ep > 1 && p.ep > c.moe.n_experts)
-        return bad_input("--parallel ep: expected at most the {} experts, found {}", c.moe.n_experts, p.ep);
+        return bad_input("--parallel ep: expected at most the {} experts, found {}", c.moe.n_experts, report::whole(p.ep));
     return {};
 }
 
 Result<Parallel> choose_parallel(const PricedList& list, double n) {
     const model::ModelConfig& c = list.program.config;
-    if (divides(n, c.n_heads)) return Parallel{.tp = n};
-    // As much of n as divides the heads, the rest in stages.
-    for (double tp = std::min(n, double{1} * c.n_heads); tp >= 1; --tp) {
-        const double pp = n / tp;
-        if (divides(tp, n) && divides(tp, c.n_heads) && divides(pp, list.n_layers)) return Parallel{.tp = tp, .pp = pp};
-    }
-    // Matrices can be split along both sides (Pope et al., https://arxiv.org/abs/2211.05102) with some devices short of a head.
-    if (divides(n, c.d_model) && divides(n, c.d_ff)) return Parallel{.tp = n};
-    return bad_input("--devices: expected a number that divides the {} heads, the {} layers or a product of such, found {}", c.n_heads,
-                     list.n_layers, n);
+    if (const auto shared = shared_by(list, n)) return *shared;
+    // The nearest numbers that can, below and above.
+    constexpr double kFar = 64;
+    const auto nearest = [&](double step) -> std::string {
+        for (double at = n + step; at >= 1 && std::abs(at - n) <= kFar; at += step) {
+            if (shared_by(list, at)) return report::whole(at);
+        }
+        return {};
+    };
+    const std::string below = nearest(-1);
+    const std::string above = nearest(1);
+    const std::string can = below + (below.empty() || above.empty() ? "" : " or ") + above;
+    return bad_input("--devices: {} devices cannot share {} heads and {} layers evenly{}", report::whole(n), report::whole(c.n_heads),
+                     report::whole(list.n_layers), can.empty() ? "" : "; " + can + " can");
 }
 
 double head_imbalance(const model::ModelConfig& config, double tp) { return std::ceil(config.n_heads / tp) / (config.n_heads / tp); }

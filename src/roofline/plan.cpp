@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "report/units.h"
 #include "roofline/what_if.h"
 
 namespace rafter::roofline {
@@ -140,12 +141,12 @@ void add_notes(const Scenario& s, Plan& plan) {
         plan.notes.push_back(fmt::format("{} has no link latency in its description: messages cost their bytes only", h.name));
     }
     if (!h.on_chip_bytes && s.setup.fused) {
-        plan.notes.push_back(
-            fmt::format("{} does not say how large its last cache is: {:.0f} MiB assumed, where activations between fused ops stay", h.name,
-                        kAssumedOnChipBytes / 1024 / 1024));
+        plan.notes.push_back(fmt::format(
+            "{} does not say how large its last-level cache is: {:.0f} MiB are assumed, where activations between fused ops stay", h.name,
+            kAssumedOnChipBytes / 1024 / 1024));
     }
     if (head_imbalance(s.list().program.config, p.tp) > 1) {
-        plan.notes.push_back(fmt::format("{} heads do not divide by tp={:.0f}: the device with most of them is waited for",
+        plan.notes.push_back(fmt::format("{} heads do not divide by tp={:.0f}: all devices wait for the one with the most heads",
                                          s.list().program.config.n_heads, p.tp));
     }
     if (const double n_running = running_sequences(s); n_running < s.load.n_batch) {
@@ -154,8 +155,8 @@ void add_notes(const Scenario& s, Plan& plan) {
                         s.load.n_batch));
     }
     if (s.model->n_context > 0 && s.load.n_context > s.model->n_context) {
-        plan.notes.push_back(
-            fmt::format("the model was trained for {:.0f} positions, the plan is for {:.0f}", s.model->n_context, s.load.n_context));
+        plan.notes.push_back(fmt::format("the model was trained for {} positions, the plan is for {}", report::whole(s.model->n_context),
+                                         report::whole(s.load.n_context)));
     }
 }
 

@@ -60,10 +60,10 @@ class Variants {
             v.setup.types.expert_bits.reset();
             const std::string why =
                 decode_.bound == Bound::kMemory
-                    ? fmt::format("reading weights is {} of a decode step, and they become {:.2g}x smaller",
-                                  report::percent(share(decode_.weights_seconds)), bits / to)
+                    ? fmt::format("reading weights is {} of a decode step, and there are {} times fewer bytes of them",
+                                  report::percent(share(decode_.weights_seconds)), report::rate(bits / to))
                     : fmt::format("a decode step is bound by {}, so smaller weights mostly save memory", to_string(decode_.bound));
-            add(fmt::format("int{:g} weights", to), fmt::format("--weights int{:g}", to), why, summarize(v));
+            add(fmt::format("int{:.0f} weights", to), fmt::format("--weights int{:.0f}", to), why, summarize(v));
         }
         for (const hardware::Precision precision : {hardware::Precision::kInt8, hardware::Precision::kFp8}) {
             if (s_.setup.types.activations == precision || !s_.setup.hardware.peak(precision)) continue;
@@ -74,8 +74,8 @@ class Variants {
             v.setup.types.activations = precision;
             v.setup.types.activation_bytes = std::min(1.0, s_.setup.types.activation_bytes);
             add(name + " weights and activations", fmt::format("--weights {0} --activations {0}", name),
-                fmt::format("matrices then run at the {} rate, which prefill ({} bound by {}) feels most", name,
-                            report::percent(prefill_.seconds > 0 ? prefill_.compute_seconds / prefill_.seconds : 0), "compute"),
+                fmt::format("matrices then run at the {} rate; their arithmetic is {} of a prefill", name,
+                            report::percent(prefill_.seconds > 0 ? prefill_.compute_seconds / prefill_.seconds : 0)),
                 summarize(v));
             break;
         }
@@ -89,8 +89,8 @@ class Variants {
         const MemoryFit after = price_memory(v);
         add("int8 KV cache", "--kv int8",
             fmt::format("reading the cache is {} of a decode step; {} sequences fit instead of {}",
-                        report::percent(share(decode_.kv_seconds)), report::count(after.paged.max_sequences),
-                        report::count(memory_.paged.max_sequences)),
+                        report::percent(share(decode_.kv_seconds)), report::whole(after.paged.max_sequences),
+                        report::whole(memory_.paged.max_sequences)),
             summarize(v));
     }
 
@@ -104,11 +104,11 @@ class Variants {
             v.load.n_batch = n;
             const Summary after = summarize(v);
             const double slower = before_.itl_s > 0 ? after.itl_s / before_.itl_s : 1.0;
-            std::string why =
-                fmt::format("weights are read once for all {} sequences; each waits {:.2g}x as long for a token", report::whole(n), slower);
-            if (after.bound == Bound::kCompute) why += ", and compute takes over";
+            std::string why = fmt::format("weights are read once for all {} sequences; a token takes {}", report::whole(n),
+                                          slower < 1.05 ? "about as long" : fmt::format("{} times as long", report::rate(slower)));
+            if (after.bound == Bound::kCompute) why += ", bound by arithmetic";
             const bool is_room = n == room;
-            add(is_room ? fmt::format("batch {:.0f}, all that fit", n) : fmt::format("batch x{:g}", n / s_.load.n_batch),
+            add(is_room ? fmt::format("batch {}, all that fit", report::whole(n)) : fmt::format("batch x{:.0f}", n / s_.load.n_batch),
                 fmt::format("--batch {:.0f}", n), why, after);
         }
     }
@@ -132,10 +132,11 @@ class Variants {
             after.cost_per_million_tokens =
                 *before_.cost_per_million_tokens * before_.served_tokens_per_second / after.served_tokens_per_second;
         }
-        const std::string why = fmt::format("{:.2f} tokens a round at {} accepted, and verifying {:.0f} costs {:.2f} steps here",
-                                            at.expected_tokens, report::percent(spec.alpha), gamma + 1, at.verify_ratio);
-        add(fmt::format("speculation, {:.0f} drafts a round", gamma),
-            fmt::format("--draft c={:g} --alpha {:g} --gamma {:.0f}", spec.c, spec.alpha, gamma), why, after);
+        const std::string why =
+            fmt::format("{:.2f} tokens a round where {} of draft tokens are accepted; verifying {:.0f} tokens costs {} steps",
+                        at.expected_tokens, report::percent(spec.alpha), gamma + 1, report::rate(at.verify_ratio));
+        add(fmt::format("speculation, {:.0f} draft token{}", gamma, gamma == 1 ? "" : "s"),
+            fmt::format("--draft c={} --alpha {} --gamma {:.0f}", report::plain(spec.c), report::plain(spec.alpha), gamma), why, after);
     }
 
     void prefix_cache() {
@@ -146,7 +147,7 @@ class Variants {
         const double prefill = prefill_.seconds / s_.load.n_prefill_batch;
         const double all = prefill + s_.load.n_output * decode_.seconds / s_.load.n_batch;
         add("prefix cache, 90% hit", "--prefix-hit 0.9",
-            fmt::format("prefill is {} of a request's time on the device, and a tenth of it is left",
+            fmt::format("prefill is {} of a request's time on the device, and a tenth of it remains",
                         report::percent(all > 0 ? prefill / all : 0)),
             summarize(v));
     }
@@ -157,8 +158,9 @@ class Variants {
         const PricedStep after = price_decode(v, Detail::kTotals).price;
         const PricedStep after_prefill = price_prefill(v, Detail::kTotals).price;
         add(s_.setup.fused ? "without fusing" : "fusing", s_.setup.fused ? "--no-fuse" : "without --no-fuse",
-            fmt::format("{:.0f} ops a step instead of {:.0f}; activations through memory take {} instead of {} of a prefill", after.n_ops,
-                        decode_.n_ops, report::seconds(after_prefill.activations_seconds), report::seconds(prefill_.activations_seconds)),
+            fmt::format("{} ops a step instead of {}; activations through memory take {} of a prefill instead of {}",
+                        report::whole(after.n_ops), report::whole(decode_.n_ops), report::duration(after_prefill.activations_seconds),
+                        report::duration(prefill_.activations_seconds)),
             summarize(v));
     }
 
@@ -170,9 +172,10 @@ class Variants {
         (tensor ? p.tp : p.pp) *= 2;
         if (!check_parallel(v.list(), p)) return;
         const PricedStep after = price_decode(v, Detail::kTotals).price;
-        const std::string why = tensor ? fmt::format("each reads half the weights; talking takes {} of the new step",
-                                                     report::percent(after.seconds > 0 ? after.communication_seconds / after.seconds : 0))
-                                       : std::string("each holds half the layers: no token comes sooner, but both halves are at work");
+        const std::string why =
+            tensor ? fmt::format("each reads half the weights; communication takes {} of the new step",
+                                 report::percent(after.seconds > 0 ? after.communication_seconds / after.seconds : 0))
+                   : std::string("each holds half the layers: a token comes no sooner, but twice as many sequences are computed at once");
         add("twice the devices",
             fmt::format("--parallel tp={:.0f},pp={:.0f}{}", p.tp, p.pp, p.ep > 1 ? fmt::format(",ep={:.0f}", p.ep) : ""), why,
             summarize(v));
@@ -199,8 +202,8 @@ class Variants {
                 cheap = after;
             }
         }
-        if (fastest != nullptr) add_device(*fastest, fast, "the fastest");
-        if (cheapest != nullptr && cheapest != fastest) add_device(*cheapest, cheap, "the cheapest a token");
+        if (fastest != nullptr) add_device(*fastest, fast, "the fastest device");
+        if (cheapest != nullptr && cheapest != fastest) add_device(*cheapest, cheap, "the device with the cheapest tokens");
     }
     [[nodiscard]] Scenario on(const hardware::Hardware& hardware) const {
         Scenario v = s_;
@@ -211,9 +214,9 @@ class Variants {
     void add_device(const hardware::Hardware& hardware, const Summary& after, std::string_view what) {
         const hardware::Hardware& now = s_.setup.hardware;
         add(fmt::format("on {}", hardware.name), fmt::format("--hardware {}", hardware.name),
-            fmt::format("{} of the catalog that holds it: {} of memory bandwidth, {:.2g}x as much", what,
+            fmt::format("{} of the catalog that holds the model: {} of memory bandwidth, {} times as much", what,
                         report::bytes_per_second(hardware.memory_bandwidth_bytes_per_s),
-                        hardware.memory_bandwidth_bytes_per_s / now.memory_bandwidth_bytes_per_s),
+                        report::rate(hardware.memory_bandwidth_bytes_per_s / now.memory_bandwidth_bytes_per_s)),
             after);
     }
 

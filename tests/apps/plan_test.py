@@ -1,5 +1,6 @@
 """rafter plan: every way to name a model and a device, every format, and what it says to nonsense."""
 import json
+import re
 import struct
 import xml.etree.ElementTree
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ KEYS = {
     "speculation": ["expected_tokens", "speedup", "speedup_free_verification", "best_gamma"],
 }
 KEYS["decode"] = KEYS["prefill"]
+ROOT_CASES = program.ROOT / "tests" / "model" / "hf" / "cases"
 OP_KEYS = ["count", "flops", "bytes", "intensity", "seconds", "bound", "share"]
 
 
@@ -132,14 +134,111 @@ class Plan(program.Case):
         text = self.rafter("plan", "--model-json", model, "--hardware", device, "--format", "html").stdout.decode()
         self.assertNotIn("<script>alert", text)
 
-    def test_text_is_something_to_read(self):
-        text = self.rafter("plan", "Llama-3.1-8B", "--hardware", "H100", "--batch", "8").stdout.decode()
-        for words in ("first token", "next tokens", "bound by memory", "What if", "Speculation", "memory runs out", "reading weights"):
+    def text(self, *arguments):
+        return self.rafter("plan", *map(str, arguments)).stdout.decode()
+
+    def test_text_opens_with_the_answer(self):
+        arguments = ["Llama-3.1-70B", "--hardware", "H100", "--devices", 8, "--batch", 64]
+        answer = self.plan(*arguments)
+        text = self.text(*arguments)
+        lines = text.rstrip("\n").split("\n")
+        self.assertLessEqual(len(lines), 15)
+        self.assertLessEqual(max(map(len, lines)), 80)
+        self.assertEqual(lines[0], "Llama-3.1-70B on 8 x H100-SXM (tp=8)")
+        self.assertIn("--full", lines[-1])
+        facts = dict((line[:13].strip(), line[13:]) for line in lines if line[:1].isupper() and line[11:13] == "  ")
+        self.assertRegex(facts["Fits"], r"^yes: 156 GB of 687 GB \(weights 141 GB, KV cache [\d.]+ GB")
+        self.assertIn(f"{answer['tokens_per_second_per_request']:.1f} tok/s a request", facts["Speed"])
+        self.assertIn(f"{answer['tokens_per_second']:,.0f} tok/s in all", facts["Speed"])
+        self.assertIn(f"{answer['ttft_seconds'] * 1e3:.1f} ms", facts["First token"])
+        self.assertIn(f"{answer['memory']['max_sequences']:,} sequences", facts["Room for"])
+        self.assertIn("bound by memory bandwidth", facts["Each token"])
+        self.assertIn(f"${answer['cost']['per_million_tokens_with_prefill']:.2f} a million output tokens", facts["Cost"])
+        best = max((w["gain"], w["change"]) for w in answer["what_if"]
+                   if w["after"]["fits"] and not w["change"].startswith(("--prefix-hit", "--hardware")))
+        self.assertTrue(facts["Best change"].startswith(f"{best[1]}: throughput {best[0]:.2f}x"), facts["Best change"])
+        self.assertTrue(facts["Best device"].startswith("--hardware "))
+
+    def test_text_is_narrow_whatever_is_asked(self):
+        for arguments in (["Llama-3.1-405B", "--hardware", "L4"], ["DeepSeek-V3", "--hardware", "H200", "--devices", 8, "--batch", 1e9],
+                          ["Llama-3.1-8B", "--hardware", "RTX-4090", "--efficiency", "calibrated", "--slo-itl", 1e-9, "--price", 3],
+                          [ROOT_CASES / "foo-unknown.json", "--assume", "llama", "--hardware", "H100"]):
+            with self.subTest(arguments=arguments):
+                short, full = self.text(*arguments), self.text(*arguments, "--full")
+                self.assertLessEqual(max(map(len, short.split("\n"))), 80)
+                self.assertLessEqual(short.count("\n"), 24)
+                self.assertLessEqual(max(map(len, full.split("\n"))), 108 if 1e9 in arguments else 100)
+                self.assertTrue(full.startswith(short[:short.index("\n--full")]))
+
+    def test_full_text_is_something_to_read(self):
+        text = self.text("Llama-3.1-8B", "--hardware", "H100", "--batch", "8", "--full")
+        for words in ("first token", "next tokens", "bound by memory", "What if", "Speculation", "memory runs out", "reading weights",
+                      "if verification were free", "a token takes about as long"):
             self.assertIn(words, text)
-        self.assertLess(max(map(len, text.split("\n"))), 170)
-        many = self.rafter("plan", "DeepSeek-V3", "--hardware", "H100", "--devices", "8", "--batch", "4096").stdout.decode()
+        self.assertIn("communication takes", self.text("Llama-3.1-70B", "--hardware", "H100", "--devices", "4", "--full"))
+        many = self.text("DeepSeek-V3", "--hardware", "H100", "--devices", "8", "--batch", "4096", "--full")
         self.assertRegex(many, r"ridge +\d,\d{3} tokens a step")
         self.assertNotRegex(many, r"\de[+-]\d")
+
+    EXTREMES = [["--batch", "1e9"], ["--context", "1e12"], ["--prompt", "1e12", "--output", "1e12"], ["--batch", "1e9", "--context", "1e12"],
+                ["--price", "1e-9"], ["--price", "1e12"], ["--slo-itl", "1e-9", "--slo-ttft", "1e12"], ["--draft", "c=1e-7", "--alpha", "1e-6"],
+                ["--draft", "c=1000"], ["--weights", "0.5"], ["--memory-fraction", "1e-6"], ["--block-size", "1e6"], ["--devices", "4"]]
+
+    def extreme_plans(self):
+        one = {"name": "tiny", "flop_per_s": {"fp16": 1e-3}, "memory_bytes": 1e-3, "memory_bandwidth_bytes_per_s": 1e-3, "link_latency_s": 1e-9}
+        tiny = self.write("tiny.json", one)
+        giant = self.write("giant.json", {"name": "giant", "flop_per_s": {"fp16": 1e24}, "memory_bytes": 1e24, "memory_bandwidth_bytes_per_s": 1e24})
+        deep = self.write("deep.json", {"n_layers": 1000000000, "d_model": 8192})
+        huge = self.write("huge.json", {"parameters": 1e18})
+        for extreme in self.EXTREMES:
+            yield ["Llama-3.1-8B", "--hardware", "H100", *extreme]
+            yield ["Llama-3.1-8B", "--hardware", tiny, *extreme]
+        for device in (tiny, giant, "L4"):
+            for model in (deep, huge):
+                yield ["--model-json", model, "--hardware", device]
+                yield ["--model-json", model, "--hardware", device, "--batch", "1e9", "--context", "1e12"]
+
+    def test_texts_and_pictures_have_no_exponents(self):
+        for arguments in self.extreme_plans():
+            with self.subTest(arguments=arguments):
+                for form in (["--full"],):
+                    done = self.rafter("plan", *arguments, *form)
+                    for said in (done.stdout.decode(), done.stderr.decode()):
+                        # An excerpt, for pages are long.
+                        self.assertEqual(re.findall(r".{0,30}\d[eE][+-]?\d.{0,10}", said)[:3], [], form)
+                        self.assertEqual(re.findall(r".{0,30}(?<![a-z])(?:nan|inf)(?![a-z]).{0,10}", said)[:3], [], form)
+                answer = self.plan(*arguments)
+                for what_if in answer["what_if"]:
+                    self.assertNotRegex(json.dumps([what_if[key] for key in ("name", "why", "change")]), r"\de[+-]?\d")
+                self.assertNotRegex(json.dumps(answer["notes"] + answer["memory"]["would_fit_with"]), r"\de[+-]?\d")
+
+    COUNTS = re.compile(r"^(n_.*|.*parameters|active_without_embedding|.*_bytes|bytes.*|.*bytes_per_\w+|flops|count|.*flops_per_token|flop_per_s|max_\w+|"
+                        r"batch|prompt|output|context|block_size|devices|tp|pp|ep|gamma|best_gamma\w*|d_\w+|head_dim|kv_lora_rank|rope_head_dim|bytes|"
+                        r"compute_bound_from_batch|memory_runs_out_at_batch)$")
+
+    def test_counts_are_whole_in_json(self):
+        found = set()
+
+        def look(value, key, where):
+            if isinstance(value, dict):
+                for name, inner in value.items():
+                    # Peaks by number type are flops a second.
+                    look(inner, "flop_per_s" if key == "flop_per_s" else name, f"{where}.{name}")
+            elif isinstance(value, list):
+                for inner in value:
+                    look(inner, key, where)
+            elif self.COUNTS.match(key) and value is not None:
+                found.add(key)
+                self.assertIsInstance(value, int, where)
+
+        for arguments in (["Llama-3.1-8B", "--hardware", "H100", "--slo-itl", "0.02"], ["DeepSeek-V3", "--hardware", "H200", "--devices", "8"],
+                          ["Mixtral-8x7B", "--hardware", "MI300X", "--batch", "77", "--weights", "4.127", "--kv", "q8,q4"],
+                          [ROOT_CASES / "qwen3-next-80b.json", "--hardware", "H100", "--batch", "3"]):
+            look(self.plan(*arguments), "", "plan")
+        for what in ("hardware", "models"):
+            look(json.loads(self.rafter("plan", "--list", what, "--format", "json").stdout), "", what)
+        self.assertGreater(len(found), 50, sorted(found))
+        self.assertIn('"parameters": 8030261248,', self.rafter("plan", "Llama-3.1-8B", "--hardware", "H100", "--format", "json").stdout.decode())
 
     def test_a_plan_that_does_not_fit_is_an_answer(self):
         answer = self.plan("Llama-3.1-405B", "--hardware", "L4")
@@ -187,7 +286,7 @@ class Plan(program.Case):
             ("--parallel", model + ["--parallel", "tq=2"]),
             ("--parallel", model + ["--parallel", "tp=2,pp=41"]),
             ("experts", model + ["--parallel", "ep=2"]),
-            ("--devices", model + ["--devices", "7"]),
+            ("--devices: 7 devices cannot share 40 heads and 40 layers evenly; 5 or 8 can", model + ["--devices", "7"]),
             ("--devices", model + ["--devices", "4", "--parallel", "tp=2"]),
             ("--price", model + ["--price", "-1"]),
             ("absent.json", model + ["--efficiency", "absent.json"]),

@@ -114,7 +114,7 @@ TEST_F(VerdictOfAStep, LossesAddUpToTheTimeAboveTheRoof) {
     EXPECT_NEAR(lost(v, "threads that wait"), 1e-3, 1e-12);
     EXPECT_NEAR(lost(v, "small ops"), 1e-3, 1e-12);
     EXPECT_NEAR(lost(v, "beginning and ending"), 1e-3, 1e-12);
-    EXPECT_NEAR(lost(v, "choosing tokens"), 2e-3, 1e-12);
+    EXPECT_NEAR(lost(v, "sampling"), 2e-3, 1e-12);
     double sum = 0.0;
     for (std::size_t i = 0; i < v.losses.size(); ++i) {
         sum += v.losses[i].seconds;

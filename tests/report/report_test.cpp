@@ -15,7 +15,8 @@ TEST(Units, KeepThreeDigitsThatCount) {
     EXPECT_EQ(bytes(98'362'432), "98.4 MB");
     EXPECT_EQ(bytes(253'113'024), "253 MB");
     EXPECT_EQ(bytes(999'600'000), "1.00 GB");
-    EXPECT_EQ(bytes(1.5e18), "1500 PB");
+    EXPECT_EQ(bytes(1.5e18), "1.50 EB");
+    EXPECT_EQ(bytes(1.5e36), "1,500,000 QB");
     EXPECT_EQ(bytes_per_second(12.345e9), "12.3 GB/s");
     EXPECT_EQ(count(134'515'008), "135 M");
     EXPECT_EQ(rate(9.996), "10.0");
@@ -31,9 +32,31 @@ TEST(Units, GroupThousands) {
     EXPECT_EQ(grouped(1000), "1,000");
     EXPECT_EQ(grouped(1234567), "1,234,567");
     EXPECT_EQ(whole(1234.5), "1,235");
-    EXPECT_EQ(whole(2e19), "2e+19");
-    EXPECT_EQ(seconds(2e19), "2e+19 s");
-    EXPECT_EQ(rate(2e19), "2e+19");
+    EXPECT_EQ(whole(2e19), "20,000,000,000,000,000,000");
+    EXPECT_EQ(whole(1.2345e15), "1,230,000,000,000,000");
+    EXPECT_EQ(seconds(2e19), "633,761,756,281 years");
+    EXPECT_EQ(seconds(86400.0 * 12), "12 days");
+    EXPECT_EQ(rate(2e19), "20,000,000,000,000,000,000");
+}
+
+TEST(Units, HaveNoExponents) {
+    EXPECT_EQ(rate(1.234e-7), "0.000000123");
+    EXPECT_EQ(dollars(1.234e-7), "$0.00000012");
+    EXPECT_EQ(dollars(0), "$0");
+    EXPECT_EQ(duration(1.5e-13), "under 0.01 ns");
+    EXPECT_EQ(duration(0), "0 s");
+    EXPECT_EQ(percent(1e6), "100,000,000%");
+    EXPECT_EQ(factor(76123.4), "76,123x");
+    EXPECT_EQ(factor(1.288), "1.29x");
+    EXPECT_EQ(plain(0.05), "0.05");
+    EXPECT_EQ(plain(1e-7), "0.0000001");
+    EXPECT_EQ(plain(2525), "2525");
+    for (double n = 1e-30; n < 1e40; n *= 7) {
+        for (const std::string& text : {whole(n), bytes(n), count(n), seconds(n), duration(n), percent(n), dollars(n), rate(n), plain(n)}) {
+            EXPECT_EQ(text.find("e+"), std::string::npos) << text;
+            EXPECT_EQ(text.find("e-"), std::string::npos) << text;
+        }
+    }
 }
 
 TEST(Units, ChooseTheUnitOfTime) {
@@ -81,6 +104,16 @@ TEST(Table, StylesDoNotMoveColumns) {
     EXPECT_EQ(display_width(styled.render(color)), display_width(plain.render({})));
     EXPECT_NE(styled.render(color), plain.render({}));
     EXPECT_EQ(Style{}.bold("x"), "x");
+}
+
+TEST(Facts, BreakLongValuesUnderThemselves) {
+    Facts facts;
+    facts.add("a", "one two three");
+    facts.add("long", "four");
+    EXPECT_EQ(facts.render({}, 14), "a     one two\n      three\nlong  four\n");
+    EXPECT_EQ(wrapped("one two", 5, " "), "one\n two");
+    EXPECT_EQ(wrapped("incomprehensible", 5, " "), "incomprehensible");
+    EXPECT_EQ(wrapped("", 5, " "), "");
 }
 
 TEST(Facts, LineUpTheirValues) {

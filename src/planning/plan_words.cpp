@@ -1,0 +1,94 @@
+// Words that text, pages and pictures share.
+#include "planning/plan_words.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "report/units.h"
+
+namespace rafter::planning {
+namespace {
+
+struct Cause {
+    const char* name;
+    const char* short_name;
+    double seconds;
+    roofline::Bound bound;
+};
+std::vector<Cause> all_causes(const roofline::PricedStep& p) {
+    using roofline::Bound;
+    return {{"reading weights", "reading weights", p.weights_seconds, Bound::kMemory},
+            {"reading the KV cache", "reading the KV cache", p.kv_seconds, Bound::kMemory},
+            {"activations, new KV", "activations", p.activations_seconds, Bound::kMemory},
+            {"matrix arithmetic", "matrices", p.compute_seconds, Bound::kCompute},
+            {"attention arithmetic", "attention", p.attention_seconds, Bound::kCompute},
+            {"communication", "communication", p.communication_seconds, Bound::kCommunication},
+            {"starting ops and steps", "starting ops and steps", p.overhead_seconds, Bound::kOverhead}};
+}
+
+const char* name_of(roofline::Bound bound) {
+    switch (bound) {
+        case roofline::Bound::kMemory:
+            return "memory bandwidth";
+        case roofline::Bound::kCompute:
+            return "arithmetic";
+        case roofline::Bound::kCommunication:
+            return "communication";
+        case roofline::Bound::kOverhead:
+            return "fixed costs";
+    }
+    return "";
+}
+
+}  // namespace
+
+std::string machine_words(const roofline::Setup& setup) {
+    const roofline::Parallel& p = setup.parallel;
+    if (p.devices() <= 1) return setup.hardware.name;
+    std::vector<std::string> parts;
+    if (p.tp > 1) parts.push_back(fmt::format("tp={:.0f}", p.tp));
+    if (p.pp > 1) parts.push_back(fmt::format("pp={:.0f}", p.pp));
+    if (p.ep > 1) parts.push_back(fmt::format("ep={:.0f}", p.ep));
+    return fmt::format("{} x {} ({})", report::whole(p.devices()), setup.hardware.name, fmt::join(parts, ", "));
+}
+
+std::string load_words(const PlanRequest& r) {
+    const roofline::Load& load = r.scenario.load;
+    std::string text = fmt::format("{} request{} · prompt {} · answer {} · context {} · weights {}", report::whole(load.n_batch),
+                                   load.n_batch == 1 ? "" : "s", report::whole(load.n_prompt), report::whole(load.n_output),
+                                   report::whole(load.n_context), r.weight_type);
+    if (r.activation_type != r.weight_type) text += " · activations " + r.activation_type;
+    return text + " · KV " + r.kv_type;
+}
+
+std::string basis_words(const PlanRequest& r) {
+    const roofline::Efficiency& e = r.scenario.setup.efficiency;
+    if (e.name == "ideal") return "Ideal: the hardware's own limits, which no engine reaches (see --efficiency)";
+    return fmt::format("Efficiency {}: {} of the bandwidth, {} of the arithmetic, {} of the links", e.name,
+                       report::percent(e.bandwidth_fraction), report::percent(e.flop_fraction), report::percent(e.link_fraction));
+}
+
+std::string bound_words(const roofline::Phase& phase) {
+    const roofline::PricedStep& p = phase.price;
+    const Cause* largest = nullptr;
+    const std::vector<Cause> causes = all_causes(p);
+    for (const Cause& cause : causes) {
+        if (cause.bound == p.bound && (largest == nullptr || cause.seconds > largest->seconds)) largest = &cause;
+    }
+    if (largest == nullptr || p.seconds <= 0) return name_of(p.bound);
+    const std::string share = report::percent(std::min(1.0, largest->seconds / p.seconds));
+    if (p.bound == roofline::Bound::kCommunication) return fmt::format("{} ({})", name_of(p.bound), share);
+    return fmt::format("{} ({} {})", name_of(p.bound), largest->short_name, share);
+}
+
+std::vector<std::pair<const char*, double>> causes_of(const roofline::PricedStep& step) {
+    std::vector<std::pair<const char*, double>> found;
+    for (const Cause& cause : all_causes(step)) {
+        if (cause.seconds > step.seconds * 5e-4) found.emplace_back(cause.name, cause.seconds);
+    }
+    return found;
+}
+
+}  // namespace rafter::planning

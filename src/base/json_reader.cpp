@@ -31,7 +31,18 @@ bool is_too_deep(std::string_view text) {
     return false;
 }
 
-std::string number(double n) { return n >= 1e15 || (n > 0 && n < 1e-4) ? fmt::format("{:g}", n) : fmt::format("{}", n); }
+// "0.000001", "1,000,000": without an exponent.
+std::string number(double n) {
+    if (n < 1e6) {
+        std::string text = fmt::format("{:.9f}", n);
+        text.erase(text.find_last_not_of('0') + 1);
+        if (text.ends_with('.')) text.pop_back();
+        return text;
+    }
+    std::string digits = fmt::format("{:.0f}", n);
+    for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
+    return digits;
+}
 
 }  // namespace
 

@@ -47,8 +47,17 @@ constexpr Quantity kPrice{"price_per_hour", "dollars an hour", 1e-4, 1e3, {}};
 constexpr double kLeastRidge = 0.5;
 constexpr double kMostRidge = 1e4;
 
-// As JSON has it, without an exponent where a person would write none.
-std::string shown(double n) { return n >= 1e-3 && n < 1e6 ? fmt::format("{:.10g}", n) : fmt::format("{:g}", n); }
+// "3.35", "0.0000001", "989,000,000,000": without an exponent, from a million on in groups.
+std::string shown(double n) {
+    if (n < 1e6) {
+        std::string text = n >= 1e-3 ? fmt::format("{:.10g}", n) : fmt::format("{:.12f}", n);
+        if (n < 1e-3 && n > 0) text.erase(text.find_last_not_of('0') + 1);
+        return text;
+    }
+    std::string digits = fmt::format("{:.0f}", n);
+    for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
+    return digits;
+}
 // "989e12": as a person writes so many of a unit.
 std::string shown(double n, const Unit& unit) {
     const double exponent = std::round(std::log10(unit.factor));
@@ -88,13 +97,14 @@ void add_doubts(const std::string& name, HardwareFile& file) {
     const double ridge = rate / h.memory_bandwidth_bytes_per_s;
     if (ridge < kLeastRidge || ridge > kMostRidge) {
         file.doubts.push_back(fmt::format(
-            "{}: flop_per_s of {:g} and memory_bandwidth_bytes_per_s of {:g} are {:.2g} operations for each byte: expected about 5 to 600, "
+            "{}: flop_per_s of {} and memory_bandwidth_bytes_per_s of {} are {} operations for each byte: expected about 5 to 600, "
             "as known devices have; one of the two may be in the wrong unit",
-            name, rate, h.memory_bandwidth_bytes_per_s, ridge));
+            name, shown(rate), shown(h.memory_bandwidth_bytes_per_s),
+            ridge < 100 ? fmt::format("{:.3f}", ridge) : shown(std::round(ridge))));
     }
     if (h.on_chip_bytes && *h.on_chip_bytes > h.memory_bytes) {
-        file.doubts.push_back(fmt::format("{}: on_chip_bytes is {:g}, more than the {:g} of memory_bytes: expected the last cache's size",
-                                          name, *h.on_chip_bytes, h.memory_bytes));
+        file.doubts.push_back(fmt::format("{}: on_chip_bytes is {}, more than the {} of memory_bytes: expected the last cache's size", name,
+                                          shown(*h.on_chip_bytes), shown(h.memory_bytes)));
     }
 }
 

@@ -14,6 +14,8 @@
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "base/suggest.h"
+#include "planning/json_count.h"
+#include "report/units.h"
 
 namespace rafter::planning {
 namespace {
@@ -202,9 +204,9 @@ Result<Efficiency> read_efficiency(const std::string& name, const hardware::Hard
     if (name == "calibrated") {
         Efficiency e = typical_efficiency(hardware);
         warnings.push_back(
-            fmt::format("--efficiency calibrated: nothing measured for this device; values {} are taken (bandwidth {:g}, flops "
-                        "{:g}, link {:g}; docs/plan.md has how well they do)",
-                        e.name, e.bandwidth_fraction, e.flop_fraction, e.link_fraction));
+            fmt::format("--efficiency calibrated: nothing measured for this device; values {} are taken (bandwidth {}, flops {}, link "
+                        "{}; docs/plan.md has how well they do)",
+                        e.name, report::plain(e.bandwidth_fraction), report::plain(e.flop_fraction), report::plain(e.link_fraction)));
         return e;
     }
     RAFTER_TRY(const nlohmann::json json, read_json_file(name));
@@ -231,8 +233,8 @@ Result<Efficiency> read_efficiency(const std::string& name, const hardware::Hard
 
 nlohmann::ordered_json efficiency_json(const Efficiency& e) {
     nlohmann::ordered_json json{{"name", e.name}};
-    for (const NumberKey& key : kNumberKeys) json[key.key] = e.*key.place;
-    for (const OptionalKey& key : kOptionalKeys) json[key.key] = (e.*key.place) ? nlohmann::ordered_json(*(e.*key.place)) : nullptr;
+    for (const NumberKey& key : kNumberKeys) json[key.key] = json_number(e.*key.place);
+    for (const OptionalKey& key : kOptionalKeys) json[key.key] = (e.*key.place) ? json_number(*(e.*key.place)) : nullptr;
     for (const FlagKey& key : kFlagKeys) json[key.key] = e.*key.place;
     return json;
 }

@@ -18,4 +18,7 @@ namespace rafter::planning {
     return n ? json_count(*n) : nlohmann::ordered_json(nullptr);
 }
 
+// A number that may be whole or not: an integer where it is one.
+[[nodiscard]] inline nlohmann::ordered_json json_number(double n) { return n == std::floor(n) ? json_count(n) : nlohmann::ordered_json(n); }
+
 }  // namespace rafter::planning

@@ -204,8 +204,9 @@ void say_what_is_special(const BatchSurvey& survey, const engine::OpenedModel& o
         fmt::print(stderr, "rafter batch: keys of a body that mean nothing here: {}\n", fmt::join(keys, ", "));
     }
     if (survey.has_chats && !opened.has_own_template) {
-        fmt::print(stderr, "rafter batch: the model file has no chat template; taken: {}\n", opened.chat_template.name());
+        fmt::print(stderr, "rafter batch: the model file has no chat template; using the {}\n", opened.chat_template.name());
     }
+    for (const std::string& warning : survey.warnings) fmt::print(stderr, "rafter batch: {}\n", warning);
 }
 
 struct BatchEnd {

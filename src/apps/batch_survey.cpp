@@ -76,6 +76,7 @@ void BatchSurvey::add(const BatchLine& line, const nlohmann::json& value) {
         longest_.pop();
     }
     surveyed.unknown_keys = request->unknown_keys;
+    surveyed.warnings = request->warnings;
     surveyed.is_chat = request->endpoint == protocols::OpenAiEndpoint::kChatCompletions;
     const std::size_t n_bytes = size_bytes(*request);
     if (n_kept_bytes_ + n_bytes > kMaxKeptBytes) return;
@@ -94,6 +95,7 @@ void BatchSurvey::finish(const BatchRequests& requests, const BatchResults& resu
         }
         to_do.push_back({line, std::move(surveyed.request)});
         unknown_keys.insert(surveyed.unknown_keys.begin(), surveyed.unknown_keys.end());
+        warnings.insert(surveyed.warnings.begin(), surveyed.warnings.end());
         has_chats |= surveyed.is_chat;
     }
     surveyed_.clear();

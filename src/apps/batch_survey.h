@@ -61,6 +61,7 @@ class BatchSurvey {
     std::vector<BatchToDo> to_do;
     std::vector<BatchRefusal> refused;
     std::set<std::string> unknown_keys;
+    std::set<std::string> warnings;  // of prompts
     bool has_chats = false;
     // In tokens, over all lines of the file: also over those that an earlier run answered.
     std::uint32_t longest = 0;
@@ -71,6 +72,7 @@ class BatchSurvey {
         std::optional<protocols::OpenAiRequest> request;
         std::optional<Error> error;
         std::vector<std::string> unknown_keys;
+        std::vector<std::string> warnings;
         bool is_chat = false;
     };
 

@@ -79,6 +79,7 @@ class Chat {
             conversation_.reset();
             say("The conversation is forgotten.");
         } else if (command == "/system") {
+            warned_ = false;
             conversation_.set_system(start == std::string::npos ? "" : line.substr(start));
             say("{}",
                 start == std::string::npos ? "No system message; a new conversation." : "The system message is set; a new conversation.");
@@ -93,6 +94,14 @@ class Chat {
         }
     }
 
+    // What a person should know of the conversation's first prompt.
+    void warn_of(const std::vector<engine::TokenId>& prompt) {
+        if (warned_) return;
+        warned_ = true;
+        if (conversation_.system_moved()) say("{}", text::kSystemMoved);
+        if (const auto warning = engine::prompt_warning(session_.opened(), prompt)) say("{}", *warning);
+    }
+
     // Errors that end only this answer are said; a closed standard output ends the chat.
     Result<void> answer(const std::string& text) {
         auto prompt = conversation_.ask(text);
@@ -102,6 +111,7 @@ class Chat {
         }
         engine::Request request = base_;
         request.prompt = *std::move(prompt);
+        warn_of(request.prompt);
         interrupt_.take();
         const auto generation = generate(session_, std::move(request), write_stdout, interrupt_);
         interrupt_.take();
@@ -132,6 +142,7 @@ class Chat {
     InterruptFlag interrupt_;
     GenerationCost total_;
     std::size_t n_context_used_ = 0;
+    bool warned_ = false;  // of this conversation's prompts
 };
 
 }  // namespace

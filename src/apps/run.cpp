@@ -72,8 +72,11 @@ Result<engine::SamplingOptions> sampling_of(const RunOptions& options) {
 
 // The prompt's tokens: as it stands, or as the user's message of a chat.
 Result<std::vector<engine::TokenId>> prompt_tokens(const RunOptions& options, const engine::OpenedModel& opened, bool chat) {
-    if (chat) return engine::Conversation(opened, options.system).ask(*options.prompt);
-    return engine::encode_prompt(opened, *options.prompt);
+    if (!chat) return engine::encode_prompt(opened, *options.prompt);
+    engine::Conversation conversation(opened, options.system);
+    auto prompt = conversation.ask(*options.prompt);
+    if (conversation.system_moved()) fmt::print(stderr, "rafter run: {}\n", text::kSystemMoved);
+    return prompt;
 }
 
 // Whether the prompt is a chat message.
@@ -81,7 +84,7 @@ Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opene
     const bool chat = options.chat || !options.prompt || (!options.raw && opened.has_own_template);
     if (!options.system.empty() && !chat) return Error{"--system: only a chat has a system message (--chat)", ErrorKind::kUsage};
     if (chat && !opened.has_own_template) {
-        fmt::print(stderr, "rafter run: the model file has no chat template; taken: {}\n", opened.chat_template.name());
+        fmt::print(stderr, "rafter run: the model file has no chat template; using the {}\n", opened.chat_template.name());
     }
     return chat;
 }
@@ -99,6 +102,7 @@ Result<void> load_for(const RunOptions& options, Session& session, const engine:
 
 Result<int> answer_prompt(const RunOptions& options, const Environment& environment, Session& session, bool chat, engine::Request request) {
     RAFTER_TRY(request.prompt, prompt_tokens(options, session.opened(), chat));
+    if (const auto warning = engine::prompt_warning(session.opened(), request.prompt)) fmt::print(stderr, "rafter run: {}\n", *warning);
     request.max_tokens = options.n_tokens.value_or(kDefaultTokens);
     const engine::SeveralOptions several = options.several();
     RAFTER_TRY_VOID(load_for(options, session, request, several.n_generated()));

@@ -11,6 +11,7 @@
 #include "apps/output.h"
 #include "backend/backends.h"
 #include "base/clock.h"
+#include "base/os_file.h"
 #include "base/quote.h"
 #include "files/model_store.h"
 #include "model/rewrites.h"
@@ -109,7 +110,15 @@ Result<std::unique_ptr<Session>> Session::open(const Environment& environment, c
     const std::int64_t start_ns = monotonic_ns();
     RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = options.n_threads, .isa = options.isa}));
     std::unique_ptr<Session> session(new Session(environment, options, std::move(runtime)));
-    RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment)));
+    engine::OpenOptions open;
+    if (!options.chat_template_file.empty()) {
+        RAFTER_TRY(std::string source, read_file(options.chat_template_file));
+        open.chat_template = text::NamedTemplate{.source = std::move(source), .name = options.chat_template_file};
+    }
+    RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment), open));
+    for (const std::string& warning : session->opened().warnings) {
+        fmt::print(stderr, "rafter: warning: {}: {}\n", session->opened().file.name(), warning);
+    }
     session->load_seconds_ = seconds_since(start_ns);
     return session;
 }

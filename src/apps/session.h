@@ -27,8 +27,9 @@ struct SessionOptions {
     std::string kv_type = "f16";  // or of keys and values: "q8,q4"
     std::uint32_t block_size = 16;
     std::vector<std::string> no_fuse;
-    KvDiskFlags kv_disk;           // off, where the verb has no such flags
-    SpeculationFlags speculation;  // off, where the verb has no such flags
+    std::string chat_template_file;  // "": the model's own template
+    KvDiskFlags kv_disk;             // off, where the verb has no such flags
+    SpeculationFlags speculation;    // off, where the verb has no such flags
 };
 
 struct KvTypes {

@@ -48,6 +48,20 @@ Result<void> add_variables(const std::vector<std::string>& given, Json& variable
     return {};
 }
 
+// Messages, or the body of a request that has them: {"messages": [...], "tools": [...], "chat_template_kwargs": {...}}.
+void take_messages(Json given, text::ChatTemplateInput& input) {
+    if (!given.is_object() || !given.contains("messages")) {
+        input.messages = std::move(given);
+        return;
+    }
+    input.messages = given["messages"];
+    input.tools = given.value("tools", Json());
+    const Json variables = given.value("chat_template_kwargs", Json::object());
+    for (const auto& [name, value] : variables.items()) {
+        if (!input.variables.contains(name)) input.variables[name] = value;
+    }
+}
+
 bool is_gguf(const std::filesystem::path& path) {
     std::array<char, 4> magic{};
     return std::ifstream(path, std::ios::binary).read(magic.data(), magic.size()) && std::memcmp(magic.data(), "GGUF", magic.size()) == 0;
@@ -70,13 +84,15 @@ Result<void> run_template(const TemplateOptions& options, std::istream& in, std:
     text::ChatTemplateInput input;
     RAFTER_TRY_VOID(add_variables(options.variables, input.variables));
     RAFTER_TRY(const text::ChatTemplate chat_template, load_template(options.source));
-    RAFTER_TRY(input.messages, read_json(options.messages, in));
+    RAFTER_TRY(Json given, read_json(options.messages, in));
+    take_messages(std::move(given), input);
     if (options.tools) {
         RAFTER_TRY(input.tools, read_json(*options.tools, in));
     }
     input.add_generation_prompt = options.generation_prompt;
-    RAFTER_TRY(const std::string prompt, chat_template.render(input));
-    out << prompt;
+    RAFTER_TRY(const text::RenderedChat prompt, chat_template.render_any_system(input));
+    if (prompt.system_moved) fmt::print(stderr, "rafter template: {}\n", text::kSystemMoved);
+    out << prompt.text;
     out.flush();
     if (!out) return Error{"standard output: cannot write", ErrorKind::kIo};
     return {};
@@ -88,7 +104,7 @@ void add_template(CLI::App& app, Cli& cli) {
     const auto model = std::make_shared<std::string>();
     verb->add_option("MODEL", *model, "A GGUF file, a folder with one or a model's name; or a file with a template's text (FILE.jinja)")
         ->required();
-    verb->add_option("--messages", options->messages, "A JSON file with the messages; - reads standard input")
+    verb->add_option("--messages", options->messages, "A JSON file with the messages, or with a request's body; - reads standard input")
         ->required()
         ->type_name("FILE.json");
     verb->add_option("--tools", options->tools, "A JSON file with the tools' descriptions")->type_name("FILE.json");

@@ -12,8 +12,8 @@
 namespace rafter::apps {
 
 struct TemplateOptions {
-    std::filesystem::path source;                // a GGUF file, or the text of a template
-    std::filesystem::path messages;              // JSON: [{"role": "user", "content": "..."}]; "-" is standard input
+    std::filesystem::path source;    // a GGUF file, or the text of a template
+    std::filesystem::path messages;  // JSON: [{"role": "user", "content": "..."}], or {"messages": [...]}; "-" is standard input
     std::optional<std::filesystem::path> tools;  // JSON: an array of function descriptions
     bool generation_prompt = true;
     std::vector<std::string> variables;  // NAME=JSON

@@ -61,10 +61,10 @@ void write_ids(const text::Tokenizer& tokenizer, const TokenizeOptions& options,
 }
 
 Result<std::vector<TokenId>> parse_ids(std::string_view text, std::size_t n_tokens) {
-    constexpr std::string_view kSpaces = " \t\r\n\v\f";
+    constexpr std::string_view kBetween = " \t\r\n\v\f,[]";
     std::vector<TokenId> ids;
-    for (std::size_t i = text.find_first_not_of(kSpaces); i < text.size(); i = text.find_first_not_of(kSpaces, i)) {
-        const std::string_view word = text.substr(i, text.find_first_of(kSpaces, i) - i);
+    for (std::size_t i = text.find_first_not_of(kBetween); i < text.size(); i = text.find_first_not_of(kBetween, i)) {
+        const std::string_view word = text.substr(i, text.find_first_of(kBetween, i) - i);
         TokenId id = 0;
         const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
         if (error != std::errc() || end != word.data() + word.size() || id < 0 || static_cast<std::size_t>(id) >= n_tokens) {
@@ -88,6 +88,7 @@ Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std:
     RAFTER_TRY(const files::GgufFile file, files::GgufFile::open(options.model));
     auto tokenizer = text::Tokenizer::load(file.metadata());
     if (!tokenizer) return tokenizer.error().within(file.name());
+    for (const std::string& warning : (*tokenizer)->warnings()) fmt::print(stderr, "rafter: warning: {}: {}\n", file.name(), warning);
     if (options.bos && !(*tokenizer)->special().bos) return bad_input("{}: --bos: the model has no BOS token", file.name());
 
     std::string input = read_all(in);
@@ -119,8 +120,8 @@ void add_tokenize(CLI::App& app, Cli& cli) {
     verb->add_option("MODEL", *model, "A GGUF file, a folder with one or a model's name; a vocabulary-only file is enough")->required();
     verb->add_flag("--special", options->special, "Parse special tokens in the text; with --decode: show them");
     verb->add_flag("--bos", options->bos, "Start each text with the BOS token");
-    verb->add_flag("--null", options->null, "Texts are parted by NUL bytes; print a line of ids for each");
-    verb->add_flag("--decode", options->decode, "The other way: ids in, text out");
+    verb->add_flag("--null", options->null, "Texts are separated by NUL bytes; print a line of ids for each");
+    verb->add_flag("--decode", options->decode, "The other way: ids in (1 2 3, 1,2,3 or [1,2,3]), text out");
     verb->callback([options, model, &cli] {
         cli.action = [options, model, environment = cli.environment] {
             const auto path = find_model(environment, *model);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/quote.h"
 #include "text/utf8_stream.h"
 
 namespace rafter::engine {
@@ -17,10 +18,17 @@ Result<std::vector<TokenId>> encode_prompt(const OpenedModel& opened, std::strin
     return tokens;
 }
 
-Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages) {
+Result<text::RenderedChat> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages) {
     text::ChatTemplateInput input;
     input.messages = messages;
-    return opened.chat_template.render(input);
+    return opened.chat_template.render_any_system(input);
+}
+
+std::optional<std::string> prompt_warning(const OpenedModel& opened, std::span<const TokenId> prompt) {
+    const std::optional<TokenId> bos = opened.tokenizer->special().bos;
+    if (!bos || prompt.size() < 2 || prompt[0] != *bos || prompt[1] != *bos) return std::nullopt;
+    return fmt::format("the prompt begins with two BOS tokens ({}), where the model expects one",
+                       quote(opened.tokenizer->piece(*bos, text::SpecialTokens::kParse)));
 }
 
 Conversation::Conversation(const OpenedModel& opened, std::string_view system) : opened_(opened) { set_system(system); }
@@ -44,13 +52,14 @@ Result<std::vector<TokenId>> Conversation::ask(std::string_view text) {
         retract();
         return rendered.error();
     }
-    const bool goes_on = !answered_.text.empty() && rendered->starts_with(answered_.text);
+    system_moved_ = rendered->system_moved;
+    const bool goes_on = !answered_.text.empty() && rendered->text.starts_with(answered_.text);
     Known asked;
     if (goes_on) asked.tokens = answered_.tokens;
-    const std::string_view added = std::string_view(*rendered).substr(goes_on ? answered_.text.size() : 0);
+    const std::string_view added = std::string_view(rendered->text).substr(goes_on ? answered_.text.size() : 0);
     const auto tokens = opened_.tokenizer->encode(added, text::SpecialTokens::kParse);
     asked.tokens.insert(asked.tokens.end(), tokens.begin(), tokens.end());
-    asked.text = *std::move(rendered);
+    asked.text = std::move(rendered->text);
     asked_ = std::move(asked);
     return asked_.tokens;
 }

@@ -2,6 +2,8 @@
 // before, so that their keys and values are found in the cache.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,8 @@ class Conversation {
     void set_system(std::string_view system);  // and resets
 
     [[nodiscard]] std::size_t n_messages() const { return messages_.size(); }
+    // Whether the last prompt has the system text before the first user message, as the template takes no system message.
+    [[nodiscard]] bool system_moved() const { return system_moved_; }
 
   private:
     // What the template wrote up to some point, and its tokens.
@@ -39,6 +43,7 @@ class Conversation {
     std::string system_;
     Known asked_;     // up to and including the last question
     Known answered_;  // up to and including the last answer
+    bool system_moved_ = false;
 };
 
 // The tokens of a text that an answer is to continue: its special tokens are tokens, and BOS stands before it where the model wants that.
@@ -47,6 +52,9 @@ class Conversation {
 
 // The prompt of these messages as text. bos_token and eos_token are given to the template, so it writes BOS itself where the model wants
 // it.
-[[nodiscard]] Result<std::string> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages);
+[[nodiscard]] Result<text::RenderedChat> render_chat(const OpenedModel& opened, const nlohmann::ordered_json& messages);
+
+// What a person should know of a prompt: that it begins with BOS twice, which models seldom saw. None where all is well.
+[[nodiscard]] std::optional<std::string> prompt_warning(const OpenedModel& opened, std::span<const TokenId> prompt);
 
 }  // namespace rafter::engine

@@ -51,12 +51,31 @@ std::optional<fs::path> latest_snapshot(const fs::path& folder) {
     return latest;
 }
 
+// The models of a folder, or those in its sub-folders where it has none: repositories with several quantisations give each a folder.
+std::vector<fs::path> model_files_below(const fs::path& folder) {
+    constexpr int kMaxDepth = 3;  // of sub-folders: more would be somebody's whole disk
+    std::vector<fs::path> files = model_files(folder);
+    if (!files.empty()) return files;
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error), end; !error && it != end;
+         it.increment(error)) {
+        std::error_code ignored;
+        if (it.depth() >= kMaxDepth) it.disable_recursion_pending();
+        if (is_model_file(it->path()) && fs::is_regular_file(it->path(), ignored)) files.push_back(it->path());
+    }
+    std::ranges::sort(files);
+    return files;
+}
+
 Result<fs::path> model_in_folder(const fs::path& folder) {
     std::vector<fs::path> files = model_files(folder);
     if (files.empty()) {
-        if (const auto snapshot = latest_snapshot(folder)) files = model_files(*snapshot);
+        const auto snapshot = latest_snapshot(folder);
+        files = model_files_below(snapshot ? *snapshot : folder);
     }
-    if (files.empty()) return bad_input("{}: expected a .gguf file in this folder or its snapshots, found none", folder.string());
+    if (files.empty()) {
+        return bad_input("{}: expected a .gguf file in this folder, its sub-folders or its snapshots, found none", folder.string());
+    }
     if (files.size() == 1) return files.front();
     std::string list;
     for (const fs::path& file : files) list += "\n  " + file.string();

@@ -29,8 +29,8 @@ struct KnownModel {
 [[nodiscard]] std::vector<std::filesystem::path> model_files(const std::filesystem::path& folder);
 
 // folders: where named models lie, the first one first. A name is a known model's, or a file's there with or without ".gguf", in any case.
-// A folder (Hugging Face's cache of a repository, one of its snapshots, or any other) must hold exactly one model. Errors say what was
-// looked for, and what is there instead.
+// A folder (Hugging Face's cache of a repository, one of its snapshots, or any other) must hold exactly one model, in itself or, where it
+// has none, in its sub-folders. Errors say what was looked for, and what was found instead.
 [[nodiscard]] Result<std::filesystem::path> find_model(std::string_view model, std::span<const std::filesystem::path> folders);
 
 }  // namespace rafter::files

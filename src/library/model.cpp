@@ -44,6 +44,9 @@ Model Model::open(const std::filesystem::path& model, const ModelOptions& option
     engine::Runtime& shared = runtime.state_->runtime;
     std::unique_ptr<State> state(new State{std::move(runtime), nullptr, {}});
     state->served = value_or_throw(engine::ServedModel::open(shared, model.string(), options.models_folders));
+    if (options.warn) {
+        for (const std::string& warning : state->opened().warnings) options.warn(state->opened().file.name() + ": " + warning);
+    }
     library::or_throw(state->served->load(std::move(serve)));
     const engine::OpenedModel& opened = state->opened();
     const engine::LoadedModel& loaded = state->served->loaded();
@@ -85,7 +88,7 @@ std::string Model::apply_chat_template(const std::vector<Message>& messages) con
     for (const Message& message : messages) {
         list.push_back({{"role", text::valid_utf8(message.role)}, {"content", text::valid_utf8(message.content)}});
     }
-    return value_or_throw(engine::render_chat(state_->opened(), list));
+    return value_or_throw(engine::render_chat(state_->opened(), list)).text;
 }
 
 std::vector<TokenId> Model::encode_chat(const std::vector<Message>& messages) const {

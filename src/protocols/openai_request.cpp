@@ -16,7 +16,10 @@ namespace rafter::protocols {
 namespace {
 
 using engine::TokenId;
-using Prompts = std::vector<std::vector<TokenId>>;
+struct Prompts {
+    std::vector<std::vector<TokenId>> tokens;
+    bool system_moved = false;  // the template takes no system message
+};
 
 constexpr double kMaxWeight = 1e6;  // of temperature, penalties and biases: as engine::validate() has it
 constexpr std::uint32_t kMaxN = 128;
@@ -240,9 +243,9 @@ Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& 
             input.variables[key] = value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
         }
     }
-    const Result<std::string> prompt = opened.chat_template.render(input);
+    const auto prompt = opened.chat_template.render_any_system(input);
     if (!prompt) return prompt.error().within(fmt::format("{}: messages", body.where()));
-    return Prompts{opened.tokenizer->encode(*prompt, text::SpecialTokens::kParse)};
+    return Prompts{.tokens = {opened.tokenizer->encode(prompt->text, text::SpecialTokens::kParse)}, .system_moved = prompt->system_moved};
 }
 
 Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_t n_vocab, const std::string& where) {
@@ -266,7 +269,7 @@ Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedM
     if (prompt == nullptr) return bad_input("{}: expected a text or token ids, found no such key", where);
     if (prompt->is_array() && !prompt->empty() && prompt->front().is_number()) {
         RAFTER_TRY(auto tokens, token_prompt(*prompt, opened.config.n_vocab, where));
-        return Prompts{std::move(tokens)};
+        return Prompts{.tokens = {std::move(tokens)}};
     }
     const nlohmann::json list = prompt->is_array() ? *prompt : nlohmann::json::array({*prompt});
     if (list.empty()) return bad_input("{}: expected at least one prompt, found []", where);
@@ -276,10 +279,10 @@ Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedM
         if (list[i].is_string()) {
             auto tokens = engine::encode_prompt(opened, list[i].get<std::string>());
             if (!tokens) return tokens.error().within(place);
-            prompts.push_back(*std::move(tokens));
+            prompts.tokens.push_back(*std::move(tokens));
         } else if (list[i].is_array()) {
             RAFTER_TRY(auto tokens, token_prompt(list[i], opened.config.n_vocab, place));
-            prompts.push_back(std::move(tokens));
+            prompts.tokens.push_back(std::move(tokens));
         } else {
             return bad_input("{}: expected a text or token ids, found {}", place, shown_json(list[i]));
         }
@@ -326,11 +329,13 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
 
     const bool is_chat = endpoint == OpenAiEndpoint::kChatCompletions;
     RAFTER_TRY(const Prompts prompts, is_chat ? chat_prompts(body, opened) : completion_prompts(body, opened));
-    if (prompts.size() * n.value_or(1) > kMaxChoices) {
+    if (prompts.tokens.size() * n.value_or(1) > kMaxChoices) {
         return bad_input("{}: expected at most {} choices, found n = {} of {} prompts", body.where(), kMaxChoices, n.value_or(1),
-                         prompts.size());
+                         prompts.tokens.size());
     }
-    for (const std::vector<TokenId>& prompt : prompts) {
+    if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
+    for (const std::vector<TokenId>& prompt : prompts.tokens) {
+        if (auto warning = engine::prompt_warning(opened, prompt)) request.warnings.push_back(*std::move(warning));
         request.n_prompt_tokens += prompt.size();
         for (std::uint32_t i = 0; i < n.value_or(1); ++i) {
             request.choices.push_back(choice);

@@ -34,6 +34,7 @@ struct OpenAiRequest {
     bool stream = false;                   // the client wants a stream, and stream_usage: one that ends with the usage
     bool stream_usage = false;
     std::vector<std::string> unknown_keys;  // of the body
+    std::vector<std::string> warnings;      // of its prompts, for a person: sentences, each once
 };
 
 // body: any JSON value. Fails with kBadInput on what cannot be served: "body: top_p: expected a number from 0 to 1, found 2".

@@ -3,10 +3,10 @@
 
 namespace rafter::text {
 
-Result<ByteBpeEncoder> ByteBpeEncoder::make(const files::Metadata& metadata, const Vocabulary& vocabulary,
-                                            const PreTokenizerFamily& family) {
+Result<ByteBpeEncoder> ByteBpeEncoder::make(const files::Metadata& metadata, const Vocabulary& vocabulary, const PreTokenizerFamily& family,
+                                            Warnings& warnings) {
     ByteBpeEncoder made;
-    RAFTER_TRY(made.merges_, MergeTable::load(metadata, vocabulary));
+    RAFTER_TRY(made.merges_, MergeTable::load(metadata, vocabulary, warnings));
     RAFTER_TRY(made.pre_tokenizer_, PreTokenizer::make(family));
     const ByteAlphabet alphabet;
     for (unsigned byte = 0; byte < 256; ++byte) {

@@ -28,7 +28,7 @@ class ByteBpeEncoder {
     };
 
     [[nodiscard]] static Result<ByteBpeEncoder> make(const files::Metadata& metadata, const Vocabulary& vocabulary,
-                                                     const PreTokenizerFamily& family);
+                                                     const PreTokenizerFamily& family, Warnings& warnings);
 
     // Appends the tokens of ordinary text. A byte that no token stands for is left out: the vocabularies that lack bytes lack those that
     // valid UTF-8 never has, and characters that their training never saw.

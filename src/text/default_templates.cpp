@@ -1,4 +1,4 @@
-// The default templates, written for this project after the published turn formats of each family.
+// The built-in templates, written for this project after the published turn formats of each family.
 #include "text/default_templates.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Chat templates for model files that carry none, chosen by the marks that the vocabulary has for turns, or else by the architecture.
+// Built-in chat templates for model files that carry none, chosen by the marks that the vocabulary has for turns, or else by the
+// architecture.
 #pragma once
 
 #include <functional>

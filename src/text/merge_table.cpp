@@ -51,16 +51,18 @@ void MergeTable::add(Entry pair, TokenId merged) {
     entries_.push_back(pair);
 }
 
-Result<MergeTable> MergeTable::load(const files::Metadata& metadata, const Vocabulary& vocabulary) {
+Result<MergeTable> MergeTable::load(const files::Metadata& metadata, const Vocabulary& vocabulary, Warnings& warnings) {
     RAFTER_TRY(const auto merges, metadata.find_strings(kMergesKey));
     if (!merges) return bad_input("{}: expected a list of texts, found no such key", kMergesKey);
     MergeTable made;
+    std::size_t n_skipped = 0;
+    std::string first_skipped;
     made.slots_.resize(std::bit_ceil(merges->size() + merges->size() / 2 + 2));
     for (std::size_t i = 0; i < merges->size(); ++i) {
         const std::string_view merge = (*merges)[i];
         const std::size_t space = merge.find(' ', 1);  // the left token may itself start with one
         if (space == std::string_view::npos || space + 1 == merge.size()) {
-            return bad_input("{}: entry {}: expected two tokens parted by a space, found {}", kMergesKey, i, quote(merge));
+            return bad_input("{}: entry {}: expected two tokens separated by a space, found {}", kMergesKey, i, quote(merge));
         }
         const std::string_view left_text = merge.substr(0, space);
         const std::string_view right_text = merge.substr(space + 1);
@@ -70,9 +72,14 @@ Result<MergeTable> MergeTable::load(const files::Metadata& metadata, const Vocab
         const std::optional<TokenId> merged = find_token(vocabulary, merged_text);
         if (!left || !right || !merged) {
             const std::string_view unknown = !left ? left_text : !right ? right_text : std::string_view(merged_text);
-            return bad_input("{}: entry {}: expected tokens, found {}, which is none", kMergesKey, i, quote(unknown));
+            if (n_skipped++ == 0) first_skipped = fmt::format("entry {} names {}", i, quote(unknown));
+            continue;
         }
         if (may_come_from_text(vocabulary.type(*merged))) made.add({*left, *right}, *merged);
+    }
+    if (n_skipped > 0) {
+        warnings.push_back(fmt::format("{}: skipped {} of {} entries, because they name tokens that the vocabulary does not have; {}",
+                                       kMergesKey, n_skipped, merges->size(), first_skipped));
     }
     return made;
 }

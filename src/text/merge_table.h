@@ -15,10 +15,10 @@ namespace rafter::text {
 
 class MergeTable {
   public:
-    // Reads tokenizer.ggml.merges. Each entry is two tokens parted by a space; they and their concatenation must be tokens. (A token of
-    // spaces that a converter wrote with plain ones where the merges have U+2581 is found as well.) Of equal entries the first counts; one
-    // whose result is a control token is left out.
-    [[nodiscard]] static Result<MergeTable> load(const files::Metadata& metadata, const Vocabulary& vocabulary);
+    // Reads tokenizer.ggml.merges. Each entry is two tokens separated by a space. An entry is skipped, with one warning for all, where they
+    // or their concatenation are no tokens. (A token of spaces that a converter wrote with plain ones where the merges have U+2581 is found
+    // as well.) Of equal entries the first counts; one whose result is a control token is left out.
+    [[nodiscard]] static Result<MergeTable> load(const files::Metadata& metadata, const Vocabulary& vocabulary, Warnings& warnings);
 
     [[nodiscard]] std::optional<PairMerge> find(TokenId left, TokenId right) const;
 

@@ -131,6 +131,10 @@ constexpr PreTokenizerFamily kFamilies[] = {
     {.names = "default", .steps = {{{R"([\p{P}\$\+<=>\^~\|]+)"}, {kGpt2}, {R"(\p{N}+)"}, {R"([0-9][0-9][0-9])"}}}},
 };
 
+// The tokenizers of Qwen, GPT-NeoX (OLMo and MPT took its vocabulary over) and Cohere have NFC as their normaliser: classes Qwen2Tokenizer,
+// GPTNeoXTokenizer and CohereTokenizer of Hugging Face's transformers. Members of one row of expressions may differ in it.
+constexpr std::string_view kNormalizedToNfc = "qwen2 qwen35 deepseek-r1-qwen f2llmv2 olmo mpt modern-bert command-r tiny_aya cohere2moe";
+
 bool has_name(std::string_view names, std::string_view name) {
     while (!names.empty()) {
         const std::size_t end = std::min(names.find(' '), names.size());
@@ -141,6 +145,8 @@ bool has_name(std::string_view names, std::string_view name) {
 }
 
 }  // namespace
+
+bool normalizes_to_nfc(std::string_view name) { return has_name(kNormalizedToNfc, name); }
 
 std::span<const PreTokenizerFamily> pre_tokenizer_families() { return kFamilies; }
 

@@ -20,7 +20,7 @@ struct PreTokenizerStep {
 };
 
 struct PreTokenizerFamily {
-    std::string_view names;                 // as in tokenizer.ggml.pre, parted by spaces
+    std::string_view names;                 // as in tokenizer.ggml.pre, separated by spaces
     std::array<PreTokenizerStep, 6> steps;  // each is applied to the pieces of the one before
     bool ignore_merges = false;             // a word that is a token as a whole is that token
     bool add_bos = false;                   // unless the file says otherwise
@@ -28,6 +28,8 @@ struct PreTokenizerFamily {
 };
 
 [[nodiscard]] std::span<const PreTokenizerFamily> pre_tokenizer_families();
+// Whether tokenizers of this name bring text into normalisation form C first.
+[[nodiscard]] bool normalizes_to_nfc(std::string_view name);
 // Null when no family has this name.
 [[nodiscard]] const PreTokenizerFamily* find_pre_tokenizer_family(std::string_view name);
 // For files that name none: the oldest expressions of llama.cpp's converter, which wrote no name.

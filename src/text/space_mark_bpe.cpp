@@ -27,13 +27,14 @@ std::optional<PairMerge> ScoredMerges::find(const Vocabulary& vocabulary, std::s
     return PairMerge{priorities_[static_cast<std::size_t>(*id)], *id};
 }
 
-Result<SpaceMarkEncoder> SpaceMarkEncoder::make(const files::Metadata& metadata, const Vocabulary& vocabulary, const Options& options) {
+Result<SpaceMarkEncoder> SpaceMarkEncoder::make(const files::Metadata& metadata, const Vocabulary& vocabulary, const Options& options,
+                                                Warnings& warnings) {
     SpaceMarkEncoder made;
     if (options.family != nullptr) {
         RAFTER_TRY(made.pre_tokenizer_, PreTokenizer::make(*options.family));
     }
     if (options.rank_merged) {
-        RAFTER_TRY(MergeTable merges, MergeTable::load(metadata, vocabulary));
+        RAFTER_TRY(MergeTable merges, MergeTable::load(metadata, vocabulary, warnings));
         for (const MergeTable::Entry& entry : merges.entries()) {
             const std::string_view left = vocabulary.text(entry.left);
             const std::string_view right = vocabulary.text(entry.right);

@@ -49,7 +49,7 @@ class SpaceMarkEncoder {
     };
 
     [[nodiscard]] static Result<SpaceMarkEncoder> make(const files::Metadata& metadata, const Vocabulary& vocabulary,
-                                                       const Options& options);
+                                                       const Options& options, Warnings& warnings);
 
     // Appends the tokens of `prefix` and ordinary text, as of one text. A character that neither a token nor <0xHH> tokens stand for
     // becomes the unknown token, or nothing if there is none.

@@ -1,8 +1,11 @@
 // Which tokens begin a text and end an answer. Files name some of them by id; the rest is known by text, because converters and fine-tunes
 // often leave the end-of-turn token out (https://github.com/ggml-org/llama.cpp/issues/9606).
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 
+#include "base/quote.h"
 #include "text/vocabulary.h"
 
 namespace rafter::text {
@@ -25,20 +28,52 @@ constexpr std::array<std::string_view, 6> kEndsUnlessNormal = {"</s>", "<eos>", 
 struct NamedId {
     std::string_view key;
     std::optional<TokenId> SpecialIds::*member;
+    std::string_view name;  // for messages
 };
 constexpr NamedId kNamedIds[] = {
-    {"tokenizer.ggml.bos_token_id", &SpecialIds::bos},
-    {"tokenizer.ggml.eos_token_id", &SpecialIds::eos},
-    {"tokenizer.ggml.unknown_token_id", &SpecialIds::unknown},
+    {"tokenizer.ggml.bos_token_id", &SpecialIds::bos, "BOS"},
+    {"tokenizer.ggml.eos_token_id", &SpecialIds::eos, "EOS"},
+    {"tokenizer.ggml.unknown_token_id", &SpecialIds::unknown, "the unknown token"},
+    {"tokenizer.ggml.padding_token_id", &SpecialIds::padding, "padding"},
 };
-constexpr std::string_view kMoreEndKeys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
-constexpr std::string_view kPaddingKey = "tokenizer.ggml.padding_token_id";
+struct EndKey {
+    std::string_view key, name;
+};
+constexpr EndKey kMoreEndKeys[] = {{"tokenizer.ggml.eot_token_id", "EOT"}, {"tokenizer.ggml.eom_token_id", "EOM"}};
 
-Result<std::optional<TokenId>> find_id(const files::Metadata& metadata, std::string_view key, const Vocabulary& vocabulary) {
-    RAFTER_TRY(const std::optional<std::uint64_t> id, metadata.find_uint(key));
-    if (!id) return std::optional<TokenId>();
-    if (*id >= vocabulary.size()) return bad_input("{}: expected a token id below {}, found {}", key, vocabulary.size(), *id);
-    return std::optional<TokenId>(static_cast<TokenId>(*id));
+// The number under such a key, as text, where it is no token's: any integer type, below 0 too.
+std::optional<std::string> number_of_no_token(const files::MetadataValue& value, std::size_t n_tokens) {
+    if (const auto* number = std::get_if<std::uint64_t>(&value))
+        return *number < n_tokens ? std::nullopt : std::optional(std::to_string(*number));
+    const auto* number = std::get_if<std::int64_t>(&value);
+    if (number == nullptr) return std::nullopt;
+    return *number >= 0 && static_cast<std::uint64_t>(*number) < n_tokens ? std::nullopt : std::optional(std::to_string(*number));
+}
+
+// What becomes of what such a key names: "EOS is token 2, "</s>", instead".
+std::string consequence(std::string_view key, const SpecialIds& ids, const Vocabulary& vocabulary) {
+    for (const NamedId& row : kNamedIds) {
+        if (key != row.key || row.member == &SpecialIds::padding) continue;
+        const std::optional<TokenId> id = ids.*row.member;
+        return id ? fmt::format(" ({} is token {}, {}, instead)", row.name, *id, quote(vocabulary.text(*id)))
+                  : fmt::format(" ({} is lost)", row.name);
+    }
+    for (const EndKey& row : kMoreEndKeys) {
+        if (key == row.key) return fmt::format(" ({} is lost)", row.name);
+    }
+    return {};
+}
+
+void warn_of_ids_without_a_token(const files::Metadata& metadata, const Vocabulary& vocabulary, const SpecialIds& ids, Warnings& warnings) {
+    std::vector<std::string> ignored;
+    for (const auto& [key, value] : metadata.entries()) {
+        if (!key.starts_with("tokenizer.ggml.") || !key.ends_with("_token_id")) continue;
+        const std::optional<std::string> number = number_of_no_token(value, vocabulary.size());
+        if (number) ignored.push_back(fmt::format("{} {}{}", key, *number, consequence(key, ids, vocabulary)));
+    }
+    if (ignored.empty()) return;
+    warnings.push_back(
+        fmt::format("ignored, because the vocabulary has tokens 0 to {} only: {}", vocabulary.size() - 1, fmt::join(ignored, ", ")));
 }
 
 bool ends_by_text(const Vocabulary& vocabulary, TokenId id) {
@@ -60,23 +95,30 @@ void drop_false_ends(std::vector<TokenId>& ends, Vocabulary& vocabulary) {
 
 }  // namespace
 
-Result<SpecialIds> find_special_ids(const files::Metadata& metadata, Vocabulary& vocabulary, const SpecialIds& defaults) {
+Result<std::optional<TokenId>> find_token_id(const files::Metadata& metadata, std::string_view key, std::size_t n_tokens) {
+    const auto entries = metadata.entries();
+    const auto found = std::ranges::find_if(entries, [&](const auto& entry) { return entry.first == key; });
+    if (found == entries.end() || number_of_no_token(found->second, n_tokens)) return std::optional<TokenId>();
+    RAFTER_TRY(const std::optional<std::uint64_t> id, metadata.find_uint(key));
+    return std::optional(static_cast<TokenId>(*id));
+}
+
+Result<SpecialIds> find_special_ids(const files::Metadata& metadata, Vocabulary& vocabulary, const SpecialIds& defaults,
+                                    Warnings& warnings) {
     SpecialIds ids = defaults;
     const auto forget_if_absent = [&](std::optional<TokenId>& id) {
         if (id && static_cast<std::size_t>(*id) >= vocabulary.size()) id.reset();
     };
     for (const NamedId& row : kNamedIds) {
         forget_if_absent(ids.*row.member);
-        RAFTER_TRY(const std::optional<TokenId> id, find_id(metadata, row.key, vocabulary));
+        RAFTER_TRY(const std::optional<TokenId> id, find_token_id(metadata, row.key, vocabulary.size()));
         if (id) ids.*row.member = id;
     }
-    // Nothing here pads, and files in use name ids beyond their vocabulary: such a one is as good as none.
-    RAFTER_TRY(const std::optional<std::uint64_t> padding, metadata.find_uint(kPaddingKey));
-    if (padding && *padding < vocabulary.size()) ids.padding = static_cast<TokenId>(*padding);
+    warn_of_ids_without_a_token(metadata, vocabulary, ids, warnings);
 
     std::vector<TokenId>& ends = ids.end_of_generation;
-    for (const std::string_view key : kMoreEndKeys) {
-        RAFTER_TRY(const std::optional<TokenId> id, find_id(metadata, key, vocabulary));
+    for (const EndKey& row : kMoreEndKeys) {
+        RAFTER_TRY(const std::optional<TokenId> id, find_token_id(metadata, row.key, vocabulary.size()));
         if (id) ends.push_back(*id);
     }
     const auto add_by_text = [&](std::string_view text) {
@@ -93,8 +135,15 @@ Result<SpecialIds> find_special_ids(const files::Metadata& metadata, Vocabulary&
 
     RAFTER_TRY(const std::optional<bool> add_bos, metadata.find_bool("tokenizer.ggml.add_bos_token"));
     RAFTER_TRY(const std::optional<bool> add_eos, metadata.find_bool("tokenizer.ggml.add_eos_token"));
-    if (add_bos.value_or(false) && !ids.bos) return bad_input("tokenizer.ggml.add_bos_token is true, but there is no {}", kNamedIds[0].key);
-    if (add_eos.value_or(false) && !ids.eos) return bad_input("tokenizer.ggml.add_eos_token is true, but there is no {}", kNamedIds[1].key);
+    const auto wants_missing = [&](std::optional<bool> adds, std::optional<TokenId> id, std::string_view key) {
+        return adds.value_or(false) && !id && !metadata.has(key);
+    };
+    if (wants_missing(add_bos, ids.bos, kNamedIds[0].key)) {
+        return bad_input("tokenizer.ggml.add_bos_token is true, but there is no {}", kNamedIds[0].key);
+    }
+    if (wants_missing(add_eos, ids.eos, kNamedIds[1].key)) {
+        return bad_input("tokenizer.ggml.add_eos_token is true, but there is no {}", kNamedIds[1].key);
+    }
     ids.add_bos = add_bos.value_or(ids.add_bos) && ids.bos.has_value();
     ids.add_eos = add_eos.value_or(ids.add_eos) && ids.eos.has_value();
     return ids;

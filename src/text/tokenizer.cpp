@@ -8,6 +8,7 @@
 #include "text/added_tokens.h"
 #include "text/byte_alphabet.h"
 #include "text/byte_bpe.h"
+#include "text/nfc.h"
 #include "text/pre_tokenizer_families.h"
 #include "text/space_mark_bpe.h"
 #include "text/unigram.h"
@@ -54,7 +55,9 @@ class FileTokenizer final : public Tokenizer {
         Encoder encoder;
         Spelling spelling;
         bool add_space_prefix = false;  // a text, and each stretch behind an added token, starts with a space of its own
+        bool to_nfc = false;            // each stretch between added tokens is normalised first
         std::string kind;               // for description()
+        Warnings warnings = {};
     };
     static Result<std::unique_ptr<Tokenizer>> make(Parts parts, const files::Metadata& metadata);
 
@@ -65,6 +68,7 @@ class FileTokenizer final : public Tokenizer {
     const SpecialIds& special() const override { return parts_.special; }
     std::optional<TokenId> find(std::string_view token_text) const override { return parts_.vocabulary.find(token_text); }
     std::string description() const override;
+    std::span<const std::string> warnings() const override { return parts_.warnings; }
 
   private:
     explicit FileTokenizer(Parts parts) : parts_(std::move(parts)), added_(parts_.vocabulary) {}
@@ -107,12 +111,13 @@ Result<void> FileTokenizer::apply_strips(const files::Metadata& metadata) {
 
 std::vector<TokenId> FileTokenizer::encode(std::string_view text, SpecialTokens special) const {
     std::vector<TokenId> out;
+    std::string normalized;
     const auto run = [&](const auto& encode_stretch) {
         bool after_token = true;
         added_.split(
             text, special,
             [&](std::string_view stretch) {
-                encode_stretch(stretch, parts_.add_space_prefix && after_token ? " " : "");
+                encode_stretch(parts_.to_nfc ? to_nfc(stretch, normalized) : stretch, parts_.add_space_prefix && after_token ? " " : "");
                 after_token = false;
             },
             [&](TokenId id) {
@@ -164,46 +169,74 @@ std::string FileTokenizer::description() const {
 Result<std::unique_ptr<Tokenizer>> load_bpe(const files::Metadata& metadata, Vocabulary vocabulary, std::string_view pre) {
     const PreTokenizerFamily* family = find_pre_tokenizer_family(pre);
     std::string kind = fmt::format("BPE ({})", pre);
+    Warnings warnings;
     if (family == nullptr) {
         family = &default_pre_tokenizer_family();
         kind =
             pre.empty() ? "BPE (no pre-tokenizer named: default)" : fmt::format("BPE (pre-tokenizer {} is unknown: default)", quote(pre));
+        warnings.push_back(fmt::format("{}: {}; the default one is used, and text may become other tokens than in training", kPreKey,
+                                       pre.empty() ? "the file names no pre-tokenizer" : fmt::format("{} is unknown", quote(pre))));
     }
-    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.add_bos = family->add_bos}));
+    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.add_bos = family->add_bos}, warnings));
     if (!family->space_mark) {
-        RAFTER_TRY(ByteBpeEncoder encoder, ByteBpeEncoder::make(metadata, vocabulary, *family));
-        return FileTokenizer::make({std::move(vocabulary), std::move(special), std::move(encoder), Spelling::kByteAlphabet, false, kind},
+        RAFTER_TRY(ByteBpeEncoder encoder, ByteBpeEncoder::make(metadata, vocabulary, *family, warnings));
+        return FileTokenizer::make({.vocabulary = std::move(vocabulary),
+                                    .special = std::move(special),
+                                    .encoder = std::move(encoder),
+                                    .spelling = Spelling::kByteAlphabet,
+                                    .to_nfc = normalizes_to_nfc(pre),
+                                    .kind = std::move(kind),
+                                    .warnings = std::move(warnings)},
                                    metadata);
     }
     RAFTER_TRY(const std::optional<bool> prefix, metadata.find_bool("tokenizer.ggml.add_space_prefix"));
     // Early Gemma 4 files say false, and the model breaks without it.
     if (family->add_bos) special.add_bos = special.bos.has_value();
-    RAFTER_TRY(
-        SpaceMarkEncoder encoder,
-        SpaceMarkEncoder::make(metadata, vocabulary,
-                               {.family = family, .rank_merged = true, .whole_line_ends = family->add_bos, .unknown = special.unknown}));
-    return FileTokenizer::make(
-        {std::move(vocabulary), std::move(special), std::move(encoder), Spelling::kSpaceMark, prefix.value_or(false), kind}, metadata);
+    RAFTER_TRY(SpaceMarkEncoder encoder,
+               SpaceMarkEncoder::make(
+                   metadata, vocabulary,
+                   {.family = family, .rank_merged = true, .whole_line_ends = family->add_bos, .unknown = special.unknown}, warnings));
+    return FileTokenizer::make({.vocabulary = std::move(vocabulary),
+                                .special = std::move(special),
+                                .encoder = std::move(encoder),
+                                .spelling = Spelling::kSpaceMark,
+                                .add_space_prefix = prefix.value_or(false),
+                                .kind = std::move(kind),
+                                .warnings = std::move(warnings)},
+                               metadata);
 }
 
 Result<std::unique_ptr<Tokenizer>> load_sentence_piece(const files::Metadata& metadata, Vocabulary vocabulary) {
-    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.bos = 1, .eos = 2, .unknown = 0, .add_bos = true}));
+    Warnings warnings;
+    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.bos = 1, .eos = 2, .unknown = 0, .add_bos = true}, warnings));
     RAFTER_TRY(const std::optional<bool> prefix, metadata.find_bool("tokenizer.ggml.add_space_prefix"));
     // Files converted from a tokenizer.json may have the merges and no scores.
     const bool rank_merged = !vocabulary.has_scores() && metadata.has("tokenizer.ggml.merges");
     RAFTER_TRY(SpaceMarkEncoder encoder,
-               SpaceMarkEncoder::make(metadata, vocabulary, {.rank_merged = rank_merged, .unknown = special.unknown}));
-    return FileTokenizer::make(
-        {std::move(vocabulary), std::move(special), std::move(encoder), Spelling::kSpaceMark, prefix.value_or(true), "SentencePiece"},
-        metadata);
+               SpaceMarkEncoder::make(metadata, vocabulary, {.rank_merged = rank_merged, .unknown = special.unknown}, warnings));
+    return FileTokenizer::make({.vocabulary = std::move(vocabulary),
+                                .special = std::move(special),
+                                .encoder = std::move(encoder),
+                                .spelling = Spelling::kSpaceMark,
+                                .add_space_prefix = prefix.value_or(true),
+                                .kind = "SentencePiece",
+                                .warnings = std::move(warnings)},
+                               metadata);
 }
 
 Result<std::unique_ptr<Tokenizer>> load_unigram(const files::Metadata& metadata, Vocabulary vocabulary) {
-    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.eos = 1, .unknown = 2, .add_eos = true}));
+    Warnings warnings;
+    RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.eos = 1, .unknown = 2, .add_eos = true}, warnings));
     RAFTER_TRY(const std::optional<bool> prefix, metadata.find_bool("tokenizer.ggml.add_space_prefix"));
     RAFTER_TRY(UnigramEncoder encoder, UnigramEncoder::make(metadata, vocabulary, special.unknown));
-    return FileTokenizer::make(
-        {std::move(vocabulary), std::move(special), std::move(encoder), Spelling::kSpaceMark, prefix.value_or(false), "Unigram"}, metadata);
+    return FileTokenizer::make({.vocabulary = std::move(vocabulary),
+                                .special = std::move(special),
+                                .encoder = std::move(encoder),
+                                .spelling = Spelling::kSpaceMark,
+                                .add_space_prefix = prefix.value_or(false),
+                                .kind = "Unigram",
+                                .warnings = std::move(warnings)},
+                               metadata);
 }
 
 }  // namespace

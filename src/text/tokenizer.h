@@ -16,6 +16,7 @@
 namespace rafter::text {
 
 using TokenId = std::int32_t;
+using Warnings = std::vector<std::string>;  // sentences for a person: what of a file is ignored though nothing fails
 
 enum class SpecialTokens {
     kAsText,  // "<|im_end|>" in the text is eleven characters: what users type
@@ -47,6 +48,7 @@ class Tokenizer {
     [[nodiscard]] virtual std::optional<TokenId> find(std::string_view token_text) const = 0;  // by its text in the vocabulary
     // "BPE (llama-bpe), 128,256 tokens"
     [[nodiscard]] virtual std::string description() const = 0;
+    [[nodiscard]] virtual std::span<const std::string> warnings() const { return {}; }  // about the file, from load()
 };
 
 }  // namespace rafter::text

@@ -62,8 +62,14 @@ class Vocabulary {
 // The byte that a text of the form <0xHH> stands for.
 [[nodiscard]] std::optional<unsigned char> byte_of_token_text(std::string_view text);
 
+// The token that a key names. None where the key is missing, or where its number is no token's: files in use have 4294967295, -1 and the
+// number of tokens there. Fails on a value that is no integer.
+[[nodiscard]] Result<std::optional<TokenId>> find_token_id(const files::Metadata& metadata, std::string_view key, std::size_t n_tokens);
+
 // The ids that end an answer, begin a text and so on, from the metadata and from well-known token texts. Turns those that end an answer
-// into control tokens, whatever the file says of them. `defaults` holds for what the file leaves open.
-[[nodiscard]] Result<SpecialIds> find_special_ids(const files::Metadata& metadata, Vocabulary& vocabulary, const SpecialIds& defaults);
+// into control tokens, whatever the file says of them. `defaults` holds for what the file leaves open. One warning names all ids of the
+// file that are no token's.
+[[nodiscard]] Result<SpecialIds> find_special_ids(const files::Metadata& metadata, Vocabulary& vocabulary, const SpecialIds& defaults,
+                                                  Warnings& warnings);
 
 }  // namespace rafter::text

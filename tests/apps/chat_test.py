@@ -190,7 +190,7 @@ class Chat(program.Case):
         plain = self.folder / "plain.gguf"
         plain.write_bytes(pathlib.Path(self.model).read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatx"))
         done = self.rafter("run", str(plain), "--chat", "-p", "hello", "-n", "2", "--json")
-        self.assertIn("the model file has no chat template; taken: default chat template chatml", done.stderr.decode())
+        self.assertIn("the model file has no chat template; using the built-in chatml template", done.stderr.decode())
         self.assertEqual(self.json_of("run", str(plain), "-p", "hello", "-n", "2")["prompt_tokens"],
                          self.json_of("run", self.model, "--raw", "-p", "hello", "-n", "2")["prompt_tokens"])
 

@@ -68,6 +68,9 @@ class Tokenize(unittest.TestCase):
         self.assertEqual(self.out("--decode", "--special", given=b"0 9"), b"a<|im_end|>")
         self.assertEqual(self.out("--decode", "--null", given=b"0\n\n1 2\n"), b"a\0\0bc")
         self.assertEqual(self.out("--decode", given=b" \n"), b"")
+        for ids in (b"12,2,10,0", b"[12,2,10,0]", b"[12, 2, 10, 0]\n", b"[\n  12,\n  2,\n  10, 0\n]"):
+            self.assertEqual(self.out("--decode", given=ids), b"abc a")
+        self.assertEqual(self.out("--decode", "--null", given=b"[0]\n[]\n1,2\n"), b"a\0\0bc")
 
     def test_what_is_no_id_is_an_error(self):
         for given, found in [(b"0 13", "13"), (b"0 -1", "-1"), (b"0 1x", "1x"), (b"0 99999999999999999999", "99999999999999999999")]:

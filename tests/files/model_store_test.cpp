@@ -62,6 +62,18 @@ TEST_F(ModelStore, FollowsTheRevisionOfAHubFolder) {
     EXPECT_TRUE(find((folder_ / "hub").string()).has_value());
 }
 
+TEST_F(ModelStore, LooksIntoSubFoldersWhereAFolderHasNone) {
+    const fs::path path = touch("hub/snapshots/aaa/Q4_K_M/m-00001-of-00002.gguf");
+    touch("hub/snapshots/aaa/Q4_K_M/m-00002-of-00002.gguf");
+    touch("hub/snapshots/aaa/vision/mmproj-m.gguf");
+    EXPECT_EQ(find((folder_ / "hub").string()).value(), path);
+    EXPECT_EQ(find((folder_ / "hub/snapshots/aaa").string()).value(), path);
+    const fs::path other = touch("hub/snapshots/aaa/Q8_0/m.gguf");
+    EXPECT_TRUE(message((folder_ / "hub").string()).ends_with("found 2; name one of them:\n  " + path.string() + "\n  " + other.string()));
+    touch("deep/1/2/3/4/5/m.gguf");
+    EXPECT_FALSE(find((folder_ / "deep").string()));
+}
+
 TEST_F(ModelStore, ListsTheModelsOfAFolderThatHasSeveral) {
     const fs::path a = touch("x/a.gguf");
     const fs::path b = touch("x/b.gguf");
@@ -73,7 +85,7 @@ TEST_F(ModelStore, ListsTheModelsOfAFolderThatHasSeveral) {
 TEST_F(ModelStore, NamesAFolderWithoutModels) {
     fs::create_directories(folder_ / "empty");
     EXPECT_EQ(message((folder_ / "empty").string()),
-              (folder_ / "empty").string() + ": expected a .gguf file in this folder or its snapshots, found none");
+              (folder_ / "empty").string() + ": expected a .gguf file in this folder, its sub-folders or its snapshots, found none");
 }
 
 TEST_F(ModelStore, FindsNamesInAnyCaseTheFirstFolderFirst) {

@@ -79,18 +79,36 @@ TEST(BadVocabulary, WithAByteTokenThatIsNoByte) {
     }
 }
 
-TEST(BadVocabulary, WithIdsBeyondTheTokens) {
-    for (const std::string key : {"bos", "eos", "unknown", "eot", "eom"}) {
-        for (const std::uint64_t id : {std::uint64_t{256}, std::uint64_t{1} << 31, std::numeric_limits<std::uint64_t>::max()}) {
+TEST(BadVocabulary, WithIdsBeyondTheTokensWhichAreIgnoredAndNamedInOneWarning) {
+    for (const std::string key : {"bos", "eos", "unknown", "eot", "eom", "padding", "seperator", "mask", "fim_pre"}) {
+        const std::vector<std::pair<files::MetadataValue, std::string>> ids = {
+            {std::uint64_t{256}, "256"},
+            {std::uint64_t{4294967295}, "4294967295"},
+            {std::numeric_limits<std::uint64_t>::max(), "18446744073709551615"},
+            {std::int64_t{-1}, "-1"},
+        };
+        for (const auto& [id, text] : ids) {
             TinyVocabulary vocabulary = TinyVocabulary::of_bytes({});
             vocabulary.more["tokenizer.ggml." + key + "_token_id"] = id;
-            EXPECT_EQ(vocabulary.load_error(), fmt::format("tokenizer.ggml.{}_token_id: expected a token id below 256, found {}", key, id));
+            const auto tokenizer = vocabulary.load();
+            ASSERT_EQ(tokenizer->warnings().size(), 1U) << key;
+            const std::string start =
+                "ignored, because the vocabulary has tokens 0 to 255 only: tokenizer.ggml." + key + "_token_id " + text;
+            EXPECT_TRUE(tokenizer->warnings()[0].starts_with(start)) << tokenizer->warnings()[0];
+            const bool is_named = key == "bos" || key == "eos" || key == "eot" || key == "eom" || key == "unknown";
+            EXPECT_EQ(tokenizer->warnings()[0].ends_with(" is lost)"), is_named) << tokenizer->warnings()[0];
+            EXPECT_EQ(tokenizer->special().bos, std::nullopt);
+            EXPECT_EQ(tokenizer->special().padding, std::nullopt);
+            EXPECT_TRUE(tokenizer->special().end_of_generation.empty());
         }
     }
-    // Files in use have this one, and nothing here pads.
     TinyVocabulary vocabulary = TinyVocabulary::of_bytes({"a b"});
-    vocabulary.more["tokenizer.ggml.padding_token_id"] = std::uint64_t{0xFFFFFFFF};
-    EXPECT_EQ(vocabulary.load()->special().padding, std::nullopt);
+    EXPECT_TRUE(vocabulary.load()->warnings().empty());
+    vocabulary.more["tokenizer.ggml.bos_token_id"] = std::string_view("<s>");
+    EXPECT_NE(vocabulary.load_error(), "");
+    vocabulary.more["tokenizer.ggml.bos_token_id"] = std::uint64_t{4294967295};
+    vocabulary.more["tokenizer.ggml.add_bos_token"] = true;
+    EXPECT_FALSE(vocabulary.load()->special().add_bos);
 }
 
 TEST(BadVocabulary, ThatWantsABosItHasNot) {
@@ -108,20 +126,38 @@ TEST(BadVocabulary, WithoutMerges) {
     EXPECT_EQ(vocabulary.load_error(), "tokenizer.ggml.merges: expected a list of texts, found no such key");
 }
 
-TEST(BadVocabulary, WithMergesThatNameNoTokenOrAreNoPair) {
+TEST(BadVocabulary, WithMergesThatNameNoTokenWhichAreSkipped) {
+    TinyVocabulary vocabulary = TinyVocabulary::of_bytes({"a b", "ab c"});
+    vocabulary.merges.insert(vocabulary.merges.begin(), {"xy z", "x yz", "x y"});
+    const auto tokenizer = vocabulary.load();
+    ASSERT_EQ(tokenizer->warnings().size(), 1U);
+    EXPECT_EQ(tokenizer->warnings()[0],
+              "tokenizer.ggml.merges: skipped 3 of 5 entries, because they name tokens that the vocabulary does not have; entry 0 names "
+              "\"xy\"");
+    EXPECT_EQ(tokenizer->encode("abcxy", SpecialTokens::kParse), (std::vector<TokenId>{257, 'x', 'y'}));
+}
+
+TEST(BadVocabulary, WithMergesThatAreNoPair) {
     const auto error_of = [](const std::string& merge) {
         TinyVocabulary vocabulary = TinyVocabulary::of_bytes({"a b"});
         vocabulary.merges.push_back(merge);
         return vocabulary.load_error();
     };
-    EXPECT_EQ(error_of("xy z"), "tokenizer.ggml.merges: entry 1: expected tokens, found \"xy\", which is none");
-    EXPECT_EQ(error_of("x yz"), "tokenizer.ggml.merges: entry 1: expected tokens, found \"yz\", which is none");
-    EXPECT_EQ(error_of("x y"), "tokenizer.ggml.merges: entry 1: expected tokens, found \"xy\", which is none");
     for (const std::string merge : {"", " ", "ab", "a ", " b"}) {
         EXPECT_EQ(error_of(merge),
-                  fmt::format("tokenizer.ggml.merges: entry 1: expected two tokens parted by a space, found \"{}\"", merge));
+                  fmt::format("tokenizer.ggml.merges: entry 1: expected two tokens separated by a space, found \"{}\"", merge));
     }
     EXPECT_EQ(error_of("a b"), "");  // twice the same: the first counts
+}
+
+TEST(BadVocabulary, WithoutAPreTokenizerThatIsKnown) {
+    TinyVocabulary vocabulary = TinyVocabulary::of_bytes({"a b"});
+    vocabulary.pre = "no-such-one";
+    ASSERT_EQ(vocabulary.load()->warnings().size(), 1U);
+    EXPECT_TRUE(vocabulary.load()->warnings()[0].starts_with("tokenizer.ggml.pre: \"no-such-one\" is unknown; the default one is used"));
+    vocabulary.pre = "";
+    ASSERT_EQ(vocabulary.load()->warnings().size(), 1U);
+    EXPECT_TRUE(vocabulary.load()->warnings()[0].starts_with("tokenizer.ggml.pre: the file names no pre-tokenizer; "));
 }
 
 }  // namespace

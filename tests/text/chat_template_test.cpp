@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <optional>
+
 #include <ctime>
 #include <string>
 #include <thread>
@@ -146,12 +149,66 @@ TEST(ChatTemplate, UsesTheTemplateForToolsWhenThereAreTools) {
     EXPECT_EQ(rendered(*loaded, input), "with 1");
 }
 
-TEST(ChatTemplate, RefusesASpecialTokenOutsideTheVocabulary) {
-    const auto loaded = ChatTemplate::load(metadata_of({{"tokenizer.chat_template", std::string_view("x")},
-                                                        {"tokenizer.ggml.tokens", texts({"a"})},
-                                                        {"tokenizer.ggml.bos_token_id", std::uint64_t{5}}}));
-    ASSERT_FALSE(loaded);
-    EXPECT_EQ(loaded.error().message, "tokenizer.ggml.bos_token_id: expected an id below 1, found 5");
+TEST(ChatTemplate, IgnoresASpecialTokenOutsideTheVocabulary) {
+    for (const files::MetadataValue& id :
+         {files::MetadataValue(std::uint64_t{1}), files::MetadataValue(std::uint64_t{4294967295}),
+          files::MetadataValue(std::numeric_limits<std::uint64_t>::max()), files::MetadataValue(std::int64_t{-1})}) {
+        const auto loaded = ChatTemplate::load(metadata_of({{"tokenizer.chat_template", std::string_view("[{{ bos_token }}]")},
+                                                            {"tokenizer.ggml.tokens", texts({"a"})},
+                                                            {"tokenizer.ggml.bos_token_id", id},
+                                                            {"tokenizer.ggml.seperator_token_id", id}}));
+        ASSERT_TRUE(loaded) << loaded.error().message;
+        EXPECT_EQ(rendered(*loaded, ChatTemplateInput()), "[]");
+    }
+}
+
+TEST(ChatTemplate, ThatDoesNotParseIsAnErrorOnlyOfRendering) {
+    const auto metadata = metadata_of({{"tokenizer.chat_template", std::string_view("{{ bos_token")},
+                                       {"tokenizer.ggml.tokens", texts({"<s>"})},
+                                       {"tokenizer.ggml.bos_token_id", std::uint64_t{0}}});
+    const auto loaded = ChatTemplate::load(metadata);
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    EXPECT_EQ(loaded->name(), "chat template");
+    const auto text = loaded->render(ChatTemplateInput());
+    ASSERT_FALSE(text);
+    EXPECT_TRUE(text.error().message.starts_with("chat template, line 1, column 13: ")) << text.error().message;
+    EXPECT_NE(text.error().message.find("--chat-template FILE replaces the template"), std::string::npos);
+    EXPECT_FALSE(loaded->render_any_system(ChatTemplateInput()));
+
+    const auto replaced = ChatTemplate::load(metadata, {.source = "{{ bos_token }}!", .name = "mine.jinja"});
+    ASSERT_TRUE(replaced) << replaced.error().message;
+    EXPECT_EQ(rendered(*replaced, ChatTemplateInput()), "<s>!");
+    const auto wrong = ChatTemplate::load(metadata, {.source = "{{", .name = "mine.jinja"});
+    ASSERT_FALSE(wrong);
+    EXPECT_TRUE(wrong.error().message.starts_with("mine.jinja, line 1, column 3: ")) << wrong.error().message;
+}
+
+std::optional<RenderedChat> any_system(std::string source, Json messages) {
+    const auto parsed = ChatTemplate::parse(std::move(source), "t");
+    auto made = parsed->render_any_system(input_of(std::move(messages)));
+    return made ? std::optional(*std::move(made)) : std::nullopt;
+}
+
+TEST(ChatTemplate, ThatTakesNoSystemMessageGetsItsTextBeforeTheFirstUserMessage) {
+    const std::string refuses =
+        "{% if messages[0].role in ['system', 'developer'] %}{{ raise_exception('no') }}{% endif %}"
+        "{% for m in messages %}{{ m.role }}:{{ m.content if m.content is string else m.content | map(attribute='text') | join('+') }};"
+        "{% endfor %}";
+    const auto moved = any_system(refuses, {message("system", "S"), message("developer", "D"), message("user", "U"), message("user", "V")});
+    ASSERT_TRUE(moved);
+    EXPECT_EQ(moved->text, "user:S\n\nD\n\nU;user:V;");
+    EXPECT_TRUE(moved->system_moved);
+    const Json parts = Json::array({{{"type", "text"}, {"text", "U"}}});
+    const auto in_parts = any_system(refuses, {message("system", "S"), {{"role", "user"}, {"content", parts}}});
+    ASSERT_TRUE(in_parts);
+    EXPECT_EQ(in_parts->text, "user:S\n\n+U;");
+
+    const auto taken = any_system("{{ messages[0].role }}", {message("system", "S"), message("user", "U")});
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->text, "system");
+    EXPECT_FALSE(taken->system_moved);
+    EXPECT_FALSE(any_system(refuses, {message("system", "S")}));  // nobody to say it
+    EXPECT_FALSE(any_system("{{ raise_exception('never') }}", {message("system", "S"), message("user", "U")}));
 }
 
 std::string default_prompt(std::vector<std::string_view> tokens, const char* architecture, Json messages) {

@@ -1,10 +1,15 @@
 // Opening reads metadata only; loading builds the program for the chosen context, binds it, rewrites it, and hands it to the backend.
 #include "engine/loading/loaded_model.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <charconv>
 #include <limits>
+#include <set>
 
 #include "base/os_memory.h"
+#include "base/quote.h"
 #include "engine/loading/cache_size.h"
 #include "model/model_file.h"
 
@@ -13,24 +18,65 @@ namespace {
 
 constexpr std::uint32_t kDefaultContext = 4096;
 
-Result<OpenedModel> open_parts(files::GgufFile file) {
+// Tensors that are read with the config instead of being weights of the program.
+constexpr std::string_view kConfigTensors[] = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
+constexpr std::size_t kNamesShown = 3;
+
+// N of "blk.N.attn_q.weight"; none for other names.
+std::optional<std::uint64_t> block_of(std::string_view tensor) {
+    if (!tensor.starts_with("blk.")) return std::nullopt;
+    std::uint64_t block = 0;
+    const auto [end, error] = std::from_chars(tensor.data() + 4, tensor.data() + tensor.size(), block);
+    if (error != std::errc() || end == tensor.data() + tensor.size() || *end != '.') return std::nullopt;
+    return block;
+}
+
+void warn_of_unused_tensors(const files::GgufFile& file, const model::ModelConfig& config, text::Warnings& warnings) {
+    std::set<std::string_view> used(std::begin(kConfigTensors), std::end(kConfigTensors));
+    const model::Program program = model::build(config);
+    for (const model::Weight& weight : program.weights) used.insert(weight.tensor);
+    std::uint64_t n_blocks = config.n_layers;
+    std::size_t n_unused = 0;
+    std::vector<std::string> names;
+    for (const files::NamedTensor& tensor : file.tensors()) {
+        const auto block = block_of(tensor.name);
+        if (block && *block >= config.n_layers) {
+            n_blocks = std::max(n_blocks, *block + 1);
+        } else if (!used.contains(tensor.name) && ++n_unused <= kNamesShown) {
+            names.push_back(quote(tensor.name));
+        }
+    }
+    if (n_blocks > config.n_layers) {
+        warnings.push_back(fmt::format("{}.block_count is {}, but there are tensors of {} blocks: those of block {} and above are not used",
+                                       config.architecture, config.n_layers, n_blocks, config.n_layers));
+    }
+    if (n_unused == 0) return;
+    warnings.push_back(fmt::format("{} not used: {}{}", n_unused == 1 ? "1 tensor is" : fmt::format("{} tensors are", n_unused),
+                                   fmt::join(names, ", "), n_unused > kNamesShown ? ", ..." : ""));
+}
+
+Result<OpenedModel> open_parts(files::GgufFile file, const OpenOptions& options) {
     RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
     RAFTER_TRY(auto config, model::read_config(file, {}));
-    RAFTER_TRY(auto chat_template, text::ChatTemplate::load(file.metadata()));
-    const bool is_own = file.metadata().has("tokenizer.chat_template");
+    RAFTER_TRY(auto chat_template, options.chat_template ? text::ChatTemplate::load(file.metadata(), *options.chat_template)
+                                                         : text::ChatTemplate::load(file.metadata()));
+    const bool is_own = options.chat_template || file.metadata().has("tokenizer.chat_template");
+    text::Warnings warnings(tokenizer->warnings().begin(), tokenizer->warnings().end());
+    warn_of_unused_tensors(file, config, warnings);
     return OpenedModel{.file = std::move(file),
                        .tokenizer = std::move(tokenizer),
                        .config = std::move(config),
                        .chat_template = std::move(chat_template),
-                       .has_own_template = is_own};
+                       .has_own_template = is_own,
+                       .warnings = std::move(warnings)};
 }
 
 }  // namespace
 
-Result<OpenedModel> open_model(const std::filesystem::path& path) {
+Result<OpenedModel> open_model(const std::filesystem::path& path, const OpenOptions& options) {
     RAFTER_TRY(auto file, files::GgufFile::open(path));
     const std::string name = file.name();
-    auto opened = open_parts(std::move(file));
+    auto opened = open_parts(std::move(file), options);
     if (!opened) return opened.error().within(name);
     if (opened->tokenizer->n_tokens() > opened->config.n_vocab) {
         return bad_input("{}: expected a tokenizer of at most the model's {} tokens, found {}", name, opened->config.n_vocab,

@@ -27,9 +27,13 @@ struct OpenedModel {
     std::unique_ptr<text::Tokenizer> tokenizer;
     model::ModelConfig config;         // for the context that it was trained for
     text::ChatTemplate chat_template;  // the file's, or a known one that fits
-    bool has_own_template = false;     // the file's
+    bool has_own_template = false;     // the file's, or that of the options
+    text::Warnings warnings = {};      // what of the file is ignored though nothing fails: sentences without its name
 };
-[[nodiscard]] Result<OpenedModel> open_model(const std::filesystem::path& path);
+struct OpenOptions {
+    std::optional<text::NamedTemplate> chat_template;  // in place of the file's; fails when it does not parse
+};
+[[nodiscard]] Result<OpenedModel> open_model(const std::filesystem::path& path, const OpenOptions& options = {});
 
 struct LoadModelOptions {
     std::optional<std::uint32_t> context;  // tokens a sequence may have; none: as many as needed, 4096 at least where the model has them

@@ -87,9 +87,9 @@ Result<void> check_options(const ServeOptions& options) {
 }
 
 Result<std::unique_ptr<ServedModel>> ServedModel::open(Runtime& runtime, std::string_view model,
-                                                       std::vector<std::filesystem::path> models_folders) {
+                                                       std::vector<std::filesystem::path> models_folders, const OpenOptions& options) {
     RAFTER_TRY(const std::filesystem::path path, files::find_model(model, models_folders));
-    RAFTER_TRY(OpenedModel opened, open_model(path));
+    RAFTER_TRY(OpenedModel opened, open_model(path, options));
     return std::unique_ptr<ServedModel>(new ServedModel(runtime, std::move(opened), std::move(models_folders)));
 }
 
@@ -203,6 +203,7 @@ Result<void> ServedModel::open_kv_disk() {
 Result<void> ServedModel::load_draft_model() {
     RAFTER_TRY(const std::filesystem::path path, files::find_model(options_.drafting.draft_model, models_folders_));
     RAFTER_TRY(draft_opened_, open_model(path));
+    for (const std::string& warning : draft_opened_->warnings) warn("draft_model", warning);
     auto map = VocabularyMap::match(*opened_.tokenizer, opened_.config.n_vocab, *draft_opened_->tokenizer, draft_opened_->config.n_vocab);
     if (!map) return map.error().within(draft_opened_->file.name());
     LoadModelOptions load = options_.load;

@@ -93,7 +93,8 @@ class ServedModel {
     // model: a file's path, a folder of Hugging Face's cache, or a name in one of models_folders (files/model_store.h). Reads metadata
     // only.
     [[nodiscard]] static Result<std::unique_ptr<ServedModel>> open(Runtime& runtime, std::string_view model,
-                                                                   std::vector<std::filesystem::path> models_folders = {});
+                                                                   std::vector<std::filesystem::path> models_folders = {},
+                                                                   const OpenOptions& options = {});
     // Blocks that the cache still holds go to the file on disk.
     ~ServedModel();
     ServedModel(const ServedModel&) = delete;

@@ -28,7 +28,7 @@ def plan(table, row, *options):
 def predictions(table, row):
     """(setting, published, ours) of each figure that a row has, all of them rates."""
     kind, prompt, output = table["kind"], row.get("prompt", 5), row.get("output", 200)
-    load = ["--prompt", prompt, "--output", output, "--context", prompt + output // 2]
+    load = ["--prompt", prompt, "--output", output, "--context", row.get("context", prompt + output // 2)]
     setting = f"{prompt}/{output}"
     if kind == "maximum":
         answer = plan(table, row, *load, "--batch", row.get("batch", 256), "--prefill-batch", 8, "--memory-fraction", 0.9)

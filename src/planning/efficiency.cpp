@@ -120,8 +120,8 @@ Efficiency apple() {
 Efficiency accelerator() {
     Efficiency e = nvidia_data_center();
     e.name = "typical of TPUs and other accelerators";
-    // MaxText's training runs: 0.44 to 0.65 of a TPU's peak with all else in the step (maxtext.readthedocs.io, optimized models). JetStream's serving
-    // speeds on TPU v5e were checked, and no value chosen on them.
+    // MaxText's training runs: 0.44 to 0.65 of a TPU's peak with all else in the step (maxtext.readthedocs.io, optimized models).
+    // JetStream's serving speeds on TPU v5e were checked, and no value chosen on them.
     e.flop_fraction = 0.65;
     e.bandwidth_fraction = 0.85;
     e.link_fraction = 0.7;

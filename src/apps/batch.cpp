@@ -14,6 +14,7 @@
 #include "apps/batch_file.h"
 #include "apps/batch_survey.h"
 #include "apps/cli.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/clock.h"
@@ -259,6 +260,7 @@ std::string batch_summary(const BatchCounts& counts, std::size_t n_before, std::
 
 Result<int> batch(const BatchOptions& options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    if (options.n_tokens == 0) return Error{"--tokens: expected at least 1, found 0", ErrorKind::kUsage};
     if (is_same_file(options.in, options.out)) {
         return Error{fmt::format("--out: expected another file than --in, found {}", options.out), ErrorKind::kUsage};
     }
@@ -293,42 +295,28 @@ Result<int> batch(const BatchOptions& options, const Environment& environment) {
 }  // namespace
 
 void add_batch(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<BatchOptions>();
-    CLI::App* verb = app.add_subcommand("batch", "Answer a file of requests in OpenAI's batch format");
-    add_session_options(*verb, options->session);
-    add_kv_disk_flags(*verb, options->session.kv_disk);
-    add_speculation_flags(*verb, options->session.speculation, "auto");
-    verb->add_option("--in", options->in, "The requests, a JSON object a line: custom_id, method, url, body")
-        ->type_name("FILE.jsonl")
-        ->required();
-    verb->add_option("--out", options->out,
-                     "Where the results go, a line each as they come; what an earlier run left there is kept, and not done again")
-        ->type_name("FILE.jsonl")
-        ->required();
-    verb->add_option("--batch", options->n_together, "Sequences that are generated together at most")
-        ->check(CLI::Range(1U, 4096U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("-n,--tokens", options->n_tokens, "Tokens to generate at most where a request does not say")
-        ->check(CLI::Range(1U, ~0U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--context", options->session.context,
-                     "Tokens that prompt and answer may have together (default: what the longest request needs)")
-        ->check(CLI::Range(1U, ~0U))
-        ->type_name("N");
-    verb->footer(
-        "A request's url is /v1/chat/completions or /v1/completions. A run that was ended goes on when it is started again. Exit status 0 "
-        "says\n"
-        "that every request has its result, be it an error: status_code tells.\n\n"
+    const auto batch_options = std::make_shared<BatchOptions>();
+    BatchOptions& o = *batch_options;
+    Verb verb{.name = "batch", .summary = "Answer a file of requests in OpenAI's batch format"};
+    verb.options.add("model", o.session.model, {.required = true});
+    verb.options.add("in", o.in, {.required = true});
+    verb.options.add("out", o.out, {.required = true});
+    verb.options.add("chat-template", o.session.chat_template_file);
+    verb.options.add("batch", o.n_together);
+    verb.options.add("tokens", o.n_tokens);
+    verb.options.add("context", o.session.context, {.otherwise = "what the longest request needs"});
+    add_session_options(verb.options, o.session);
+    add_kv_disk_options(verb.options, o.session.kv_disk);
+    add_speculation_options(verb.options, o.session.speculation, {.default_value = "auto", .except = "compare"});
+    verb.footer =
+        "A request's url is /v1/chat/completions or /v1/completions; --tokens counts where it does not say\n"
+        "how long its answer may be. Each result is a line of --out as soon as it is complete: a run that\n"
+        "was ended goes on when it is started again, and what an earlier run left there is not done again.\n"
+        "Exit status 0 says that every request has its result, be it an error: status_code tells.\n\n"
         "Example:\n"
-        "  rafter batch SmolLM2-135M-Instruct --in prompts.jsonl --out results.jsonl");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = batch(*options, cli.environment);
-            return status ? *status : report_error("batch", status.error());
-        };
-    });
+        "  rafter batch SmolLM2-135M-Instruct --in prompts.jsonl --out results.jsonl";
+    verb.run = [batch_options](const Environment& environment) { return batch(*batch_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

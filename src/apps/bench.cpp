@@ -11,6 +11,7 @@
 
 #include "apps/cli.h"
 #include "apps/machine_profile.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "apps/workload_flags.h"
@@ -488,69 +489,36 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
 }  // namespace
 
 void add_bench(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<BenchOptions>();
-    CLI::App* verb = app.add_subcommand("bench", "Measure tokens a second, alone and for many sequences together");
-    add_session_options(*verb, options->session);
-    add_kv_disk_flags(*verb, options->session.kv_disk);
-    verb->add_option("--prompt", options->prompt, "Tokens of each prompt")
-        ->check(CLI::Range(1U, 1U << 24U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--generate", options->generate, "Tokens that each sequence then gets; 0: only prompts")
-        ->check(CLI::Range(0U, 1U << 20U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--batch", options->batches, "Sequences together; several counts: 1,4,16")
-        ->check(CLI::Range(1U, 4096U))
-        ->delimiter(',')
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->type_name("N,..")
-        ->capture_default_str();
-    verb->add_option("--repeat", options->repeat, "Runs of each; the median counts")
-        ->check(CLI::Range(1U, 1000U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--seed", options->seed, "Other prompts")->type_name("N")->capture_default_str();
-    verb->add_option("--temperature", options->temperature, "Draw tokens with this temperature; 0: take the likeliest")
-        ->check(CLI::Range(0.0, 1e6, "FLOAT in [0 - 1000000]"))
-        ->type_name("T")
-        ->capture_default_str();
-    verb->add_option("--top-p", options->top_p, "Draw only from the likeliest tokens of this probability together")
-        ->check(CLI::Range(0.0, 1.0))
-        ->type_name("P")
-        ->capture_default_str();
-    verb->add_option("--replay", options->replay,
-                     "A text instead of made-up prompts: --prompt tokens of it, or all up to a form feed; the answer is what follows, "
-                     "whatever the model says")
-        ->type_name("FILE");
-    verb->add_flag("--json", options->json, "Print one JSON object");
-    add_speculation_flags(*verb, options->session.speculation, "off", {"compare"});
-    verb->add_option("--draft-accept", options->session.speculation.forced_acceptance,
-                     "With --replay: the draft model runs, and its draft tokens are right with this chance")
-        ->check(CLI::Range(0.0, 1.0))
-        ->type_name("P")
-        ->group("Speculation (same text, fewer steps)");
-    verb->add_option("--requests", options->workload.requests,
-                     "So many requests, or those of a trace file (a JSON object a line: arrival_seconds, prompt_tokens, output_tokens, "
-                     "shared_tokens, priority), of which the last --batch run together at most")
-        ->type_name("N|FILE")
-        ->group("Workload");
-    add_workload_flags(*verb, options->workload);
-    verb->footer(
-        "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time, unless --temperature says "
-        "otherwise.\n\n"
+    const auto bench_options = std::make_shared<BenchOptions>();
+    BenchOptions& o = *bench_options;
+    Verb verb{.name = "bench", .summary = "Measure tokens a second, alone and for many sequences together"};
+    verb.options.add("model", o.session.model, {.required = true});
+    verb.options.add("prompt-tokens", o.prompt);
+    verb.options.add("generate", o.generate);
+    verb.options.add("batch", o.batches, {.default_value = "1"});
+    verb.options.add("repeat", o.repeat);
+    verb.options.add("replay", o.replay);
+    add_workload_options(verb.options, o.workload);
+    verb.options.add("seed", o.seed, {.default_value = "0"});
+    verb.options.add("temperature", o.temperature);
+    verb.options.add("top-p", o.top_p);
+    add_session_options(verb.options, o.session);
+    add_kv_disk_options(verb.options, o.session.kv_disk);
+    add_speculation_options(verb.options, o.session.speculation, {.default_value = "off"});
+    verb.options.add("draft-accept", o.session.speculation.forced_acceptance);
+    verb.options.add("json", o.json);
+    verb.footer =
+        "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time,\n"
+        "unless --temperature says otherwise. Several counts, as in --batch 1,4,16, are measured in turn;\n"
+        "with --requests the last one counts.\n\n"
         "Examples:\n"
         "  rafter bench SmolLM2-135M-Instruct\n"
-        "  rafter bench model.gguf --prompt 128 --batch 1,4,16,32\n"
+        "  rafter bench model.gguf --prompt-tokens 128 --batch 1,4,16,32\n"
         "  rafter bench model.gguf --replay source.cpp --speculate compare --draft small.gguf\n"
-        "  rafter bench model.gguf --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32 --batch 16\n"
-        "  rafter bench model.gguf --requests trace.jsonl --batch 32 --target-itl 100");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = bench(*options, cli.environment);
-            return status ? *status : report_error("bench", status.error());
-        };
-    });
+        "  rafter bench model.gguf --requests 200 --prompt-tokens 1032 --shared-prefix 1000 --generate 32 --batch 16\n"
+        "  rafter bench model.gguf --requests trace.jsonl --batch 32 --target-itl 100";
+    verb.run = [bench_options](const Environment& environment) { return bench(*bench_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

@@ -5,8 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/version.h"
@@ -19,14 +22,18 @@ inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;  // as a shell reports a program that Ctrl-C ended
 
 struct Environment {
-    std::optional<std::filesystem::path> cache_folder;   // ${XDG_CACHE_HOME:-~/.cache}/rafter
-    std::optional<std::filesystem::path> models_folder;  // RAFTER_MODELS_DIR, looked into before the cache's models/
-    std::string python = "python3";                      // RAFTER_PYTHON: fetches models
-    bool no_color = false;                               // NO_COLOR, or a terminal without any
+    std::optional<std::filesystem::path> cache_folder;          // ${XDG_CACHE_HOME:-~/.cache}/rafter
+    std::optional<std::filesystem::path> models_folder;         // RAFTER_MODELS_DIR, looked into before the cache's models/
+    std::string python = "python3";                             // RAFTER_PYTHON: fetches models
+    bool no_color = false;                                      // NO_COLOR, or a terminal without any
+    std::map<std::string, std::string, std::less<>> variables;  // RAFTER_... that set options
 };
+
+struct Verb;
 
 struct Cli {
     Environment environment;
+    std::vector<std::shared_ptr<const Verb>> verbs;
     std::function<int()> action;
 };
 

@@ -138,15 +138,15 @@ void add_completion(CLI::App& app, Cli& cli) {
     verb->add_option("KIND", arguments->kind)->required()->check(CLI::IsMember({"bash", "zsh", "man", "words"}));
     verb->add_option("WORDS", arguments->words, "A command line so far, after --");
     verb->callback([&app, &cli, arguments] {
-        cli.action = [&app, arguments] {
+        cli.action = [&app, &cli, arguments] {
             if (arguments->kind == "bash") {
                 fmt::print("{}", kBash);
             } else if (arguments->kind == "zsh") {
                 fmt::print("{}", kZsh);
             } else if (arguments->kind == "man") {
-                fmt::print("{}", man_page(shape_of(app)));
+                fmt::print("{}", man_page(shape_of(app, cli)));
             } else if (!arguments->words.empty()) {
-                print_candidates(shape_of(app), arguments->words);
+                print_candidates(shape_of(app, cli), arguments->words);
             }
             return 0;
         };

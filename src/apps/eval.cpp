@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "apps/cli.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/profile_report.h"
 #include "apps/session.h"
@@ -170,6 +171,10 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
 }
 
 Result<int> eval(const EvalOptions& options, const Environment& environment) {
+    if (*options.session.context < kSmallestContext) {
+        return Error{fmt::format("--context: expected at least {}, found {}", kSmallestContext, *options.session.context),
+                     ErrorKind::kUsage};
+    }
     RAFTER_TRY(const Evaluation evaluation, evaluate(options, environment));
     const Score& score = evaluation.score;
     const std::uint32_t context = *options.session.context;
@@ -196,27 +201,22 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
 }  // namespace
 
 void add_eval(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<EvalOptions>();
-    options->session.context = 512;
-    CLI::App* verb = app.add_subcommand("eval", "Measure the perplexity of a text");
-    add_session_options(*verb, options->session);
-    verb->add_option("--text", options->text_file, "The text, a file")->type_name("FILE")->required();
-    verb->add_option("--context", options->session.context, "Tokens a window; the second half of each is scored (default: 512)")
-        ->check(CLI::Range(kSmallestContext, 1U << 30U))
-        ->type_name("N");
-    verb->add_option("--windows", options->n_windows, "Score the first N windows only")->check(CLI::Range(1U, ~0U))->type_name("N");
-    verb->add_option("--token-logprobs", options->logprobs_file,
-                     "Write a JSON line for each scored token: window, position, token, logprob")
-        ->type_name("OUT.jsonl");
-    verb->add_flag("--json", options->json, "Print one JSON object");
-    add_profile_options(*verb, options->profile);
-    verb->footer("Example:\n  rafter eval SmolLM2-135M-Instruct --text /usr/share/common-licenses/GPL-3");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = eval(*options, cli.environment);
-            return status ? *status : report_error("eval", status.error());
-        };
-    });
+    const auto eval_options = std::make_shared<EvalOptions>();
+    EvalOptions& o = *eval_options;
+    Verb verb{.name = "eval", .summary = "Measure the perplexity of a text"};
+    verb.options.add("model", o.session.model, {.required = true});
+    verb.options.add("text", o.text_file, {.required = true});
+    verb.options.add("windows", o.n_windows);
+    verb.options.add("context", o.session.context, {.default_value = "512"});
+    add_session_options(verb.options, o.session);
+    verb.options.add("token-logprobs", o.logprobs_file);
+    verb.options.add("json", o.json);
+    add_profile_options(verb.options, o.profile);
+    verb.footer =
+        "The text is cut into windows of --context tokens; the second half of each is scored.\n\n"
+        "Example:\n  rafter eval SmolLM2-135M-Instruct --text /usr/share/common-licenses/GPL-3";
+    verb.run = [eval_options](const Environment& environment) { return eval(*eval_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

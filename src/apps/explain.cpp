@@ -8,6 +8,7 @@
 
 #include "apps/cli.h"
 #include "apps/machine_profile.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "backend/backends.h"
@@ -175,37 +176,25 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
 }  // namespace
 
 void add_explain(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<ExplainOptions>();
-    CLI::App* verb = app.add_subcommand("explain", "Run a few steps and say where the time goes and what would help");
-    add_session_options(*verb, options->session);
-    verb->add_option("--batch", options->batch, "Sequences that decode together")
-        ->check(CLI::Range(1U, 4096U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--context", options->context, "Tokens that each sequence sees")
-        ->check(CLI::Range(2U, 1U << 24U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--prompt", options->prompt, "Explain the prefill of a prompt of so many tokens instead")
-        ->check(CLI::Range(1U, 1U << 24U))
-        ->type_name("N");
-    verb->add_flag("--table", options->table, "Show every op too");
-    verb->add_flag("--grid", options->grid,
-                   "Predict and measure steps of 1, 4 and 16 sequences, and prompts, and show how far apart they are");
-    verb->add_option("--machine", options->profile_file, "A profile that `rafter probe --save` wrote (default: this machine's)")
-        ->type_name("FILE");
-    verb->add_flag("--json", options->json, "Print one JSON object");
-    verb->footer(
+    const auto explain_options = std::make_shared<ExplainOptions>();
+    ExplainOptions& o = *explain_options;
+    Verb verb{.name = "explain", .summary = "Run a few steps and say where the time goes and what would help"};
+    verb.options.add("model", o.session.model, {.required = true});
+    verb.options.add("batch", o.batch, {.default_value = "1"});
+    verb.options.add("context", o.context, {.default_value = "512"});
+    verb.options.add("prompt-tokens", o.prompt, {.otherwise = "explain decoding; else, the prefill of such a prompt"});
+    verb.options.add("grid", o.grid);
+    add_session_options(verb.options, o.session);
+    verb.options.add("machine", o.profile_file);
+    verb.options.add("table", o.table);
+    verb.options.add("json", o.json);
+    verb.footer =
         "The steps' tokens are made up and the past is empty memory: time follows from shapes.\n\n"
         "Examples:\n"
         "  rafter explain SmolLM2-135M-Instruct --batch 4 --context 2048\n"
-        "  rafter explain model.gguf --prompt 512 --table");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = explain(*options, cli.environment);
-            return status ? *status : report_error("explain", status.error());
-        };
-    });
+        "  rafter explain model.gguf --prompt-tokens 512 --table";
+    verb.run = [explain_options](const Environment& environment) { return explain(*explain_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

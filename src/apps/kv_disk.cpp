@@ -8,17 +8,9 @@
 
 namespace rafter::apps {
 
-void add_kv_disk_flags(CLI::App& verb, KvDiskFlags& flags) {
-    const auto group = "Machine";
-    CLI::Option* path = verb.add_option(
-        "--kv-disk", flags.path, "A file for blocks that the KV cache evicts; restored, in later runs too, where that beats computing");
-    path->type_name("FILE")->group(group);
-    verb.add_option("--kv-disk-size", flags.size_bytes,
-                    "Bytes that this file may take (default: 4GB); blocks of least worth are evicted first")
-        ->transform(CLI::AsSizeValue(true))
-        ->type_name("SIZE")
-        ->needs(path)
-        ->group(group);
+void add_kv_disk_options(OptionSet& options, KvDiskOptions& kv_disk) {
+    options.add("kv-disk", kv_disk.path);
+    options.add("kv-disk-size", kv_disk.size_bytes);
 }
 
 nlohmann::ordered_json kv_disk_json(const engine::KvDisk& disk) {

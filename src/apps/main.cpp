@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "apps/cli.h"
+#include "apps/options/option_spec.h"
 #include "apps/output.h"
 #include "base/os_process.h"
 #include "base/quote.h"
@@ -32,6 +33,9 @@ Environment read_environment() {
     if (const auto models = variable("RAFTER_MODELS_DIR")) environment.models_folder = *models;
     environment.python = variable("RAFTER_PYTHON").value_or("python3");
     environment.no_color = variable("NO_COLOR").has_value() || variable("TERM").value_or("dumb") == "dumb";
+    for (const OptionSpec& spec : option_table()) {
+        if (const auto value = variable(spec.variable().c_str())) environment.variables[spec.variable()] = *value;
+    }
     return environment;
 }
 

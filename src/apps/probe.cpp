@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "apps/cli.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "backend/backends.h"
@@ -215,26 +216,18 @@ Result<int> probe(const ProbeVerbOptions& options, const Environment& environmen
 }  // namespace
 
 void add_probe(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<ProbeVerbOptions>();
-    CLI::App* verb =
-        app.add_subcommand("probe", "Measure this machine: bandwidth by level, arithmetic, the kernels, what threads pay each other");
-    verb->add_flag("--json", options->json, "Print the profile as JSON");
-    verb->add_flag("--quick", options->quick, "Fewer repeats: under 3 s instead of under 20 s");
-    verb->add_option("--save", options->save, "Write the profile here too (it always goes to the cache folder)")->type_name("FILE");
-    verb->add_option("--svg", options->svg, "Draw the staircase of bandwidth")->type_name("FILE");
-    verb->add_option("--threads", options->n_threads, "Threads (default: all CPUs that this process may use)")
-        ->check(CLI::Range(1U, 4096U))
-        ->type_name("N");
-    verb->add_option("--isa", options->isa, "Instruction set of the kernels (default: the machine's best)")
-        ->check(instruction_set_names())
-        ->type_name("NAME");
-    verb->footer("The other verbs use the saved profile for their predictions, and measure a quick one where there is none.");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = probe(*options, cli.environment);
-            return status ? *status : report_error("probe", status.error());
-        };
-    });
+    const auto probe_options = std::make_shared<ProbeVerbOptions>();
+    ProbeVerbOptions& o = *probe_options;
+    Verb verb{.name = "probe", .summary = "Measure this machine: bandwidth by level, arithmetic, the kernels, what threads pay each other"};
+    verb.options.add("quick", o.quick);
+    verb.options.add("threads", o.n_threads);
+    verb.options.add("isa", o.isa);
+    verb.options.add("save", o.save);
+    verb.options.add("svg", o.svg);
+    verb.options.add("json", o.json);
+    verb.footer = "The other verbs use the saved profile for their predictions, and measure a quick one where there is none.";
+    verb.run = [probe_options](const Environment& environment) { return probe(*probe_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

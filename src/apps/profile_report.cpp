@@ -13,15 +13,9 @@ namespace rafter::apps {
 
 using nlohmann::ordered_json;
 
-void add_profile_options(CLI::App& verb, ProfileReportOptions& options) {
-    verb.add_option("--profile", options.format,
-                    "Say of each op what it should have taken and what it took: table, json or trace (Chrome, Perfetto)")
-        ->check(CLI::IsMember({"table", "json", "trace"}))
-        ->expected(0, 1)
-        ->default_str("table")
-        ->type_name("FORMAT");
-    verb.add_option("--profile-file", options.file, "Where the profile goes (default: standard error; a trace: rafter-trace.json)")
-        ->type_name("FILE");
+void add_profile_options(OptionSet& options, ProfileReportOptions& profile) {
+    options.add("profile", profile.format);
+    options.add("profile-file", profile.file);
 }
 
 Result<RunProfile> RunProfile::start(const ProfileReportOptions& options, const Environment& environment, Session& session,

@@ -2,7 +2,6 @@
 // ui.perfetto.dev.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -20,7 +19,7 @@ struct ProfileReportOptions {
 };
 
 // --profile[=table|json|trace] and --profile-file.
-void add_profile_options(CLI::App& verb, ProfileReportOptions& options);
+void add_profile_options(OptionSet& options, ProfileReportOptions& profile);
 
 // A profiler that is on when the options ask for one.
 class RunProfile {

@@ -11,6 +11,7 @@
 #include "apps/chat.h"
 #include "apps/cli.h"
 #include "apps/generate.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/profile_report.h"
 #include "apps/session.h"
@@ -196,107 +197,56 @@ Result<int> run(const RunOptions& options, const Environment& environment) {
     return chat_in_terminal(environment, *session, options.system, request);
 }
 
-void add_sampling_options(CLI::App& verb, RunOptions& options) {
-    engine::SamplingOptions& sampling = options.sampling;
-    const auto group = "Sampling (in this order)";
-    verb.add_option("--logit-bias", options.logit_bias, "Add VALUE to the logit of token ID (may be given several times)")
-        ->type_name("ID=VALUE")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->group(group);
-    verb.add_option("--repeat-penalty", sampling.repeat_penalty,
-                    "Divide positive logits of tokens seen in prompt or answer by this, multiply negative ones")
-        ->type_name("X")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--frequency-penalty", sampling.frequency_penalty, "Subtract this for each time a token is in the answer already")
-        ->type_name("X")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--presence-penalty", sampling.presence_penalty, "Subtract this once from tokens that are in the answer already")
-        ->type_name("X")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--temperature", sampling.temperature, "0 takes the likeliest token each time, 1 draws as the model thinks")
-        ->type_name("X")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--top-k", sampling.top_k, "Draw from the K likeliest tokens (0: all)")
-        ->type_name("K")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--top-p", sampling.top_p, "Draw from the likeliest tokens that together have this probability")
-        ->type_name("P")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--min-p", sampling.min_p, "Draw from tokens at least this fraction as likely as the likeliest")
-        ->type_name("P")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--typical-p", sampling.typical_p,
-                    "Draw from the tokens that surprise about as much as expected and together have this probability")
-        ->type_name("P")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--seed", options.seed, "Same seed, same text (default: a new one each time)")->type_name("N")->group(group);
+void add_sampling_options(OptionSet& options, RunOptions& run) {
+    engine::SamplingOptions& sampling = run.sampling;
+    options.add("logit-bias", run.logit_bias);
+    options.add("repeat-penalty", sampling.repeat_penalty);
+    options.add("frequency-penalty", sampling.frequency_penalty);
+    options.add("presence-penalty", sampling.presence_penalty);
+    options.add("temperature", sampling.temperature);
+    options.add("top-k", sampling.top_k);
+    options.add("top-p", sampling.top_p);
+    options.add("min-p", sampling.min_p);
+    options.add("typical-p", sampling.typical_p);
+    options.add("seed", run.seed);
 }
 
 }  // namespace
 
 void add_run(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<RunOptions>();
-    CLI::App* verb = app.add_subcommand("run", "Generate text from a prompt, or chat in the terminal");
-    add_session_options(*verb, options->session);
-    add_kv_disk_flags(*verb, options->session.kv_disk);
-    add_speculation_flags(*verb, options->session.speculation, "auto");
-    verb->add_option("-p,--prompt", options->prompt, "The prompt; without it, an interactive chat")->type_name("TEXT");
-    CLI::Option* chat =
-        verb->add_flag("--chat", options->chat, "The prompt is a chat message (default where the model file has a chat template)");
-    verb->add_flag("--raw", options->raw, "The prompt is the beginning of the text; BOS is added where the model wants it")->excludes(chat);
-    verb->add_option("--system", options->system, "The system message of a chat")->type_name("TEXT");
-    verb->add_option("-n,--tokens", options->n_tokens,
-                     fmt::format("Tokens to generate at most (default: {}; in a chat, as many as fit)", kDefaultTokens))
-        ->type_name("N");
-    verb->add_option("--stop", options->stop, "End the answer before this text (may be given several times)")
-        ->type_name("TEXT")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    verb->add_option("--min-tokens", options->min_tokens,
-                     "Do not end the answer before it has so many tokens, by no end token or --stop text")
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_flag("--ignore-eos", options->ignore_eos, "Go on after end tokens, which are not shown, up to --tokens or a --stop text");
-    verb->add_option(
-            "--n", options->n_answers,
-            fmt::format("Generate so many answers at once, each with a seed of its own made from --seed (at most {})", engine::kMaxAnswers))
-        ->type_name("N");
-    verb->add_option("--best-of", options->best_of,
-                     "Generate so many, and show the --n of them (default: 1) whose tokens the model thought the likeliest on average")
-        ->type_name("N");
-    verb->add_option("--context", options->session.context,
-                     "Tokens that prompt and answer may have together (default: what they need, at least 4096 where the model has as many)")
-        ->type_name("N");
-    verb->add_flag(
-        "--json", options->json,
-        "Print one JSON object: tokens, text, finish reason, timings; with --n or --best-of, an object in choices for each answer");
-    verb->add_option("--logprobs", options->n_logprobs, "With --json: log-probabilities of each token and of the N likeliest")
-        ->check(CLI::NonNegativeNumber)
-        ->type_name("N");
-    add_profile_options(*verb, options->profile);
-    add_sampling_options(*verb, *options);
-    verb->footer(
-        "Text goes to standard output, all else to standard error.\n\n"
+    const auto run_options = std::make_shared<RunOptions>();
+    RunOptions& o = *run_options;
+    Verb verb{.name = "run", .summary = "Generate text from a prompt, or chat in the terminal"};
+    verb.options.add("model", o.session.model, {.required = true});
+    verb.options.add("prompt", o.prompt);
+    verb.options.add("chat", o.chat);
+    verb.options.add("raw", o.raw);
+    verb.options.add("system", o.system);
+    verb.options.add("chat-template", o.session.chat_template_file);
+    verb.options.add("tokens", o.n_tokens, {.otherwise = "512; in a chat, as many as fit"});
+    verb.options.add("stop", o.stop);
+    verb.options.add("min-tokens", o.min_tokens);
+    verb.options.add("ignore-eos", o.ignore_eos);
+    verb.options.add("n", o.n_answers);
+    verb.options.add("best-of", o.best_of);
+    verb.options.add("logprobs", o.n_logprobs);
+    add_sampling_options(verb.options, o);
+    verb.options.add("context", o.session.context, {.otherwise = "what they need, at least 4096 where the model has as many"});
+    add_session_options(verb.options, o.session);
+    add_kv_disk_options(verb.options, o.session.kv_disk);
+    add_speculation_options(verb.options, o.session.speculation, {.default_value = "auto", .except = "compare"});
+    verb.options.add("json", o.json);
+    add_profile_options(verb.options, o.profile);
+    verb.footer =
+        "Text goes to standard output, all else to standard error. With --n or --best-of, --json has an\n"
+        "object in choices for each answer.\n\n"
         "Examples:\n"
-        "  rafter run SmolLM2-135M-Instruct --chat -p \"Why is the sky blue?\"\n"
+        "  rafter run SmolLM2-135M-Instruct \"Why is the sky blue?\"\n"
         "  rafter run model.gguf --raw -p \"The capital of France is\" -n 20 --json --logprobs 5\n"
         "  rafter run model.gguf --temperature 0.8 --top-p 0.95 --seed 1\n"
-        "  rafter run model.gguf -p \"A name for a boat?\" --temperature 1 --n 3 --best-of 8");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = run(*options, cli.environment);
-            return status ? *status : report_error("run", status.error());
-        };
-    });
+        "  rafter run model.gguf -p \"A name for a boat?\" --temperature 1 --n 3 --best-of 8";
+    verb.run = [run_options](const Environment& environment) { return run(*run_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

@@ -9,12 +9,10 @@
 
 #include "apps/machine_profile.h"
 #include "apps/output.h"
-#include "backend/backends.h"
 #include "base/clock.h"
 #include "base/os_file.h"
 #include "base/quote.h"
 #include "files/model_store.h"
-#include "model/rewrites.h"
 #include "report/progress.h"
 
 namespace rafter::apps {
@@ -23,24 +21,12 @@ namespace {
 const std::map<std::string, model::ActivationMode> kActivations{
     {"q8", model::ActivationMode::kQ8}, {"q16", model::ActivationMode::kQ16}, {"f32", model::ActivationMode::kF32}};
 
-template <typename T>
-CLI::Validator one_of(const std::map<std::string, T>& names) {
-    std::vector<std::string> list;
-    for (const auto& [name, value] : names) list.push_back(name);
-    return CLI::IsMember(list);
-}
-
 const std::map<std::string, engine::DrafterKind> kDrafters{
     {"off", engine::DrafterKind::kOff}, {"ngram", engine::DrafterKind::kNgram}, {"draft", engine::DrafterKind::kDraftModel}};
 
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
 }  // namespace
-
-CLI::Validator instruction_set_names() {
-    const std::vector<std::string_view> names = backend::instruction_sets();
-    return CLI::IsMember(std::vector<std::string>(names.begin(), names.end()));
-}
 
 CLI::Validator kv_type_names() {
     std::vector<std::string_view> names;
@@ -49,42 +35,13 @@ CLI::Validator kv_type_names() {
     return {[expected](const std::string& text) { return kv_types_of(text) ? std::string() : expected + ", found " + quote(text); }, ""};
 }
 
-void add_session_options(CLI::App& verb, SessionOptions& options) {
-    verb.add_option("MODEL", options.model, "A GGUF file, a Hugging Face cache folder, or a name that `rafter models` lists")->required();
-    const auto group = "Machine";
-    verb.add_option("--threads", options.n_threads, "Compute threads (default: all CPUs that this process may use)")
-        ->check(CLI::Range(1U, 4096U))
-        ->type_name("N")
-        ->group(group);
-    verb.add_option("--isa", options.isa, "Instruction set of the kernels (default: the machine's best)")
-        ->check(instruction_set_names())
-        ->type_name("NAME")
-        ->group(group);
-    verb.add_option(
-            "--activations", options.activations,
-            "How activations enter quantised matrices: q8 (8 bits, fastest), q16 (more exact, as fast where memory is the limit), f32")
-        ->check(one_of(kActivations))
-        ->type_name("NAME")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--kv-type", options.kv_type,
-                    "Number type of the KV cache, or of keys and values: f32, f16, bf16, q8 (8.5 bits), q4 (5 bits), q8,q4")
-        ->check(kv_type_names())
-        ->type_name("TYPE[,TYPE]")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--kv-block", options.block_size, "Positions a block of the KV cache: the smallest part that is shared or evicted")
-        ->check(CLI::IsMember({16U, 32U, 64U, 128U, 256U}))
-        ->type_name("N")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--no-fuse", options.no_fuse,
-                    "Leave fusions out, to see what they give: linears (matrices with one input), rows (small ops), or some of either")
-        ->check(CLI::IsMember(std::vector<std::string>(model::kFusions.begin(), model::kFusions.end())))
-        ->delimiter(',')
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->type_name("NAME,..")
-        ->group(group);
+void add_session_options(OptionSet& options, SessionOptions& session) {
+    options.add("threads", session.n_threads);
+    options.add("isa", session.isa);
+    options.add("activations", session.activations);
+    options.add("kv-type", session.kv_type);
+    options.add("kv-block", session.block_size);
+    options.add("no-fuse", session.no_fuse);
 }
 
 std::optional<KvTypes> kv_types_of(const std::string& text) {
@@ -141,7 +98,7 @@ Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
     serve.profile_store = profile_store(environment_);
     serve.target_itl_seconds = needs.target_itl_seconds;
     serve.kv_disk = {.path = options_.kv_disk.path, .size_bytes = options_.kv_disk.size_bytes};
-    const SpeculationFlags& speculation = options_.speculation;
+    const SpeculationOptions& speculation = options_.speculation;
     serve.drafting = {.drafter = kDrafters.at(std::string(speculation.drafter())),
                       .draft_model = speculation.draft_model,
                       .max_drafts = speculation.most,

@@ -11,6 +11,7 @@
 
 #include "apps/cli.h"
 #include "apps/kv_disk.h"
+#include "apps/options/verb.h"
 #include "apps/speculation.h"
 #include "base/os_append_file.h"
 #include "engine/loading/runtime.h"
@@ -28,8 +29,8 @@ struct SessionOptions {
     std::uint32_t block_size = 16;
     std::vector<std::string> no_fuse;
     std::string chat_template_file;  // "": the model's own template
-    KvDiskFlags kv_disk;             // off, where the verb has no such flags
-    SpeculationFlags speculation;    // off, where the verb has no such flags
+    KvDiskOptions kv_disk;           // off, where the verb has no such options
+    SpeculationOptions speculation;  // off, where the verb has no such options
 };
 
 struct KvTypes {
@@ -39,10 +40,9 @@ struct KvTypes {
 // "q8" or "q8,q4"; none where it is neither.
 [[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
 [[nodiscard]] CLI::Validator kv_type_names();
-[[nodiscard]] CLI::Validator instruction_set_names();  // of --isa
 
-// MODEL, --threads, --isa, --activations, --kv-type, --kv-block, --no-fuse. (--context says something else in each verb.)
-void add_session_options(CLI::App& verb, SessionOptions& options);
+// --threads, --isa, --activations, --kv-type, --kv-block, --no-fuse.
+void add_session_options(OptionSet& options, SessionOptions& session);
 
 // Folders in which models have names: RAFTER_MODELS_DIR and the cache's models/.
 [[nodiscard]] std::vector<std::filesystem::path> models_folders(const Environment& environment);

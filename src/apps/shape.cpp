@@ -1,8 +1,12 @@
 // Reads verbs and options from CLI11. What it calls a type ("TEXT:{auto,scalar}", "TEXT:FILE") says which values there are.
 #include "apps/shape.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string_view>
+
+#include "apps/options/help_text.h"
 
 namespace rafter::apps {
 namespace {
@@ -43,16 +47,54 @@ OptionShape shape_of(const CLI::Option& option) {
     return shape;
 }
 
+OptionShape shape_of(const BoundOption& bound) {
+    const OptionSpec& spec = bound.spec;
+    OptionShape shape;
+    shape.names = spec.flags();
+    if (spec.kind != ValueKind::kFlag) shape.value = value_name(bound);
+    shape.choices = spec.choices;
+    shape.description = spec.help;
+    if (const std::string notes = value_notes(bound); !notes.empty()) shape.description += fmt::format(" ({})", notes);
+    shape.names_model = spec.kind == ValueKind::kModel;
+    shape.takes_file = spec.kind == ValueKind::kModel || spec.kind == ValueKind::kFile;
+    shape.repeatable = bound.takes_list && spec.list == ListKind::kRepeated;
+    shape.required = bound.required;
+    return shape;
+}
+
+OptionShape shape_of_place(const BoundOption& bound) {
+    OptionShape shape = shape_of(bound);
+    shape.names.clear();
+    shape.value = bound.spec.place;
+    return shape;
+}
+
+VerbShape shape_of(const Verb& verb) {
+    VerbShape shape{.name = verb.name, .description = verb.summary, .options = {}, .positionals = {}, .verbs = {}};
+    for (const BoundOption& bound : verb.options.options()) {
+        if (bound.spec.has_flag) shape.options.push_back(shape_of(bound));
+        if (!bound.spec.place.empty()) shape.positionals.push_back(shape_of_place(bound));
+    }
+    OptionShape help;
+    help.names = {"-h", "--help"};
+    help.description = "Print this help";
+    shape.options.push_back(std::move(help));
+    return shape;
+}
+
 }  // namespace
 
-VerbShape shape_of(const CLI::App& app) {
+VerbShape shape_of(const CLI::App& app, const Cli& cli) {
+    for (const auto& verb : cli.verbs) {
+        if (verb->name == app.get_name()) return shape_of(*verb);
+    }
     VerbShape shape{.name = app.get_name(), .description = app.get_description(), .options = {}, .positionals = {}, .verbs = {}};
     for (const CLI::Option* option : app.get_options()) {
         if (option->get_group().empty()) continue;
         (option->get_positional() ? shape.positionals : shape.options).push_back(shape_of(*option));
     }
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App* a) { return !a->get_group().empty(); })) {
-        shape.verbs.push_back(shape_of(*verb));
+        shape.verbs.push_back(shape_of(*verb, cli));
     }
     return shape;
 }

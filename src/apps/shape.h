@@ -1,10 +1,12 @@
-// The command line as data: its verbs and their options, read from CLI11's description of them. Shell completion and the manual page are
-// made from it, so that neither can lag behind what the program takes.
+// The command line as data: its verbs and their options, as the table of options and CLI11 have them. Shell completion and the manual page
+// are made from it, so that neither can lag behind what the program takes.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+
+#include "apps/cli.h"
 
 namespace rafter::apps {
 
@@ -28,6 +30,6 @@ struct VerbShape {
 };
 
 // Hidden verbs and options (those without a group) are left out.
-[[nodiscard]] VerbShape shape_of(const CLI::App& app);
+[[nodiscard]] VerbShape shape_of(const CLI::App& app, const Cli& cli);
 
 }  // namespace rafter::apps

@@ -7,33 +7,12 @@
 
 namespace rafter::apps {
 
-void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::string& usual, const std::vector<std::string>& more_kinds) {
-    std::vector<std::string> kinds{"auto", "off", "ngram", "draft"};
-    kinds.insert(kinds.end(), more_kinds.begin(), more_kinds.end());
-    flags.kind = usual;
-    const auto group = "Speculation (same text, fewer steps)";
-    verb.add_option(
-            "--speculate", flags.kind,
-            "Who drafts: ngram (what followed the same words before), draft (a smaller model), off; auto: draft with --draft, else ngram")
-        ->check(CLI::IsMember(kinds))
-        ->type_name("KIND")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--draft", flags.draft_model, "The smaller model, as MODEL; it must have the same vocabulary")
-        ->type_name("MODEL")
-        ->group(group);
-    verb.add_option("--draft-max", flags.most, "Draft tokens a sequence and step at most")
-        ->check(CLI::Range(1U, 64U))
-        ->type_name("K")
-        ->capture_default_str()
-        ->group(group);
-    verb.add_option("--draft-fixed", flags.fixed, "Always so many draft tokens, whether they pay or not (to measure)")
-        ->check(CLI::Range(0U, 64U))
-        ->type_name("K")
-        ->group(group);
-    verb.add_option("--draft-log", flags.log_file, "Say of each step how many draft tokens it checks and why: a JSON object a line")
-        ->type_name("FILE")
-        ->group(group);
+void add_speculation_options(OptionSet& options, SpeculationOptions& speculation, const OptionUse& kind) {
+    options.add("speculate", speculation.kind, kind);
+    options.add("draft", speculation.draft_model);
+    options.add("draft-max", speculation.most);
+    options.add("draft-fixed", speculation.fixed);
+    options.add("draft-log", speculation.log_file);
 }
 
 nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line) {
@@ -54,15 +33,15 @@ nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line) {
             {"sequences", std::move(sequences)}};
 }
 
-Result<void> check_usage(const SpeculationFlags& flags) {
+Result<void> check_usage(const SpeculationOptions& options) {
     const auto usage = [](std::string message) { return Error{std::move(message), ErrorKind::kUsage}; };
-    if (flags.kind == "draft" && flags.draft_model.empty()) return usage("--speculate draft: needs the smaller model (--draft)");
-    if (!flags.draft_model.empty() && (flags.kind == "off" || flags.kind == "ngram")) {
-        return usage(fmt::format("--draft: a draft model does nothing with --speculate {}", flags.kind));
+    if (options.kind == "draft" && options.draft_model.empty()) return usage("--speculate draft: needs the smaller model (--draft)");
+    if (!options.draft_model.empty() && (options.kind == "off" || options.kind == "ngram")) {
+        return usage(fmt::format("--draft: a draft model does nothing with --speculate {}", options.kind));
     }
-    if (!flags.log_file.empty() && flags.kind == "off") return usage("--draft-log: nothing is drafted with --speculate off");
-    if (flags.fixed && *flags.fixed > flags.most) {
-        return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", flags.most, *flags.fixed));
+    if (!options.log_file.empty() && options.kind == "off") return usage("--draft-log: nothing is drafted with --speculate off");
+    if (options.fixed && *options.fixed > options.most) {
+        return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", options.most, *options.fixed));
     }
     return {};
 }

@@ -1,17 +1,17 @@
 // Speculative decoding as the command line asks for it, and as its figures are shown.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "apps/options/verb.h"
 #include "engine/speculation/speculator.h"
 
 namespace rafter::apps {
 
-struct SpeculationFlags {
+struct SpeculationOptions {
     std::string kind = "off";  // "auto", "off", "ngram", "draft"; in bench "compare": each in turn
     std::string draft_model;   // as MODEL
     std::uint32_t most = 8;    // draft tokens a sequence and step
@@ -27,11 +27,10 @@ struct SpeculationFlags {
     }
 };
 
-// --speculate, --draft, --draft-max, --draft-fixed, --draft-log. usual: of --speculate. more_kinds: that this verb knows too.
-void add_speculation_flags(CLI::App& verb, SpeculationFlags& flags, const std::string& usual,
-                           const std::vector<std::string>& more_kinds = {});
-// Fails on flags that make no sense together.
-[[nodiscard]] Result<void> check_usage(const SpeculationFlags& flags);
+// --speculate, --draft, --draft-max, --draft-fixed, --draft-log. kind: how this verb uses --speculate.
+void add_speculation_options(OptionSet& options, SpeculationOptions& speculation, const OptionUse& kind);
+// Fails on options that make no sense together.
+[[nodiscard]] Result<void> check_usage(const SpeculationOptions& options);
 
 // One line of --draft-log.
 [[nodiscard]] nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line);

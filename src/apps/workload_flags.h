@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/options/verb.h"
 #include "engine/measure/workload.h"
 
 namespace rafter::apps {
@@ -21,6 +22,7 @@ struct WorkloadFlags {
     bool no_prefix_cache = false;
 };
 void add_workload_flags(CLI::App& verb, WorkloadFlags& flags);
+void add_workload_options(OptionSet& options, WorkloadFlags& flags, const OptionUse& requests = {});
 
 // options: prompt, generate, seed and n_vocab are set. Fails on a bad trace, and where no part of a prompt is its own. What is ignored in a
 // trace is said on stderr, in the name of the verb.

@@ -43,8 +43,8 @@ class Bench(program.Case):
         for fusion in fusions.FUSIONS + [",".join(fusions.FUSIONS)]:
             self.assertEqual(self.bench("--batch", "2", "--no-fuse", fusion)["rows"][0]["tokens_hash"], expected, fusion)
         everything = ",".join(sorted(fusions.FUSIONS))
-        listed = re.search(r"--no-fuse NAME,..:{(.*?)}", self.rafter("bench", "--help").stdout.decode()).group(1)
-        self.assertEqual(",".join(sorted(listed.split(","))), everything)
+        listed = self.rafter("completion", "words", "--", "bench", "--no-fuse", "").stdout.decode().split()
+        self.assertEqual(",".join(sorted(listed)), everything)
         self.expect_error("--no-fuse", "bench", self.model, "--no-fuse", "rows,no_such", status=2)
 
     def test_prompts_alone_and_prompts_longer_than_a_step(self):

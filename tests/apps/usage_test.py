@@ -69,16 +69,22 @@ class Usage(program.Case):
 
     def test_a_wrong_value_is_told_with_what_was_expected(self):
         for words, arguments in [
-            ('--tokens: expected a number in its range, found "many"', ["-n", "many"]),
-            ('--tokens: expected a number in its range, found "-1"', ["-n", "-1"]),
-            ('--draft-max: expected 1 to 64, found "65"', ["--draft-max", "65"]),
-            ('--draft-max: expected 1 to 64, found "x"', ["--draft-max", "x"]),
+            ('--tokens: expected a whole number from 0 to 4294967295, found "many"', ["-n", "many"]),
+            ("--tokens: expected a whole number from 0 to 4294967295, found -1", ["-n", "-1"]),
+            ("--draft-max: expected a whole number from 1 to 64, found 65", ["--draft-max", "65"]),
+            ('--draft-max: expected a whole number from 1 to 64, found "x"', ["--draft-max", "x"]),
+            ("--temperature: expected a number from 0 to 100, found -1", ["--temperature", "-1"]),
+            ("--temperature: expected a number from 0 to 100, found 100.5", ["--temp", "100.5"]),
+            ('--temperature: expected a number from 0 to 100, found "nan"', ["--temp", "nan"]),
+            ("--top-p: expected a number from 0 to 1, found 2", ["--top-p", "2"]),
+            ("--repeat-penalty: expected a number from 1e-06 to 1e+06, found 1e+30", ["--repeat-penalty", "1e+30"]),
+            ("--kv-disk-size: needs --kv-disk", ["--kv-disk-size", "1GB"]),
             ('--isa: expected one of scalar,avx2,avx512, found "sse2"', ["--isa", "sse2"]),
         ]:
             with self.subTest(arguments=arguments):
                 self.expect_error(words, "run", self.model, "-p", "x", *arguments, status=2)
-        self.expect_error('--top-p: expected 0 to 1, found "1.5"', "bench", self.model, "--top-p", "1.5", status=2)
-        self.expect_error('--temperature: expected 0 to 1000000, found "hot"', "bench", self.model, "--temperature", "hot", status=2)
+        self.expect_error("--top-p: expected a number from 0 to 1, found 1.5", "bench", self.model, "--top-p", "1.5", status=2)
+        self.expect_error('--temperature: expected a number from 0 to 100, found "hot"', "bench", self.model, "--temperature", "hot", status=2)
         self.expect_error('KIND: expected one of bash,zsh,man,words, found "fish"', "completion", "fish", status=2)
 
     def test_help_has_no_exponents(self):

@@ -1,0 +1,104 @@
+// Options stand under the headings of their subjects, in the order in which the verb added them.
+#include "apps/options/help_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace rafter::apps {
+namespace {
+
+constexpr std::size_t kTextColumn = 34;
+constexpr std::size_t kTextWidth = 66;
+
+std::string wrapped(std::string_view text) {
+    std::string out;
+    while (text.size() > kTextWidth) {
+        const std::size_t space = text.rfind(' ', kTextWidth);
+        if (space == std::string_view::npos || space == 0) break;
+        out += fmt::format("{}\n{:{}}", text.substr(0, space), "", kTextColumn);
+        text.remove_prefix(space + 1);
+    }
+    return out.append(text);
+}
+
+std::string row(const std::string& head, std::string_view text) {
+    const std::string padding = head.size() + 3 > kTextColumn ? fmt::format("\n{:{}}", "", kTextColumn) : "";
+    return fmt::format("  {:{}}{}{}\n", head, padding.empty() ? kTextColumn - 2 : 0, padding, wrapped(text));
+}
+
+std::string described(const BoundOption& option) {
+    std::string text(option.spec.help);
+    if (const std::string notes = value_notes(option); !notes.empty()) text += fmt::format(" ({})", notes);
+    return text;
+}
+
+std::string flag_row(const BoundOption& option) {
+    std::string head = fmt::format("{}", fmt::join(option.spec.flags(), ","));
+    if (!option.spec.implied.empty()) {
+        head += fmt::format(" [{}]", value_name(option));
+    } else if (option.spec.kind != ValueKind::kFlag) {
+        head += " " + value_name(option);
+    }
+    return row(head, described(option));
+}
+
+}  // namespace
+
+std::string value_name(const BoundOption& option) {
+    const OptionSpec& spec = option.spec;
+    const bool several = option.takes_list && spec.list == ListKind::kCommas && !spec.value.ends_with("..");
+    return fmt::format("{}{}", spec.value, several ? ",.." : "");
+}
+
+std::string value_notes(const BoundOption& option) {
+    const OptionSpec& spec = option.spec;
+    std::vector<std::string> notes;
+    const bool all_said = std::all_of(spec.choices.begin(), spec.choices.end(),
+                                      [&](const std::string& choice) { return spec.help.find(choice) != spec.help.npos; });
+    if (!all_said) notes.push_back(fmt::format("{}", fmt::join(spec.choices, ", ")));
+    const WholeRange all;
+    if (spec.kind == ValueKind::kWhole && spec.choices.empty() && spec.whole.most < all.most) {
+        notes.push_back(fmt::format("{} to {}", spec.whole.least, spec.whole.most));
+    }
+    if (const std::string range = fmt::format("{:g} to {:g}", spec.number.least, spec.number.most);
+        spec.kind == ValueKind::kNumber && range.find('e') == std::string::npos) {
+        notes.push_back(range);
+    }
+    if (option.required && spec.has_flag) notes.emplace_back("required");
+    if (!spec.otherwise.empty()) notes.push_back(fmt::format("default: {}", spec.otherwise));
+    if (!spec.default_value.empty()) notes.push_back(fmt::format("default: {}", spec.default_value));
+    return fmt::format("{}", fmt::join(notes, "; "));
+}
+
+std::string help_text(const Verb& verb) {
+    std::string usage = fmt::format("{}\nUsage: rafter {} [OPTIONS]", verb.summary, verb.name);
+    std::string places;
+    std::vector<std::string_view> headings;
+    for (const BoundOption& option : verb.options.options()) {
+        const OptionSpec& spec = option.spec;
+        if (!spec.place.empty()) {
+            usage += option.required ? fmt::format(" {}", spec.place) : fmt::format(" [{}]", spec.place);
+            places += row(std::string(spec.place), described(option));
+        }
+        const bool is_last = spec.subject.heading == kModelSubject.heading;
+        if (spec.has_flag && !is_last && std::find(headings.begin(), headings.end(), spec.subject.heading) == headings.end()) {
+            headings.push_back(spec.subject.heading);
+        }
+    }
+    headings.push_back(kModelSubject.heading);
+    std::string text = usage + "\n";
+    if (!places.empty()) text += "\nPositionals:\n" + places;
+    for (const std::string_view heading : headings) {
+        text += fmt::format("\n{}:\n", heading);
+        for (const BoundOption& option : verb.options.options()) {
+            if (option.spec.has_flag && option.spec.subject.heading == heading) text += flag_row(option);
+        }
+    }
+    text += row("-h,--help", "Print this help");
+    if (!verb.footer.empty()) text += fmt::format("\n{}\n", verb.footer);
+    return text;
+}
+
+}  // namespace rafter::apps

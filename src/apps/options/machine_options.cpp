@@ -1,0 +1,58 @@
+// What the machine runs the model with.
+#include "apps/options/option_spec.h"
+#include "backend/backends.h"
+#include "model/rewrites.h"
+
+namespace rafter::apps {
+namespace {
+
+std::vector<std::string> instruction_set_names() {
+    const std::vector<std::string_view> names = backend::instruction_sets();
+    return {names.begin(), names.end()};
+}
+
+}  // namespace
+
+std::vector<OptionSpec> machine_options() {
+    return {
+        {.name = "threads",
+         .also = "-t",
+         .subject = kMachineSubject,
+         .kind = ValueKind::kWhole,
+         .value = "N",
+         .whole = {.least = 1, .most = 4096},
+         .otherwise = "all CPUs that this process may use",
+         .help = "Compute threads"},
+        {.name = "machine",
+         .subject = kMachineSubject,
+         .kind = ValueKind::kFile,
+         .value = "FILE",
+         .otherwise = "this machine's",
+         .help = "A profile that `rafter probe --save` wrote"},
+        {.name = "quick", .subject = kMachineSubject, .help = "Fewer repeats: under 3 s instead of under 20 s"},
+        {.name = "isa",
+         .subject = kMachineSubject,
+         .kind = ValueKind::kText,
+         .value = "NAME",
+         .choices = instruction_set_names(),
+         .otherwise = "the machine's best",
+         .help = "Instruction set of the kernels"},
+        {.name = "activations",
+         .subject = kMachineSubject,
+         .kind = ValueKind::kText,
+         .value = "NAME",
+         .choices = {"q8", "q16", "f32"},
+         .default_value = "q8",
+         .help =
+             "How activations enter quantised matrices: q8 (8 bits, fastest), q16 (more exact, as fast where memory is the limit), f32"},
+        {.name = "no-fuse",
+         .subject = kMachineSubject,
+         .kind = ValueKind::kText,
+         .list = ListKind::kCommas,
+         .value = "NAME,..",
+         .choices = {model::kFusions.begin(), model::kFusions.end()},
+         .help = "Leave fusions out, to see what they give: linears (matrices with one input), rows (small ops), or some of either"},
+    };
+}
+
+}  // namespace rafter::apps

@@ -1,0 +1,43 @@
+// What is read beside the model and what is printed, and where it goes.
+#include "apps/options/option_spec.h"
+
+namespace rafter::apps {
+
+std::vector<OptionSpec> output_options() {
+    return {
+        {.name = "in",
+         .subject = kOutputSubject,
+         .kind = ValueKind::kFile,
+         .value = "FILE.jsonl",
+         .help = "The requests, a JSON object a line: custom_id, method, url, body"},
+        {.name = "out", .also = "-o", .subject = kOutputSubject, .kind = ValueKind::kFile, .value = "FILE", .help = "Where the results go"},
+        {.name = "json", .subject = kOutputSubject, .help = "Print one JSON object"},
+        {.name = "table", .subject = kOutputSubject, .help = "Show every op too"},
+        {.name = "token-logprobs",
+         .subject = kOutputSubject,
+         .kind = ValueKind::kFile,
+         .value = "OUT.jsonl",
+         .help = "Write a JSON line for each scored token: window, position, token, logprob"},
+        {.name = "save",
+         .subject = kOutputSubject,
+         .kind = ValueKind::kFile,
+         .value = "FILE",
+         .help = "Write the profile here too (it always goes to the cache folder)"},
+        {.name = "svg", .subject = kOutputSubject, .kind = ValueKind::kFile, .value = "FILE", .help = "Draw the staircase of bandwidth"},
+        {.name = "profile",
+         .subject = kOutputSubject,
+         .kind = ValueKind::kText,
+         .value = "FORMAT",
+         .choices = {"table", "json", "trace"},
+         .implied = "table",
+         .help = "Say of each op what it should have taken and what it took: table, json or trace (Chrome, Perfetto)"},
+        {.name = "profile-file",
+         .subject = kOutputSubject,
+         .kind = ValueKind::kFile,
+         .value = "FILE",
+         .otherwise = "standard error; a trace: rafter-trace.json",
+         .help = "Where the profile goes"},
+    };
+}
+
+}  // namespace rafter::apps

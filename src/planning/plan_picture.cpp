@@ -56,27 +56,28 @@ std::vector<report::LadderStep> ladder_of(const Scenario& scenario) {
     Scenario s = scenario;
     s.load.n_batch = 1;
     const double bits = roofline::weight_bytes(s.list(), s.setup.types.cost_options()) * 8 / roofline::parameters(s.list());
-    steps.push_back(
-        stop_of(s, 1, price_decode(s, roofline::Detail::kTotals).tokens_per_second, fmt::format("one sequence, {:.3g}-bit weights", bits)));
+    steps.push_back(stop_of(s, 1, price_decode(s, roofline::Detail::kTotals).tokens_per_second,
+                            fmt::format("one sequence, {}-bit weights", report::plain(std::round(bits * 100) / 100))));
     if (bits > 4.9) {
         constexpr double kNarrow = 4.0;
         s.setup.types.weight_bits = kNarrow;
         s.setup.types.expert_bits.reset();
-        steps.push_back(stop_of(s, 1, price_decode(s, roofline::Detail::kTotals).tokens_per_second,
-                                fmt::format("quantised: {:g}-bit weights", kNarrow)));
+        steps.push_back(
+            stop_of(s, 1, price_decode(s, roofline::Detail::kTotals).tokens_per_second, fmt::format("quantised to {:.0f} bits", kNarrow)));
     }
     const double room = std::max(1.0, price_memory(s).paged.max_sequences);
     s.load.n_batch = std::min(scenario.load.n_batch > 1 ? scenario.load.n_batch : 16.0, room);
     const double batched = price_decode(s, roofline::Detail::kTotals).tokens_per_second;
-    if (s.load.n_batch > 1) steps.push_back(stop_of(s, 1, batched, fmt::format("batched: {} sequences", report::whole(s.load.n_batch))));
+    if (s.load.n_batch > 1) steps.push_back(stop_of(s, 1, batched, fmt::format("{} sequences together", report::whole(s.load.n_batch))));
     roofline::SpeculationQuestion q = s.speculation;
     q.n_sequences = s.load.n_batch;
     q.n_context = s.load.n_context;
     q.gamma = 0;
     const roofline::Speculation spec = speculate(s.list(), s.setup, q);
     if (spec.best_gamma > 0) {
-        steps.push_back(stop_of(s, spec.best_gamma + 1, batched * spec.best_speedup,
-                                fmt::format("speculative: {:.0f} drafts a round, {} accepted", spec.best_gamma, percent(spec.alpha))));
+        steps.push_back(stop_of(
+            s, spec.best_gamma + 1, batched * spec.best_speedup,
+            fmt::format("{:.0f} draft token{}, {} accepted", spec.best_gamma, spec.best_gamma == 1 ? "" : "s", percent(spec.alpha))));
     }
     return steps;
 }
@@ -130,111 +131,101 @@ report::RooflineChart chart_of(const PlanRequest& r, const Plan& plan) {
 
 report::CurveChart batch_chart(const PlanRequest& r, const Plan& plan) {
     report::CurveChart chart{.title = "Throughput and latency over batch size",
-                             .x_title = "batch",
+                             .description = "Tokens a second of all sequences together, and the time between two tokens of one.",
+                             .x_title = "batch: sequences decoded together",
                              .a_title = "tok/s, all sequences",
                              .b_title = "time between tokens",
+                             .point_name = "batch",
                              .points = {},
                              .here = r.scenario.load.n_batch,
+                             .here_name = "this plan",
                              .turn = plan.compute_bound_from_batch,
-                             .turn_name = "compute takes over",
+                             .turn_name = "bound by arithmetic",
                              .wall = plan.memory_runs_out_at_batch,
                              .wall_name = "out of memory"};
     for (const roofline::BatchPoint& p : plan.batch_curve) {
         chart.points.push_back(
             {p.n_batch, p.summary.tokens_per_second, p.summary.itl_s, p.summary.fits,
-             fmt::format(
-                 "{} tok/s, {} between tokens\n{} of memory{}, MBU {}, MFU {}\nspeculation: {}", report::rate(p.summary.tokens_per_second),
-                 duration(p.summary.itl_s), report::bytes(p.summary.memory_bytes), p.summary.fits ? "" : ": too much",
-                 percent(p.summary.mbu), percent(p.summary.mfu),
-                 p.best_gamma > 0 ? fmt::format("γ {:.0f}, {:.2f}x", p.best_gamma, p.speculation_speedup) : std::string("no gain"))});
+             fmt::format("{} tok/s, {} between tokens\n{} of memory{}, MBU {}, MFU {}\nspeculation: {}",
+                         report::rate(p.summary.tokens_per_second), duration(p.summary.itl_s), report::bytes(p.summary.memory_bytes),
+                         p.summary.fits ? "" : ": too much", percent(p.summary.mbu), percent(p.summary.mfu),
+                         p.best_gamma > 0 ? fmt::format("{:.0f} draft token{}, {}", p.best_gamma, p.best_gamma == 1 ? "" : "s",
+                                                        report::factor(p.speculation_speedup))
+                                          : std::string("no gain"))});
     }
     return chart;
 }
 
 std::vector<report::Card> cards_of(const PlanRequest& r, const Plan& plan) {
     const roofline::MemoryFit& m = plan.memory;
+    const roofline::Load& load = r.scenario.load;
+    const double needed = m.weights_bytes + m.kv_bytes + m.workspace_bytes;
     std::vector<report::Card> cards{
-        {"next token", duration(plan.summary.itl_s), fmt::format("bound by {}", roofline::to_string(plan.decode.price.bound))},
-        {"tokens a second", report::rate(plan.summary.tokens_per_second),
-         r.scenario.load.n_batch > 1
-             ? fmt::format("{} for each of {}", report::rate(1 / plan.summary.itl_s), report::whole(r.scenario.load.n_batch))
-             : std::string("one sequence")},
-        {"first token", duration(plan.summary.ttft_s),
-         fmt::format("prompt of {}, bound by {}", report::whole(r.scenario.load.n_prompt), roofline::to_string(plan.prefill.price.bound))},
-        {"memory", report::bytes(m.weights_bytes + m.kv_bytes + m.workspace_bytes),
-         m.fits ? fmt::format("of {}; {} sequences fit", report::bytes(m.capacity_bytes), report::whole(m.paged.max_sequences))
-                : fmt::format("{} more than there is", report::bytes(-m.free_bytes)),
+        {"memory", m.fits ? "fits" : "does not fit",
+         m.fits ? fmt::format("{} of {}; room for {} sequences of {} tokens", report::bytes(needed), report::bytes(m.capacity_bytes),
+                              report::whole(m.paged.max_sequences), report::whole(load.n_context))
+                : fmt::format("{} needed, {} available", report::bytes(needed), report::bytes(m.capacity_bytes)),
          !m.fits},
-        {"ridge", fmt::format("{} tokens", report::rate(plan.ridge_batch_tokens)), "a step, where arithmetic takes over"}};
+        {"tokens a second", report::rate(plan.summary.tokens_per_second),
+         load.n_batch > 1 ? fmt::format("{} for each of {} requests", report::rate(1 / plan.summary.itl_s), report::whole(load.n_batch))
+                          : std::string("one request")},
+        {"next token", duration(plan.summary.itl_s), "bound by " + bound_words(plan.decode)},
+        {"first token", duration(plan.summary.ttft_s),
+         fmt::format("prompt of {}, bound by {}", report::whole(load.n_prompt), bound_words(plan.prefill))},
+        {"ridge", report::rate(plan.ridge_batch_tokens), "tokens a step; with more, arithmetic binds"}};
     if (plan.cost.per_million_tokens_with_prefill) {
         cards.push_back({"a million tokens", dollars(*plan.cost.per_million_tokens_with_prefill),
-                         fmt::format("at {} an hour, prompts paid", dollars(*plan.cost.price_per_hour))});
+                         fmt::format("of output, prompts included, at {} an hour", dollars(*plan.cost.price_per_hour))});
     }
     return cards;
 }
 
-std::vector<report::Page::BarRow> causes_of(const Phase& phase) {
-    const roofline::PricedStep& p = phase.price;
+std::vector<report::Page::BarRow> cause_bars(const Phase& phase) {
     std::vector<report::Page::BarRow> rows;
-    const std::pair<const char*, double> causes[] = {
-        {"reading weights", p.weights_seconds},         {"reading the KV cache", p.kv_seconds},
-        {"activations, new KV", p.activations_seconds}, {"matrix arithmetic", p.compute_seconds},
-        {"attention arithmetic", p.attention_seconds},  {"communication", p.communication_seconds},
-        {"starting ops and steps", p.overhead_seconds}};
-    for (const auto& [name, seconds] : causes) {
-        if (seconds > p.seconds * 5e-4) rows.push_back({name, duration(seconds), "", seconds / p.seconds, false});
-    }
+    for (const auto& [name, seconds] : causes_of(phase.price))
+        rows.push_back({name, duration(seconds), "", seconds / phase.price.seconds, false});
     return rows;
 }
 
 }  // namespace
 
 std::string plan_svg(const PlanRequest& request, const Plan& plan) {
-    std::string svg = roofline_svg(chart_of(request, plan));
-    const std::size_t end_of_tag = svg.find('>');
-    const std::string style = "<style>" + report::plot_style() + "svg { background:var(--paper); }</style>";
-    std::string first_lines;
-    for (std::size_t i = 0; i < request.model->assumed.size(); ++i) {
-        first_lines += fmt::format("<text x=\"24\" y=\"{}\" style=\"fill:var(--ink);font:14px sans-serif\">Not certain: {}</text>",
-                                   20 + 18 * i, report::escaped(request.model->assumed[i]));
-    }
-    svg.insert(end_of_tag + 1, style + first_lines);
-    return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + svg;
+    return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" +
+           roofline_svg(chart_of(request, plan), {.narrow = true, .alone = true, .warnings = request.model->assumed});
 }
 
 std::string plan_html(const PlanRequest& r, const Plan& plan) {
-    const roofline::Load& load = r.scenario.load;
-    report::Page page(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)),
-                      fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
-                                  r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch), report::whole(load.n_prompt),
-                                  report::whole(load.n_output), report::whole(load.n_context)));
-    for (const std::string& assumed : r.model->assumed) page.add_heading("Not certain", assumed);
+    report::Page page(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)), load_words(r) + ". " + basis_words(r));
+    page.add_warnings(r.model->assumed);
     page.add_cards(cards_of(r, plan));
     page.add_heading("The roofline",
                      "Every op of decoding and prefill. On the slope it waits for memory, under the flat roof for arithmetic; the larger a "
                      "dot, the more of its "
-                     "step's time it takes. The numbered stops are whole decode steps on their way up the slope.");
+                     "step's time it takes. Numbers are whole decode steps on their way up the slope.");
     const report::RooflineChart chart = chart_of(r, plan);
     std::vector<std::pair<std::string, std::string>> legend;
     for (const report::RoofSeries& s : chart.series) legend.emplace_back(s.name, s.css_class);
-    page.add_figure(roofline_svg(chart), legend);
+    page.add_figure({.wide = roofline_svg(chart, {}), .narrow = roofline_svg(chart, {.narrow = true, .warnings = {}}), .legend = legend});
     page.add_heading("Batching",
                      "More sequences share one reading of the weights: throughput rises until arithmetic or memory runs out, and each "
                      "token takes longer.");
-    page.add_figure(curve_svg(batch_chart(r, plan)), {{"tok/s, all sequences", "a"}, {"time between tokens", "b"}});
+    const report::CurveChart curves = batch_chart(r, plan);
+    page.add_figure({.wide = curve_svg(curves, {}),
+                     .narrow = curve_svg(curves, {.narrow = true, .warnings = {}}),
+                     .legend = {{curves.a_title, "a"}, {curves.b_title, "b"}}});
     page.add_heading(fmt::format("A decode step: {}", duration(plan.decode.price.seconds)),
                      "What each cause would take alone; they overlap.");
-    page.add_bars(causes_of(plan.decode));
+    page.add_bars(cause_bars(plan.decode));
     page.add_heading(fmt::format("The prefill: {}", duration(plan.prefill.price.seconds)), "");
-    page.add_bars(causes_of(plan.prefill));
-    page.add_heading("What if", "Gain in answers a second of one full machine, prompts included.");
+    page.add_bars(cause_bars(plan.prefill));
+    page.add_heading("What if", "Gain in answered tokens a second with a full batch, prefills included.");
     double most = 1.0;
     for (const roofline::WhatIf& w : plan.what_ifs) most = std::max(most, w.gain);
     std::vector<report::Page::BarRow> rows;
     for (const roofline::WhatIf& w : plan.what_ifs) {
         const std::string cost =
             w.after.cost_per_million_tokens ? fmt::format(", {} a million", dollars(*w.after.cost_per_million_tokens)) : "";
-        rows.push_back({w.name, fmt::format("{:.2f}x", w.gain),
+        rows.push_back({w.name, report::factor(w.gain),
                         fmt::format("{} tok/s, {} a token, {}{}: {}", report::rate(w.after.tokens_per_second), duration(w.after.itl_s),
                                     report::bytes(w.after.memory_bytes), cost, w.why),
                         w.gain / most, w.gain < 1.005 || !w.after.fits});
@@ -242,11 +233,21 @@ std::string plan_html(const PlanRequest& r, const Plan& plan) {
     page.add_bars(rows);
     for (const auto& [title, phase] : {std::pair{"Ops of a decode step", &plan.decode}, {"Ops of the prefill", &plan.prefill}}) {
         page.add_heading(title, "");
+        std::vector<const roofline::PricedOp*> ops;
+        for (const roofline::PricedOp& op : phase->price.ops) ops.push_back(&op);
+        std::ranges::stable_sort(ops, std::greater<>{}, &roofline::PricedOp::share);
+        constexpr double kOfNote = 1e-3;
+        double n_rest = 0.0;
         std::vector<std::vector<std::string>> table;
-        for (const roofline::PricedOp& op : phase->price.ops) {
-            table.push_back({op.name, report::whole(op.count), report::count(op.cost.flops), report::bytes(op.bytes),
-                             report::rate(op.intensity()), duration(op.seconds), roofline::to_string(op.bound), percent(op.share)});
+        for (const roofline::PricedOp* op : ops) {
+            if (op->share < kOfNote) {
+                n_rest += op->count;
+                continue;
+            }
+            table.push_back({op->name, report::whole(op->count), report::count(op->cost.flops), report::bytes(op->bytes),
+                             report::rate(op->intensity()), duration(op->seconds), roofline::to_string(op->bound), percent(op->share)});
         }
+        if (n_rest > 0) table.push_back({"others, under 0.1% each kind", report::whole(n_rest), "", "", "", "", "", ""});
         page.add_table({"op", "times", "FLOP each", "bytes each", "FLOP a byte", "time each", "bound by", "share"}, table);
     }
     if (!plan.notes.empty()) page.add_heading("Notes", "");

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "report/plot.h"
+
 namespace rafter::report {
 
 struct CurvePoint {
@@ -16,16 +18,18 @@ struct CurvePoint {
     std::string detail;
 };
 struct CurveChart {
-    std::string title, x_title, a_title, b_title;
+    std::string title, description, x_title, a_title, b_title;
+    std::string point_name;          // before a point's x: "batch"
     std::vector<CurvePoint> points;  // by x, all numbers above 0
-    std::optional<double> here;
+    std::optional<double> here;      // and what is there
+    std::string here_name;
     std::optional<double> turn;  // and what happens there
     std::string turn_name;
     std::optional<double> wall;
     std::string wall_name;
 };
 
-// An <svg> element of 1200 x 460 units, in the classes of plot_style().
-[[nodiscard]] std::string curve_svg(const CurveChart& chart);
+// An <svg> element; see PlotOptions. Empty without points.
+[[nodiscard]] std::string curve_svg(const CurveChart& chart, const PlotOptions& options);
 
 }  // namespace rafter::report

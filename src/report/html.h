@@ -17,8 +17,15 @@ class Page {
     Page(std::string title, std::string subtitle) : title_(std::move(title)), subtitle_(std::move(subtitle)) {}
     void add_cards(const std::vector<Card>& cards);
     void add_heading(const std::string& heading, const std::string& note);
-    // Drawn in a frame; legend: names and css classes of series, which a click or the space bar shows and hides.
-    void add_figure(const std::string& svg, const std::vector<std::pair<std::string, std::string>>& legend);
+    // What makes the page's answer doubtful.
+    void add_warnings(const std::vector<std::string>& warnings);
+    // A chart in two layouts, of which a window shows the one that it can show with readable text. legend: names and css classes of series,
+    // which a click or the space bar shows and hides.
+    struct Figure {
+        std::string wide, narrow;
+        std::vector<std::pair<std::string, std::string>> legend;
+    };
+    void add_figure(const Figure& figure);
     struct BarRow {
         std::string name, value, note;
         double fraction = 0.0;  // of the longest bar

@@ -1,26 +1,25 @@
-// Drawn back to front: regions, grid, roofs, dots (large ones first, so that small ones stay reachable), ladder.
+// Drawn back to front: regions, grid, roofs, dots (large ones first, so that small ones stay reachable), ladder, labels.
 #include "report/roofline_chart.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <tuple>
 #include <vector>
 
-#include "report/svg.h"
 #include "report/units.h"
 
 namespace rafter::report {
 namespace {
 
-constexpr double kWidth = 1200, kHeight = 700;
-constexpr double kLeft = 86, kRight = 1168, kTop = 64, kBottom = 622;
-
-double radius(double share) { return 3.2 + 25 * std::sqrt(std::clamp(share, 0.0, 1.0)); }
+constexpr double kRow = 27;   // of the ladder's list
+constexpr double kStop = 14;  // radius of a number, its edge included
 
 // "989 T", "3.35 T": three digits and a prefix.
 std::string rate_label(double rate) {
-    std::string text = count(rate);
+    std::string text = rate < 1 ? report::rate(rate) : count(rate);
     if (text.find(' ') == std::string::npos) text += ' ';
     return text;
 }
@@ -30,99 +29,96 @@ double decade_above(double n) { return std::pow(10.0, std::ceil(std::log10(n)));
 
 class Drawing {
   public:
-    explicit Drawing(const RooflineChart& chart) : c_(chart), x_(0.1, 10, kLeft, kRight), y_(1, 10, kBottom, kTop) {
+    Drawing(const RooflineChart& chart, const PlotOptions& options) : c_(chart), options_(options), x_(0.1, 10, 0, 1), y_(1, 10, 1, 0) {
         const double peak = chart.roofs.front().flop_per_s;
         ridge_ = peak / chart.bytes_per_s;
-        double low = ridge_ / 30;
-        double high = ridge_ * 30;
-        double highest = peak;
-        for (const Roof& roof : chart.roofs) highest = std::max(highest, roof.flop_per_s);
+        low_ = ridge_ / 30;
+        high_ = ridge_ * 30;
+        highest_ = peak;
+        for (const Roof& roof : chart.roofs) highest_ = std::max(highest_, roof.flop_per_s);
         for (const RoofSeries& s : chart.series) {
             for (const RoofDot& dot : s.dots) {
                 if (dot.share < 1e-3) continue;
-                low = std::min(low, dot.intensity / 1.6);
-                high = std::max(high, dot.intensity * 1.6);
+                low_ = std::min(low_, dot.intensity / 1.6);
+                high_ = std::max(high_, dot.intensity * 1.6);
             }
         }
-        for (const LadderStep& step : chart.ladder) low = std::min(low, step.intensity / 3);
-        low = std::max(low, std::min(0.1, ridge_ / 100));  // what computes next to nothing stands at the edge
-        high = std::min(high, ridge_ * 1e4);
-        x_ = LogScale(decade_below(low), decade_above(high), kLeft, kRight);
-        y_ = LogScale(chart.bytes_per_s * x_.low() / 1.5, decade_above(highest * 1.2), kBottom, kTop);
+        for (const LadderStep& step : chart.ladder) low_ = std::min(low_, step.intensity / 3);
+        low_ = decade_below(std::max(low_, std::min(0.1, ridge_ / 100)));  // what computes next to nothing stands at the edge
+        high_ = decade_above(std::min(high_, ridge_ * 1e4));
     }
 
     std::string run() && {
-        svg_.open("svg", {{"xmlns", "http://www.w3.org/2000/svg"},
-                          {"viewBox", fmt::format("0 0 {} {}", kWidth, kHeight)},
-                          {"class", "plot roofline"},
-                          {"role", "group"},
-                          {"aria-label", c_.title}});
+        const double plot_height = options_.narrow ? 400 : 470;
+        const double below = 62 + (c_.ladder.empty() ? 0 : 40 + rows_height());
+        std::vector<LegendEntry> legend;
+        for (const RoofSeries& s : c_.series) legend.push_back({s.name, s.css_class});
+        const double begin = open_picture(svg_, options_, "roofline", c_.title, description(), legend, 34 + plot_height + below);
+        left_ = 66;
+        right_ = options_.width() - 16;
+        top_ = begin + 34;
+        bottom_ = top_ + plot_height;
+        x_ = LogScale(low_, high_, left_, right_);
+        // Room above the highest roof for its name and for the ladder.
+        y_ = LogScale(c_.bytes_per_s * low_ / 1.5, highest_ * 8, bottom_, top_);
+        space_ = LabelSpace({left_ + 2, top_ + 2, right_ - 2, bottom_ - 2});
         regions();
         grid();
         roofs();
         dots();
         ladder();
+        labels();
         return svg_.close("svg").take();
     }
 
   private:
+    static std::string description() {
+        return "Each dot is an op, the larger the more of its step's time it takes. On the slope it waits for memory, under the flat "
+               "roof for arithmetic. Numbers are whole decode steps.";
+    }
     double roof_at(double intensity) const { return std::min(c_.bytes_per_s * intensity, c_.roofs.front().flop_per_s); }
 
     void regions() {
         const double peak = c_.roofs.front().flop_per_s;
-        const std::string base = coordinate(kBottom);
+        const std::string base = coordinate(bottom_);
         const double at_ridge = x_.at(ridge_);
         svg_.element("path", {{"class", "region-memory"},
-                              {"d", fmt::format("M{} {} L{} {} L{} {} L{} {} Z", coordinate(kLeft), base, coordinate(kLeft),
+                              {"d", fmt::format("M{} {} L{} {} L{} {} L{} {} Z", coordinate(left_), base, coordinate(left_),
                                                 coordinate(y_.at(roof_at(x_.low()))), coordinate(at_ridge), coordinate(y_.at(peak)),
                                                 coordinate(at_ridge), base)}});
         svg_.element("path", {{"class", "region-compute"},
                               {"d", fmt::format("M{0} {1} L{0} {2} L{3} {2} L{3} {1} Z", coordinate(at_ridge), base,
-                                                coordinate(y_.at(peak)), coordinate(kRight))}});
-        svg_.line(at_ridge, y_.at(peak), at_ridge, kBottom, "ridge");
-        svg_.text(at_ridge + 8, kBottom - 10, "note", fmt::format("ridge: {} FLOP a byte", rate(ridge_)));
-        svg_.text((kLeft + at_ridge) / 2, kBottom - 32, "region-name middle", "waits for memory");
-        svg_.text((at_ridge + kRight) / 2, kBottom - 32, "region-name middle", "waits for arithmetic");
+                                                coordinate(y_.at(peak)), coordinate(right_))}});
+        svg_.line(at_ridge, y_.at(peak), at_ridge, bottom_, "ridge");
     }
 
     void grid() {
-        for (double v = x_.low(); v <= x_.high() * 1.01; v *= 10) {
-            svg_.line(x_.at(v), kTop, x_.at(v), kBottom, "grid");
-            svg_.text(x_.at(v), kBottom + 24, "tick middle", tick_label(v));
+        for (const double v : decades(x_, 56)) {
+            const bool at_end = x_.at(v) > right_ - 20;
+            svg_.line(x_.at(v), top_, x_.at(v), bottom_, "grid");
+            svg_.text(at_end ? right_ + 12 : x_.at(v), bottom_ + 22, at_end ? "tick end" : "tick middle", tick_label(v));
         }
-        for (double v = decade_above(y_.low()); v <= y_.high() * 1.01; v *= 10) {
-            svg_.line(kLeft, y_.at(v), kRight, y_.at(v), "grid");
-            svg_.text(kLeft - 12, y_.at(v) + 5, "tick end", tick_label(v));
+        for (const double v : decades(y_, 26)) {
+            svg_.line(left_, y_.at(v), right_, y_.at(v), "grid");
+            svg_.text(left_ - 8, y_.at(v) + 5, "tick end", tick_label(v));
         }
-        svg_.text((kLeft + kRight) / 2, kHeight - 22, "axis middle", "intensity: FLOP done for each byte that memory has to give");
-        svg_.text(kLeft - 70, kTop - 26, "axis", "FLOP/s of one device");
+        svg_.text((left_ + right_) / 2, bottom_ + 47, "axis middle", "FLOP for each byte read from memory");
+        svg_.text(10, top_ - 16, "axis", "FLOP/s of one device");
     }
 
     void roofs() {
-        const auto line = [&](double peak, const char* css_class, double from) {
+        for (std::size_t i = c_.roofs.size(); i-- > 0;) {
+            const double peak = c_.roofs[i].flop_per_s;
             const double ridge = peak / c_.bytes_per_s;
-            svg_.element("path", {{"class", css_class},
+            const double from = i == 0 ? x_.low() : std::min(ridge_, ridge);
+            svg_.element("path", {{"class", i == 0 ? "roof" : "roof other"},
                                   {"d", fmt::format("M{} {} L{} {} L{} {}", coordinate(x_.at(from)),
                                                     coordinate(y_.at(c_.bytes_per_s * from)), coordinate(x_.at(ridge)),
-                                                    coordinate(y_.at(peak)), coordinate(kRight), coordinate(y_.at(peak)))}});
-        };
-        for (std::size_t i = c_.roofs.size(); i-- > 0;) {
-            const Roof& roof = c_.roofs[i];
-            line(roof.flop_per_s, i == 0 ? "roof" : "roof other", i == 0 ? x_.low() : std::min(ridge_, roof.flop_per_s / c_.bytes_per_s));
-            svg_.text(kRight - 6, y_.at(roof.flop_per_s) - 9, i == 0 ? "roof-name end" : "roof-name other end",
-                      fmt::format("{} {}FLOP/s", roof.name, rate_label(roof.flop_per_s)));
+                                                    coordinate(y_.at(peak)), coordinate(right_), coordinate(y_.at(peak)))}});
         }
-        // Along the slope, at its angle.
-        const double x0 = x_.low(), x1 = x_.low() * 10;
-        const double angle =
-            std::atan2(y_.at(c_.bytes_per_s * x1) - y_.at(c_.bytes_per_s * x0), x_.at(x1) - x_.at(x0)) * 180 / 3.14159265358979;
-        const double tx = x_.at(x_.low()) + 34;
-        const double slope_pixels = (y_.at(c_.bytes_per_s * x1) - y_.at(c_.bytes_per_s * x0)) / (x_.at(x1) - x_.at(x0));
-        const double ty = y_.at(c_.bytes_per_s * x0) + slope_pixels * 34 - 12;
-        svg_.open("g", {{"transform", fmt::format("translate({} {}) rotate({:.2f})", coordinate(tx), coordinate(ty), angle)}});
-        svg_.text(0, 0, "roof-name", fmt::format("memory: {}B/s", rate_label(c_.bytes_per_s)));
-        svg_.close("g");
     }
+
+    double radius(double share) const { return 3.0 + (options_.narrow ? 13 : 20) * std::sqrt(std::clamp(share, 0.0, 1.0)); }
 
     void dots() {
         struct Placed {
@@ -136,9 +132,14 @@ class Drawing {
         std::ranges::stable_sort(placed, [](const Placed& a, const Placed& b) { return a.dot->share > b.dot->share; });
         for (const Placed& p : placed) {
             const std::string label = fmt::format("{}: {}", p.series->name, p.dot->label);
-            svg_.open("circle", {{"cx", coordinate(x_.at(p.dot->intensity))},
-                                 {"cy", coordinate(y_.at(p.dot->flop_per_s))},
-                                 {"r", coordinate(radius(p.dot->share))},
+            const double r = radius(p.dot->share);
+            // Inside the axes, whose labels stand beyond them.
+            const double x = std::clamp(x_.at(p.dot->intensity), left_ + r, right_ - r);
+            const double y = std::clamp(y_.at(p.dot->flop_per_s), top_ + r, bottom_ - r);
+            space_.block_circle(x, y, r + 1);
+            svg_.open("circle", {{"cx", coordinate(x)},
+                                 {"cy", coordinate(y)},
+                                 {"r", coordinate(r)},
                                  {"class", "dot " + p.series->css_class},
                                  {"tabindex", "0"},
                                  {"role", "img"},
@@ -150,101 +151,140 @@ class Drawing {
         }
     }
 
-    // A path above the slope with a numbered stop over each step, and what the steps are in the empty corner above the slope.
+    // A path above the slope with a numbered stop over each step; below the chart, what the steps are.
     void ladder() {
         if (c_.ladder.empty()) return;
         struct Stop {
-            double x, y, lift;
+            double x, y;    // of the step
+            double to, at;  // of its number
         };
         std::vector<Stop> stops;
-        std::string path;
         for (const LadderStep& step : c_.ladder) {
-            stops.push_back({x_.at(step.intensity), y_.at(step.flop_per_s), 0});
+            const double x = std::clamp(x_.at(step.intensity), left_ + 8, right_ - 8);
+            const double y = std::clamp(y_.at(step.flop_per_s), top_ + 40, bottom_ - 8);
+            Stop stop{x, y, std::clamp(x, left_ + 16, right_ - 16), std::max(top_ + 16, y - 44)};
+            if (const auto place = stop_place(x, y)) std::tie(stop.to, stop.at) = *place;
+            space_.block_circle(stop.to, stop.at, kStop + 1);
+            stops.push_back(stop);
         }
-        for (std::size_t i = 0; i < stops.size(); ++i) {
-            const bool near = i > 0 && std::hypot(stops[i].x - stops[i - 1].x, stops[i].y - stops[i - 1].y) < 34;
-            stops[i].lift = near ? stops[i - 1].lift + 30 : 44;
-        }
+        std::string path;
         for (std::size_t i = 0; i + 1 < stops.size(); ++i) {
             const Stop& a = stops[i];
             const Stop& b = stops[i + 1];
-            const double ay = a.y - a.lift, by = b.y - b.lift;
-            path += fmt::format("M{} {} Q{} {} {} {} ", coordinate(a.x), coordinate(ay), coordinate(a.x + (b.x - a.x) * 0.25),
-                                coordinate(std::min(ay, by) - 14), coordinate(b.x), coordinate(by));
+            path += fmt::format("M{} {} Q{} {} {} {} ", coordinate(a.to), coordinate(a.at), coordinate(a.to + (b.to - a.to) * 0.25),
+                                coordinate(std::min(a.at, b.at) - 14), coordinate(b.to), coordinate(b.at));
         }
         svg_.element("path", {{"class", "ladder"}, {"d", path}});
-        const double row = 30;
-        const double x0 = kLeft + 26;
-        double y0 = kTop + 40;
-        svg_.text(x0 - 12, y0 - 24, "ladder-head", "Up the slope");
         for (std::size_t i = 0; i < stops.size(); ++i) {
             const Stop& s = stops[i];
-            const std::string digit = fmt::format("{}", i + 1);
-            svg_.line(s.x, s.y, s.x, s.y - s.lift + 12, "ladder-stem");
+            svg_.line(s.x, s.y, s.to, s.at + 10, "ladder-stem");
             svg_.element("circle", {{"cx", coordinate(s.x)}, {"cy", coordinate(s.y)}, {"r", "5"}, {"class", "ladder-foot"}});
-            stop(s.x, s.y - s.lift, digit, c_.ladder[i]);
-            stop(x0, y0 + row * static_cast<double>(i), digit, c_.ladder[i]);
-            svg_.open("text",
-                      {{"x", coordinate(x0 + 22)}, {"y", coordinate(y0 + row * static_cast<double>(i) + 5)}, {"class", "ladder-text"}});
-            svg_.open("tspan", {{"class", "strong"}}).raw(escaped(c_.ladder[i].detail)).close("tspan");
-            svg_.raw(escaped("  " + c_.ladder[i].title)).close("text");
+            space_.block_circle(s.x, s.y, 7);
+        }
+        for (std::size_t i = 0; i < stops.size(); ++i) stop(stops[i].to, stops[i].at, i);
+        ladder_list();
+    }
+    // Near a step, where no dot is: above the roofs if possible, and rather to the left, where the slope leaves room.
+    [[nodiscard]] std::optional<std::pair<double, double>> stop_place(double x, double y) const {
+        for (const bool above : {true, false}) {
+            for (double lift = 40; lift < 200; lift += 6) {
+                for (const double aside : {0.0, -18.0, -36.0, -54.0, 18.0, 36.0}) {
+                    const double to = x + aside, at = y - lift;
+                    const double roof = y_.at(roof_at(x_.low() * std::pow(x_.high() / x_.low(), (to + kStop - left_) / (right_ - left_))));
+                    if ((!above || at + kStop < roof) && space_.is_free_circle(to, at, kStop)) return std::pair{to, at};
+                }
+            }
+        }
+        return std::nullopt;
+    }
+    // Whether a step's title and rate stand in one line.
+    bool in_one_line(const LadderStep& step) const {
+        return 62 + text_width(step.title) + 1.1 * text_width(step.detail) < options_.width();
+    }
+    double rows_height() const {
+        double height = 0.0;
+        for (const LadderStep& step : c_.ladder) height += in_one_line(step) ? kRow : 2 * kRow;
+        return height;
+    }
+    void ladder_list() {
+        double y = bottom_ + 84;
+        svg_.text(14, y, "head", "Up the slope: whole decode steps");
+        for (std::size_t i = 0; i < c_.ladder.size(); ++i) {
+            y += kRow;
+            stop(27, y - 5, i);
+            svg_.text(48, y, "ladder-text", c_.ladder[i].title);
+            if (!in_one_line(c_.ladder[i])) y += kRow;
+            const bool to_the_right = options_.narrow || !in_one_line(c_.ladder[i]);
+            if (to_the_right) {
+                svg_.text(options_.width() - 14, y, "ladder-rate end", c_.ladder[i].detail);
+            } else {
+                svg_.text(430, y, "ladder-rate", c_.ladder[i].detail);
+            }
         }
     }
-    void stop(double x, double y, const std::string& digit, const LadderStep& step) {
+    void stop(double x, double y, std::size_t i) {
         svg_.open("g", {{"class", "stop"}});
         svg_.open("circle", {{"cx", coordinate(x)}, {"cy", coordinate(y)}, {"r", "12.5"}, {"class", "ladder-stop"}});
-        svg_.open("title").raw(escaped(step.title + "\n" + step.detail)).close("title").close("circle");
-        svg_.text(x, y + 5, "ladder-digit", digit);
+        svg_.open("title").raw(escaped(c_.ladder[i].title + "\n" + c_.ladder[i].detail)).close("title").close("circle");
+        svg_.text(x, y + 5, "ladder-digit", fmt::format("{}", i + 1));
         svg_.close("g");
     }
 
+    void labels() {
+        using Place = LabelSpace::Place;
+        for (std::size_t i = 0; i < c_.roofs.size(); ++i) {
+            const double y = y_.at(c_.roofs[i].flop_per_s);
+            const std::string text = fmt::format("{} {}FLOP/s", c_.roofs[i].name, rate_label(c_.roofs[i].flop_per_s));
+            // Above its line where there is room, else below; else anywhere at its height.
+            const double begin = x_.at(std::min(ridge_, c_.roofs[i].flop_per_s / c_.bytes_per_s)) + text_width(text);
+            std::vector<Place> places;
+            for (double x = right_ - 6; x > begin; x -= 12) places.push_back({x, y - 8, Anchor::kEnd});
+            for (double x = right_ - 6; x > begin; x -= 12) places.push_back({x, y + 18, Anchor::kEnd});
+            for (double x = right_ - 6; x > left_; x -= 12) places.push_back({x, y - 8, Anchor::kEnd});
+            space_.draw(svg_, i == 0 ? "roof-name" : "roof-name other", text, places);
+        }
+        // Left of the slope, from its foot upwards; else right of it.
+        std::vector<Place> slope;
+        for (int right = 0; right < 2; ++right) {
+            for (double part = 0.15; part < 0.95; part += 0.05) {
+                const double intensity = x_.low() * std::pow(ridge_ / x_.low(), part);
+                const double x = x_.at(intensity), y = y_.at(c_.bytes_per_s * intensity);
+                if (right == 1) {
+                    slope.push_back({x + 14, y + 14, Anchor::kStart});
+                } else {
+                    slope.push_back({x - 10, y - 6, Anchor::kEnd});
+                }
+            }
+        }
+        space_.draw(svg_, "roof-name", fmt::format("memory {}B/s", rate_label(c_.bytes_per_s)), slope);
+        std::vector<Place> ridge;
+        for (double y = bottom_ - 10; y > top_ + 60; y -= 20) {
+            ridge.push_back({x_.at(ridge_) + 8, y, Anchor::kStart});
+            ridge.push_back({x_.at(ridge_) - 8, y, Anchor::kEnd});
+        }
+        space_.draw(svg_, "note", fmt::format("ridge: {} FLOP/B", rate(ridge_)), ridge);
+        for (const auto& [text, middle] :
+             {std::pair{"waits for memory", (left_ + x_.at(ridge_)) / 2}, {"waits for arithmetic", (x_.at(ridge_) + right_) / 2}}) {
+            std::vector<Place> places;
+            for (double y = bottom_ - 32; y > bottom_ - 120; y -= 22) places.push_back({middle, y, Anchor::kMiddle});
+            space_.draw(svg_, "note", text, places);
+        }
+    }
+
     const RooflineChart& c_;
-    double ridge_ = 1.0;
+    const PlotOptions& options_;
+    double ridge_ = 1.0, low_ = 0.1, high_ = 10, highest_ = 1;
+    double left_ = 0, right_ = 0, top_ = 0, bottom_ = 0;
     LogScale x_, y_;
+    LabelSpace space_{Box{}};
     Svg svg_;
 };
 
 }  // namespace
 
-std::string roofline_svg(const RooflineChart& chart) {
+std::string roofline_svg(const RooflineChart& chart, const PlotOptions& options) {
     if (chart.roofs.empty() || chart.bytes_per_s <= 0) return {};
-    return Drawing(chart).run();
-}
-
-std::string plot_style() {
-    return R"css(
-:root { --paper:#fbfaf6; --ink:#1d1b26; --soft:#6b6878; --line:#dcd8cc; --card:#ffffff; --roof:#1d1b26; --memory:#2f6fe0; --compute:#d9730d;
-  --s1:#8fc1ff; --s2:#4b93f5; --s3:#3a57d6; --s4:#5b2fc0; --s5:#8a1fa8; --prefill:#e0810f; --ladder:#0b8f6a; --bad:#c2342b; }
-@media (prefers-color-scheme: dark) { :root { --paper:#0e1016; --ink:#eceaf4; --soft:#9a98aa; --line:#262a36; --card:#161923; --roof:#f3f1fa;
-  --memory:#5b9bff; --compute:#ffab4d; --s1:#b7d8ff; --s2:#6fb0ff; --s3:#7c8cff; --s4:#a884ff; --s5:#e07bff; --prefill:#ffb454; --ladder:#3fe0ad;
-  --bad:#ff7b72; } }
-@media print { :root { --paper:#fff; --ink:#000; --soft:#444; --line:#ccc; --card:#fff; --roof:#000; } }
-.plot text { font-family: Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-size:14px; fill:var(--ink); }
-.plot .tick { fill:var(--soft); font-size:13px; font-variant-numeric:tabular-nums; }
-.plot .axis { fill:var(--soft); font-size:14px; }
-.plot .note { fill:var(--soft); font-size:13px; }
-.plot .middle { text-anchor:middle; } .plot .end { text-anchor:end; }
-.plot .grid { stroke:var(--line); stroke-width:1; }
-.plot .ridge { stroke:var(--soft); stroke-width:1.2; stroke-dasharray:3 5; }
-.plot .region-memory { fill:var(--memory); opacity:.07; } .plot .region-compute { fill:var(--compute); opacity:.08; }
-.plot .region-name { fill:var(--soft); font-size:13px; letter-spacing:.14em; text-transform:uppercase; }
-.plot .roof { fill:none; stroke:var(--roof); stroke-width:3; stroke-linejoin:round; }
-.plot .roof.other { stroke-width:1.4; stroke-dasharray:7 5; opacity:.55; }
-.plot .roof-name { font-weight:600; font-size:14px; } .plot .roof-name.other { font-weight:400; fill:var(--soft); }
-.plot .dot { stroke:var(--paper); stroke-width:1.4; fill-opacity:.82; cursor:pointer; outline:none; transition:opacity .15s; }
-.plot .dot:hover, .plot .dot:focus { stroke:var(--ink); stroke-width:3; fill-opacity:1; }
-.s1 { fill:var(--s1); } .s2 { fill:var(--s2); } .s3 { fill:var(--s3); } .s4 { fill:var(--s4); } .s5 { fill:var(--s5); } .prefill { fill:var(--prefill); }
-.plot .ladder { fill:none; stroke:var(--ladder); stroke-width:2.4; stroke-dasharray:1 6; stroke-linecap:round; }
-.plot .ladder-stem { stroke:var(--ladder); stroke-width:1.4; } .plot .ladder-foot { fill:var(--paper); stroke:var(--ladder); stroke-width:2.4; }
-.plot .ladder-stop { fill:var(--ladder); stroke:var(--paper); stroke-width:2; }
-.plot .ladder-digit { text-anchor:middle; font-weight:700; font-size:14px; fill:var(--paper); }
-.plot .ladder-text { fill:var(--soft); white-space:pre; } .plot .ladder-text .strong { fill:var(--ink); font-weight:650; }
-.plot .ladder-head { font-weight:650; font-size:15px; }
-.plot .curve { fill:none; stroke-width:2.6; stroke-linejoin:round; } .plot .curve.a { stroke:var(--s3); } .plot .curve.b { stroke:var(--prefill); }
-.plot .mark { stroke:var(--paper); stroke-width:1.4; outline:none; } .plot .mark.a { fill:var(--s3); } .plot .mark.b { fill:var(--prefill); } .plot .mark.out { fill:var(--paper); stroke:var(--bad); stroke-width:2; }
-.plot .mark:focus, .plot .mark:hover { stroke:var(--ink); stroke-width:3; }
-.plot .here { stroke:var(--ladder); stroke-width:1.4; stroke-dasharray:4 4; } .plot .wall { fill:var(--bad); opacity:.07; } .plot .wall-name { fill:var(--bad); font-size:13px; }
-)css";
+    return Drawing(chart, options).run();
 }
 
 }  // namespace rafter::report

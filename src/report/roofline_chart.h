@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "report/plot.h"
+
 namespace rafter::report {
 
 struct RoofDot {
@@ -37,10 +39,7 @@ struct RooflineChart {
     std::vector<LadderStep> ladder;
 };
 
-// An <svg> element of 1200 x 700 units.
-[[nodiscard]] std::string roofline_svg(const RooflineChart& chart);
-
-// What classes look like: <style> content for a picture that stands alone.
-[[nodiscard]] std::string plot_style();
+// An <svg> element; see PlotOptions.
+[[nodiscard]] std::string roofline_svg(const RooflineChart& chart, const PlotOptions& options);
 
 }  // namespace rafter::report

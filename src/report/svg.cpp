@@ -92,13 +92,25 @@ double LogScale::at(double value) const {
 
 std::string tick_label(double value) {
     constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
-    if (value < 1) return fmt::format("{:g}", value);
+    const double exponent = std::round(std::log10(value));
+    if (value < 0.999) {
+        if (exponent >= -3) return fmt::format("{:.{}f}", value, static_cast<int>(std::max(1.0, -exponent)));
+        return power_of_ten(static_cast<int>(exponent));
+    }
     std::size_t i = 0;
-    while (value >= 999.5 && i + 1 < std::size(kPrefixes)) {
-        value /= 1000;
+    double scaled = value;
+    while (scaled >= 999.5 && i + 1 < std::size(kPrefixes)) {
+        scaled /= 1000;
         ++i;
     }
-    return fmt::format("{:g}{}", value, kPrefixes[i]);
+    return scaled < 999.5 ? fmt::format("{:.0f}{}", scaled, kPrefixes[i]) : power_of_ten(static_cast<int>(exponent));
+}
+
+std::string power_of_ten(int exponent) {
+    constexpr const char* kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+    std::string text = exponent < 0 ? "10⁻" : "10";
+    for (const char digit : fmt::format("{}", std::abs(exponent))) text += kDigits[digit - '0'];
+    return text;
 }
 
 }  // namespace rafter::report

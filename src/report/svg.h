@@ -40,7 +40,8 @@ class LogScale {
     double low_, high_, from_, to_;
 };
 
-// "1k", "100", "0.1", "10T": a power of ten as a tick says it.
+// "1k", "100", "0.1", "10T", "10⁻⁵": a power of ten as a tick says it.
 [[nodiscard]] std::string tick_label(double value);
+[[nodiscard]] std::string power_of_ten(int exponent);  // "10⁻⁵"
 
 }  // namespace rafter::report

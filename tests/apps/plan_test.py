@@ -39,6 +39,57 @@ class Page(HTMLParser):
         assert self.open and self.open.pop() == tag, tag
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Picture:
+    """The boxes of a picture's labels and markers, as wide as its font is on average: 15 units, as the style says."""
+
+    FONT, CHARACTER = 15, 0.55 * 15
+
+    def __init__(self, case, svg):
+        self.case, self.svg = case, svg
+        self.width, self.height = map(float, svg.get("viewBox").split()[2:])
+
+    def labels(self):
+        for group in [self.svg, *self.svg.iter(SVG + "g")]:
+            for text in group.findall(SVG + "text"):
+                classes = (text.get("class") or "").split()
+                x, y, width = float(text.get("x")), float(text.get("y")), self.CHARACTER * len(text.text)
+                left = x - width if "end" in classes else x - width / 2 if "middle" in classes or "ladder-digit" in classes else x
+                yield text.text, group, (left, y - 0.72 * self.FONT, left + width, y + 0.2 * self.FONT)
+
+    def markers(self):
+        for group in [self.svg, *self.svg.iter(SVG + "g")]:
+            for circle in group.findall(SVG + "circle"):
+                x, y, r = (float(circle.get(key)) for key in ("cx", "cy", "r"))
+                yield circle.get("class"), group, (x - r, y - r, x + r, y + r)
+
+    def check(self, pixels):
+        case = self.case
+        meet = lambda a, b: a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+        case.assertGreaterEqual(self.FONT * pixels / self.width, 12)
+        for name in ("title", "desc"):
+            case.assertTrue(self.svg.find(SVG + name).text)
+        labels, markers = list(self.labels()), list(self.markers())
+        case.assertGreater(len(labels), 10)
+        case.assertGreater(len(markers), 10)
+        for i, (text, group, box) in enumerate(labels):
+            case.assertTrue(box[0] >= -2 and box[2] <= self.width + 2 and box[1] >= 0 and box[3] <= self.height, text)
+            for other, _, other_box in labels[:i]:
+                case.assertFalse(meet(box, other_box), f"{text!r} lies over {other!r}")
+            for kind, marked, marker in markers:
+                if group is self.svg or marked is not group:
+                    case.assertFalse(meet(box, marker), f"{text!r} lies over a marker, {kind}")
+        said = " ".join(text for text, _, _ in labels)
+        if "roofline" in self.svg.get("class"):
+            case.assertIn("FLOP/s of one device", said)
+            case.assertIn("FLOP for each byte read from memory", said)
+        else:
+            case.assertIn("tok/s, all sequences", said)
+            case.assertIn("time between tokens", said)
+
+
 class Plan(program.Case):
     def plan(self, *arguments, **options):
         return json.loads(self.rafter("plan", *map(str, arguments), "--format", "json", **options).stdout)
@@ -127,6 +178,44 @@ class Plan(program.Case):
                 svg = xml.etree.ElementTree.fromstring(self.rafter("plan", *arguments, "--format", "svg").stdout)
                 self.assertTrue(svg.tag.endswith("svg"))
 
+    PICTURES = [["Llama-3.1-70B", "--hardware", "H100", "--devices", "8", "--batch", "64"], ["Llama-3.1-8B", "--hardware", "RTX-4090"],
+                ["DeepSeek-V3", "--hardware", "H200", "--parallel", "tp=8,ep=4"], ["Llama-3.1-405B", "--hardware", "L4", "--batch", "1e9"],
+                ["Mixtral-8x7B", "--hardware", "MI300X", "--batch", "300", "--weights", "int4", "--efficiency", "calibrated"],
+                ["OPT-13B", "--hardware", "Raspberry-Pi-5", "--no-fuse"],
+                [str(ROOT_CASES / "foo-unknown.json"), "--assume", "llama", "--hardware", "B200", "--prompt", "100000"]]
+
+    def test_labels_of_pictures_are_readable_and_free(self):
+        for arguments in self.PICTURES:
+            page = self.text(*arguments, "--format", "html")
+            svgs = [xml.etree.ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, re.S)]
+            self.assertEqual(len(svgs), 4)
+            alone = xml.etree.ElementTree.fromstring(self.rafter("plan", *arguments, "--format", "svg").stdout)
+            # Pixels: of a phone of 390, and of the narrowest window that has the wide layout, less its borders and margins.
+            for svg, pixels in [(alone, 390), *((svg, 390 if "narrow" in svg.get("class").split() else 900 - 2 * 32 - 2 * 13) for svg in svgs)]:
+                with self.subTest(arguments=arguments, kind=svg.get("class")):
+                    Picture(self, svg).check(pixels)
+            self.assertIn("(max-width: 900px) { figure svg.wide { display:none; }", page)
+            self.assertIn('"viewport" content="width=device-width', page)
+            for size in re.findall(r"font(?:-size)?:\s*(\d+(?:\.\d+)?)px", re.search(r"<style>(.*?)</style>", page, re.S)[1]):
+                self.assertGreaterEqual(float(size), 12)
+            names = [e.text for e in alone.iter(SVG + "text") if "legend" in e.get("class").split()]
+            self.assertEqual(names, re.findall(r"<i></i>(.*?)</button>", page[:page.index("<svg")]))
+
+    def test_colours_have_contrast(self):
+        style = re.search(r"<style>(.*?)</style>", self.text("Llama-3.1-8B", "--hardware", "L4", "--format", "html"), re.S)[1]
+        schemes = [dict(re.findall(r"--([\w-]+):(#\w{6})", part)) for part in style.split("@media")[:2]]
+
+        def luminance(colour):
+            parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+            return sum(w * (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4) for w, c in zip((0.2126, 0.7152, 0.0722), parts))
+
+        for colours in schemes:
+            for ground in ("paper", "card"):
+                for name, least in [("ink", 7), ("soft", 4.5), ("bad", 4.5), ("s3", 4.5), ("prefill", 4.5), ("ladder", 4.5), ("roof", 7),
+                                    *((f"s{i}", 3) for i in range(1, 6)), *((f"f{i}", 3) for i in range(4))]:
+                    light, dark = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
+                    self.assertGreaterEqual((light + 0.05) / (dark + 0.05), least, (name, colours[name], colours[ground]))
+
     def test_names_from_files_are_escaped(self):
         name = "<script>alert('x')</script>&\""
         model = self.write("m.json", {"n_layers": 2, "d_model": 64, "name": name})
@@ -201,11 +290,11 @@ class Plan(program.Case):
     def test_texts_and_pictures_have_no_exponents(self):
         for arguments in self.extreme_plans():
             with self.subTest(arguments=arguments):
-                for form in (["--full"],):
+                for form in (["--full"], ["--format", "html"], ["--format", "svg"]):
                     done = self.rafter("plan", *arguments, *form)
                     for said in (done.stdout.decode(), done.stderr.decode()):
                         # A file in doubtful units is shown what to write, as JSON takes it.
-                        said = re.sub(r"e\.g\. [\d.]+e\d+ for", "", said)
+                        said = re.sub(r"e\.g\.\s+[\d.]+e\d+", "", said)
                         # An excerpt, for pages are long.
                         self.assertEqual(re.findall(r".{0,30}\d[eE][+-]?\d.{0,10}", said)[:3], [], form)
                         self.assertEqual(re.findall(r".{0,30}(?<![a-z])(?:nan|inf)(?![a-z]).{0,10}", said)[:3], [], form)

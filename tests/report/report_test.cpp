@@ -1,7 +1,9 @@
 // What people read: units, tables, styles.
 #include <gtest/gtest.h>
 
+#include "report/plot.h"
 #include "report/progress.h"
+#include "report/staircase.h"
 #include "report/table.h"
 #include "report/units.h"
 
@@ -121,6 +123,45 @@ TEST(Facts, LineUpTheirValues) {
     facts.add("parameters", "135 M");
     facts.add("file", "98 MB");
     EXPECT_EQ(facts.render({}), "parameters  135 M\nfile        98 MB\n");
+}
+
+TEST(LabelSpace, TakesTheFirstPlaceThatIsFree) {
+    LabelSpace space({0, 0, 200, 100});
+    space.block_circle(20, 50, 10);
+    Svg svg;
+    EXPECT_TRUE(space.draw(svg, "note", "one", {{10, 50}, {190, 20, Anchor::kEnd}}));
+    EXPECT_TRUE(space.draw(svg, "note", "two", {{190, 20, Anchor::kEnd}, {190, 50, Anchor::kEnd}}));
+    EXPECT_FALSE(space.draw(svg, "note", "three", {{10, 50}, {190, 200, Anchor::kEnd}}));
+    EXPECT_TRUE(space.is_free_circle(60, 80, 5));
+    EXPECT_FALSE(space.is_free_circle(198, 80, 5));
+    EXPECT_EQ(svg.take(),
+              "<text x=\"190\" y=\"20\" class=\"note end\">one</text>\n<text x=\"190\" y=\"50\" class=\"note end\">two</text>\n");
+}
+
+TEST(Ticks, ArePowersOfTenThatDoNotTouch) {
+    EXPECT_EQ(tick_label(0.1), "0.1");
+    EXPECT_EQ(tick_label(0.001), "0.001");
+    EXPECT_EQ(tick_label(1e-5), "10⁻⁵");
+    EXPECT_EQ(tick_label(1e13), "10T");
+    EXPECT_EQ(tick_label(1e24), "10²⁴");
+    EXPECT_EQ(decades(LogScale(0.5, 2000, 0, 400), 50), (std::vector<double>{1, 10, 100, 1000}));
+    EXPECT_EQ(decades(LogScale(1, 1e6, 400, 0), 100), (std::vector<double>{1, 100, 1e4, 1e6}));
+}
+
+TEST(StaircaseSvg, HasTitleLegendAndNamedAxes) {
+    Staircase staircase{.title = "Read bandwidth", .subtitle = "of a machine", .lines = {}, .marks = {{"L2", 1e6}, {"L3", 1.1e6}}};
+    EXPECT_EQ(staircase_svg(staircase), "");
+    for (const char* label : {"1 thread", "2 threads"}) {
+        StaircaseLine line{.label = label, .points = {}};
+        for (double size = 32768; size < 1e9; size *= 2) line.points.push_back({size, 5e13 / size + 1e10, 6e13 / size + 1e10});
+        staircase.lines.push_back(std::move(line));
+    }
+    const std::string svg = staircase_svg(staircase);
+    for (const char* said :
+         {"<title>Read bandwidth</title>", "<desc>of a machine</desc>", ">1 thread</text>", ">2 threads</text>", ">L2</text>", ">L3</text>",
+          ">bytes read a second</text>", ">working set of all threads</text>", "viewBox=\"0 0 450 ", "prefers-color-scheme: dark"}) {
+        EXPECT_NE(svg.find(said), std::string::npos) << said;
+    }
 }
 
 std::string drawn(unsigned width, bool interactive) {

@@ -10,6 +10,7 @@
 #include "apps/session.h"
 #include "backend/backends.h"
 #include "base/os_file.h"
+#include "base/os_terminal.h"
 #include "planning/plan_report.h"
 #include "planning/plan_request.h"
 
@@ -48,8 +49,10 @@ Result<int> run(const PlanVerbOptions& options, const Environment& environment) 
     const report::Style style = options.out.empty() ? stdout_style(environment) : report::Style{};
     if (!options.list.empty()) {
         const auto format = options.format == "json" ? planning::CatalogFormat::kJson : planning::CatalogFormat::kText;
-        RAFTER_TRY_VOID(write_out(
-            options.out, options.list == "hardware" ? planning::hardware_catalog(format, style) : planning::model_catalog(format, style)));
+        const bool in_terminal = options.out.empty() && is_terminal(stdout);
+        const std::size_t columns = in_terminal ? terminal_width(stdout) : std::string::npos;
+        const auto catalog = options.list == "hardware" ? planning::hardware_catalog : planning::model_catalog;
+        RAFTER_TRY_VOID(write_out(options.out, catalog(format, style, columns)));
         return 0;
     }
     if (options.plan.model.empty() == options.plan.model_json.empty()) {

@@ -1,6 +1,7 @@
 // The catalogs of devices and models, as `rafter plan --list` shows them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "hardware/catalog.h"
@@ -18,45 +19,80 @@ using report::Align;
 
 std::string rate_of(const std::optional<double>& rate) { return rate ? report::rate(*rate / 1e12) : "–"; }
 
-std::string hardware_text(const report::Style& style) {
+// What a row is stands last where it fits: whole in a file or a pipe, cut in a terminal, left out in a narrow one.
+struct LastColumn {
+    std::size_t room = 0;
+    LastColumn(std::size_t columns, std::size_t taken) : room(columns > taken + kLeast ? columns - taken - 2 : 0) {}
+    [[nodiscard]] std::string cut(const std::string& text) const {
+        return text.size() <= room ? text : text.substr(0, room - std::min<std::size_t>(room, 1)) + "…";
+    }
+    void add_to(std::vector<report::Column>& titles, const char* title) const {
+        if (room > 0) titles.push_back({title});
+    }
+
+  private:
+    static constexpr std::size_t kLeast = 24;
+};
+
+std::string hardware_text(const report::Style& style, std::size_t columns) {
     using hardware::Precision;
-    report::Table table({{"name"},
-                         {"16 bit T/s", Align::kRight},
-                         {"8 bit T/s", Align::kRight},
-                         {"memory", Align::kRight},
-                         {"bandwidth", Align::kRight},
-                         {"ridge", Align::kRight},
-                         {"link", Align::kRight},
-                         {"$/h", Align::kRight},
-                         {"what it is"}});
+    std::size_t widest = 0;
+    for (const hardware::CatalogRow& row : hardware::catalog()) widest = std::max(widest, row.hardware.name.size());
+    const LastColumn last(columns, widest + 59);
+    std::vector<report::Column> titles{{"name"},
+                                       {"16 bit", Align::kRight},
+                                       {"8 bit", Align::kRight},
+                                       {"memory", Align::kRight},
+                                       {"bandwidth", Align::kRight},
+                                       {"ridge", Align::kRight},
+                                       {"link", Align::kRight},
+                                       {"$/h", Align::kRight}};
+    last.add_to(titles, "what it is");
+    report::Table table(titles);
     for (const hardware::CatalogRow& row : hardware::catalog()) {
         const hardware::Hardware& h = row.hardware;
         const auto sixteen = hardware::peak_for(h, Precision::kBf16);
         const auto eight = h.peak(Precision::kFp8) ? h.peak(Precision::kFp8) : h.peak(Precision::kInt8);
-        table.add({h.name, rate_of(sixteen->flop_per_s), rate_of(eight), report::bytes(h.memory_bytes),
-                   report::bytes_per_second(h.memory_bandwidth_bytes_per_s),
-                   report::whole(sixteen->flop_per_s / h.memory_bandwidth_bytes_per_s),
-                   h.link_bandwidth_bytes_per_s ? report::bytes_per_second(*h.link_bandwidth_bytes_per_s) : "–",
-                   h.price_per_hour ? fmt::format("{:.2f}", *h.price_per_hour) : "–", style.dim(h.description)});
+        std::vector<std::string> cells{h.name,
+                                       rate_of(sixteen->flop_per_s),
+                                       rate_of(eight),
+                                       report::bytes(h.memory_bytes),
+                                       report::bytes_per_second(h.memory_bandwidth_bytes_per_s),
+                                       report::whole(sixteen->flop_per_s / h.memory_bandwidth_bytes_per_s),
+                                       h.link_bandwidth_bytes_per_s ? report::bytes_per_second(*h.link_bandwidth_bytes_per_s) : "–",
+                                       h.price_per_hour ? fmt::format("{:.2f}", *h.price_per_hour) : "–"};
+        if (last.room > 0) cells.push_back(style.dim(last.cut(h.description)));
+        table.add(std::move(cells));
     }
-    return table.render(style) + "Ridge: 16-bit tokens a step from which arithmetic binds. Sources: --format json\n";
+    return table.render(style) +
+           "16 bit, 8 bit: TFLOP/s, dense. Ridge: 16-bit tokens a step from which on\narithmetic binds. Sources of every number: --format "
+           "json\n";
 }
 
-std::string models_text(const report::Style& style) {
-    report::Table table({{"name"},
-                         {"parameters", Align::kRight},
-                         {"active", Align::kRight},
-                         {"layers", Align::kRight},
-                         {"width", Align::kRight},
-                         {"KV a token", Align::kRight},
-                         {"context", Align::kRight},
-                         {"source"}});
+std::string models_text(const report::Style& style, std::size_t columns) {
+    std::size_t widest = 0;
+    for (const model::CatalogModel& entry : model::catalog()) widest = std::max(widest, entry.model.name.size());
+    const LastColumn last(columns, widest + 60);
+    std::vector<report::Column> titles{{"name"},
+                                       {"parameters", Align::kRight},
+                                       {"active", Align::kRight},
+                                       {"layers", Align::kRight},
+                                       {"width", Align::kRight},
+                                       {"KV a token", Align::kRight},
+                                       {"context", Align::kRight}};
+    last.add_to(titles, "source");
+    report::Table table(titles);
     for (const model::CatalogModel& entry : model::catalog()) {
         const roofline::PlannedModel m = roofline::plan_described(entry.model);
-        table.add({m.name, report::count(roofline::parameters(m.fused)), report::count(roofline::active_parameters(m.fused)),
-                   report::whole(m.fused.n_layers), report::grouped(entry.model.config.d_model),
-                   report::bytes(roofline::kv_bytes_per_token(m.fused, {})), report::grouped(entry.model.config.n_context),
-                   style.dim(m.source)});
+        std::vector<std::string> cells{m.name,
+                                       report::count(roofline::parameters(m.fused)),
+                                       report::count(roofline::active_parameters(m.fused)),
+                                       report::whole(m.fused.n_layers),
+                                       report::grouped(entry.model.config.d_model),
+                                       report::bytes(roofline::kv_bytes_per_token(m.fused, {})),
+                                       report::grouped(entry.model.config.n_context)};
+        if (last.room > 0) cells.push_back(style.dim(last.cut(m.source)));
+        table.add(std::move(cells));
     }
     return table.render(style);
 }
@@ -97,11 +133,11 @@ ordered_json models_json() {
 
 }  // namespace
 
-std::string hardware_catalog(CatalogFormat format, const report::Style& style) {
-    return format == CatalogFormat::kJson ? hardware_json().dump(1) + "\n" : hardware_text(style);
+std::string hardware_catalog(CatalogFormat format, const report::Style& style, std::size_t columns) {
+    return format == CatalogFormat::kJson ? hardware_json().dump(1) + "\n" : hardware_text(style, columns);
 }
-std::string model_catalog(CatalogFormat format, const report::Style& style) {
-    return format == CatalogFormat::kJson ? models_json().dump(1) + "\n" : models_text(style);
+std::string model_catalog(CatalogFormat format, const report::Style& style, std::size_t columns) {
+    return format == CatalogFormat::kJson ? models_json().dump(1) + "\n" : models_text(style, columns);
 }
 
 }  // namespace rafter::planning

@@ -23,9 +23,9 @@ enum class TextDetail {
 [[nodiscard]] std::string plan_html(const PlanRequest& request, const roofline::Plan& plan);
 [[nodiscard]] std::string plan_svg(const PlanRequest& request, const roofline::Plan& plan);
 
-// The catalogs of devices and models, with their sources.
+// The catalogs of devices and models, with their sources. Text is at most `columns` wide where that is at least 80.
 enum class CatalogFormat { kText, kJson };
-[[nodiscard]] std::string hardware_catalog(CatalogFormat format, const report::Style& style);
-[[nodiscard]] std::string model_catalog(CatalogFormat format, const report::Style& style);
+[[nodiscard]] std::string hardware_catalog(CatalogFormat format, const report::Style& style, std::size_t columns = std::string::npos);
+[[nodiscard]] std::string model_catalog(CatalogFormat format, const report::Style& style, std::size_t columns = std::string::npos);
 
 }  // namespace rafter::planning

@@ -82,13 +82,14 @@ class Drawing {
                           rate >= 1e9 ? fmt::format("{} GB/s", whole(rate / 1e9)) : bytes_per_second(rate));
             }
         }
-        double right = 0.0;
-        for (double size = std::exp2(std::ceil(std::log2(x_.low()))); size <= x_.high() * 1.01; size *= 2) {
+        // So many doublings apart that labels do not touch.
+        const double first = std::exp2(std::ceil(std::log2(x_.low())));
+        const double per_doubling = (right_ - left_) / std::log2(x_.high() / x_.low());
+        const double step = std::max(1.0, std::ceil((text_width("256 KiB") + 8) / per_doubling));
+        for (double size = first; size <= x_.high() * 1.01; size *= std::exp2(step)) {
             const std::string text = binary_size(size);
-            const Box box = text_box(x_.at(size), bottom_ + 22, Anchor::kMiddle, text);
-            if (box.left < right || box.right > right_ + 16) continue;
-            right = box.right + 14;
-            svg_.text(x_.at(size), bottom_ + 22, "tick middle", text);
+            const double x = std::min(x_.at(size), right_ + 16 - text_width(text) / 2);
+            svg_.text(x, bottom_ + 22, "tick middle", text);
         }
         svg_.text((left_ + right_) / 2, bottom_ + 47, "axis middle", "working set of all threads");
     }

@@ -1,7 +1,12 @@
 """rafter plan: every way to name a model and a device, every format, and what it says to nonsense."""
+import fcntl
 import json
+import os
+import pty
 import re
 import struct
+import subprocess
+import termios
 import xml.etree.ElementTree
 from html.parser import HTMLParser
 
@@ -409,6 +414,30 @@ class Plan(program.Case):
         self.assertGreaterEqual(len(models), 25)
         for what in ("hardware", "models"):
             self.assertIn("name", self.rafter("plan", "--list", what).stdout.decode())
+
+    def test_lists_fit_the_terminal(self):
+        for what in ("hardware", "models"):
+            for columns in (80, 120, 200):
+                master, slave = pty.openpty()
+                fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+                process = subprocess.Popen([program.BINARY, "plan", "--list", what], stdout=slave, env={**os.environ, "NO_COLOR": "1"})
+                os.close(slave)
+                shown = b""
+                while True:
+                    try:
+                        part = os.read(master, 65536)
+                    except OSError:
+                        break
+                    if not part:
+                        break
+                    shown += part
+                os.close(master)
+                self.assertEqual(process.wait(), 0)
+                lines = shown.decode().replace("\r", "").split("\n")
+                with self.subTest(what=what, columns=columns):
+                    self.assertGreater(len(lines), 40)
+                    self.assertLessEqual(max(map(len, lines)), columns)
+                    self.assertEqual(columns > 80, lines[0].endswith(("what it is", "source")), lines[0])
 
     def test_a_row_of_the_catalog_works_as_a_file(self):
         devices = json.loads(self.rafter("plan", "--list", "hardware", "--format", "json").stdout)

@@ -253,6 +253,11 @@ class Plan(program.Case):
         self.assertTrue(facts["Best change"].startswith(f"{best[1]}: throughput {best[0]:.2f}x"), facts["Best change"])
         self.assertTrue(facts["Best device"].startswith("--hardware "))
 
+    def test_the_documents_show_what_it_says(self):
+        documented = (program.ROOT / "docs" / "plan.md").read_text()
+        command, shown = re.search(r"^    \$ rafter plan (.*)\n((?:    .*\n|\n)+)", documented, re.M).groups()
+        self.assertEqual([line.removeprefix("    ") for line in shown.rstrip("\n").split("\n")], self.text(*command.split()).rstrip("\n").split("\n"))
+
     def test_text_is_narrow_whatever_is_asked(self):
         for arguments in (["Llama-3.1-405B", "--hardware", "L4"], ["DeepSeek-V3", "--hardware", "H200", "--devices", 8, "--batch", 1e9],
                           ["Llama-3.1-8B", "--hardware", "RTX-4090", "--efficiency", "calibrated", "--slo-itl", 1e-9, "--price", 3],

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "text/jinja/parser.h"
-#include "text/jinja/render.h"
-#include "text/jinja/unicode.h"
+#include "text/jinja/parse/parser.h"
+#include "text/jinja/run/render.h"
+#include "text/utf8.h"
 
 namespace {
 
@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = jinja::render(**parsed, variables, options);
     require(text.has_value() == again.has_value());
     if (text) {
-        require(*text == *again && jinja::valid_utf8_prefix(*text) == text->size());
+        require(*text == *again && rafter::text::find_invalid_utf8(*text) == text->size());
     } else {
         require(text.error().message == again.error().message && text.error().message.find('\n') == std::string::npos);
     }

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "text/default_templates.h"
-#include "text/jinja/parser.h"
-#include "text/jinja/render.h"
+#include "text/jinja/parse/parser.h"
+#include "text/jinja/run/render.h"
 #include "text/vocabulary.h"
 
 namespace rafter::text {

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "text/jinja/parser.h"
-#include "text/jinja/render.h"
+#include "text/jinja/parse/parser.h"
+#include "text/jinja/run/render.h"
 
 namespace rafter::text::jinja {
 namespace {
@@ -60,11 +60,20 @@ TEST(JinjaErrors, NameUnknownFiltersAtOnceUnlessInACondition) {
     EXPECT_EQ(error_of("{% if false %}{{ 1 | nosuch }}{% endif %}"), "no error: ");
 }
 
+TEST(JinjaErrors, NameWhatChatTemplatesHaveNoUseFor) {
+    EXPECT_EQ(error_of("{{ 'a' | urlencode }}"), "chat template, line 1, column 10: no filter named 'urlencode'");
+    EXPECT_EQ(error_of("{{ 1 is divisibleby 2 }}"), "chat template, line 1, column 6: no test named 'divisibleby'");
+    EXPECT_EQ(error_of("{{ 'a'.swapcase() }}"), "chat template, line 1, column 16: 'str object' has no attribute 'swapcase'");
+    EXPECT_EQ(error_of("{{ cycler(1) }}"), "chat template, line 1, column 10: 'cycler' is undefined");
+    EXPECT_EQ(error_of("{% print 1 %}"), "chat template, line 1, column 4: unknown tag 'print'");
+    EXPECT_EQ(error_of("{% raw %}{% endraw %}"), "chat template, line 1, column 4: unknown tag 'raw'");
+}
+
 TEST(JinjaErrors, NameTheFilterAndItsArgument) {
     EXPECT_EQ(error_of("{{ 'a' | indent('x', colour=1) }}"),
               "chat template, line 1, column 10: indent: unexpected keyword argument 'colour'");
     EXPECT_EQ(error_of("{{ 'a' | replace('x') }}"), "chat template, line 1, column 10: replace: argument 'new' is missing");
-    EXPECT_EQ(error_of("{{ 'a' | center('x') }}"), "chat template, line 1, column 10: center: width: expected an integer, found str");
+    EXPECT_EQ(error_of("{{ 'a' | truncate('x') }}"), "chat template, line 1, column 10: truncate: length: expected an integer, found str");
 }
 
 }  // namespace

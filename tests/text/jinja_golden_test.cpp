@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "text/jinja/parser.h"
-#include "text/jinja/render.h"
+#include "text/jinja/parse/parser.h"
+#include "text/jinja/run/render.h"
 
 namespace rafter::text::jinja {
 namespace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "tests/support/rounds.h"
-#include "text/jinja/parser.h"
-#include "text/jinja/render.h"
+#include "text/jinja/parse/parser.h"
+#include "text/jinja/run/render.h"
 
 namespace rafter::text::jinja {
 namespace {
@@ -41,16 +41,13 @@ TEST(JinjaLimits, EndlessLoopsStop) {
     expect_error("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "steps", limits);
     expect_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "deep", limits);
     expect_error("{% macro m() %}{% for i in range(99) %}{{ m() }}{% endfor %}{% endmacro %}{{ m() }}", "deep", limits);
-    expect_error("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "deep", limits);
 }
 
 TEST(JinjaLimits, LargeValuesAreRefusedBeforeTheyAreMade) {
     for (const char* source :
          {"{{ 'a' * 10**9 }}", "{{ 'abc' * 10**18 }}", "{{ 10**30 * 'a' }}", "{{ [0] * 10**9 }}", "{{ (1, 2) * 10**18 }}",
-          "{{ 'a'.center(10**10) }}", "{{ 'a'.ljust(10**18) }}", "{{ 'a'.zfill(10**10) }}", "{{ 'a' | center(10**12) }}",
           "{{ 'a\nb' | indent(10**12) }}", "{{ '%1000000000d' % 1 }}", "{{ '%*d' % (10**9, 1) }}", "{{ '{:1000000000}'.format(1) }}",
-          "{{ ('a,' * 10**6).split(',') | list * 100 }}", "{{ [1] | batch(10**12, 0) | list }}", "{{ [1] | slice(10**12, 0) | list }}",
-          "{{ 'a\t'.expandtabs(10**12) }}"}) {
+          "{{ ('a,' * 10**6).split(',') | list * 100 }}", "{{ [1] | batch(10**12, 0) | list }}", "{{ [1] | slice(10**12, 0) | list }}"}) {
         expect_error(source, "bytes of memory");
     }
     expect_error("{{ range(10**6) }}", "range");
@@ -93,7 +90,7 @@ TEST(JinjaLimits, SharedListsCannotMakeComparisonsExponential) {
     expect_error(twins + "{{ ns.a == ns.b }}", "steps", limits);
     expect_error(twins + "{{ ns.a < ns.b }}", "steps", limits);
     expect_error(twins + "{{ ns.a in [ns.b] }}", "steps", limits);
-    expect_error(twins + "{{ [ns.b].index(ns.a) }}", "steps", limits);
+    expect_error(twins + "{{ [ns.b].count(ns.a) }}", "steps", limits);
     expect_error(twins + "{{ [ns.b, ns.a] | unique | list }}", "", limits);
     expect_error(twins + "{{ ns.a }}", "", limits);
     expect_error(twins + "{{ ns.a | tojson }}", "", limits);
@@ -153,8 +150,7 @@ TEST(JinjaLimits, ManyVariablesAreRefused) {
 TEST(JinjaLimits, SearchesTakeLinearTime) {
     const std::string start = "{% set a = 'a' * 10**6 %}{% set b = 'a' * 5 * 10**5 + 'b' %}";
     for (const char* search :
-         {"{{ a.find(b) }}", "{{ a.rfind('b' + 'a' * 5 * 10**5) }}", "{{ a.count(b) }}", "{{ b in a }}", "{{ a.replace(b, '') | length }}",
-          "{{ a.split(b) | length }}", "{{ a.rsplit('b' + 'a' * 5 * 10**5) | length }}", "{{ a.partition(b) | length }}"}) {
+         {"{{ a.find(b) }}", "{{ a.count(b) }}", "{{ b in a }}", "{{ a.replace(b, '') | length }}", "{{ a.split(b) | length }}"}) {
         const auto begin = std::chrono::steady_clock::now();
         EXPECT_TRUE(render_text(start + search)) << search;
         EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10)) << search;
@@ -164,11 +160,11 @@ TEST(JinjaLimits, SearchesTakeLinearTime) {
 TEST(JinjaLimits, WhatALoopLeavesBehindIsHarmless) {
     // The variable outlives its loop, and asks for items that are gone.
     const auto text = render_text(
-        "{% set ns = namespace() %}{% for x in [1, 2, 3] if x != ns.skip recursive %}{% set ns.l = loop %}{% if loop.changed(loop) %}{% "
+        "{% set ns = namespace() %}{% for x in [1, 2, 3] if x != ns.skip %}{% set ns.l = loop %}{% if loop.changed(loop) %}{% "
         "endif %}"
         "{% break %}{% endfor %}{{ ns.l.index }}{{ ns.l.last }}{{ ns.l.nextitem }}{{ ns.l.length }}");
     ASSERT_TRUE(text) << text.error().message;
-    EXPECT_FALSE(render_text("{% set ns = namespace() %}{% for x in [1] recursive %}{% set ns.l = loop %}{% endfor %}{{ ns.l([1]) }}"));
+    EXPECT_FALSE(render_text("{% set ns = namespace() %}{% for x in [1] %}{% set ns.l = loop %}{% endfor %}{{ ns.l([1]) }}"));
     // A macro keeps the variables of the loop it was made in.
     const auto kept = render_text(
         "{% set ns = namespace() %}{% for x in [1, 2] %}{% macro m() %}{{ x }}{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}");

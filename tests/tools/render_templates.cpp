@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "text/jinja/parser.h"
-#include "text/jinja/render.h"
+#include "text/jinja/parse/parser.h"
+#include "text/jinja/run/render.h"
 
 namespace {
 

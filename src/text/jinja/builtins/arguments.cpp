@@ -1,0 +1,54 @@
+// Binding as Python does it: by position, then by name; nothing twice, nothing unknown.
+#include "text/jinja/builtins/arguments.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace rafter::text::jinja {
+
+Result<Bound> bind(const Arguments& arguments, std::string_view function, std::initializer_list<std::string_view> names,
+                   std::size_t n_required) {
+    Bound bound;
+    bound.function_ = function;
+    bound.names_ = names;
+    bound.values_.resize(names.size());
+    if (arguments.positional.size() > names.size()) {
+        return bad_input("{}: expected at most {} arguments, found {}", function, names.size(), arguments.positional.size());
+    }
+    std::copy(arguments.positional.begin(), arguments.positional.end(), bound.values_.begin());
+    for (const auto& [name, value] : arguments.keywords) {
+        const auto found = std::find(bound.names_.begin(), bound.names_.end(), name);
+        if (found == bound.names_.end()) return bad_input("{}: unexpected keyword argument '{}'", function, name);
+        Value& target = bound.values_[static_cast<std::size_t>(found - bound.names_.begin())];
+        if (!target.is_missing()) return bad_input("{}: argument '{}' is given twice", function, name);
+        target = value;
+    }
+    for (std::size_t i = 0; i < n_required; ++i) {
+        if (bound.values_[i].is_missing()) return bad_input("{}: argument '{}' is missing", function, bound.names_[i]);
+    }
+    return bound;
+}
+
+Result<std::int64_t> Bound::integer(std::size_t i) const {
+    const Value& value = values_[i];
+    if (!value.is_integral()) return wrong_type("an integer", value).within(names_[i]).within(function_);
+    const Int wide = value.as_int();
+    if (wide < std::numeric_limits<std::int64_t>::min() || wide > std::numeric_limits<std::int64_t>::max()) {
+        return bad_input("{}: {}: expected an integer of 64 bits", function_, names_[i]);
+    }
+    return static_cast<std::int64_t>(wide);
+}
+
+Result<std::int64_t> Bound::integer_or(std::size_t i, std::int64_t otherwise) const { return has(i) ? integer(i) : otherwise; }
+
+Result<std::string_view> Bound::text(std::size_t i) const {
+    if (!values_[i].is(Type::kString)) return wrong_type("a string", values_[i]).within(names_[i]).within(function_);
+    return text_of(values_[i]);
+}
+
+Result<std::string_view> Bound::text_or(std::size_t i, std::string_view otherwise) const {
+    if (!has(i)) return otherwise;
+    return text(i);
+}
+
+}  // namespace rafter::text::jinja

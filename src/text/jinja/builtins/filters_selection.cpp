@@ -1,0 +1,242 @@
+// Filters that are generators in jinja2: map, select, unique, batch, ... They work when walked over, item by item, and only once.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "text/jinja/builtins/attribute_path.h"
+#include "text/jinja/builtins/filters.h"
+#include "text/jinja/run/operators.h"
+
+namespace rafter::text::jinja {
+
+namespace {
+
+using Call = const Arguments&;
+using Item = std::optional<Value>;
+
+// A generator over the items of `value`. step(item) gives what comes of an item, nullopt to go on to the next. prepare() runs before the
+// first item, if the value is not empty: as in jinja2, a wrong argument is an error only then. State lives in the closures.
+template <typename Prepare, typename Step>
+Result<Value> generator(Runtime& runtime, const Value& value, Prepare prepare, Step step) {
+    struct State {
+        Value value;
+        std::optional<Cursor> cursor;
+        bool ended = false;
+    };
+    auto state = std::make_shared<State>(State{.value = value});
+    auto next = [&runtime, state, prepare = std::move(prepare), step = std::move(step)]() mutable -> Result<Item> {
+        if (!state->cursor && !state->ended) {
+            RAFTER_TRY(const bool wanted, prepare(state->value));
+            state->ended = !wanted;
+            if (wanted) {
+                RAFTER_TRY(state->cursor, Cursor::over(state->value));
+            }
+        }
+        while (!state->ended) {
+            RAFTER_TRY(Item item, state->cursor->next(runtime));
+            if (!item) {
+                state->ended = true;
+                break;
+            }
+            RAFTER_TRY(Item made, step(*item));
+            if (made) return made;
+        }
+        return Item();
+    };
+    return runtime.iterator(value, "generator", std::move(next));
+}
+
+// What map and select call for every item: a filter or test by name with its arguments, or an attribute. Filled in by prepare().
+struct Action {
+    Method call = nullptr;
+    Arguments arguments;
+    std::optional<AttributePath> path;
+
+    Result<Value> run(Runtime& runtime, const Value& item) const {
+        if (call == nullptr) return item;
+        RAFTER_TRY_VOID(runtime.spend(text_cost(item)));
+        return call(runtime, item, arguments);
+    }
+};
+
+// The name at `index` of the arguments and what follows it.
+Result<void> prepare_call(Action& action, Call call, std::size_t index, Method (*find)(std::string_view), std::string_view kind) {
+    const Value& name = call.positional[index];
+    if (!name.is(Type::kString)) return wrong_type("the name of a filter or test", name);
+    action.call = find(text_of(name));
+    if (action.call == nullptr) return bad_input("no {} named '{}'", kind, text_of(name));
+    action.arguments.positional.assign(call.positional.begin() + static_cast<std::ptrdiff_t>(index) + 1, call.positional.end());
+    action.arguments.keywords = call.keywords;
+    return {};
+}
+
+Result<void> prepare_map(Runtime& runtime, Action& action, Call call) {
+    const auto keyword = [&](std::string_view name) {
+        const auto found = std::find_if(call.keywords.begin(), call.keywords.end(), [&](const auto& given) { return given.first == name; });
+        return found == call.keywords.end() ? Value() : found->second;
+    };
+    const Value attribute = keyword("attribute");
+    if (call.positional.empty() && !attribute.is_missing()) {
+        for (const auto& [name, value] : call.keywords) {
+            if (name != "attribute" && name != "default") return bad_input("map: unexpected keyword argument '{}'", name);
+        }
+        RAFTER_TRY(action.path, AttributePath::parse(runtime, attribute, LetterCase::kKept, keyword("default")));
+        return {};
+    }
+    if (call.positional.empty()) return bad_input("map requires a filter argument");
+    return prepare_call(action, call, 0, find_filter, "filter");
+}
+
+Result<Value> map(Runtime& runtime, const Value& value, Call call) {
+    auto action = std::make_shared<Action>();
+    return generator(
+        runtime, value,
+        [&runtime, action, call](const Value& items) -> Result<bool> {
+            if (!truth(items)) return false;
+            RAFTER_TRY_VOID(prepare_map(runtime, *action, call));
+            return true;
+        },
+        [&runtime, action](const Value& item) -> Result<Item> {
+            RAFTER_TRY(Value made, action->path ? action->path->get(runtime, item) : action->run(runtime, item));
+            return Item(std::move(made));
+        });
+}
+
+enum class Keeps { kWhatPasses, kWhatFails };
+enum class LooksAt { kItem, kAttribute };
+
+template <Keeps kKeeps, LooksAt kLooksAt>
+Result<Value> select(Runtime& runtime, const Value& value, Call call) {
+    auto action = std::make_shared<Action>();
+    return generator(
+        runtime, value,
+        [&runtime, action, call](const Value& items) -> Result<bool> {
+            if (!truth(items)) return false;
+            const std::size_t n_own = kLooksAt == LooksAt::kAttribute ? 1 : 0;
+            if (call.positional.size() < n_own) return bad_input("Missing parameter for attribute name");
+            const Value attribute = n_own == 1 ? call.positional[0] : Value();
+            RAFTER_TRY(action->path, AttributePath::parse(runtime, attribute, LetterCase::kKept));
+            if (call.positional.size() > n_own) RAFTER_TRY_VOID(prepare_call(*action, call, n_own, find_test, "test"));
+            return true;
+        },
+        [&runtime, action](const Value& item) -> Result<Item> {
+            RAFTER_TRY(const Value subject, action->path->get(runtime, item));
+            RAFTER_TRY(const Value verdict, action->run(runtime, subject));
+            return truth(verdict) == (kKeeps == Keeps::kWhatPasses) ? Item(item) : Item();
+        });
+}
+
+Result<Value> items(Runtime& runtime, const Value& value, Call call) {
+    RAFTER_TRY(const Bound none, bind(call, "items", {}));
+    const bool is_mapping = value.is(Type::kDict);
+    const Value pairs = is_mapping ? runtime.dict_view(value, DictViewObject::Part::kItems) : value;
+    return generator(
+        runtime, pairs,
+        [is_mapping](const Value& source) -> Result<bool> {
+            if (is_mapping || source.is(Type::kUndefined)) return is_mapping;
+            return bad_input("items: Can only get item pairs from a mapping, found {}", type_name(source));
+        },
+        [](const Value& pair) -> Result<Item> { return Item(pair); });
+}
+
+Result<bool> always(const Value&) { return true; }
+
+Result<Value> unique(Runtime& runtime, const Value& value, Call call) {
+    RAFTER_TRY(const Bound bound, bind(call, "unique", {"case_sensitive", "attribute"}));
+    const LetterCase letter_case = bound.truth_or(0, false) ? LetterCase::kKept : LetterCase::kIgnored;
+    RAFTER_TRY(const AttributePath path, AttributePath::parse(runtime, bound[1], letter_case));
+    return generator(runtime, value, always, [&runtime, path, seen = std::make_shared<DictObject>()](const Value& item) -> Result<Item> {
+        RAFTER_TRY(const Value key, path.get(runtime, item));
+        RAFTER_TRY_VOID(runtime.spend(weight_of(key)));
+        if (!is_hashable(key)) return bad_input("unique: unhashable type: '{}'", type_name(key));
+        if (seen->find(key) != nullptr) return Item();
+        seen->set(key, Value::none());
+        return Item(item);
+    });
+}
+
+// Batches and slices are computed together when the first is asked for; making them one by one would print the same.
+Result<Value> generator_of_lists(Runtime& runtime, const Value& value, std::function<Result<std::vector<Value>>(std::vector<Value>)> make) {
+    struct State {
+        Value value;
+        std::optional<std::vector<Value>> made;
+        std::size_t next = 0;
+    };
+    auto state = std::make_shared<State>(State{.value = value});
+    return runtime.iterator(value, "generator", [&runtime, state, make = std::move(make)]() -> Result<Item> {
+        if (!state->made) {
+            RAFTER_TRY(std::vector<Value> items, to_vector(runtime, state->value));
+            RAFTER_TRY(state->made, make(std::move(items)));
+        }
+        return state->next < state->made->size() ? Item((*state->made)[state->next++]) : Item();
+    });
+}
+
+Result<Value> batch(Runtime& runtime, const Value& value, Call call) {
+    RAFTER_TRY(const Bound bound, bind(call, "batch", {"linecount", "fill_with"}, 1));
+    RAFTER_TRY(const std::int64_t size, bound.integer(0));
+    const Value fill = bound.has_value(1) ? bound[1] : Value();
+    return generator_of_lists(runtime, value, [&runtime, size, fill](std::vector<Value> items) -> Result<std::vector<Value>> {
+        std::vector<Value> batches;
+        std::vector<Value> current;
+        for (Value& item : items) {
+            if (static_cast<std::int64_t>(current.size()) == size) {
+                RAFTER_TRY(Value made, runtime.list(std::exchange(current, {})));
+                batches.push_back(std::move(made));
+            }
+            current.push_back(std::move(item));
+        }
+        if (current.empty()) return batches;
+        const auto n = static_cast<std::int64_t>(current.size());
+        if (!fill.is_missing() && n < size) {
+            RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::min(size - n, std::int64_t{1} << 40)) * sizeof(Value)));
+            current.resize(static_cast<std::size_t>(size), fill);
+        }
+        RAFTER_TRY(Value made, runtime.list(std::move(current)));
+        batches.push_back(std::move(made));
+        return batches;
+    });
+}
+
+Result<Value> slice(Runtime& runtime, const Value& value, Call call) {
+    RAFTER_TRY(const Bound bound, bind(call, "slice", {"slices", "fill_with"}, 1));
+    RAFTER_TRY(const std::int64_t n_slices, bound.integer(0));
+    const Value fill = bound.has_value(1) ? bound[1] : Value();
+    return generator_of_lists(runtime, value, [&runtime, n_slices, fill](const std::vector<Value>& items) -> Result<std::vector<Value>> {
+        if (n_slices == 0) return bad_input("slice: expected a number of slices other than 0");
+        std::vector<Value> slices;
+        if (n_slices < 0) return slices;
+        RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::min(n_slices, std::int64_t{1} << 40)) * 128));
+        const auto size = static_cast<std::int64_t>(items.size());
+        const std::int64_t n_longer = size % n_slices;
+        auto begin = items.begin();
+        for (std::int64_t i = 0; i < n_slices; ++i) {
+            const auto end = begin + size / n_slices + (i < n_longer ? 1 : 0);
+            std::vector<Value> part(begin, end);
+            if (!fill.is_missing() && i >= n_longer) part.push_back(fill);
+            RAFTER_TRY(Value made, runtime.list(std::move(part)));
+            slices.push_back(std::move(made));
+            begin = end;
+        }
+        return slices;
+    });
+}
+
+constexpr MethodRow kFilters[] = {
+    {"batch", batch},
+    {"items", items},
+    {"map", map},
+    {"reject", select<Keeps::kWhatFails, LooksAt::kItem>},
+    {"rejectattr", select<Keeps::kWhatFails, LooksAt::kAttribute>},
+    {"select", select<Keeps::kWhatPasses, LooksAt::kItem>},
+    {"selectattr", select<Keeps::kWhatPasses, LooksAt::kAttribute>},
+    {"slice", slice},
+    {"unique", unique},
+};
+
+}  // namespace
+
+const MethodRow* find_selection_filter(std::string_view name) { return find_row(kFilters, name); }
+
+}  // namespace rafter::text::jinja

@@ -83,7 +83,7 @@ void append_upper(std::string& out, char32_t c, Case which) {
     int boundary = 0;
     const auto n = utf8proc_decompose_char(point(c), folded.data(), folded.size(), UTF8PROC_CASEFOLD, &boundary);
     const bool is_capital = category_of(c) == UTF8PROC_CATEGORY_LU;
-    if (n < 2 || is_capital || (which == Case::kTitle && (title != c || category_of(c) == UTF8PROC_CATEGORY_LT))) {
+    if (n < 2 || is_capital || (which == Case::kTitle && category_of(title) == UTF8PROC_CATEGORY_LT)) {
         return append_utf8(out, which == Case::kUpper ? static_cast<char32_t>(utf8proc_toupper(point(c))) : title);
     }
     bool has_capital = false;

@@ -53,7 +53,7 @@ std::string first_architecture(const nlohmann::json& json) {
 
 Error unknown_type(std::string_view name, const std::string& type) {
     if (type.empty()) {
-        return bad_input("{}: model_type: expected a known one, found none. --assume llama (or another known one) plans it as that", name);
+        return bad_input("{}: model_type: expected a known type, found none. --assume llama (or another known type) plans it as one", name);
     }
     std::vector<std::pair<std::size_t, std::string>> near;
     for (std::string& known : hf::known_types()) {
@@ -63,7 +63,7 @@ Error unknown_type(std::string_view name, const std::string& type) {
     std::ranges::stable_sort(near, {}, &std::pair<std::size_t, std::string>::first);
     std::vector<std::string> nearest;
     for (std::size_t i = 0; i < 3; ++i) nearest.push_back(near[i].second);
-    return bad_input("{}: model_type: expected a known one, found {}; nearest: {}. --assume llama (or another known one) plans it as that",
+    return bad_input("{}: model_type: expected a known type, found {}; nearest: {}. --assume llama (or another known type) plans it as one",
                      name, quote(type), fmt::join(nearest, ", "));
 }
 
@@ -170,8 +170,8 @@ void say_unknown_structure(const hf::Keys& keys, const nlohmann::json& text, Des
         unknown.push_back(fmt::format("{} = {}", key, shown_json(value)));
     }
     if (!unknown.empty()) {
-        m.assumed.push_back(fmt::format("keys that look like structure and are not known of {} are ignored: {}", m.config.architecture,
-                                        fmt::join(unknown, ", ")));
+        m.assumed.push_back(
+            fmt::format("unknown keys of {} that look like structure are ignored: {}", m.config.architecture, fmt::join(unknown, ", ")));
     }
 }
 
@@ -182,8 +182,8 @@ void say_parts(const nlohmann::json& outer, DescribedModel& m) {
         if (outer.contains(key) && !outer[key].is_null()) parts.emplace_back(key);
     }
     if (parts.empty()) return;
-    m.assumed.push_back(fmt::format("only the text model is counted: left out is what {} says ({} model)", fmt::join(parts, ", "),
-                                    parts.front().find("audio") != std::string::npos ? "an audio" : "a vision"));
+    m.assumed.push_back(fmt::format("only the text model is counted: the {} model of {} is left out",
+                                    parts.front().find("audio") != std::string::npos ? "audio" : "vision", fmt::join(parts, ", ")));
 }
 
 void read_dtype(const nlohmann::json& outer, const nlohmann::json& text, DescribedModel& m) {
@@ -206,7 +206,7 @@ void read_dtype(const nlohmann::json& outer, const nlohmann::json& text, Describ
         m.weight_type = s.name;
         return;
     }
-    m.assumed.push_back(fmt::format("dtype {} is not known: weights are priced at 16 bits", quote(type)));
+    m.assumed.push_back(fmt::format("unknown dtype {}: weights are priced at 16 bits", quote(type)));
 }
 
 }  // namespace
@@ -223,12 +223,12 @@ Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_vi
     for (const char* head : {"ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForQuestionAnswering", "RewardModel"}) {
         if (!architecture.ends_with(head)) continue;
         const char* why = hf::refusal_of(type);
-        return bad_input("{}: architecture {} is {}: plan knows decoders only", name, quote(architecture),
+        return bad_input("{}: architecture {} is {}: expected a decoder", name, quote(architecture),
                          why != nullptr ? why : "no model that generates text");
     }
     for (const std::string& candidate : {type, outer_type.value_or("")}) {
         if (const char* why = hf::refusal_of(candidate)) {
-            return bad_input("{}: model_type {} is {}: plan knows decoders only", name, quote(candidate), why);
+            return bad_input("{}: model_type {} is {}: expected a decoder", name, quote(candidate), why);
         }
     }
     const Family* family = hf::find_family(options.assume.empty() ? type : options.assume);

@@ -204,8 +204,8 @@ Result<Efficiency> read_efficiency(const std::string& name, const hardware::Hard
     if (name == "calibrated") {
         Efficiency e = typical_efficiency(hardware);
         warnings.push_back(
-            fmt::format("--efficiency calibrated: nothing measured for this device; values {} are taken (bandwidth {}, flops {}, link "
-                        "{}; docs/plan.md has how well they do)",
+            fmt::format("--efficiency calibrated: this device was not measured; values {} are used (bandwidth {}, flops {}, link "
+                        "{}; docs/plan.md compares them with published speeds)",
                         e.name, report::plain(e.bandwidth_fraction), report::plain(e.flop_fraction), report::plain(e.link_fraction)));
         return e;
     }
@@ -226,7 +226,7 @@ Result<Efficiency> read_efficiency(const std::string& name, const hardware::Hard
     for (const std::string& key : keys.unknown_keys()) {
         const auto close = closest(key, keys.known_keys());
         warnings.push_back(
-            fmt::format("{}: {} is not a key known here{}", name, quote(key), close ? fmt::format("; did you mean {}?", *close) : ""));
+            fmt::format("{}: unknown key {} is ignored{}", name, quote(key), close ? fmt::format("; did you mean {}?", *close) : ""));
     }
     return e;
 }

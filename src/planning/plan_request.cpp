@@ -89,8 +89,9 @@ Result<void> set_types(const PlanOptions& o, PlanRequest& r) {
         types.expert_bits.reset();
         r.weight_type = type.name;
         if (type.is_mixture) {
-            r.warnings.push_back(fmt::format(
-                "{} is a mixture: {:g} bits a weight are a large model's average; a GGUF file is counted exactly", type.name, type.bits));
+            r.warnings.push_back(
+                fmt::format("{} is a mixture: {} bits a weight are a large model's average; a GGUF file is counted exactly", type.name,
+                            report::plain(type.bits)));
         }
         if (type.name == "fp32") types.activations = hardware::Precision::kFp32;
         if (type.name == "fp32") types.activation_bytes = 4.0;
@@ -189,7 +190,7 @@ Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, Plan
     }
     RAFTER_TRY(const hardware::Profile profile, sources.machine_profile());
     if (!profile.trusted) {
-        r.warnings.push_back(fmt::format("this machine's profile is in doubt ({}): `rafter probe` measures anew", profile.doubt));
+        r.warnings.push_back(fmt::format("this machine's profile is in doubt ({}): `rafter probe` measures it again", profile.doubt));
     }
     setup.hardware = this_machine(profile, *r.model);
     if (o.efficiency == "calibrated") {
@@ -214,7 +215,7 @@ Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<st
     if (std::filesystem::is_regular_file(name, failed)) {
         RAFTER_TRY(hardware::HardwareFile file, hardware::read_hardware_file(name));
         for (const hardware::UnknownKey& unknown : file.unknown_keys) {
-            warnings.push_back(fmt::format("{}: {} is not a key known here and is ignored{}", name, quote(unknown.key),
+            warnings.push_back(fmt::format("{}: unknown key {} is ignored{}", name, quote(unknown.key),
                                            did_you_mean(unknown.key.substr(unknown.key.rfind('.') + 1), unknown.known)));
         }
         doubts.insert(doubts.end(), file.doubts.begin(), file.doubts.end());
@@ -225,7 +226,7 @@ Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<st
     if (const auto candidates = hardware::candidates_in_catalog(name); !candidates.empty()) {
         std::vector<std::string_view> names;
         for (const hardware::CatalogRow* row : candidates) names.push_back(row->hardware.name);
-        return bad_input("--hardware: {} is no device's name alone: it may be {} (rafter plan --list hardware)", quote(name),
+        return bad_input("--hardware: {} may be one of several devices: {} (rafter plan --list hardware)", quote(name),
                          fmt::join(names, ", "));
     }
     std::vector<std::pair<std::size_t, std::string>> near;
@@ -242,7 +243,7 @@ Result<PlanRequest> make_request(const PlanOptions& o, const PlanSources& source
     r.model = std::make_unique<roofline::PlannedModel>(std::move(planned));
     r.scenario.model = r.model.get();
     for (const auto& unknown : r.model->unknown_keys) {
-        r.warnings.push_back(fmt::format("{}: {} is not a key known here and is ignored{}", r.model->source, quote(unknown.key),
+        r.warnings.push_back(fmt::format("{}: unknown key {} is ignored{}", r.model->source, quote(unknown.key),
                                          did_you_mean(unknown.key.substr(unknown.key.rfind('.') + 1), unknown.known)));
     }
     RAFTER_TRY_VOID(set_hardware(o, sources, r));

@@ -151,8 +151,8 @@ void add_notes(const Scenario& s, Plan& plan) {
     }
     if (const double n_running = running_sequences(s); n_running < s.load.n_batch) {
         plan.notes.push_back(fmt::format(
-            "{:.0f} of the {:.0f} sequences fit at a time with their whole answers: served tokens are counted with these, the rest waits",
-            n_running, s.load.n_batch));
+            "{} of the {} sequences fit at a time with their whole answers: served tokens are counted with these, the rest wait",
+            report::whole(n_running), report::whole(s.load.n_batch)));
     }
     if (s.model->n_context > 0 && s.load.n_context > s.model->n_context) {
         plan.notes.push_back(fmt::format("the model was trained for {} positions, the plan is for {}", report::whole(s.model->n_context),

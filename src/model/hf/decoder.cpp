@@ -263,7 +263,7 @@ Result<DescribedModel> read_decoder(const Family& family, Keys& keys, std::strin
     m.outer.head_bias = family.traits.head_bias;
     m.outer.norm_without_gain = !family.traits.norm_gain;
     if (keys.uint({"num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules"}) > 0) {
-        m.notes.emplace_back("the module that predicts further tokens (MTP) is left out");
+        m.notes.emplace_back("the module for multi-token prediction (MTP) is left out");
     }
     if (family.read != nullptr) family.read(r);
     RAFTER_TRY_VOID(keys.status());
@@ -275,10 +275,11 @@ Result<DescribedModel> read_decoder(const Family& family, Keys& keys, std::strin
         m.shapes.push_back(layer_of_kind(r, kind, r.is_moe[i]));
     }
     for (const std::string& kind : unknown) {
-        m.assumed.push_back(fmt::format("layers of kind \"{}\" are not known: they are planned as full attention", kind));
+        m.assumed.push_back(fmt::format("layers of the unknown kind \"{}\" are planned as full attention", kind));
     }
     for (const std::string& key : keys.uneven()) {
-        m.assumed.push_back(fmt::format("{} has a value a layer, which is not known of {}: the first is taken for all", key, family.type));
+        m.assumed.push_back(
+            fmt::format("{} has one value per layer, which {} is not known to have: the first is used for all layers", key, family.type));
     }
     if (family.unseen != nullptr) m.assumed.emplace_back(family.unseen);
     fill_config(r);

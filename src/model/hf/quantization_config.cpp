@@ -106,11 +106,11 @@ class MethodReader {
         RAFTER_TRY(const auto bits, keys_.find_number("bits", 1, 16));
         if (bits) {
             rule({.name = fmt::format("{:g} bits", *bits), .bits = *bits});
-            m_.assumed.push_back(fmt::format("quantization_config: method {} is not known: {:g} bits a weight are counted, without scales",
+            m_.assumed.push_back(fmt::format("quantization_config: unknown method {}: {:g} bits a weight are counted, without scales",
                                              quote(q_.method), *bits));
         } else {
             m_.assumed.push_back(
-                fmt::format("quantization_config: method {} is not known: weights are priced as {}", quote(q_.method), m_.weight_type));
+                fmt::format("quantization_config: unknown method {}: weights are priced as {}", quote(q_.method), m_.weight_type));
         }
         return {};
     }

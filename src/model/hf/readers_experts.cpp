@@ -95,7 +95,7 @@ void read_longcat(Reading& r) {
         r.m.shapes.push_back(std::move(s));
     }
     c.n_layers *= 2;
-    r.m.notes.emplace_back("each layer is counted as two of attention; experts of no work are priced as the others");
+    r.m.notes.emplace_back("each layer is counted as two attention layers; experts that compute nothing are priced as the others");
 }
 
 // Sliding layers have twice the key heads, sinks, and all heads' values are narrower than their keys.

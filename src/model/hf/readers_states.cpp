@@ -129,7 +129,7 @@ void read_nemotron_h(Reading& r) {
         unknown = unknown || !(s.state || s.attention || s.dense || s.experts);
         r.m.shapes.push_back(std::move(s));
     }
-    if (unknown) r.m.assumed.emplace_back("hybrid_override_pattern has letters that are not known: those layers are left out");
+    if (unknown) r.m.assumed.emplace_back("hybrid_override_pattern has unknown letters: those layers are left out");
 }
 
 void read_granite_hybrid(Reading& r) {
@@ -270,7 +270,7 @@ void read_zamba2(Reading& r) {
     }
     c.n_layers = static_cast<std::uint32_t>(shapes.size());
     r.m.shapes = std::move(shapes);
-    r.m.notes.emplace_back("each use of a shared block of attention is counted as a layer; its weights count once");
+    r.m.notes.emplace_back("each use of a shared attention block is counted as a layer; its weights count once");
 }
 
 void read_minimax(Reading& r) {

@@ -226,7 +226,7 @@ Result<hardware::Hardware> find_hardware(const std::string& name, std::vector<st
     if (const auto candidates = hardware::candidates_in_catalog(name); !candidates.empty()) {
         std::vector<std::string_view> names;
         for (const hardware::CatalogRow* row : candidates) names.push_back(row->hardware.name);
-        return bad_input("--hardware: {} may be one of several devices: {} (rafter plan --list hardware)", quote(name),
+        return bad_input("--hardware: {} names no single device: it may be {} (rafter plan --list hardware)", quote(name),
                          fmt::join(names, ", "));
     }
     std::vector<std::pair<std::size_t, std::string>> near;

@@ -91,7 +91,9 @@ void add_machine_options(CLI::App& verb, planning::PlanOptions& o) {
         ->capture_default_str()
         ->group(group);
     verb.add_option("--devices", o.devices, "How many of them; tensor parallel where that divides the heads")->type_name("N")->group(group);
-    verb.add_option("--parallel", o.parallel, "How they share the model: tp=8,pp=2,ep=1")->type_name("SPEC")->group(group);
+    verb.add_option("--parallel", o.parallel, "How they share the model: tp=8,pp=2,ep=1; cp=N of tp share a sequence's cache")
+        ->type_name("SPEC")
+        ->group(group);
     verb.add_option("--collective", o.collective, "How collectives are counted")
         ->check(CLI::IsMember({"ring", "flat"}))
         ->type_name("NAME")
@@ -102,8 +104,23 @@ void add_machine_options(CLI::App& verb, planning::PlanOptions& o) {
         ->type_name("ideal|calibrated|FILE")
         ->capture_default_str()
         ->group(group);
+    verb.add_option("--engine", o.engine,
+                    "Whose memory overheads and sharing of caches to plan with (default: ideal with ideal rates, rafter on this machine, "
+                    "vllm elsewhere)")
+        ->type_name("ideal|vllm|sglang|llama.cpp|rafter")
+        ->group(group);
+    verb.add_option("--step-tokens", o.step_tokens, "Tokens of the engine's largest step (default: the engine's)")
+        ->type_name("N")
+        ->group(group);
+    verb.add_option("--max-sequences", o.max_sequences, "Sequences that the engine samples together at most (default: the engine's)")
+        ->type_name("N")
+        ->group(group);
+    verb.add_option("--reserve-memory", o.reserve_memory,
+                    "Bytes of a device that weights and cache do not get: 9.4GiB (default: what the engine is taken to need)")
+        ->type_name("SIZE")
+        ->group(group);
     verb.add_option("--price", o.price, "Dollars an hour of one device (default: the catalog's)")->type_name("PER_HOUR")->group(group);
-    verb.add_option("--memory-fraction", o.memory_fraction, "Part of the devices' memory that may be used (default: 1)")
+    verb.add_option("--memory-fraction", o.memory_fraction, "Part of the devices' memory that may be used (default: the engine's)")
         ->type_name("FRACTION")
         ->group(group);
     verb.add_option("--block-size", o.block_size, "Positions a block of the paged cache (default: 16)")->type_name("N")->group(group);

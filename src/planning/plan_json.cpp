@@ -5,6 +5,7 @@
 #include "planning/efficiency.h"
 #include "planning/json_count.h"
 #include "planning/plan_report.h"
+#include "roofline/engine.h"
 
 namespace rafter::planning {
 namespace {
@@ -67,7 +68,12 @@ ordered_json hardware_json(const roofline::Scenario& s) {
             {"price_per_hour", or_null(s.price_per_hour ? s.price_per_hour : h.price_per_hour)},
             {"devices", json_count(s.setup.parallel.devices())},
             {"parallel",
-             {{"tp", json_count(s.setup.parallel.tp)}, {"pp", json_count(s.setup.parallel.pp)}, {"ep", json_count(s.setup.parallel.ep)}}},
+             {{"tp", json_count(s.setup.parallel.tp)},
+              {"pp", json_count(s.setup.parallel.pp)},
+              {"ep", json_count(s.setup.parallel.ep)},
+              {"cp", json_count(s.setup.parallel.cp)}}},
+            {"engine", roofline::to_string(s.setup.engine)},
+            {"memory_fraction", s.load.memory_fraction},
             {"collective", s.setup.collective == roofline::Collective::kFlat ? "flat" : "ring"},
             {"fused", s.setup.fused},
             {"efficiency", efficiency_json(s.setup.efficiency)}};
@@ -129,7 +135,9 @@ ordered_json memory_json(const roofline::MemoryFit& m) {
             {"weights_bytes", json_count(m.weights_bytes)},
             {"kv_bytes", json_count(m.kv_bytes)},
             {"workspace_bytes", json_count(std::ceil(m.workspace_bytes))},
-            {"capacity_bytes", json_count(m.capacity_bytes)},
+            {"capacity_bytes", json_count(std::floor(m.capacity_bytes))},
+            {"kv_pool_bytes", json_count(std::floor(std::max(0.0, m.pool_bytes)))},
+            {"kv_copies", m.kv_copies},
             {"free_bytes", json_count(std::floor(std::max(0.0, m.free_bytes)))},
             {"shortfall_bytes", json_count(std::ceil(std::max(0.0, -m.free_bytes)))},
             {"max_tokens", json_count(m.max_tokens)},

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "hardware/hardware_file.h"
 #include "model/model_json.h"
 #include "planning/efficiency.h"
+#include "planning/planned_engine.h"
 #include "planning/this_machine.h"
 #include "report/units.h"
 #include "roofline/number_types.h"
@@ -67,9 +69,10 @@ Result<roofline::Parallel> parse_parallel(const std::string& text) {
         const char* begin = part.data() + std::min<std::size_t>(3, part.size());
         const auto [end, failed] = std::from_chars(begin, part.data() + part.size(), n);
         const bool is_number = failed == std::errc() && end == part.data() + part.size();
-        double* place = part.starts_with("tp=") ? &p.tp : part.starts_with("pp=") ? &p.pp : part.starts_with("ep=") ? &p.ep : nullptr;
-        if (place == nullptr || !is_number) return bad_input("--parallel: expected tp=N,pp=N,ep=N, found {}", quote(text));
-        *place = n;
+        const std::array places{std::pair{"tp=", &p.tp}, std::pair{"pp=", &p.pp}, std::pair{"ep=", &p.ep}, std::pair{"cp=", &p.cp}};
+        const auto* place = std::ranges::find_if(places, [&](const auto& known) { return part.starts_with(known.first); });
+        if (place == places.end() || !is_number) return bad_input("--parallel: expected tp=N,pp=N,ep=N,cp=N, found {}", quote(text));
+        *place->second = n;
     }
     return p;
 }
@@ -87,6 +90,11 @@ Result<void> set_types(const PlanOptions& o, PlanRequest& r) {
         RAFTER_TRY(const roofline::NumberType type, type_of("--weights", o.weights));
         types.weight_bits = type.bits;
         types.expert_bits.reset();
+        types.table_bits.reset();
+        // The ideal engine's published cases count every weight alike.
+        const bool real =
+            r.scenario.setup.engine != roofline::EngineKind::kIdeal && r.scenario.setup.engine != roofline::EngineKind::kRafter;
+        if (real && type.keeps_table) types.table_bits = 16;
         r.weight_type = type.name;
         if (type.is_mixture) {
             r.warnings.push_back(
@@ -133,7 +141,6 @@ Result<void> set_load(const PlanOptions& o, PlanRequest& r) {
     RAFTER_TRY(load.n_max_context, whole_in_range("--max-length", o.max_length, 0, 1, kMaxTokens));
     RAFTER_TRY(load.prefix_hit, in_range("--prefix-hit", o.prefix_hit, 0, 0, 1));
     RAFTER_TRY(load.block_size, whole_in_range("--block-size", o.block_size, 16, 1, 1e6));
-    RAFTER_TRY(load.memory_fraction, in_range("--memory-fraction", o.memory_fraction, 1, 1e-6, 1));
     return {};
 }
 
@@ -146,9 +153,14 @@ Result<void> set_parallel(const PlanOptions& o, PlanRequest& r) {
             return bad_input("--parallel: expected a product of the {:.0f} --devices, found {}", devices, shown(setup.parallel.devices()));
         }
         RAFTER_TRY_VOID(roofline::check_parallel(r.scenario.list(), setup.parallel));
+    } else if (setup.engine == roofline::EngineKind::kLlamaCpp && devices > 1) {
+        setup.parallel = {.pp = devices};  // its default is to deal out layers (--split-mode layer)
+        RAFTER_TRY_VOID(roofline::check_parallel(r.scenario.list(), setup.parallel));
     } else {
         RAFTER_TRY(setup.parallel, roofline::choose_parallel(r.scenario.list(), devices));
     }
+    // Prompts for each expert-parallel group, so that none idles while others compute theirs.
+    if (!o.prefill_batch) r.scenario.load.n_prefill_batch = std::max(1.0, std::min(setup.parallel.ep, r.scenario.load.n_batch));
     setup.collective = o.collective == "flat" ? roofline::Collective::kFlat : roofline::Collective::kRing;
     return {};
 }
@@ -247,10 +259,12 @@ Result<PlanRequest> make_request(const PlanOptions& o, const PlanSources& source
                                          did_you_mean(unknown.key.substr(unknown.key.rfind('.') + 1), unknown.known)));
     }
     RAFTER_TRY_VOID(set_hardware(o, sources, r));
+    RAFTER_TRY_VOID(choose_engine(o, r));
     r.scenario.setup.fused = !o.no_fuse;
     RAFTER_TRY_VOID(set_types(o, r));
     RAFTER_TRY_VOID(set_load(o, r));
     RAFTER_TRY_VOID(set_parallel(o, r));
+    RAFTER_TRY_VOID(set_engine_memory(o, r));
     RAFTER_TRY_VOID(set_draft(o, sources, r));
     const auto positive = [](const char* option, const std::optional<double>& value, std::optional<double>& place) -> Result<void> {
         RAFTER_TRY_VOID(in_range(option, value, 0, 0, 1e12));

@@ -25,6 +25,9 @@ struct PlanOptions {
     std::string weights, activations, kv;
     std::optional<double> batch, prompt, output, context, max_length, prefill_batch, prefix_hit, block_size, memory_fraction;
     std::optional<double> devices;
+    std::string engine;  // empty: ideal with ideal rates, rafter on this machine, else the usual one of such devices
+    std::optional<double> step_tokens, max_sequences;
+    std::string reserve_memory;  // "9.4GiB"
     std::string parallel;
     std::string collective = "ring";
     std::string draft;
@@ -48,6 +51,7 @@ struct PlanRequest {
     std::string weight_type, activation_type, kv_type;
     std::string draft_name;         // empty: a share of the target's step
     bool draft_is_assumed = false;  // the options name no draft
+    std::string engine_note;        // whose rules and overheads the answer follows: its first lines say it
     std::vector<std::string> warnings;
 };
 [[nodiscard]] Result<PlanRequest> make_request(const PlanOptions& options, const PlanSources& sources);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "report/units.h"
+#include "roofline/engine.h"
 
 namespace rafter::roofline {
 namespace {
@@ -14,6 +15,34 @@ namespace {
 // The liveness plan of one row of each kind, times the rows; activations in the type that they have there.
 double workspace_bytes(const PricedList& list, const NumberTypes& types, double n_tokens, double n_outputs) {
     return list.workspace_token_bytes * n_tokens * types.activation_bytes / 4 + list.workspace_output_bytes * n_outputs;
+}
+
+double elements(const CountedWeight& c) { return double{1} * c.weight.n_experts * c.weight.n_rows * c.weight.n_cols * c.count; }
+
+// Of matrices that every device of a tensor-parallel group holds, the copies beyond the first.
+double copied_weight_bytes(const PricedList& list, const Setup& setup) {
+    if (setup.parallel.tp <= 1) return 0.0;
+    double bytes = 0.0;
+    for (const CountedWeight& c : list.weights) {
+        if (is_replicated(setup, c.weight)) bytes += elements(c) * weight_bits(c, setup.types.cost_options()) / 8;
+    }
+    return bytes * list.weight_scale * (setup.parallel.tp - 1);
+}
+
+// Of all devices, with n sequences decoding.
+double engine_bytes(const PricedList& list, const Setup& setup, const MemoryQuestion& q, double n_sequences) {
+    const Parallel& p = setup.parallel;
+    if (q.reserved_bytes) return *q.reserved_bytes * p.devices();
+    const double n = n_sequences / p.ep / p.pp;
+    if (setup.engine == EngineKind::kIdeal || setup.engine == EngineKind::kRafter)
+        return workspace_bytes(list, setup.types, std::max(n, q.chunk_tokens), n) * p.devices();
+    StepLimits limits = default_limits(setup.engine, setup.hardware);
+    limits.n_tokens = q.step_tokens.value_or(limits.n_tokens);
+    limits.n_sequences = q.max_sequences.value_or(limits.n_sequences);
+    const EngineMemory m = engine_memory(list, setup, limits);
+    // Only the last stage samples.
+    const double last = 1 / p.pp;
+    return (m.process + m.activations * (1 - last) + std::max(m.activations, m.logits) * last) * p.devices();
 }
 
 // available(n): bytes that are left for the cache with n sequences in a step, which falls as n grows.
@@ -71,27 +100,26 @@ MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQue
     const Parallel& p = setup.parallel;
     const CostOptions options = setup.types.cost_options();
     MemoryFit fit;
-    fit.capacity_bytes = setup.hardware.memory_bytes * p.devices() * q.memory_fraction;
+    fit.capacity_bytes = setup.hardware.memory_bytes * driver_share(setup.engine) * p.devices() * q.memory_fraction;
     const double experts = expert_weight_bytes(list, options);
     // Each of ep's groups has its own copy of all but the experts.
-    fit.weights_bytes = experts + (weight_bytes(list, options) - experts) * p.ep;
-    const auto workspace = [&](double n_sequences) {
-        const double n = n_sequences / p.ep / p.pp;
-        return workspace_bytes(list, setup.types, std::max(n, q.chunk_tokens), n) * p.devices();
+    fit.weights_bytes = experts + (weight_bytes(list, options) - experts + copied_weight_bytes(list, setup)) * p.ep;
+    const auto left = [&](double n) { return fit.capacity_bytes - fit.weights_bytes - engine_bytes(list, setup, q, n); };
+    fit.workspace_bytes = engine_bytes(list, setup, q, q.n_sequences);
+    fit.pool_bytes = left(q.n_sequences);
+    const auto held = [&](double n_context) {
+        return kv_bytes_per_sequence(list, setup.types.kv, n_context, [&](double n_kv_heads) { return cache_copies(setup, n_kv_heads); });
     };
-    fit.workspace_bytes = workspace(q.n_sequences);
-    const double used = kv_bytes_per_sequence(list, setup.types.kv, q.n_context);
-    const double paged = kv_bytes_per_sequence(list, setup.types.kv, in_blocks(q.n_context, q.block_size));
-    const double contiguous = kv_bytes_per_sequence(list, setup.types.kv, std::max(q.n_max_context, q.n_context));
+    const double used = held(q.n_context);
+    const double paged = held(in_blocks(q.n_context, q.block_size));
+    const double contiguous = held(std::max(q.n_max_context, q.n_context));
+    if (const double once = kv_bytes_per_sequence(list, setup.types.kv, q.n_context); once > 0) fit.kv_copies = used / once;
     fit.kv_bytes = used * q.n_sequences;
-    const double available = fit.capacity_bytes - fit.weights_bytes - fit.workspace_bytes;
-    fit.free_bytes = available - paged * q.n_sequences;
+    fit.free_bytes = fit.pool_bytes - paged * q.n_sequences;
     fit.fits = fit.free_bytes >= 0;
-    const auto left = [&](double n) { return fit.capacity_bytes - fit.weights_bytes - workspace(n); };
     fit.paged = cache_fit(paged, used, left);
     fit.contiguous = cache_fit(contiguous, used, left);
-    const double per_token = kv_bytes_per_token(list, setup.types.kv);
-    if (per_token > 0) fit.max_tokens = std::floor(std::max(0.0, available) / per_token);
+    fit.max_tokens = fit.paged.max_sequences * q.n_context;
     if (!fit.fits) fit.remedies = remedies(fit, list, setup, q);
     return fit;
 }

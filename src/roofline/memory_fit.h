@@ -14,8 +14,11 @@ struct MemoryQuestion {
     double n_context = 0.0;      // positions a sequence has
     double n_max_context = 0.0;  // that a contiguous cache reserves for it
     double block_size = 16.0;
-    double chunk_tokens = 0.0;     // of a prefill step, at most
-    double memory_fraction = 1.0;  // of the devices' memory that may be used
+    double chunk_tokens = 0.0;             // of a prefill step, at most
+    double memory_fraction = 1.0;          // of the devices' memory that may be used
+    std::optional<double> step_tokens;     // of the engine's largest step; unset: its default
+    std::optional<double> max_sequences;   // that it samples together; unset: its default
+    std::optional<double> reserved_bytes;  // of a device, in place of what the engine is taken to need besides weights and cache
 };
 
 struct CacheFit {
@@ -25,13 +28,15 @@ struct CacheFit {
 };
 
 struct MemoryFit {
-    // Over all devices.
+    // Over all devices; what several hold counts as often as it is held.
     double capacity_bytes = 0.0;  // that may be used
     double weights_bytes = 0.0;
-    double kv_bytes = 0.0;  // of the sequences asked about, paged
-    double workspace_bytes = 0.0;
-    double free_bytes = 0.0;  // what is left; negative: the shortfall
-    double max_tokens = 0.0;  // positions of the cache, in all sequences together
+    double kv_bytes = 0.0;         // of the sequences asked about, paged
+    double workspace_bytes = 0.0;  // what the engine takes besides
+    double free_bytes = 0.0;       // what is left; negative: the shortfall
+    double pool_bytes = 0.0;       // left for the cache, free or not
+    double max_tokens = 0.0;       // positions of the sequences that fit
+    double kv_copies = 1.0;        // bytes that hold the cache over bytes of the cache
     bool fits = false;
     CacheFit paged;
     CacheFit contiguous;

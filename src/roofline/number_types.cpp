@@ -38,7 +38,9 @@ std::string lower(std::string_view text) {
 std::optional<NumberType> number_type(std::string_view name) {
     const std::string wanted = lower(name);
     for (const Named& known : kNamed) {
-        if (known.name == wanted) return NumberType{std::string(known.name), known.bits, known.is_mixture};
+        if (known.name != wanted) continue;
+        // A checkpoint's own tools (modelopt, llm-compressor, bitsandbytes) quantise linear layers alone.
+        return NumberType{std::string(known.name), known.bits, known.is_mixture, !known.is_mixture && known.bits <= 8};
     }
     if (const auto dtype = tensor::dtype_from_name(wanted)) {
         const tensor::FormatInfo& format = tensor::format_of(*dtype);

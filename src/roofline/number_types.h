@@ -13,8 +13,9 @@ namespace rafter::roofline {
 
 struct NumberType {
     std::string name;
-    double bits = 0.0;        // an element, scales included
-    bool is_mixture = false;  // of several types; the bits are a large model's average
+    double bits = 0.0;         // an element, scales included
+    bool is_mixture = false;   // of several types; the bits are a large model's average
+    bool keeps_table = false;  // checkpoints of this type leave the embedding's table and the head in 16 bits
 };
 
 // Any case. Bits from 0.1 to 64.

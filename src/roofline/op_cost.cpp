@@ -253,6 +253,8 @@ double attention_pairs(const Step& step, double window) {
 double weight_bits(const Weight& weight, const CostOptions& options) {
     const bool of_experts = weight.kind == WeightKind::kExperts || weight.kind == WeightKind::kVectors;
     if (of_experts && options.expert_bits) return *options.expert_bits;
+    if (options.table_bits && (weight.tensor.starts_with("token_embd.") || weight.tensor.starts_with("output.")))
+        return *options.table_bits;
     if (options.weight_bits) return *options.weight_bits;
     return tensor::format_of(held_type(weight)).bits_per_element();
 }

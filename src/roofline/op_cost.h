@@ -23,6 +23,7 @@ struct CostOptions {
     // Bits a weight, where they are not those of its bound type: of all weights, and of experts' weights.
     std::optional<double> weight_bits;
     std::optional<double> expert_bits;
+    std::optional<double> table_bits;  // of the embedding's table and the head's matrix
 };
 
 // Doubles, because which experts a token chooses is known only on average. A multiply and add are two flops.

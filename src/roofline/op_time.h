@@ -17,11 +17,16 @@ enum class Bound { kMemory, kCompute, kCommunication, kOverhead };
 struct NumberTypes {
     std::optional<double> weight_bits;
     std::optional<double> expert_bits;
+    std::optional<double> table_bits;  // of the embedding's table and the head, which 8-bit and 4-bit checkpoints leave as they were
     hardware::Precision activations = hardware::Precision::kBf16;
     double activation_bytes = 2.0;
     KvElementBytes kv;
     [[nodiscard]] CostOptions cost_options() const {
-        return {.kv = kv, .activation_bytes = activation_bytes, .weight_bits = weight_bits, .expert_bits = expert_bits};
+        return {.kv = kv,
+                .activation_bytes = activation_bytes,
+                .weight_bits = weight_bits,
+                .expert_bits = expert_bits,
+                .table_bits = table_bits};
     }
 };
 

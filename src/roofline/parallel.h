@@ -8,11 +8,13 @@
 namespace rafter::roofline {
 
 // tp: every matrix is split over so many devices; pp: layers are dealt out in stages; ep: experts are dealt out, and each such group has
-// its own sequences through the rest of the model. devices = tp * pp * ep.
+// its own sequences through the rest of the model. devices = tp * pp * ep. cp: so many of tp's devices share the positions of a sequence
+// that they would else hold copies of (decode context parallelism, docs.vllm.ai/en/latest/serving/context_parallel_deployment.html).
 struct Parallel {
     double tp = 1.0;
     double pp = 1.0;
     double ep = 1.0;
+    double cp = 1.0;
     [[nodiscard]] double devices() const { return tp * pp * ep; }
 };
 

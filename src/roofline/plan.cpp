@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "report/units.h"
 #include "roofline/what_if.h"
@@ -28,8 +29,11 @@ MemoryQuestion memory_question(const Scenario& s) {
             .n_context = load.n_context,
             .n_max_context = std::max(most, load.n_context),
             .block_size = load.block_size,
-            .chunk_tokens = std::min(kChunkTokens, load.n_prompt * load.n_prefill_batch),
-            .memory_fraction = load.memory_fraction};
+            .chunk_tokens = std::min(load.step_tokens.value_or(kChunkTokens), load.n_prompt * load.n_prefill_batch),
+            .memory_fraction = load.memory_fraction,
+            .step_tokens = load.step_tokens,
+            .max_sequences = load.max_sequences,
+            .reserved_bytes = load.reserved_bytes};
 }
 
 // Of the batch, those that the cache has room for with all of their answer, where the rest waits for them; all where none has room. Engines
@@ -154,6 +158,14 @@ void add_notes(const Scenario& s, Plan& plan) {
             "{} of the {} sequences fit at a time with their whole answers: served tokens are counted with these, the rest wait",
             report::whole(n_running), report::whole(s.load.n_batch)));
     }
+    const auto idle = [&](double n_sequences, const char* what) {
+        const double n_idle = p.ep - std::min(p.ep, n_sequences / p.pp);
+        if (n_idle < 1) return;
+        plan.notes.push_back(fmt::format("{} of {} expert-parallel groups have no sequence in {}: their devices idle but for their experts",
+                                         report::whole(std::floor(n_idle)), report::whole(p.ep), what));
+    };
+    idle(s.load.n_prefill_batch, "the prefill (--prefill-batch)");
+    idle(s.load.n_batch, "a decode step (--batch)");
     if (s.model->n_context > 0 && s.load.n_context > s.model->n_context) {
         plan.notes.push_back(fmt::format("the model was trained for {} positions, the plan is for {}", report::whole(s.model->n_context),
                                          report::whole(s.load.n_context)));
@@ -206,10 +218,14 @@ Summary summarize(const Scenario& s) {
 }
 
 double ridge_intensity(const Scenario& s) {
-    double bits = 0.0;
+    // Of the type that most of the weights have.
+    std::map<double, double> elements;
     for (const CountedWeight& w : s.list().weights) {
-        if (w.multiplied) bits = std::max(bits, weight_bits(w, s.setup.types.cost_options()));
+        const double n = double{1} * w.weight.n_experts * w.weight.n_rows * w.weight.n_cols * w.count;
+        if (w.multiplied) elements[weight_bits(w, s.setup.types.cost_options())] += n;
     }
+    const auto most = std::ranges::max_element(elements, {}, [](const auto& type) { return type.second; });
+    const double bits = most == elements.end() ? 0.0 : most->first;
     const auto peak = hardware::peak_for(s.setup.hardware, multiply_precision(bits, s.setup.types.activations));
     const double flop_per_s = peak ? peak->flop_per_s * s.setup.efficiency.flop_fraction : 0.0;
     return flop_per_s / (s.setup.hardware.memory_bandwidth_bytes_per_s * s.setup.efficiency.bandwidth_fraction);

@@ -46,6 +46,9 @@ struct Load {
     double prefix_hit = 0.0;       // part of the prompt whose keys and values are there already
     double block_size = 16.0;
     double memory_fraction = 1.0;
+    std::optional<double> step_tokens;     // of the engine's largest step; unset: its default
+    std::optional<double> max_sequences;   // that the engine samples together; unset: its default
+    std::optional<double> reserved_bytes;  // of a device, in place of what the engine is taken to need
 };
 
 struct Scenario {

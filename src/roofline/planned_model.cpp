@@ -45,6 +45,7 @@ void add_caches(const model::DescribedModel& d, PricedList& list) {
         } else if (s.attention && !s.attention->shares_cache && !s.attention->crosses) {
             const model::AttentionShape& a = *s.attention;
             layer.window = a.window;
+            layer.n_kv_heads = a.n_kv_heads;
             layer.key_width = double{1} * a.n_kv_heads * a.head_dim;
             layer.value_width = double{1} * a.n_kv_heads * (a.value_dim > 0 ? a.value_dim : a.head_dim);
         } else {

@@ -147,7 +147,11 @@ std::vector<CachedLayers> caches_of(const PricedList& list) {
     for (const CountedOp& op : list.ops) {
         if (op.op.kind != OpKind::kAttention && op.op.kind != OpKind::kLatentAttention && op.op.kind != OpKind::kAttentionScores) continue;
         const double window = std::get<model::AttentionOptions>(op.op.options).window;
-        caches.push_back({.count = op.count, .window = window, .key_width = width, .value_width = latent ? 0.0 : width});
+        caches.push_back({.count = op.count,
+                          .window = window,
+                          .key_width = width,
+                          .value_width = latent ? 0.0 : width,
+                          .n_kv_heads = latent ? 0.0 : double{1} * c.n_kv_heads});
     }
     return caches;
 }
@@ -276,10 +280,15 @@ double kv_bytes_per_sequence(const model::ModelConfig& config, KvElementBytes kv
 double state_bytes_per_sequence(const PricedList& list) { return list.states.elements * 2 + list.states.elements_32 * 4; }
 
 double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n_context) {
+    return kv_bytes_per_sequence(list, kv, n_context, [](double) { return 1.0; });
+}
+
+double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n_context,
+                             const std::function<double(double n_kv_heads)>& copies) {
     double bytes = 0.0;
     for (const CachedLayers& c : list.caches) {
         const double n_kept = c.window > 0 ? std::min(c.window, n_context) : n_context;
-        bytes += c.count * position_bytes(c, kv) * n_kept;
+        bytes += c.count * position_bytes(c, kv) * n_kept * copies(c.n_kv_heads);
     }
     return bytes * list.kv_scale + state_bytes_per_sequence(list);
 }

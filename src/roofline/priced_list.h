@@ -2,6 +2,7 @@
 // layer has ops, and layers beyond those listed are counted on. The rewritten list of a backend, or the one that a device is planned with.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct CachedLayers {
     double key_width = 0.0;    // elements of a position
     double value_width = 0.0;  // 0: keys serve as values (MLA)
     double index_bytes = 0.0;  // an indexer's key, in its own type
+    double n_kv_heads = 0.0;   // that key_width is made of; 0: a latent, which all heads share
 };
 // Constant states of layers that have one in place of a cache, of one sequence.
 struct ConstantStates {
@@ -90,8 +92,11 @@ struct LayerCount {
 [[nodiscard]] double growing_kv_bytes_per_token(const PricedList& list, KvElementBytes kv);
 [[nodiscard]] double state_bytes_per_sequence(const PricedList& list);
 [[nodiscard]] double kv_bytes_per_sequence(const model::ModelConfig& config, KvElementBytes kv, double n_context);
-// Of a sequence of n_context positions: layers with a window keep that many, and constant states come on top.
+// Of a sequence of n_context positions: layers with a window keep that many, and constant states come on top. copies: how often the
+// devices together hold a layer of so many key and value heads.
 [[nodiscard]] double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n_context);
+[[nodiscard]] double kv_bytes_per_sequence(const PricedList& list, KvElementBytes kv, double n_context,
+                                           const std::function<double(double n_kv_heads)>& copies);
 
 // Bits an element of a weight takes: what the options say of all, else as its checkpoint stores it.
 [[nodiscard]] double weight_bits(const PricedList& list, model::WeightId weight, const CostOptions& options);

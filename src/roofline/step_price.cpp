@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "roofline/engine.h"
+
 namespace rafter::roofline {
 namespace {
 
@@ -43,6 +45,8 @@ class Pricing {
         micro_ = dealt(step, p.pp);
         part_ = dealt(micro_, p.ep);
         price_.n_tokens = step.n_tokens();
+        // A group without a sequence idles.
+        n_groups_ = std::clamp(micro_.n_sequences(), 1.0, p.ep);
         n_parts_ = micro_.n_tokens() > 0 ? std::min(p.pp, step.n_tokens() / micro_.n_tokens()) : 1.0;
         of_prompts_ = std::ranges::any_of(step.rows, [](const StepRows& r) { return r.n_new > kMaxGraphTokens; });
         const double most = setup.efficiency.max_step_tokens;
@@ -73,8 +77,13 @@ class Pricing {
         const CostOptions options = setup_.types.cost_options();
         // Experts' tokens come from all the groups that ep makes; the rest of the model sees its own group's only.
         const OpCost whole = cost_of(list_, op, on_experts(op.op) ? micro_ : part_, options);
-        const double split = on_experts(op.op) ? p.tp * p.ep : p.tp;
+        const bool shared = replicated(op.op);
+        const double split = on_experts(op.op) ? p.tp * p.ep : shared ? 1.0 : p.tp;
         OpCost share = whole.scaled(1.0 / split);
+        if (const double copies = copies_of_cache(op.op); copies > 1) {
+            share.kv_read_bytes *= copies;
+            share.kv_written_bytes *= copies;
+        }
         if (attends(op.op)) share.flops *= head_imbalance(list_.program.config, p.tp);
         if (on_residual(op.op, list_.program.config.d_model)) share.activation_bytes = whole.activation_bytes;
         const hardware::Precision precision = precision_of(list_, op.op, setup_.types);
@@ -95,7 +104,7 @@ class Pricing {
         at_peak_.kv_seconds += share.kv_read_bytes / ideal_.bytes_per_s() * op.count;
         if (multiplies(op.op)) at_peak_.compute_seconds += share.flops / ideal_.flop_per_s(precision) * op.count;
         if (attends(op.op)) at_peak_.attention_seconds += share.flops / ideal_.flop_per_s(precision) * op.count;
-        const double groups = on_experts(op.op) ? 1.0 : p.ep;
+        const double groups = on_experts(op.op) ? 1.0 : n_groups_;
         price_.flops += whole.flops * groups * op.count * n_parts_;
         price_.read_bytes += whole.read_bytes() * groups * op.count * n_parts_;
         by_bound_[static_cast<std::size_t>(time.bound == Bound::kOverhead ? Bound::kOverhead : time.bound)] +=
@@ -141,6 +150,19 @@ class Pricing {
         return e.seconds_per_step * n_steps_ + e.seconds_per_sequence * part_.n_sequences() +
                e.logits_passes * logits_bytes / setup_.hardware.memory_bandwidth_bytes_per_s;
     }
+    bool replicated(const Op& op) const {
+        return setup_.parallel.tp > 1 && multiplies(op) && !op.weights.empty() &&
+               std::ranges::all_of(op.weights, [&](model::WeightId id) { return is_replicated(setup_, list_.program.weights[id]); });
+    }
+    double copies_of_cache(const Op& op) const {
+        if (setup_.parallel.tp <= 1) return 1.0;
+        const model::ModelConfig& c = list_.program.config;
+        const bool latent = c.mla.kv_lora_rank > 0 || op.kind == OpKind::kLatentAttention || op.kind == OpKind::kLatentAppend;
+        if (op.kind != OpKind::kKvAppend && op.kind != OpKind::kLatentAppend && !attends(op)) return 1.0;
+        const auto* attention = std::get_if<model::AttentionOptions>(&op.options);
+        const double n_kv_heads = attention != nullptr ? attention->n_kv_heads : c.n_kv_heads;
+        return cache_copies(setup_, latent ? 0.0 : n_kv_heads);
+    }
 
     void add_collective(std::string name, double count, double seconds, double bytes) {
         if (count <= 0) return;
@@ -181,6 +203,12 @@ class Pricing {
         if (p.pp > 1) {
             add_collective("send_to_next_stage", p.pp - 1, in_steps(bytes, [&](double b) { return send_seconds(b, link); }), bytes);
         }
+        if (p.cp > 1) {
+            // Queries go to all that hold a part of the sequence, and what each makes of its part comes back.
+            const double heads = part_.n_tokens() * c.n_heads / p.tp * p.cp * c.head_dim * std::max(setup_.types.activation_bytes, 1.0);
+            add_collective("combine_positions", list_.n_layers,
+                           in_steps(heads, [&](double b) { return all_reduce_seconds(b, p.cp, link, setup_.collective); }), heads);
+        }
     }
 
     const PricedList& list_;
@@ -191,8 +219,13 @@ class Pricing {
     Step micro_;  // one of pp's parts
     Step part_;   // of it, what one of ep's groups has
     double n_parts_ = 1.0;
+<<<<<<< HEAD
     bool of_prompts_ = false;
     double n_steps_ = 1.0;  // one behind the other, where the efficiency bounds a step's tokens
+=======
+    double n_steps_ = 1.0;   // one behind the other, where the efficiency bounds a step's tokens
+    double n_groups_ = 1.0;  // of ep's, those with work
+>>>>>>> 435f150 (plan --engine: what vLLM, SGLang and llama.cpp hold besides weights and cache, which caches and matrices their devices copy, cp of tp; tokens are those of the sequences that fit; published logs as tests)
     PricedStep price_;
     struct {
         double weights_seconds = 0.0, kv_seconds = 0.0, compute_seconds = 0.0, attention_seconds = 0.0;

@@ -10,6 +10,9 @@
 
 namespace rafter::roofline {
 
+// Whose rules the devices follow: roofline/engine.h. The ideal one splits every cache evenly and takes no memory of its own.
+enum class EngineKind { kIdeal, kVllm, kSglang, kLlamaCpp, kRafter };
+
 // The side of the machine.
 struct Setup {
     hardware::Hardware hardware;
@@ -18,6 +21,7 @@ struct Setup {
     Collective collective = Collective::kRing;
     NumberTypes types;
     bool fused = true;
+    EngineKind engine = EngineKind::kIdeal;
 };
 
 struct PricedOp {

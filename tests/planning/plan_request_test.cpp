@@ -137,6 +137,47 @@ TEST_F(PlanRequested, ProfileThatCannotBeHadIsTheError) {
     EXPECT_EQ(made.error().message, "no memory to measure with");
 }
 
+TEST_F(PlanRequested, EngineFollowsFromTheQuestionWhereItIsNotNamed) {
+    using roofline::EngineKind;
+    PlanOptions options = on_h100();
+    EXPECT_EQ(request(options)->scenario.setup.engine, EngineKind::kIdeal);
+    EXPECT_EQ(request(options)->scenario.load.memory_fraction, 1.0);
+    EXPECT_EQ(request(options)->engine_note, "ideal");
+    options.efficiency = "calibrated";
+    EXPECT_EQ(request(options)->scenario.setup.engine, EngineKind::kVllm);
+    EXPECT_EQ(request(options)->scenario.load.memory_fraction, 0.9);
+    EXPECT_TRUE(request(options)->engine_note.starts_with("vLLM: 90% of memory used; "));
+    options.engine = "SGLang";
+    EXPECT_EQ(request(options)->scenario.setup.engine, EngineKind::kSglang);
+    options.engine = "vlm";
+    EXPECT_EQ(refusal(options), "--engine: expected one of ideal, vllm, sglang, llama.cpp, rafter, found \"vlm\"; did you mean vllm?");
+    options = on_h100();
+    options.devices = 16;
+    EXPECT_EQ(request(options)->engine_note,
+              "ideal: the cache is split evenly over 16 devices, beyond the 8 key and value heads, along the sequence (as with context "
+              "parallelism)");
+    options.engine = "llama.cpp";
+    EXPECT_EQ(request(options)->scenario.setup.parallel.pp, 16.0);
+    options.reserve_memory = "much";
+    EXPECT_EQ(refusal(options), "--reserve-memory: expected a size such as 2GB or 9.4GiB, found \"much\"");
+    PlanOptions here;
+    here.model = "tiny";
+    EXPECT_EQ(request(here)->scenario.setup.engine, EngineKind::kRafter);
+}
+
+TEST_F(PlanRequested, EnginesKeepTablesOfNarrowTypesWide) {
+    PlanOptions options = on_h100();
+    options.weights = "fp8";
+    const auto bytes = [&] { return roofline::price_memory(request(options)->scenario).weights_bytes; };
+    const double ideal = bytes();
+    options.engine = "vllm";
+    EXPECT_EQ(bytes(), ideal + 2 * 128256.0 * 4096);  // a byte more for each weight of the table and of the head
+    options.weights = "4.5";
+    const double plain = bytes();
+    options.engine = "ideal";
+    EXPECT_EQ(bytes(), plain);
+}
+
 TEST_F(PlanRequested, TypesAreNumbersOfBits) {
     PlanOptions options = on_h100();
     options.weights = "q4_k";
@@ -161,7 +202,11 @@ TEST_F(PlanRequested, DevicesShareTheModelAsAskedOrAsFits) {
     options.parallel = "tp=4";
     EXPECT_EQ(refusal(options), "--parallel: expected a product of the 8 --devices, found 4");
     options.parallel = "tp=x";
-    EXPECT_EQ(refusal(options), "--parallel: expected tp=N,pp=N,ep=N, found \"tp=x\"");
+    EXPECT_EQ(refusal(options), "--parallel: expected tp=N,pp=N,ep=N,cp=N, found \"tp=x\"");
+    options.parallel = "tp=8,cp=4";
+    EXPECT_EQ(request(options)->scenario.setup.parallel.cp, 4.0);
+    options.parallel = "tp=8,cp=3";
+    EXPECT_EQ(refusal(options), "--parallel cp: expected a divisor of tp=8, found 3");
 }
 
 TEST_F(PlanRequested, DraftIsAShareOrAModel) {

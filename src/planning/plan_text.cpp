@@ -21,22 +21,11 @@ constexpr std::size_t kColumns = 80;
 
 std::string headline(const PlanRequest& r, const Style& style) {
     std::string text;
-<<<<<<< HEAD
     for (const std::string& assumed : r.model->assumed)
         text += style.warning(report::wrapped(fmt::format("Not certain: {}", assumed), kColumns, "  ")) + "\n";
     text += style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup))) + "\n";
     text += style.dim(report::wrapped(basis_words(r), kColumns, "")) + "\n";
     return text + style.dim(report::wrapped(load_words(r), kColumns, "")) + "\n";
-=======
-    for (const std::string& assumed : r.model->assumed) text += style.warning(fmt::format("Not certain: {}", assumed)) + "\n";
-    text += style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)));
-    text += "\n";
-    text += style.dim(fmt::format("weights {} · activations {} · KV {} · batch {} · prompt {} · output {} · decoding at context {}",
-                                  r.weight_type, r.activation_type, r.kv_type, report::whole(load.n_batch), report::whole(load.n_prompt),
-                                  report::whole(load.n_output), report::whole(load.n_context)));
-    text += "\n" + style.dim(fmt::format("engine {} · {} rates", r.engine_note, r.scenario.setup.efficiency.name));
-    return text + "\n";
->>>>>>> 435f150 (plan --engine: what vLLM, SGLang and llama.cpp hold besides weights and cache, which caches and matrices their devices copy, cp of tp; tokens are those of the sequences that fit; published logs as tests)
 }
 
 std::string memory_words(const Plan& plan, const Style& style) {
@@ -122,40 +111,12 @@ std::string opening(const PlanRequest& r, const Plan& plan, const Style& style) 
 
 }  // namespace
 
-<<<<<<< HEAD
 std::string plan_text(const PlanRequest& r, const Plan& plan, const Style& style, TextDetail detail) {
     const std::string text = opening(r, plan, style);
     if (detail == TextDetail::kFull) return text + plan_detail(r, plan, style);
     const std::size_t n = plan.notes.size();
     const std::string notes = n == 0 ? "" : fmt::format(", {} note{}", n, n == 1 ? "" : "s");
     return text + "\n" + style.dim(fmt::format("--full shows where the time goes, all what-ifs, curves{}.", notes)) + "\n";
-=======
-std::string machine_words(const roofline::Setup& setup) {
-    const roofline::Parallel& p = setup.parallel;
-    if (p.devices() <= 1) return setup.hardware.name;
-    std::vector<std::string> parts;
-    if (p.tp > 1) parts.push_back(fmt::format("tp={:.0f}", p.tp));
-    if (p.pp > 1) parts.push_back(fmt::format("pp={:.0f}", p.pp));
-    if (p.ep > 1) parts.push_back(fmt::format("ep={:.0f}", p.ep));
-    if (p.cp > 1) parts.push_back(fmt::format("cp={:.0f}", p.cp));
-    return fmt::format("{:.0f} x {} ({})", p.devices(), setup.hardware.name, fmt::join(parts, ", "));
-}
-
-std::string plan_text(const PlanRequest& r, const Plan& plan, const Style& style) {
-    std::string text = headline(r, style) + "\n" + verdict(r, plan, style) + remedies(plan, style);
-    text += where_time_goes("A decode step", plan.decode, style) + ops_table(plan.decode, style);
-    text += where_time_goes("The prefill", plan.prefill, style) + ops_table(plan.prefill, style);
-    text += what_ifs(plan, style) + speculation(r, plan, style) + batch_curve(r, plan, style) + context_curve(plan, style);
-    if (!plan.notes.empty()) text += fmt::format("\n{}\n", style.bold("Notes"));
-    for (const std::string& note : plan.notes) text += fmt::format("  {}\n", note);
-    const roofline::Efficiency& e = r.scenario.setup.efficiency;
-    const std::string roofs =
-        e.name == "ideal"
-            ? std::string("Roofs are the device's own: what it could do at best. --efficiency calibrated says what to expect.")
-            : fmt::format("Efficiency {}: {} of the bandwidth, {} of the flops.", e.name, percent(e.bandwidth_fraction),
-                          percent(e.flop_fraction));
-    return text + "\n" + style.dim(roofs) + "\n";
->>>>>>> 435f150 (plan --engine: what vLLM, SGLang and llama.cpp hold besides weights and cache, which caches and matrices their devices copy, cp of tp; tokens are those of the sequences that fit; published logs as tests)
 }
 
 }  // namespace rafter::planning

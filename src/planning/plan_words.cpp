@@ -65,8 +65,9 @@ std::string load_words(const PlanRequest& r) {
 
 std::string basis_words(const PlanRequest& r) {
     const roofline::Efficiency& e = r.scenario.setup.efficiency;
-    if (e.name == "ideal") return "Ideal: the hardware's own limits, which no engine reaches (see --efficiency)";
-    return fmt::format("Efficiency {}: {} of the bandwidth, {} of the arithmetic, {} of the links", e.name,
+    const std::string engine = fmt::format("Engine {}", r.engine_note);
+    if (e.name == "ideal") return engine + ". Rates ideal: the hardware's own limits, which no engine reaches (see --efficiency)";
+    return fmt::format("{}. Rates {}: {} of the bandwidth, {} of the arithmetic, {} of the links", engine, e.name,
                        report::percent(e.bandwidth_fraction), report::percent(e.flop_fraction), report::percent(e.link_fraction));
 }
 

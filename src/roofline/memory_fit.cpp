@@ -119,7 +119,7 @@ MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQue
     fit.fits = fit.free_bytes >= 0;
     fit.paged = cache_fit(paged, used, left);
     fit.contiguous = cache_fit(contiguous, used, left);
-    fit.max_tokens = fit.paged.max_sequences * q.n_context;
+    if (paged > 0) fit.max_tokens = std::floor(std::max(0.0, fit.pool_bytes) / paged * q.n_context);
     if (!fit.fits) fit.remedies = remedies(fit, list, setup, q);
     return fit;
 }

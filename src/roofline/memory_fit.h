@@ -35,7 +35,7 @@ struct MemoryFit {
     double workspace_bytes = 0.0;  // what the engine takes besides
     double free_bytes = 0.0;       // what is left; negative: the shortfall
     double pool_bytes = 0.0;       // left for the cache, free or not
-    double max_tokens = 0.0;       // positions of the sequences that fit
+    double max_tokens = 0.0;       // positions in sequences of n_context; the last one need not be whole
     double kv_copies = 1.0;        // bytes that hold the cache over bytes of the cache
     bool fits = false;
     CacheFit paged;

@@ -74,13 +74,10 @@ Result<void> check_parallel(const PricedList& list, const Parallel& p) {
         return bad_input("--parallel: {} devices (tp) cannot share {} heads or {} layers evenly", report::whole(p.tp),
                          report::whole(c.n_heads), report::whole(list.n_layers));
     }
-<<<<<<< HEAD
+    if (!divides(p.cp, p.tp))
+        return bad_input("--parallel cp: expected a divisor of tp={}, found {}", report::whole(p.tp), report::whole(p.cp));
     if (p.pp > list.n_layers)
         return bad_input("--parallel pp: expected at most the {} layers, found {}", report::whole(list.n_layers), report::whole(p.pp));
-=======
-    if (!divides(p.cp, p.tp)) return bad_input("--parallel cp: expected a divisor of tp={}, found {}", p.tp, p.cp);
-    if (p.pp > list.n_layers) return bad_input("--parallel pp: expected at most the {} layers, found {}", list.n_layers, p.pp);
->>>>>>> 435f150 (plan --engine: what vLLM, SGLang and llama.cpp hold besides weights and cache, which caches and matrices their devices copy, cp of tp; tokens are those of the sequences that fit; published logs as tests)
     if (p.ep > 1 && c.moe.n_experts == 0) return bad_input("--parallel ep: expected a model with experts, found one without");
     if (p.ep > 1 && p.ep > c.moe.n_experts)
         return bad_input("--parallel ep: expected at most the {} experts, found {}", c.moe.n_experts, report::whole(p.ep));

@@ -219,13 +219,9 @@ class Pricing {
     Step micro_;  // one of pp's parts
     Step part_;   // of it, what one of ep's groups has
     double n_parts_ = 1.0;
-<<<<<<< HEAD
     bool of_prompts_ = false;
-    double n_steps_ = 1.0;  // one behind the other, where the efficiency bounds a step's tokens
-=======
     double n_steps_ = 1.0;   // one behind the other, where the efficiency bounds a step's tokens
     double n_groups_ = 1.0;  // of ep's, those with work
->>>>>>> 435f150 (plan --engine: what vLLM, SGLang and llama.cpp hold besides weights and cache, which caches and matrices their devices copy, cp of tp; tokens are those of the sequences that fit; published logs as tests)
     PricedStep price_;
     struct {
         double weights_seconds = 0.0, kv_seconds = 0.0, compute_seconds = 0.0, attention_seconds = 0.0;

@@ -75,7 +75,8 @@ class PublishedMemory(unittest.TestCase):
         for engine in ("ideal", "vllm", "sglang", "llama.cpp", "rafter"):
             for model in ("gemma-3-27b", "Llama-3.1-8B"):
                 memory = plan(model, "H100-SXM", "--context", 16000, "--engine", engine)["memory"]
-                self.assertEqual(memory["max_tokens"], 16000 * memory["max_sequences"])
+                self.assertGreaterEqual(memory["max_tokens"], 16000 * memory["max_sequences"])
+                self.assertLess(memory["max_tokens"], 16000 * (memory["max_sequences"] + 1))
 
     def test_expert_parallel_groups_get_a_prompt_each_or_are_said_to_idle(self):
         wide = ("DeepSeek-V3", "H200", "--parallel", "tp=1,ep=8")

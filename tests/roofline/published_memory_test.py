@@ -90,7 +90,7 @@ def table():
     print("| source | model and device | what | published | ours | ours / published |\n|---|---|---|---|---|---|")
     for row in ROWS:
         ours = found(row, plan(row["model"], row["hardware"], *row["arguments"]))
-        digits = 0 if row["published"] > 1000 else 2
+        digits = 0 if row["published"] > 1000 or "sequences" in row["value"] else 2
         what = row["value"].replace("_", " ").replace("gib", "GiB").replace("kv", "KV")
         print(f"| {row['source']}{' (held out)' if row.get('held_out') else ''} | {row['model']}, {row['hardware']} | {what} |"
               f" {row['published']:,} | {ours:,.{digits}f} | {ours / row['published']:.2f} |")

@@ -53,8 +53,6 @@ Result<MeasuredSteps> read_measured(const std::string& path) {
     return MeasuredSteps{.over_priced = forward_seconds / priced_seconds, .host_seconds = (step_seconds - forward_seconds) / n_steps};
 }
 
-constexpr std::uint32_t kUsualStepTokens = 8192;
-
 // On this machine the engine's own sizes hold, and there is one of it.
 Result<void> check_usage(const SimulateOptions& o) {
     if (!o.measured.empty() && o.plan.hardware != "this") {
@@ -66,6 +64,7 @@ Result<void> check_usage(const SimulateOptions& o) {
                         : !o.plan.parallel.empty()                 ? "--parallel"
                         : o.plan.collective != defaults.collective ? "--collective"
                         : o.plan.memory_fraction                   ? "--memory-fraction"
+                        : !o.plan.engine.empty()                   ? "--engine"
                         : !o.plan.activations.empty()              ? "--activations"
                         : !o.plan.weights.empty()                  ? "--weights"
                         : o.plan.efficiency != defaults.efficiency ? "--efficiency"
@@ -98,6 +97,7 @@ Result<planning::SimulatedDevices> simulated_here(const SimulateOptions& options
     planning::SimulatedDevices here;
     here.model = opened.config.name;
     here.description = "this machine";
+    here.engine = "rafter";
     here.scheduler = std::move(prepared.scheduler);
     return here;
 }
@@ -109,7 +109,7 @@ Result<planning::SimulatedDevices> simulated_elsewhere(const SimulateOptions& op
     RAFTER_TRY(planning::SimulatedDevices devices,
                planning::simulated_devices(wanted, {.models_folders = models_folders(environment), .machine_profile = {}},
                                            {.context = context,
-                                            .step_tokens = options.step_tokens > 0 ? options.step_tokens : kUsualStepTokens,
+                                            .step_tokens = options.step_tokens,
                                             .n_sequences = options.batch,
                                             .kv_memory_bytes = options.workload.kv_memory_bytes}));
     for (const std::string& warning : devices.warnings) fmt::print(stderr, "rafter simulate: {}\n", warning);
@@ -124,6 +124,7 @@ std::string answer_json(const SimulateOptions& options, const planning::Simulate
                       {"hardware", devices.description},
                       {"devices", whole(p.devices())},
                       {"parallel", {{"tp", whole(p.tp)}, {"pp", whole(p.pp)}, {"ep", whole(p.ep)}}},
+                      {"engine", devices.engine},
                       {"batch", options.batch},
                       {"users", options.workload.users},
                       {"think_seconds", options.workload.think_seconds},
@@ -141,6 +142,7 @@ std::string answer_text(const SimulateOptions& options, const planning::Simulate
     text += fmt::format("{}  {}\n\n{}", style.bold(devices.model),
                         style.dim(fmt::format("simulated on {}, at most {} sequences together", devices.description, options.batch)),
                         planning::workload_text(report, devices.scheduler, std::nullopt, style));
+    if (!devices.engine_note.empty()) text += style.dim("Engine " + devices.engine_note) + "\n";
     for (const std::string& note : devices.notes) text += style.dim("Note: " + note) + "\n";
     return text;
 }
@@ -195,6 +197,8 @@ void add_simulate(CLI::App& app, Cli& cli) {
         ->check(CLI::IsMember({"ring", "flat"}))
         ->type_name("NAME")
         ->capture_default_str();
+    verb->add_option("--engine", options->plan.engine, "Whose memory overheads and sharing of caches to count, as `plan` takes it")
+        ->type_name("ideal|vllm|sglang|llama.cpp|rafter");
     verb->add_option("--memory-fraction", options->plan.memory_fraction, "Part of the devices' memory that may be used, as in `plan`")
         ->type_name("FRACTION");
     verb->add_option("--weights", options->plan.weights, "Weight type, where the model leaves it open")->type_name("TYPE");
@@ -217,7 +221,8 @@ void add_simulate(CLI::App& app, Cli& cli) {
         ->check(CLI::Range(1U, 65536U))
         ->type_name("N")
         ->capture_default_str();
-    verb->add_option("--step-tokens", options->step_tokens, "Tokens a step at most, on other hardware (default: 8192)")
+    verb->add_option("--step-tokens", options->step_tokens,
+                     "Tokens a step at most, on other hardware (default: the engine's; 8192 of the ideal one)")
         ->check(CLI::Range(1U, 1U << 20U))
         ->type_name("N");
     verb->add_option("--host-us", options->host_us, "Microseconds that a step takes around the model")

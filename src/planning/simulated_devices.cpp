@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "report/units.h"
+#include "roofline/engine.h"
 
 namespace rafter::planning {
 namespace {
@@ -78,6 +79,12 @@ std::uint32_t n_blocks_of(std::uint32_t window, const SimulationLimits& limits, 
     return static_cast<std::uint32_t>(std::clamp<double>(each * n_fit, 1.0, UINT32_MAX));
 }
 
+std::uint32_t usual_step_tokens(const roofline::Setup& setup) {
+    constexpr std::uint32_t kUsual = 8192;
+    if (setup.engine == roofline::EngineKind::kIdeal || setup.engine == roofline::EngineKind::kRafter) return kUsual;
+    return static_cast<std::uint32_t>(roofline::default_limits(setup.engine, setup.hardware).n_tokens);
+}
+
 std::string described(const hardware::Hardware& hardware, const roofline::Parallel& p) {
     if (p.devices() <= 1) return hardware.name;
     std::vector<std::string> parts;
@@ -89,9 +96,11 @@ std::string described(const hardware::Hardware& hardware, const roofline::Parall
 
 }  // namespace
 
-Result<SimulatedDevices> simulated_devices(PlanOptions options, const PlanSources& sources, const SimulationLimits& limits) {
+Result<SimulatedDevices> simulated_devices(PlanOptions options, const PlanSources& sources, SimulationLimits limits) {
     options.context = limits.context;
     options.batch = limits.n_sequences;
+    options.max_sequences = limits.n_sequences;
+    if (limits.step_tokens > 0) options.step_tokens = limits.step_tokens;
     RAFTER_TRY(PlanRequest made, make_request(options, sources));
     const auto request = std::make_shared<const PlanRequest>(std::move(made));
     const roofline::Scenario& scenario = request->scenario;
@@ -102,10 +111,13 @@ Result<SimulatedDevices> simulated_devices(PlanOptions options, const PlanSource
     devices.model = request->model->name;
     devices.description = described(scenario.setup.hardware, parallel);
     devices.parallel = parallel;
+    devices.engine = roofline::to_string(scenario.setup.engine);
+    devices.engine_note = request->engine_note;
     devices.assumed = request->model->assumed;
     devices.warnings = request->warnings;
     devices.notes = plan.notes;
-    double bytes = plan.memory.capacity_bytes - plan.memory.weights_bytes - plan.memory.workspace_bytes;
+    if (limits.step_tokens == 0) limits.step_tokens = usual_step_tokens(scenario.setup);
+    double bytes = plan.memory.pool_bytes;
     if (limits.kv_memory_bytes) bytes = std::min(bytes, static_cast<double>(*limits.kv_memory_bytes));
     const double sequence_bytes = plan.memory.paged.bytes_per_sequence;
     if (!(sequence_bytes <= bytes)) {

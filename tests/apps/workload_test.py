@@ -96,6 +96,11 @@ class Workload(program.Case):
         self.assertGreater(eight["kv"]["blocks"], 2 * four["kv"]["blocks"])
         less = self.json_of("simulate", *base, "--devices", "8", "--memory-fraction", "0.9")
         self.assertLess(less["kv"]["blocks"], eight["kv"]["blocks"])
+        self.assertEqual(less["engine"], "ideal")
+        served = self.json_of("simulate", *base, "--devices", "8", "--memory-fraction", "0.9", "--engine", "vllm")
+        self.assertEqual(served["engine"], "vllm")
+        self.assertLess(served["kv"]["blocks"], less["kv"]["blocks"])
+        self.expect_error("--engine: expected one of", "simulate", *base, "--devices", "8", "--engine", "vlm")
         narrow = self.json_of("simulate", *base, "--devices", "8", "--weights", "fp8", "--activations", "fp8")
         self.assertLess(narrow["seconds"], eight["seconds"])
         experts = self.json_of("simulate", "deepseek-v3", "--hardware", "h200", "--parallel", "tp=8,ep=2", "--requests", "100", "--batch", "64")
@@ -104,7 +109,8 @@ class Workload(program.Case):
                                                           "--requests", "3").stdout.decode())
         self.expect_error("--parallel", "simulate", *base, "--devices", "4", "--parallel", "tp=8")
         self.expect_error("--activations", "simulate", *base, "--devices", "8", "--activations", "fp17")
-        for option in (["--devices", "2"], ["--parallel", "tp=2"], ["--memory-fraction", "0.5"], ["--activations", "fp8"], ["--weights", "int8"]):
+        for option in (["--devices", "2"], ["--parallel", "tp=2"], ["--memory-fraction", "0.5"], ["--activations", "fp8"], ["--weights", "int8"],
+                       ["--engine", "vllm"]):
             refused = self.rafter("simulate", self.model, "--requests", "3", *option, status=2)
             self.assertIn("--hardware NAME", refused.stderr.decode())
 

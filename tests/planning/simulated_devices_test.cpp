@@ -28,6 +28,8 @@ TEST(SimulatedDevices, HoldAsManySequencesAsTheirPlanSays) {
         const SimulatedDevices simulated = devices(options);
         options.batch = 64;
         options.context = 4096;
+        options.step_tokens = 8192;
+        options.max_sequences = 64;
         const auto request = make_request(options, {});
         ASSERT_TRUE(request) << request.error().message;
         const roofline::Plan plan = roofline::make_plan(request->scenario);
@@ -107,6 +109,25 @@ TEST(SimulatedDevices, SayWhatIsAssumedAndWhatDoesNotFit) {
     options.parallel = "tp=7";
     options.devices.reset();
     EXPECT_FALSE(simulated_devices(options, {}, {.context = 4096, .step_tokens = 8192, .n_sequences = 16}));
+}
+
+TEST(SimulatedDevices, HoldWhatAnEngineLeaves) {
+    PlanOptions options;
+    options.model = "DeepSeek-R1";
+    options.hardware = "H100-SXM";
+    options.parallel = "tp=8,pp=2";
+    options.memory_fraction = 0.9;
+    const SimulationLimits limits{.context = 32768, .step_tokens = 0, .n_sequences = 256};
+    const SimulatedDevices ideal = devices(options, limits);
+    EXPECT_EQ(ideal.engine, "ideal");
+    EXPECT_EQ(ideal.scheduler.limits.n_tokens, 8192U);
+    options.engine = "vllm";
+    const SimulatedDevices vllm = devices(options, limits);
+    EXPECT_EQ(vllm.engine, "vllm");
+    EXPECT_NE(vllm.engine_note.find("vLLM"), std::string::npos);
+    // Each of 8 devices holds the whole latent: about 29 sequences of 32,768 tokens where the ideal engine has room for 8 times as many.
+    EXPECT_NEAR(vllm.scheduler.n_blocks[0] * 16.0 / 32768, 29, 4);
+    EXPECT_GT(ideal.scheduler.n_blocks[0], 7.0 * vllm.scheduler.n_blocks[0]);
 }
 
 TEST(SimulatedDevices, OfModelsWithStatesComputeEveryPromptWhole) {

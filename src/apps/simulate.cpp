@@ -123,7 +123,7 @@ std::string answer_json(const SimulateOptions& options, const planning::Simulate
                       {"model", devices.model},
                       {"hardware", devices.description},
                       {"devices", whole(p.devices())},
-                      {"parallel", {{"tp", whole(p.tp)}, {"pp", whole(p.pp)}, {"ep", whole(p.ep)}}},
+                      {"parallel", {{"tp", whole(p.tp)}, {"pp", whole(p.pp)}, {"ep", whole(p.ep)}, {"cp", whole(p.cp)}}},
                       {"engine", devices.engine},
                       {"batch", options.batch},
                       {"users", options.workload.users},
@@ -192,7 +192,8 @@ void add_simulate(CLI::App& app, Cli& cli) {
         ->type_name("NAME|FILE")
         ->capture_default_str();
     verb->add_option("--devices", options->plan.devices, "So many of them, as `plan` shares a model among them")->type_name("N");
-    verb->add_option("--parallel", options->plan.parallel, "How they share the model: tp=8,pp=2,ep=1")->type_name("SPEC");
+    verb->add_option("--parallel", options->plan.parallel, "How they share the model: tp=8,pp=2,ep=1; cp=N of tp as in `plan`")
+        ->type_name("SPEC");
     verb->add_option("--collective", options->plan.collective, "How collectives are counted")
         ->check(CLI::IsMember({"ring", "flat"}))
         ->type_name("NAME")

@@ -88,7 +88,7 @@ std::uint32_t usual_step_tokens(const roofline::Setup& setup) {
 std::string described(const hardware::Hardware& hardware, const roofline::Parallel& p) {
     if (p.devices() <= 1) return hardware.name;
     std::vector<std::string> parts;
-    for (const auto& [name, n] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"ep", p.ep}}) {
+    for (const auto& [name, n] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"ep", p.ep}, {"cp", p.cp}}) {
         if (n > 1) parts.push_back(fmt::format("{}={:.0f}", name, n));
     }
     return fmt::format("{} x {}, {}", report::whole(p.devices()), hardware.name, fmt::join(parts, ","));

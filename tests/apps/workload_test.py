@@ -88,7 +88,7 @@ class Workload(program.Case):
         four = self.json_of("simulate", *base, "--devices", "4")
         eight = self.json_of("simulate", *base, "--devices", "8")
         staged = self.json_of("simulate", *base, "--parallel", "tp=4,pp=2")
-        self.assertEqual(four["parallel"], {"tp": 4, "pp": 1, "ep": 1})
+        self.assertEqual(four["parallel"], {"tp": 4, "pp": 1, "ep": 1, "cp": 1})
         self.assertEqual((eight["devices"], staged["devices"]), (8, 8))
         self.assertEqual(four["assumed"], [])
         self.assertLess(eight["seconds"], four["seconds"])

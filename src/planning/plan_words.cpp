@@ -65,8 +65,13 @@ std::string load_words(const PlanRequest& r) {
 
 std::string basis_words(const PlanRequest& r) {
     const roofline::Efficiency& e = r.scenario.setup.efficiency;
+    const std::string limits = "the hardware's own limits, which no engine reaches (see --efficiency)";
+    if (e.name == "ideal" && r.scenario.setup.engine == roofline::EngineKind::kIdeal) {
+        const auto colon = r.engine_note.find(':');
+        return fmt::format("Ideal: {}{}", limits, colon == std::string::npos ? "" : "; " + r.engine_note.substr(colon + 2));
+    }
     const std::string engine = fmt::format("Engine {}", r.engine_note);
-    if (e.name == "ideal") return engine + ". Rates ideal: the hardware's own limits, which no engine reaches (see --efficiency)";
+    if (e.name == "ideal") return fmt::format("{}. Rates ideal: {}", engine, limits);
     return fmt::format("{}. Rates {}: {} of the bandwidth, {} of the arithmetic, {} of the links", engine, e.name,
                        report::percent(e.bandwidth_fraction), report::percent(e.flop_fraction), report::percent(e.link_fraction));
 }

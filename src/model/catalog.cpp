@@ -178,7 +178,7 @@ std::vector<CatalogModel> others() {
 
 // A repository's name without its owner, and without words that change no dimension: what it was tuned for and when. What changes the type
 // of its weights (AWQ, FP8) stays.
-std::string plain_name(std::string_view name) {
+std::vector<std::string> plain_words(std::string_view name) {
     if (const std::size_t slash = name.rfind('/'); slash != std::string_view::npos) name.remove_prefix(slash + 1);
     std::vector<std::string> parts;
     std::size_t at = 0;
@@ -195,9 +195,22 @@ std::string plain_name(std::string_view name) {
     };
     if (parts.size() > 1) parts.erase(std::remove_if(parts.begin() + 1, parts.end(), changes_nothing), parts.end());
     if (parts.size() > 1 && parts.front() == "meta") parts.erase(parts.begin());
+    return parts;
+}
+std::string plain_name(std::string_view name) {
     std::string plain;
-    for (const std::string& part : parts) plain += part;
+    for (const std::string& part : plain_words(name)) plain += part;
     return plain;
+}
+
+// "Qwen3-Next" begins Qwen3-Next-80B-A3B, "Qwen3" does not begin Qwen3.6.
+bool begins(const std::string& wanted, std::string_view name) {
+    std::string so_far;
+    for (const std::string& part : plain_words(name)) {
+        so_far += part;
+        if (so_far == wanted) return true;
+    }
+    return false;
 }
 
 }  // namespace
@@ -222,7 +235,17 @@ const CatalogModel* find_in_catalog(std::string_view name) {
         const std::string_view source = entry.model.source;
         if (plain_name(entry.model.name) == wanted || plain_name(source.substr(0, source.find(','))) == wanted) return &entry;
     }
-    return nullptr;
+    const std::vector<const CatalogModel*> begun = catalog_models_that_begin(name);
+    return begun.size() == 1 ? begun.front() : nullptr;
+}
+
+std::vector<const CatalogModel*> catalog_models_that_begin(std::string_view name) {
+    std::vector<const CatalogModel*> found;
+    const std::string wanted = plain_name(name);
+    for (const CatalogModel& entry : catalog()) {
+        if (begins(wanted, entry.model.name)) found.push_back(&entry);
+    }
+    return found;
 }
 
 }  // namespace rafter::model

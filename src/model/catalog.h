@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "model/described.h"
 
@@ -14,8 +15,10 @@ struct CatalogModel {
 };
 
 [[nodiscard]] std::span<const CatalogModel> catalog();
-// In any case, with or without "-", "_", "." and blanks; also a repository's name with its owner and endings such as "-Instruct". Null when
-// unknown.
+// In any case, with or without "-", "_", "." and blanks; also a repository's name with its owner and endings such as "-Instruct", and the
+// first words of a name that no other row begins with. Null when unknown.
 [[nodiscard]] const CatalogModel* find_in_catalog(std::string_view name);
+// The rows whose first words are these: "Gemma 4" is Gemma-4-31B and Gemma-4-26B-A4B.
+[[nodiscard]] std::vector<const CatalogModel*> catalog_models_that_begin(std::string_view name);
 
 }  // namespace rafter::model

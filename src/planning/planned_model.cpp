@@ -87,6 +87,15 @@ std::optional<fs::path> config_in(const fs::path& folder) {
 }
 
 Error unknown_model(const std::string& name) {
+    std::vector<std::string> begun;
+    for (const model::CatalogModel* entry : model::catalog_models_that_begin(name)) begun.push_back(entry->model.name);
+    if (!begun.empty()) {
+        constexpr std::size_t kMaxNamed = 6;
+        const std::size_t n_more = begun.size() - std::min(begun.size(), kMaxNamed);
+        begun.resize(begun.size() - n_more);
+        return bad_input("{} names no single model: it may be {}{} (rafter plan --list models)", quote(name), fmt::join(begun, ", "),
+                         n_more > 0 ? fmt::format(" or one of {} more", n_more) : "");
+    }
     std::vector<std::string> known;
     for (const model::CatalogModel& entry : model::catalog()) known.push_back(entry.model.name);
     std::string text = fmt::format("no model {}: no such file or folder, and none of this name in the catalog", quote(name));

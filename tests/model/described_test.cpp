@@ -163,6 +163,13 @@ TEST(ModelCatalog, FindsNamesAsPeopleWriteThem) {
     ASSERT_NE(find_in_catalog("llama 3.1 8b"), nullptr);
     EXPECT_EQ(find_in_catalog("llama 3.1 8b")->model.name, "Llama-3.1-8B");
     EXPECT_EQ(find_in_catalog("GPT_OSS_20B")->model.name, "gpt-oss-20b");
+    EXPECT_EQ(find_in_catalog("Qwen3-Next")->model.name, "Qwen3-Next-80B-A3B");
+    EXPECT_EQ(find_in_catalog("qwen3.6")->model.name, "Qwen3.6-35B-A3B");
+    EXPECT_EQ(find_in_catalog("Gemma 4"), nullptr);
+    EXPECT_EQ(catalog_models_that_begin("Gemma 4").size(), 2U);
+    EXPECT_EQ(find_in_catalog("Qwen3"), nullptr);  // of many sizes
+    EXPECT_EQ(find_in_catalog("Qwen"), nullptr);   // no row's first word
+    EXPECT_EQ(find_in_catalog(""), nullptr);
     EXPECT_EQ(find_in_catalog("Llama-3.1-9B"), nullptr);
     const auto name_of = [](const char* name) {
         const CatalogModel* found = find_in_catalog(name);

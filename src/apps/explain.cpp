@@ -168,7 +168,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     std::string text = render(verdict, style);
     if (options.table) text += "\n" + planning::phase_table(e.phase, session->loaded().device->program(), style);
     text += "\n" + style.dim(fmt::format("Against this machine's profile, {} old{}.\n", probe::age_of(machine),
-                                         machine.trusted ? "" : " and measured on a busy machine: `rafter probe` measures anew"));
+                                         machine.trusted ? "" : " and measured on a busy machine: `rafter probe` measures it again"));
     RAFTER_TRY_VOID(write_stdout(text));
     return 0;
 }

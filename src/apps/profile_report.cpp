@@ -61,7 +61,7 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
             text = "\n";
             for (const engine::PhaseProfile& phase : phases) text += planning::phase_table(phase, program, style_) + "\n";
             text += style_.dim(fmt::format("Predicted from the machine's profile, {} old{}.\n", probe::age_of(machine_),
-                                           machine_.trusted ? "" : " and measured on a busy machine (`rafter probe` measures anew)"));
+                                           machine_.trusted ? "" : " and measured on a busy machine (`rafter probe` measures it again)"));
         }
     }
     if (profiler_->n_dropped() > 0) {

@@ -191,7 +191,7 @@ Verdict verdict_of(const VerdictInput& input) {
                         100 * verdict.roof_fraction, verdict.level));
     }
     if (!input.machine.trusted) {
-        verdict.errors.push_back("The machine profile was measured while something else used the machine: " + input.machine.doubt + ".");
+        verdict.errors.push_back("The machine profile is in doubt: " + input.machine.doubt + ".");
     }
     if (!input.phase.complete)
         verdict.errors.push_back("The machine profile has no reading of some kernel, which is priced at the peak of the arithmetic.");
@@ -209,7 +209,7 @@ std::string render(const Verdict& v, const report::Style& style) {
                         100 * (v.forward_seconds / v.predicted_seconds - 1));
     if (v.memory_bound) {
         text +=
-            fmt::format("Bound by {}: {} of weights and KV a step take at least {} at the {} that {} can give.\n", style.bold("reading"),
+            fmt::format("Bound by {}: {} of weights and KV a step take at least {} at {} from {}.\n", style.bold("reading"),
                         report::bytes(v.read_bytes), ms(v.roof_seconds), report::bytes_per_second(v.roof_bytes_per_s), v.level);
     } else {
         text += fmt::format("Bound by {}: {}FLOP take at least {} at the peak of the arithmetic units.\n", style.bold("arithmetic"),

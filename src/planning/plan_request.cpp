@@ -217,7 +217,9 @@ Result<roofline::PlannedModel> chosen_model(const PlanOptions& o, const PlanSour
     if (o.model_json.empty()) return find_planned_model(o.model, sources.models_folders, {.engine_ops = o.hardware == "this"}, o.assume);
     RAFTER_TRY(const nlohmann::json json, read_json_file(o.model_json));
     RAFTER_TRY(const model::DescribedModel described, model::read_model_json(json, o.model_json));
-    return roofline::plan_described(described);
+    roofline::PlannedModel planned = roofline::plan_described(described);
+    if (planned.name == o.model_json) planned.name = std::filesystem::path(o.model_json).stem().string();
+    return planned;
 }
 
 }  // namespace

@@ -86,6 +86,12 @@ std::optional<fs::path> config_in(const fs::path& folder) {
     return found.empty() ? std::nullopt : std::optional(found.back());
 }
 
+// What a file's model is called where the file has no name for it: as the file, or as its folder where it is a config.json.
+std::string name_of(const fs::path& file) {
+    const fs::path folder = file.lexically_normal().parent_path().filename();
+    return file.filename() == "config.json" && !folder.empty() ? folder.string() : file.stem().string();
+}
+
 Error unknown_model(const std::string& name) {
     std::vector<std::string> begun;
     for (const model::CatalogModel* entry : model::catalog_models_that_begin(name)) begun.push_back(entry->model.name);
@@ -124,7 +130,9 @@ Result<roofline::PlannedModel> find_planned_model(const std::string& name, std::
         }
     } else if (fs::exists(name, failed) && fs::path(name).extension() == ".json") {
         RAFTER_TRY(const nlohmann::json json, read_json_file(name));
-        return from_json(json, name, {}, assume);
+        RAFTER_TRY(roofline::PlannedModel planned, from_json(json, name, {}, assume));
+        if (planned.name == name) planned.name = name_of(name);
+        return planned;
     } else if (!fs::exists(name, failed)) {
         if (const model::CatalogModel* entry = model::find_in_catalog(name)) return roofline::plan_described(entry->model);
     }

@@ -349,6 +349,15 @@ class Plan(program.Case):
         self.assertGreater(answer["decode"]["tokens_per_second"], 0)
         self.assertIn("does not fit", self.rafter("plan", "Llama-3.1-405B", "--hardware", "L4").stdout.decode())
 
+    def test_a_file_names_its_model(self):
+        self.assertEqual(self.plan(ROOT_CASES / "command-r.json", "--hardware", "H100")["model"]["name"], "command-r")
+        folder = self.folder / "My-Model"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text((ROOT_CASES / "command-r.json").read_text())
+        for model in (folder, folder / "config.json"):
+            self.assertEqual(self.plan(model, "--hardware", "H100")["model"]["name"], "My-Model")
+        self.assertEqual(self.plan("--model-json", self.write("two.json", {"n_layers": 2, "d_model": 64}), "--hardware", "H100")["model"]["name"], "two")
+
     def test_huge_numbers_neither_overflow_nor_hang(self):
         model = self.write("huge.json", {"parameters": 1e18})
         answer = self.plan("--model-json", model, "--hardware", "H100", "--context", "1e9", "--batch", "1e6")

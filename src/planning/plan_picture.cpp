@@ -1,5 +1,6 @@
 // The picture of a plan: the roofline with every op of prefill and decode on it, the ladder up the slope, and the page around it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -195,7 +196,8 @@ std::string plan_svg(const PlanRequest& request, const Plan& plan) {
 }
 
 std::string plan_html(const PlanRequest& r, const Plan& plan) {
-    report::Page page(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)), load_words(r) + ". " + basis_words(r));
+    report::Page page(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)),
+                      fmt::format("{}. {}.", load_words(r), fmt::join(basis_words(r), ". ")));
     page.add_warnings(r.model->assumed);
     page.add_cards(cards_of(r, plan));
     page.add_heading("The roofline",

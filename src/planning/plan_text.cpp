@@ -24,16 +24,18 @@ std::string headline(const PlanRequest& r, const Style& style) {
     for (const std::string& assumed : r.model->assumed)
         text += style.warning(report::wrapped(fmt::format("Not certain: {}", assumed), kColumns, "  ")) + "\n";
     text += style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup))) + "\n";
-    text += style.dim(report::wrapped(basis_words(r), kColumns, "")) + "\n";
-    return text + style.dim(report::wrapped(load_words(r), kColumns, "")) + "\n";
+    for (const std::string& line : basis_words(r)) text += style.dim(report::wrapped(line, kColumns, "  ")) + "\n";
+    return text + style.dim(report::wrapped(load_words(r), kColumns, "  ")) + "\n";
 }
 
-std::string memory_words(const Plan& plan, const Style& style) {
+std::string memory_words(const PlanRequest& r, const Plan& plan, const Style& style) {
     const roofline::MemoryFit& m = plan.memory;
     const double needed = m.weights_bytes + m.kv_bytes + m.workspace_bytes;
     std::string parts = fmt::format("weights {}, KV cache {}", report::bytes(m.weights_bytes), report::bytes(m.kv_bytes));
     constexpr double kOfNote = 0.05;
-    if (m.workspace_bytes > kOfNote * needed) parts += fmt::format(", workspace {}", report::bytes(m.workspace_bytes));
+    const bool ideal = r.scenario.setup.engine == roofline::EngineKind::kIdeal;
+    if (m.workspace_bytes > kOfNote * needed)
+        parts += fmt::format(", {} {}", ideal ? "workspace" : "the engine's own", report::bytes(m.workspace_bytes));
     if (m.fits) return fmt::format("{}: {} of {} ({})", style.bold("yes"), report::bytes(needed), report::bytes(m.capacity_bytes), parts);
     return fmt::format("{}: {} needed, {} available ({})", style.warning("no, it does not fit"), report::bytes(needed),
                        report::bytes(m.capacity_bytes), parts);
@@ -91,7 +93,7 @@ std::string opening(const PlanRequest& r, const Plan& plan, const Style& style) 
     const roofline::Load& load = r.scenario.load;
     const roofline::Summary& s = plan.summary;
     report::Facts answers;
-    answers.add("Fits", memory_words(plan, style));
+    answers.add("Fits", memory_words(r, plan, style));
     std::string speed = fmt::format("{} tok/s a request", style.bold(report::rate(s.itl_s > 0 ? 1 / s.itl_s : 0.0)));
     if (load.n_batch > 1)
         speed += fmt::format(", {} tok/s in all ({} requests)", style.bold(report::rate(s.tokens_per_second)), report::whole(load.n_batch));

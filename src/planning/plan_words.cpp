@@ -42,6 +42,12 @@ const char* name_of(roofline::Bound bound) {
     return "";
 }
 
+// "vLLM: 90% of memory used" → "vLLM runs it: 90% of memory used".
+std::string with_verb(const std::string& engine_note) {
+    const std::size_t colon = std::min(engine_note.find(':'), engine_note.size());
+    return engine_note.substr(0, colon) + " runs it" + engine_note.substr(colon);
+}
+
 }  // namespace
 
 std::string machine_words(const roofline::Setup& setup) {
@@ -63,17 +69,24 @@ std::string load_words(const PlanRequest& r) {
     return text + " · KV " + r.kv_type;
 }
 
-std::string basis_words(const PlanRequest& r) {
+std::vector<std::string> basis_words(const PlanRequest& r) {
     const roofline::Efficiency& e = r.scenario.setup.efficiency;
-    const std::string limits = "the hardware's own limits, which no engine reaches (see --efficiency)";
-    if (e.name == "ideal" && r.scenario.setup.engine == roofline::EngineKind::kIdeal) {
-        const auto colon = r.engine_note.find(':');
-        return fmt::format("Ideal: {}{}", limits, colon == std::string::npos ? "" : "; " + r.engine_note.substr(colon + 2));
+    const bool ideal_engine = r.scenario.setup.engine == roofline::EngineKind::kIdeal;
+    if (ideal_engine && e.name == "ideal") {
+        std::vector<std::string> lines{"Ideal engine and rates: an upper limit. Typical ones: --efficiency calibrated"};
+        if (const auto colon = r.engine_note.find(": "); colon != std::string::npos)
+            lines.push_back("Ideal engine" + r.engine_note.substr(colon));
+        return lines;
     }
-    const std::string engine = fmt::format("Engine {}", r.engine_note);
-    if (e.name == "ideal") return fmt::format("{}. Rates ideal: {}", engine, limits);
-    return fmt::format("{}. Rates {}: {} of the bandwidth, {} of the arithmetic, {} of the links", engine, e.name,
-                       report::percent(e.bandwidth_fraction), report::percent(e.flop_fraction), report::percent(e.link_fraction));
+    std::vector<std::string> lines{ideal_engine ? fmt::format("Engine {}", r.engine_note) : fmt::format("As {}", with_verb(r.engine_note))};
+    if (e.name == "ideal") {
+        lines.emplace_back("Rates ideal: the hardware's limits, which no engine reaches (see --efficiency)");
+    } else {
+        lines.push_back(fmt::format("Rates {}: {} of bandwidth, {} of arithmetic, {} of links", e.name,
+                                    report::percent(e.bandwidth_fraction), report::percent(e.flop_fraction),
+                                    report::percent(e.link_fraction)));
+    }
+    return lines;
 }
 
 std::string bound_words(const roofline::Phase& phase) {

@@ -13,8 +13,8 @@ namespace rafter::planning {
 [[nodiscard]] std::string machine_words(const roofline::Setup& setup);
 // "64 requests · prompt 512 · answer 128 · context 640 · weights bf16 · KV fp16"
 [[nodiscard]] std::string load_words(const PlanRequest& request);
-// Which engine and which fractions of the hardware's rates the answer is for.
-[[nodiscard]] std::string basis_words(const PlanRequest& request);
+// Which engine the answer is for, and which fractions of the hardware's rates: a line each, or one for both.
+[[nodiscard]] std::vector<std::string> basis_words(const PlanRequest& request);
 // "memory bandwidth (reading weights: 49% of a step)"
 [[nodiscard]] std::string bound_words(const roofline::Phase& phase);
 // What each cause would take alone, those of note only.

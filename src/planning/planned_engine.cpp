@@ -39,7 +39,7 @@ std::string copies_note(const PlanRequest& r, double copies) {
     }
     if (copies <= 1.005) return {};
     return fmt::format("{} held {} times by the {} tensor-parallel devices", latent ? "the latent cache is" : "the KV cache is",
-                       copies < 10 ? fmt::format("{:.3g}", copies) : report::whole(copies), report::whole(p.tp));
+                       copies < 10 ? report::rate(copies) : report::whole(copies), report::whole(p.tp));
 }
 
 }  // namespace

@@ -208,9 +208,8 @@ std::string render(const Verdict& v, const report::Style& style) {
     text += fmt::format("The forward pass: {} predicted, {} measured ({:+.0f}%).\n", ms(v.predicted_seconds), ms(v.forward_seconds),
                         100 * (v.forward_seconds / v.predicted_seconds - 1));
     if (v.memory_bound) {
-        text +=
-            fmt::format("Bound by {}: {} of weights and KV a step take at least {} at {} from {}.\n", style.bold("reading"),
-                        report::bytes(v.read_bytes), ms(v.roof_seconds), report::bytes_per_second(v.roof_bytes_per_s), v.level);
+        text += fmt::format("Bound by {}: {} of weights and KV a step take at least {} at {} from {}.\n", style.bold("reading"),
+                            report::bytes(v.read_bytes), ms(v.roof_seconds), report::bytes_per_second(v.roof_bytes_per_s), v.level);
     } else {
         text += fmt::format("Bound by {}: {}FLOP take at least {} at the peak of the arithmetic units.\n", style.bold("arithmetic"),
                             report::count(v.flops), ms(v.roof_seconds));

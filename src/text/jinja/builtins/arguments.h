@@ -1,8 +1,9 @@
 // The arguments of a call, and their binding to the parameters of a filter, test, method or function.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <initializer_list>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,15 +33,38 @@ class Bound {
     [[nodiscard]] Result<std::string_view> text(std::size_t i) const;
     [[nodiscard]] Result<std::string_view> text_or(std::size_t i, std::string_view otherwise) const;
 
+    // As they were given, for functions that take any.
+    [[nodiscard]] const Arguments& arguments() const { return *given_; }
+    [[nodiscard]] const std::vector<Value>& positional() const { return given_->positional; }
+    [[nodiscard]] const std::vector<std::pair<std::string, Value>>& keywords() const { return given_->keywords; }
+
   private:
-    friend Result<Bound> bind(const Arguments&, std::string_view, std::initializer_list<std::string_view>, std::size_t);
-    std::string_view function_;
+    friend Result<Bound> bind(const MethodRow& row, const Arguments& arguments);
+    const MethodRow* row_ = nullptr;
+    const Arguments* given_ = nullptr;
     std::vector<std::string_view> names_;
     std::vector<Value> values_;
 };
 
-// names: the parameters, the first n_required of which must be given..
-[[nodiscard]] Result<Bound> bind(const Arguments& arguments, std::string_view function, std::initializer_list<std::string_view> names,
-                                 std::size_t n_required = 0);
+inline constexpr std::string_view kAnything = "*";
+
+// A filter, test, method or global function.
+struct MethodRow {
+    std::string_view name;
+    Method call;
+    std::string_view parameters = "";  // separated by blanks; or kAnything
+    std::size_t n_required = 0;        // so many of the parameters must be given
+};
+
+// Null when there is none of that name.
+template <std::size_t N>
+[[nodiscard]] const MethodRow* find_row(const MethodRow (&rows)[N], std::string_view name) {
+    const auto* const found = std::ranges::find(rows, name, &MethodRow::name);
+    return found == std::end(rows) ? nullptr : found;
+}
+
+[[nodiscard]] Result<Bound> bind(const MethodRow& row, const Arguments& arguments);
+// Binds and calls. `self` is what a filter or test works on, or whose method it is; missing for a global function.
+[[nodiscard]] Result<Value> call(Runtime& runtime, const MethodRow& row, const Value& self, const Arguments& arguments);
 
 }  // namespace rafter::text::jinja

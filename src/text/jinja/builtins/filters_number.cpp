@@ -11,10 +11,7 @@ namespace rafter::text::jinja {
 
 namespace {
 
-using Call = const Arguments&;
-
-Result<Value> absolute(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "abs", {}));
+Result<Value> absolute(Runtime& runtime, const Value& value, const Bound&) {
     if (value.is(Type::kFloat)) return Value::real(std::abs(value.as_real()));
     if (!value.is_integral()) return wrong_type("a number", value).within("abs");
     return value.as_int() < 0 ? negate(runtime, value) : runtime.integer(value.as_int());
@@ -26,8 +23,7 @@ std::optional<Int> truncated(double real) {
     return static_cast<Int>(std::trunc(real));
 }
 
-Result<Value> integer(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "int", {"default", "base"}));
+Result<Value> integer(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::int64_t base, bound.integer_or(1, 10));
     const Value otherwise = bound.has(0) ? bound[0] : Value::integer(0);
     if (value.is(Type::kUndefined)) return wrong_type("", value);
@@ -50,8 +46,7 @@ Result<Value> integer(Runtime& runtime, const Value& value, Call call) {
     return whole ? runtime.integer(*whole) : otherwise;
 }
 
-Result<Value> real(Runtime&, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "float", {"default"}));
+Result<Value> real(Runtime&, const Value& value, const Bound& bound) {
     if (value.is(Type::kUndefined)) return wrong_type("", value);
     if (value.is_number()) return Value::real(value.as_real());
     const auto parsed = value.is(Type::kString) ? parse_float(text_of(value)) : std::nullopt;
@@ -79,8 +74,7 @@ Result<Value> rounded_integer(Runtime& runtime, Int value, std::int64_t n_places
     return runtime.integer(quotient * power);
 }
 
-Result<Value> round(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "round", {"precision", "method"}));
+Result<Value> round(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::string_view method, bound.text_or(1, "common"));
     if (method != "common" && method != "ceil" && method != "floor") return bad_input("round: method must be common, ceil or floor");
     if (!value.is_number()) return wrong_type("a number", value).within("round");
@@ -110,9 +104,9 @@ Result<Value> round(Runtime& runtime, const Value& value, Call call) {
 
 constexpr MethodRow kFilters[] = {
     {"abs", absolute},
-    {"float", real},
-    {"int", integer},
-    {"round", round},
+    {"float", real, "default"},
+    {"int", integer, "default base"},
+    {"round", round, "precision method"},
 };
 
 }  // namespace

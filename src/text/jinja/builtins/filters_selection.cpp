@@ -49,52 +49,50 @@ Result<Value> generator(Runtime& runtime, const Value& value, Prepare prepare, S
 
 // What map and select call for every item: a filter or test by name with its arguments, or an attribute. Filled in by prepare().
 struct Action {
-    Method call = nullptr;
+    const MethodRow* row = nullptr;
     Arguments arguments;
     std::optional<AttributePath> path;
 
-    Result<Value> run(Runtime& runtime, const Value& item) const {
-        if (call == nullptr) return item;
-        RAFTER_TRY_VOID(runtime.spend(text_cost(item)));
-        return call(runtime, item, arguments);
-    }
+    Result<Value> run(Runtime& runtime, const Value& item) const { return row == nullptr ? item : call(runtime, *row, item, arguments); }
 };
 
 // The name at `index` of the arguments and what follows it.
-Result<void> prepare_call(Action& action, Call call, std::size_t index, Method (*find)(std::string_view), std::string_view kind) {
-    const Value& name = call.positional[index];
+Result<void> prepare_call(Action& action, const Arguments& given, std::size_t index, const MethodRow* (*find)(std::string_view),
+                          std::string_view kind) {
+    const Value& name = given.positional[index];
     if (!name.is(Type::kString)) return wrong_type("the name of a filter or test", name);
-    action.call = find(text_of(name));
-    if (action.call == nullptr) return bad_input("no {} named '{}'", kind, text_of(name));
-    action.arguments.positional.assign(call.positional.begin() + static_cast<std::ptrdiff_t>(index) + 1, call.positional.end());
-    action.arguments.keywords = call.keywords;
+    action.row = find(text_of(name));
+    if (action.row == nullptr) return bad_input("no {} named '{}'", kind, text_of(name));
+    action.arguments.positional.assign(given.positional.begin() + static_cast<std::ptrdiff_t>(index) + 1, given.positional.end());
+    action.arguments.keywords = given.keywords;
     return {};
 }
 
-Result<void> prepare_map(Runtime& runtime, Action& action, Call call) {
+Result<void> prepare_map(Runtime& runtime, Action& action, const Arguments& given) {
     const auto keyword = [&](std::string_view name) {
-        const auto found = std::find_if(call.keywords.begin(), call.keywords.end(), [&](const auto& given) { return given.first == name; });
-        return found == call.keywords.end() ? Value() : found->second;
+        const auto found =
+            std::find_if(given.keywords.begin(), given.keywords.end(), [&](const auto& keyword) { return keyword.first == name; });
+        return found == given.keywords.end() ? Value() : found->second;
     };
     const Value attribute = keyword("attribute");
-    if (call.positional.empty() && !attribute.is_missing()) {
-        for (const auto& [name, value] : call.keywords) {
+    if (given.positional.empty() && !attribute.is_missing()) {
+        for (const auto& [name, value] : given.keywords) {
             if (name != "attribute" && name != "default") return bad_input("map: unexpected keyword argument '{}'", name);
         }
         RAFTER_TRY(action.path, AttributePath::parse(runtime, attribute, LetterCase::kKept, keyword("default")));
         return {};
     }
-    if (call.positional.empty()) return bad_input("map requires a filter argument");
-    return prepare_call(action, call, 0, find_filter, "filter");
+    if (given.positional.empty()) return bad_input("map requires a filter argument");
+    return prepare_call(action, given, 0, find_filter, "filter");
 }
 
-Result<Value> map(Runtime& runtime, const Value& value, Call call) {
+Result<Value> map(Runtime& runtime, const Value& value, const Bound& bound) {
     auto action = std::make_shared<Action>();
     return generator(
         runtime, value,
-        [&runtime, action, call](const Value& items) -> Result<bool> {
+        [&runtime, action, given = bound.arguments()](const Value& items) -> Result<bool> {
             if (!truth(items)) return false;
-            RAFTER_TRY_VOID(prepare_map(runtime, *action, call));
+            RAFTER_TRY_VOID(prepare_map(runtime, *action, given));
             return true;
         },
         [&runtime, action](const Value& item) -> Result<Item> {
@@ -107,17 +105,17 @@ enum class Keeps { kWhatPasses, kWhatFails };
 enum class LooksAt { kItem, kAttribute };
 
 template <Keeps kKeeps, LooksAt kLooksAt>
-Result<Value> select(Runtime& runtime, const Value& value, Call call) {
+Result<Value> select(Runtime& runtime, const Value& value, const Bound& bound) {
     auto action = std::make_shared<Action>();
     return generator(
         runtime, value,
-        [&runtime, action, call](const Value& items) -> Result<bool> {
+        [&runtime, action, given = bound.arguments()](const Value& items) -> Result<bool> {
             if (!truth(items)) return false;
             const std::size_t n_own = kLooksAt == LooksAt::kAttribute ? 1 : 0;
-            if (call.positional.size() < n_own) return bad_input("Missing parameter for attribute name");
-            const Value attribute = n_own == 1 ? call.positional[0] : Value();
+            if (given.positional.size() < n_own) return bad_input("Missing parameter for attribute name");
+            const Value attribute = n_own == 1 ? given.positional[0] : Value();
             RAFTER_TRY(action->path, AttributePath::parse(runtime, attribute, LetterCase::kKept));
-            if (call.positional.size() > n_own) RAFTER_TRY_VOID(prepare_call(*action, call, n_own, find_test, "test"));
+            if (given.positional.size() > n_own) RAFTER_TRY_VOID(prepare_call(*action, given, n_own, find_test, "test"));
             return true;
         },
         [&runtime, action](const Value& item) -> Result<Item> {
@@ -127,8 +125,7 @@ Result<Value> select(Runtime& runtime, const Value& value, Call call) {
         });
 }
 
-Result<Value> items(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "items", {}));
+Result<Value> items(Runtime& runtime, const Value& value, const Bound&) {
     const bool is_mapping = value.is(Type::kDict);
     const Value pairs = is_mapping ? runtime.dict_view(value, DictViewObject::Part::kItems) : value;
     return generator(
@@ -142,8 +139,7 @@ Result<Value> items(Runtime& runtime, const Value& value, Call call) {
 
 Result<bool> always(const Value&) { return true; }
 
-Result<Value> unique(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "unique", {"case_sensitive", "attribute"}));
+Result<Value> unique(Runtime& runtime, const Value& value, const Bound& bound) {
     const LetterCase letter_case = bound.truth_or(0, false) ? LetterCase::kKept : LetterCase::kIgnored;
     RAFTER_TRY(const AttributePath path, AttributePath::parse(runtime, bound[1], letter_case));
     return generator(runtime, value, always, [&runtime, path, seen = std::make_shared<DictObject>()](const Value& item) -> Result<Item> {
@@ -173,8 +169,7 @@ Result<Value> generator_of_lists(Runtime& runtime, const Value& value, std::func
     });
 }
 
-Result<Value> batch(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "batch", {"linecount", "fill_with"}, 1));
+Result<Value> batch(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::int64_t size, bound.integer(0));
     const Value fill = bound.has_value(1) ? bound[1] : Value();
     return generator_of_lists(runtime, value, [&runtime, size, fill](std::vector<Value> items) -> Result<std::vector<Value>> {
@@ -199,8 +194,7 @@ Result<Value> batch(Runtime& runtime, const Value& value, Call call) {
     });
 }
 
-Result<Value> slice(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "slice", {"slices", "fill_with"}, 1));
+Result<Value> slice(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::int64_t n_slices, bound.integer(0));
     const Value fill = bound.has_value(1) ? bound[1] : Value();
     return generator_of_lists(runtime, value, [&runtime, n_slices, fill](const std::vector<Value>& items) -> Result<std::vector<Value>> {
@@ -224,15 +218,15 @@ Result<Value> slice(Runtime& runtime, const Value& value, Call call) {
 }
 
 constexpr MethodRow kFilters[] = {
-    {"batch", batch},
+    {"batch", batch, "linecount fill_with", 1},
     {"items", items},
-    {"map", map},
-    {"reject", select<Keeps::kWhatFails, LooksAt::kItem>},
-    {"rejectattr", select<Keeps::kWhatFails, LooksAt::kAttribute>},
-    {"select", select<Keeps::kWhatPasses, LooksAt::kItem>},
-    {"selectattr", select<Keeps::kWhatPasses, LooksAt::kAttribute>},
-    {"slice", slice},
-    {"unique", unique},
+    {"map", map, kAnything},
+    {"reject", select<Keeps::kWhatFails, LooksAt::kItem>, kAnything},
+    {"rejectattr", select<Keeps::kWhatFails, LooksAt::kAttribute>, kAnything},
+    {"select", select<Keeps::kWhatPasses, LooksAt::kItem>, kAnything},
+    {"selectattr", select<Keeps::kWhatPasses, LooksAt::kAttribute>, kAnything},
+    {"slice", slice, "slices fill_with", 1},
+    {"unique", unique, "case_sensitive attribute"},
 };
 
 }  // namespace

@@ -13,19 +13,15 @@ namespace rafter::text::jinja {
 
 namespace {
 
-using Call = const Arguments&;
-
 LetterCase letter_case(const Bound& bound, std::size_t i) { return bound.truth_or(i, false) ? LetterCase::kKept : LetterCase::kIgnored; }
 
-Result<Value> length(Runtime&, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "length", {}));
+Result<Value> length(Runtime&, const Value& value, const Bound&) {
     const auto n = length_of(value);
     if (!n) return bad_input("object of type '{}' has no len()", type_name(value));
     return Value::integer(*n);
 }
 
-Result<Value> first(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "first", {}));
+Result<Value> first(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(Cursor cursor, Cursor::over(value));
     RAFTER_TRY(std::optional<Value> item, cursor.next(runtime));
     return item ? std::move(*item) : runtime.undefined("No first item, sequence was empty.");
@@ -40,22 +36,19 @@ Result<std::optional<std::vector<Value>>> reversed_items(Runtime& runtime, const
     return Found(std::move(items));
 }
 
-Result<Value> last(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "last", {}));
+Result<Value> last(Runtime& runtime, const Value& value, const Bound&) {
     if (value.is_sequence() && !items_of(value).empty()) return items_of(value).back();
     RAFTER_TRY(const auto items, reversed_items(runtime, value));
     if (!items) return bad_input("last: '{}' object is not reversible", type_name(value));
     return items->empty() ? runtime.undefined("No last item, sequence was empty.") : items->front();
 }
 
-Result<Value> list(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "list", {}));
+Result<Value> list(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(std::vector<Value> items, to_vector(runtime, value));
     return runtime.list(std::move(items));
 }
 
-Result<Value> reverse(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "reverse", {}));
+Result<Value> reverse(Runtime& runtime, const Value& value, const Bound&) {
     if (value.is(Type::kString)) return get_slice(runtime, value, Value(), Value(), Value::integer(-1));
     if (value.is(Type::kIterator)) {
         RAFTER_TRY(std::vector<Value> items, to_vector(runtime, value));
@@ -72,8 +65,7 @@ Result<Value> reverse(Runtime& runtime, const Value& value, Call call) {
     return runtime.iterator(kept, value.is(Type::kList) ? "list_reverseiterator" : "reversed", std::move(next));
 }
 
-Result<Value> join(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "join", {"d", "attribute"}));
+Result<Value> join(Runtime& runtime, const Value& value, const Bound& bound) {
     std::string separator;
     if (bound.has(0)) {
         RAFTER_TRY(separator, to_text(runtime, bound[0]));
@@ -122,8 +114,7 @@ Result<std::vector<AttributePath>> sort_paths(Runtime& runtime, const Value& att
     }
 }
 
-Result<Value> sort(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "sort", {"reverse", "case_sensitive", "attribute"}));
+Result<Value> sort(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::vector<AttributePath> paths, sort_paths(runtime, bound[2], letter_case(bound, 1)));
     RAFTER_TRY(const std::vector<Value> items, to_vector(runtime, value));
     std::vector<Value> keys;
@@ -143,8 +134,7 @@ Result<Value> sort(Runtime& runtime, const Value& value, Call call) {
 }
 
 template <SortOrder kOrder>
-Result<Value> extreme(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, kOrder == SortOrder::kAscending ? "min" : "max", {"case_sensitive", "attribute"}));
+Result<Value> extreme(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const AttributePath path, AttributePath::parse(runtime, bound[1], letter_case(bound, 0)));
     RAFTER_TRY(Cursor cursor, Cursor::over(value));
     RAFTER_TRY(std::optional<Value> best, cursor.next(runtime));
@@ -161,8 +151,7 @@ Result<Value> extreme(Runtime& runtime, const Value& value, Call call) {
     }
 }
 
-Result<Value> sum(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "sum", {"attribute", "start"}));
+Result<Value> sum(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const AttributePath path, AttributePath::parse(runtime, bound[0], LetterCase::kKept));
     Value total = bound.has(1) ? bound[1] : Value::integer(0);
     if (total.is(Type::kString)) return bad_input("sum() can't sum strings");
@@ -175,8 +164,7 @@ Result<Value> sum(Runtime& runtime, const Value& value, Call call) {
     }
 }
 
-Result<Value> groupby(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "groupby", {"attribute", "default", "case_sensitive"}, 1));
+Result<Value> groupby(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const AttributePath path, AttributePath::parse(runtime, bound[0], letter_case(bound, 2), bound[1]));
     RAFTER_TRY(const AttributePath real_path, AttributePath::parse(runtime, bound[0], LetterCase::kKept, bound[1]));
     RAFTER_TRY(const std::vector<Value> items, to_vector(runtime, value));
@@ -208,8 +196,7 @@ Result<Value> groupby(Runtime& runtime, const Value& value, Call call) {
     return runtime.list(std::move(groups));
 }
 
-Result<Value> dictsort(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "dictsort", {"case_sensitive", "by", "reverse"}));
+Result<Value> dictsort(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::string_view by, bound.text_or(1, "key"));
     if (by != "key" && by != "value") return bad_input("dictsort: You can only sort by either \"key\" or \"value\"");
     if (!value.is(Type::kDict)) return wrong_type("a dict", value).within("dictsort");
@@ -225,36 +212,34 @@ Result<Value> dictsort(Runtime& runtime, const Value& value, Call call) {
     return runtime.list(std::move(result));
 }
 
-Result<Value> default_value(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "default", {"default_value", "boolean"}));
+Result<Value> default_value(Runtime& runtime, const Value& value, const Bound& bound) {
     if (!value.is(Type::kUndefined) && !(bound.truth_or(1, false) && !truth(value))) return value;
     return bound.has(0) ? bound[0] : runtime.string("");
 }
 
-Result<Value> attr(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "attr", {"name"}, 1));
+Result<Value> attr(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::string_view name, bound.text(0));
     RAFTER_TRY(Value found, find_attribute(runtime, value, name));
     return found.is_missing() ? runtime.undefined_attribute(value, name) : std::move(found);
 }
 
 constexpr MethodRow kFilters[] = {
-    {"attr", attr},
+    {"attr", attr, "name", 1},
     {"count", length},
-    {"d", default_value},
-    {"default", default_value},
-    {"dictsort", dictsort},
+    {"d", default_value, "default_value boolean"},
+    {"default", default_value, "default_value boolean"},
+    {"dictsort", dictsort, "case_sensitive by reverse"},
     {"first", first},
-    {"groupby", groupby},
-    {"join", join},
+    {"groupby", groupby, "attribute default case_sensitive", 1},
+    {"join", join, "d attribute"},
     {"last", last},
     {"length", length},
     {"list", list},
-    {"max", extreme<SortOrder::kDescending>},
-    {"min", extreme<SortOrder::kAscending>},
+    {"max", extreme<SortOrder::kDescending>, "case_sensitive attribute"},
+    {"min", extreme<SortOrder::kAscending>, "case_sensitive attribute"},
     {"reverse", reverse},
-    {"sort", sort},
-    {"sum", sum},
+    {"sort", sort, "reverse case_sensitive attribute"},
+    {"sum", sum, "attribute start"},
 };
 
 }  // namespace

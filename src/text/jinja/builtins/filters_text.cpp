@@ -16,8 +16,6 @@ namespace rafter::text::jinja {
 
 namespace {
 
-using Call = const Arguments&;
-
 // The value's text; markup stays markup.
 Result<Value> soft_string(Runtime& runtime, const Value& value) {
     if (value.is(Type::kString)) return value;
@@ -26,40 +24,32 @@ Result<Value> soft_string(Runtime& runtime, const Value& value) {
 }
 
 template <std::string (*Convert)(std::string_view)>
-Result<Value> converted(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "filter", {}));
+Result<Value> converted(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(const Value text, soft_string(runtime, value));
     return runtime.string_like(text, Convert(text_of(text)));
 }
 
-Result<Value> string(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "string", {}));
-    return soft_string(runtime, value);
-}
+Result<Value> string(Runtime& runtime, const Value& value, const Bound&) { return soft_string(runtime, value); }
 
-Result<Value> safe(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "safe", {}));
+Result<Value> safe(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(std::string text, to_text(runtime, value));
     return runtime.markup(std::move(text));
 }
 
-Result<Value> escape(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "escape", {}));
+Result<Value> escape(Runtime& runtime, const Value& value, const Bound&) {
     if (is_markup(value)) return value;
     RAFTER_TRY(const std::string text, to_text(runtime, value));
     return runtime.markup(escape_html(text));
 }
 
-Result<Value> trim(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "trim", {"chars"}));
+Result<Value> trim(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const Value text, soft_string(runtime, value));
     if (!bound.has_value(0)) return runtime.string_like(text, std::string(strip(text_of(text))));
     RAFTER_TRY(const std::string_view characters, bound.text(0));
     return runtime.string_like(text, std::string(strip_characters(text_of(text), characters, Side::kBoth)));
 }
 
-Result<Value> replace(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "replace", {"old", "new", "count"}, 2));
+Result<Value> replace(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::string text, to_text(runtime, value));
     RAFTER_TRY(const std::string from, to_text(runtime, bound[0]));
     RAFTER_TRY(const std::string to, to_text(runtime, bound[1]));
@@ -69,8 +59,7 @@ Result<Value> replace(Runtime& runtime, const Value& value, Call call) {
 }
 
 // Words begin after white space and after - ( { [ <, unlike in str.title().
-Result<Value> title(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "title", {}));
+Result<Value> title(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(const std::string text, to_text(runtime, value));
     std::string out;
     const auto parts_words = [](char32_t c) {
@@ -89,8 +78,7 @@ Result<Value> title(Runtime& runtime, const Value& value, Call call) {
     return runtime.string(std::move(out));
 }
 
-Result<Value> wordcount(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "wordcount", {}));
+Result<Value> wordcount(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(const std::string text, to_text(runtime, value));
     std::int64_t n = 0;
     bool in_word = false;
@@ -103,8 +91,7 @@ Result<Value> wordcount(Runtime& runtime, const Value& value, Call call) {
     return Value::integer(n);
 }
 
-Result<Value> indent(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "indent", {"width", "first", "blank"}));
+Result<Value> indent(Runtime& runtime, const Value& value, const Bound& bound) {
     if (!value.is(Type::kString)) return wrong_type("a string", value).within("indent");
     std::string indention(4, ' ');
     if (bound.has(0) && bound[0].is(Type::kString)) {
@@ -128,8 +115,7 @@ Result<Value> indent(Runtime& runtime, const Value& value, Call call) {
     return runtime.string_like(value, std::move(out));
 }
 
-Result<Value> truncate(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "truncate", {"length", "killwords", "end", "leeway"}));
+Result<Value> truncate(Runtime& runtime, const Value& value, const Bound& bound) {
     const auto size = length_of(value);
     if (!size) return bad_input("truncate: object of type '{}' has no len()", type_name(value));
     RAFTER_TRY(const std::int64_t length, bound.integer_or(0, 255));
@@ -151,8 +137,7 @@ Result<Value> truncate(Runtime& runtime, const Value& value, Call call) {
 }
 
 // transformers' own tojson: json.dumps without escaping HTML and without sorting keys.
-Result<Value> tojson(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "tojson", {"ensure_ascii", "indent", "separators", "sort_keys"}));
+Result<Value> tojson(Runtime& runtime, const Value& value, const Bound& bound) {
     JsonOptions options;
     options.ensure_ascii = bound.truth_or(0, false);
     options.sort_keys = bound.truth_or(3, false);
@@ -179,14 +164,14 @@ Result<Value> tojson(Runtime& runtime, const Value& value, Call call) {
 }
 
 // 'text %s' | format(...): the operator % with a call's arguments.
-Result<Value> format(Runtime& runtime, const Value& value, Call call) {
-    if (!call.positional.empty() && !call.keywords.empty()) {
+Result<Value> format(Runtime& runtime, const Value& value, const Bound& bound) {
+    if (!bound.positional().empty() && !bound.keywords().empty()) {
         return bad_input("format: can't handle positional and keyword arguments at the same time");
     }
     RAFTER_TRY(const Value text, soft_string(runtime, value));
     DictObject named;
-    for (const auto& [name, argument] : call.keywords) named.set(runtime.string(name), argument);
-    RAFTER_TRY(const Value values, call.keywords.empty() ? runtime.tuple(call.positional) : runtime.dict(std::move(named)));
+    for (const auto& [name, argument] : bound.keywords()) named.set(runtime.string(name), argument);
+    RAFTER_TRY(const Value values, bound.keywords().empty() ? runtime.tuple(bound.positional()) : runtime.dict(std::move(named)));
     return format_percent(runtime, text, values);
 }
 
@@ -194,16 +179,16 @@ constexpr MethodRow kFilters[] = {
     {"capitalize", converted<to_capitalized>},
     {"e", escape},
     {"escape", escape},
-    {"format", format},
-    {"indent", indent},
+    {"format", format, kAnything},
+    {"indent", indent, "width first blank"},
     {"lower", converted<to_lower>},
-    {"replace", replace},
+    {"replace", replace, "old new count", 2},
     {"safe", safe},
     {"string", string},
     {"title", title},
-    {"tojson", tojson},
-    {"trim", trim},
-    {"truncate", truncate},
+    {"tojson", tojson, "ensure_ascii indent separators sort_keys"},
+    {"trim", trim, "chars"},
+    {"truncate", truncate, "length killwords end leeway"},
     {"upper", converted<to_upper>},
     {"wordcount", wordcount},
 };

@@ -300,7 +300,7 @@ Result<std::string> format_value(Runtime& runtime, const Value& value, std::stri
 
 class BraceFormatter {
   public:
-    BraceFormatter(Runtime& runtime, const Arguments& arguments, bool escape) : runtime_(runtime), arguments_(arguments), escape_(escape) {}
+    BraceFormatter(Runtime& runtime, const Bound& arguments, bool escape) : runtime_(runtime), arguments_(arguments), escape_(escape) {}
 
     Result<std::string> run(std::string_view format, int depth) {
         if (depth > 2) return bad_input("Max string recursion exceeded");
@@ -363,7 +363,7 @@ class BraceFormatter {
     Result<Value> argument(std::string_view name) {
         const Value key = name.empty() ? Value::integer(n_automatic_) : index_or_text(name);
         if (!key.is(Type::kInt)) {
-            for (const auto& [other, value] : arguments_.keywords) {
+            for (const auto& [other, value] : arguments_.keywords()) {
                 if (other == name) return value;
             }
             return bad_input("no value for '{{{}}}'", name);
@@ -374,12 +374,12 @@ class BraceFormatter {
         is_manual_ = !name.empty();
         if (name.empty()) ++n_automatic_;
         const auto index = static_cast<std::size_t>(key.as_int());
-        if (index >= arguments_.positional.size()) return bad_input("Replacement index {} out of range for positional args tuple", index);
-        return arguments_.positional[index];
+        if (index >= arguments_.positional().size()) return bad_input("Replacement index {} out of range for positional args tuple", index);
+        return arguments_.positional()[index];
     }
 
     Runtime& runtime_;
-    const Arguments& arguments_;
+    const Bound& arguments_;
     bool escape_;
     std::int64_t n_automatic_ = 0;  // fields without a name so far
     bool is_manual_ = false;        // there was one with a number
@@ -422,7 +422,7 @@ Result<Value> format_percent(Runtime& runtime, const Value& format, const Value&
     return runtime.string_like(format, std::move(text));
 }
 
-Result<Value> format_braces(Runtime& runtime, const Value& format, const Arguments& arguments) {
+Result<Value> format_braces(Runtime& runtime, const Value& format, const Bound& arguments) {
     RAFTER_TRY(std::string text, BraceFormatter(runtime, arguments, is_markup(format)).run(text_of(format), 0));
     return runtime.string_like(format, std::move(text));
 }

@@ -15,7 +15,7 @@ namespace rafter::text::jinja {
 // format % values: values are a tuple, a dict for "%(name)s", or one value. Conversions are s, r, d, i, u, x, X, o, e, f, g.
 [[nodiscard]] Result<Value> format_percent(Runtime& runtime, const Value& format, const Value& values);
 // format.format(...)
-[[nodiscard]] Result<Value> format_braces(Runtime& runtime, const Value& format, const Arguments& arguments);
+[[nodiscard]] Result<Value> format_braces(Runtime& runtime, const Value& format, const Bound& arguments);
 
 // "%.3f" and its kin: digits of a number that is not negative.
 [[nodiscard]] std::string real_digits(double value, char type, std::int64_t precision, bool alternate);

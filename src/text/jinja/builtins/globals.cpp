@@ -26,9 +26,9 @@ Result<std::int64_t> range_bound(const Value& value) {
     return static_cast<std::int64_t>(wide);
 }
 
-Result<Value> range(Runtime& runtime, const Arguments& arguments) {
-    const auto& given = arguments.positional;
-    if (given.empty() || given.size() > 3 || !arguments.keywords.empty()) return bad_input("range: expected 1 to 3 integers");
+Result<Value> range(Runtime& runtime, const Value&, const Bound& bound) {
+    const auto& given = bound.positional();
+    if (given.empty() || given.size() > 3 || !bound.keywords().empty()) return bad_input("range: expected 1 to 3 integers");
     std::array<std::int64_t, 3> bounds = {0, 0, 1};
     for (std::size_t i = 0; i < given.size(); ++i) {
         RAFTER_TRY(bounds[given.size() == 1 ? 1 : i], range_bound(given[i]));
@@ -54,21 +54,21 @@ Result<void> add_pairs(Runtime& runtime, DictObject& dict, const Value& source) 
     }
 }
 
-Result<DictObject> make_dict(Runtime& runtime, const Arguments& arguments) {
+Result<DictObject> make_dict(Runtime& runtime, const Bound& bound) {
     DictObject dict;
-    if (arguments.positional.size() > 1) return bad_input("dict: expected at most 1 argument, found {}", arguments.positional.size());
-    if (!arguments.positional.empty()) RAFTER_TRY_VOID(add_pairs(runtime, dict, arguments.positional[0]));
-    for (const auto& [name, value] : arguments.keywords) dict.set(runtime.string(name), value);
+    if (bound.positional().size() > 1) return bad_input("dict: expected at most 1 argument, found {}", bound.positional().size());
+    if (!bound.positional().empty()) RAFTER_TRY_VOID(add_pairs(runtime, dict, bound.positional()[0]));
+    for (const auto& [name, value] : bound.keywords()) dict.set(runtime.string(name), value);
     return dict;
 }
 
-Result<Value> dict(Runtime& runtime, const Arguments& arguments) {
-    RAFTER_TRY(DictObject made, make_dict(runtime, arguments));
+Result<Value> dict(Runtime& runtime, const Value&, const Bound& bound) {
+    RAFTER_TRY(DictObject made, make_dict(runtime, bound));
     return runtime.dict(std::move(made));
 }
 
-Result<Value> name_space(Runtime& runtime, const Arguments& arguments) {
-    RAFTER_TRY(const DictObject made, make_dict(runtime, arguments));
+Result<Value> name_space(Runtime& runtime, const Value&, const Bound& bound) {
+    RAFTER_TRY(const DictObject made, make_dict(runtime, bound));
     if (made.entries.size() > kMaxAttributes) return bad_input("namespace: more than {} attributes", kMaxAttributes);
     const Value result = runtime.name_space({});
     for (const auto& [key, value] : made.entries) {
@@ -78,8 +78,7 @@ Result<Value> name_space(Runtime& runtime, const Arguments& arguments) {
     return result;
 }
 
-Result<Value> raise_exception(Runtime& runtime, const Arguments& arguments) {
-    RAFTER_TRY(const Bound bound, bind(arguments, "raise_exception", {"message"}, 1));
+Result<Value> raise_exception(Runtime& runtime, const Value&, const Bound& bound) {
     RAFTER_TRY(const std::string message, to_text(runtime, bound[0]));
     return bad_input("{}", message);
 }
@@ -100,8 +99,7 @@ std::string without_python_codes(std::string_view format) {
     return out;
 }
 
-Result<Value> strftime_now(Runtime& runtime, const Arguments& arguments) {
-    RAFTER_TRY(const Bound bound, bind(arguments, "strftime_now", {"format"}, 1));
+Result<Value> strftime_now(Runtime& runtime, const Value&, const Bound& bound) {
     RAFTER_TRY(const std::string_view format, bound.text(0));
     // The blank tells an empty result from one that did not fit.
     const std::string padded = without_python_codes(format) + " ";
@@ -115,25 +113,13 @@ Result<Value> strftime_now(Runtime& runtime, const Arguments& arguments) {
     return runtime.string(std::move(out));
 }
 
-struct Row {
-    std::string_view name;
-    Function call;
-};
-
-constexpr Row kGlobals[] = {
-    {"dict", dict}, {"namespace", name_space}, {"range", range}, {"raise_exception", raise_exception}, {"strftime_now", strftime_now},
+constexpr MethodRow kGlobals[] = {
+    {"dict", dict, kAnything},   {"namespace", name_space, kAnything},        {"raise_exception", raise_exception, "message", 1},
+    {"range", range, kAnything}, {"strftime_now", strftime_now, "format", 1},
 };
 
 }  // namespace
 
-Function find_global(std::string_view name, std::string_view& static_name) {
-    for (const Row& row : kGlobals) {
-        if (row.name == name) {
-            static_name = row.name;
-            return row.call;
-        }
-    }
-    return nullptr;
-}
+const MethodRow* find_global(std::string_view name) { return find_row(kGlobals, name); }
 
 }  // namespace rafter::text::jinja

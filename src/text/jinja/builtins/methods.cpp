@@ -15,8 +15,6 @@ namespace rafter::text::jinja {
 
 namespace {
 
-using Call = const Arguments&;
-
 // The part of a string between two optional positions. `first` is the index of its first code point.
 struct Window {
     std::string_view text;
@@ -41,14 +39,12 @@ Result<std::optional<Window>> window(const Value& self, const Bound& bound) {
 }
 
 template <std::string (*Convert)(std::string_view)>
-Result<Value> converted(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "str method", {}));
+Result<Value> converted(Runtime& runtime, const Value& self, const Bound&) {
     return runtime.string_like(self, Convert(text_of(self)));
 }
 
 template <Side kSide>
-Result<Value> strip_method(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.strip", {"chars"}));
+Result<Value> strip_method(Runtime& runtime, const Value& self, const Bound& bound) {
     std::string_view text = text_of(self);
     if (bound.has_value(0)) {
         RAFTER_TRY(const std::string_view characters, bound.text(0));
@@ -79,8 +75,7 @@ std::vector<std::string_view> split_text(std::string_view text, std::string_view
     return parts;
 }
 
-Result<Value> split(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.split", {"sep", "maxsplit"}));
+Result<Value> split(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::int64_t max_splits, bound.integer_or(1, -1));
     RAFTER_TRY_VOID(runtime.spend(weight_of(self)));
     std::string_view separator;
@@ -99,9 +94,8 @@ Result<Value> split(Runtime& runtime, const Value& self, Call call) {
 enum class End { kStart, kEnd };
 
 template <End kEnd>
-Result<Value> has_affix(Runtime&, const Value& self, Call call) {
+Result<Value> has_affix(Runtime&, const Value& self, const Bound& bound) {
     const std::string_view name = kEnd == End::kStart ? "str.startswith" : "str.endswith";
-    RAFTER_TRY(const Bound bound, bind(call, name, {"affix", "start", "end"}, 1));
     RAFTER_TRY(const auto part, window(self, bound));
     const std::vector<Value> affixes = bound[0].is(Type::kTuple) ? items_of(bound[0]) : std::vector<Value>{bound[0]};
     for (const Value& affix : affixes) {
@@ -112,8 +106,7 @@ Result<Value> has_affix(Runtime&, const Value& self, Call call) {
     return Value::boolean(false);
 }
 
-Result<Value> find(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.find", {"sub", "start", "end"}, 1));
+Result<Value> find(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::string_view needle, bound.text(0));
     RAFTER_TRY(const auto part, window(self, bound));
     RAFTER_TRY_VOID(runtime.spend(weight_of(self)));
@@ -122,8 +115,7 @@ Result<Value> find(Runtime& runtime, const Value& self, Call call) {
     return Value::integer(part->first + static_cast<std::int64_t>(count_code_points(part->text.substr(0, at))));
 }
 
-Result<Value> count(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.count", {"sub", "start", "end"}, 1));
+Result<Value> count(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::string_view needle, bound.text(0));
     RAFTER_TRY(const auto part, window(self, bound));
     RAFTER_TRY_VOID(runtime.spend(weight_of(self)));
@@ -132,8 +124,7 @@ Result<Value> count(Runtime& runtime, const Value& self, Call call) {
     return Value::integer(static_cast<std::int64_t>(split_text(part->text, needle, -1).size()) - 1);
 }
 
-Result<Value> replace(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.replace", {"old", "new", "count"}, 2));
+Result<Value> replace(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::string_view from, bound.text(0));
     RAFTER_TRY(const std::string_view to, bound.text(1));
     RAFTER_TRY(const std::int64_t max_count, bound.integer_or(2, -1));
@@ -142,8 +133,7 @@ Result<Value> replace(Runtime& runtime, const Value& self, Call call) {
     return runtime.string_like(self, std::move(text));
 }
 
-Result<Value> partition(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.partition", {"sep"}, 1));
+Result<Value> partition(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::string_view separator, bound.text(0));
     if (separator.empty()) return bad_input("str.partition: empty separator");
     std::vector<std::string_view> parts = split_text(text_of(self), separator, 1);
@@ -154,8 +144,7 @@ Result<Value> partition(Runtime& runtime, const Value& self, Call call) {
     return runtime.tuple(std::move(items));
 }
 
-Result<Value> join(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "str.join", {"iterable"}, 1));
+Result<Value> join(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::vector<Value> items, to_vector(runtime, bound[0]));
     std::string out;
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -172,8 +161,7 @@ Result<Value> join(Runtime& runtime, const Value& self, Call call) {
     return runtime.string_like(self, std::move(out));
 }
 
-Result<Value> is_alnum(Runtime&, const Value& self, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "str.isalnum", {}));
+Result<Value> is_alnum(Runtime&, const Value& self, const Bound&) {
     std::string_view text = text_of(self);
     bool all = !text.empty();
     for (; all && !text.empty(); text.remove_prefix(code_point_at(text, 0).size_bytes)) {
@@ -183,21 +171,18 @@ Result<Value> is_alnum(Runtime&, const Value& self, Call call) {
 }
 
 template <DictViewObject::Part kPart>
-Result<Value> view(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "dict view", {}));
+Result<Value> view(Runtime& runtime, const Value& self, const Bound&) {
     return runtime.dict_view(self, kPart);
 }
 
-Result<Value> get(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "dict.get", {"key", "default"}, 1));
+Result<Value> get(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY_VOID(runtime.spend(weight_of(bound[0])));
     if (!is_hashable(bound[0])) return bad_input("dict.get: unhashable type: '{}'", type_name(bound[0]));
     if (const Value* found = self.as<DictObject>().find(bound[0])) return *found;
     return bound.has(1) ? bound[1] : Value::none();
 }
 
-Result<Value> count_items(Runtime& runtime, const Value& self, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "count", {"value"}, 1));
+Result<Value> count_items(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(Cursor cursor, Cursor::over(self));
     std::int64_t n = 0;
     while (true) {
@@ -210,32 +195,32 @@ Result<Value> count_items(Runtime& runtime, const Value& self, Call call) {
 
 constexpr MethodRow kStringMethods[] = {
     {"capitalize", converted<to_capitalized>},
-    {"count", count},
-    {"endswith", has_affix<End::kEnd>},
-    {"find", find},
-    {"format", format_braces},
+    {"count", count, "sub start end", 1},
+    {"endswith", has_affix<End::kEnd>, "affix start end", 1},
+    {"find", find, "sub start end", 1},
+    {"format", format_braces, kAnything},
     {"isalnum", is_alnum},
-    {"join", join},
+    {"join", join, "iterable", 1},
     {"lower", converted<to_lower>},
-    {"lstrip", strip_method<Side::kLeft>},
-    {"partition", partition},
-    {"replace", replace},
-    {"rstrip", strip_method<Side::kRight>},
-    {"split", split},
-    {"startswith", has_affix<End::kStart>},
-    {"strip", strip_method<Side::kBoth>},
+    {"lstrip", strip_method<Side::kLeft>, "chars"},
+    {"partition", partition, "sep", 1},
+    {"replace", replace, "old new count", 2},
+    {"rstrip", strip_method<Side::kRight>, "chars"},
+    {"split", split, "sep maxsplit"},
+    {"startswith", has_affix<End::kStart>, "affix start end", 1},
+    {"strip", strip_method<Side::kBoth>, "chars"},
     {"title", converted<to_title>},
     {"upper", converted<to_upper>},
 };
 
 constexpr MethodRow kDictMethods[] = {
-    {"get", get},
+    {"get", get, "key default", 1},
     {"items", view<DictViewObject::Part::kItems>},
     {"keys", view<DictViewObject::Part::kKeys>},
     {"values", view<DictViewObject::Part::kValues>},
 };
 
-constexpr MethodRow kSequenceMethods[] = {{"count", count_items}};
+constexpr MethodRow kSequenceMethods[] = {{"count", count_items, "value", 1}};
 
 constexpr std::string_view kListMutators[] = {"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"};
 constexpr std::string_view kDictMutators[] = {"clear", "pop", "popitem", "setdefault", "update"};

@@ -10,7 +10,6 @@
 namespace rafter::text::jinja {
 
 // The row of a type's method of that name; its name is static. Null when the type has no such method.
-struct MethodRow;
 [[nodiscard]] const MethodRow* find_method(Type type, std::string_view name);
 // list.append, dict.update, ...: they exist, and the sandbox does not let them be called.
 [[nodiscard]] bool is_mutating_method(Type type, std::string_view name);

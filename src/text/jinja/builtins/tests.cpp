@@ -6,12 +6,9 @@ namespace rafter::text::jinja {
 
 namespace {
 
-using Call = const Arguments&;
-
 // Tests of the value alone.
 template <bool (*Holds)(const Value&)>
-Result<Value> simple(Runtime&, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, "test", {}));
+Result<Value> simple(Runtime&, const Value& value, const Bound&) {
     return Value::boolean(Holds(value));
 }
 
@@ -29,15 +26,13 @@ bool can_be_walked(const Value& value) { return is_iterable(value) || value.is(T
 bool is_sequence(const Value& value) { return length_of(value).has_value() && !value.is(Type::kDictView); }
 
 template <int kRemainder>
-Result<Value> parity(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound none, bind(call, kRemainder == 0 ? "even" : "odd", {}));
+Result<Value> parity(Runtime& runtime, const Value& value, const Bound&) {
     RAFTER_TRY(const Value remainder, binary(runtime, BinaryOperator::kModulo, value, Value::integer(2)));
     return Value::boolean(equal(remainder, Value::integer(kRemainder)));
 }
 
 template <Comparison kComparison>
-Result<Value> comparison(Runtime& runtime, const Value& value, Call call) {
-    RAFTER_TRY(const Bound bound, bind(call, "test", {"other"}, 1));
+Result<Value> comparison(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const bool holds, compare(runtime, kComparison, value, bound[0]));
     return Value::boolean(holds);
 }
@@ -45,20 +40,20 @@ Result<Value> comparison(Runtime& runtime, const Value& value, Call call) {
 constexpr MethodRow kTests[] = {
     {"boolean", simple<is_type<Type::kBool>>},
     {"defined", simple<is_defined>},
-    {"eq", comparison<Comparison::kEqual>},
-    {"equalto", comparison<Comparison::kEqual>},
+    {"eq", comparison<Comparison::kEqual>, "other", 1},
+    {"equalto", comparison<Comparison::kEqual>, "other", 1},
     {"even", parity<0>},
     {"false", simple<is_false>},
     {"float", simple<is_type<Type::kFloat>>},
-    {"ge", comparison<Comparison::kGreaterEqual>},
-    {"gt", comparison<Comparison::kGreater>},
-    {"in", comparison<Comparison::kIn>},
+    {"ge", comparison<Comparison::kGreaterEqual>, "other", 1},
+    {"gt", comparison<Comparison::kGreater>, "other", 1},
+    {"in", comparison<Comparison::kIn>, "other", 1},
     {"integer", simple<is_type<Type::kInt>>},
     {"iterable", simple<can_be_walked>},
-    {"le", comparison<Comparison::kLessEqual>},
-    {"lt", comparison<Comparison::kLess>},
+    {"le", comparison<Comparison::kLessEqual>, "other", 1},
+    {"lt", comparison<Comparison::kLess>, "other", 1},
     {"mapping", simple<is_type<Type::kDict>>},
-    {"ne", comparison<Comparison::kNotEqual>},
+    {"ne", comparison<Comparison::kNotEqual>, "other", 1},
     {"none", simple<is_type<Type::kNone>>},
     {"number", simple<is_number>},
     {"odd", parity<1>},
@@ -70,14 +65,11 @@ constexpr MethodRow kTests[] = {
 
 }  // namespace
 
-Method find_test(std::string_view name) {
-    const MethodRow* found = find_row(kTests, name);
-    return found == nullptr ? nullptr : found->call;
-}
+const MethodRow* find_test(std::string_view name) { return find_row(kTests, name); }
 
-Method find_filter(std::string_view name) {
+const MethodRow* find_filter(std::string_view name) {
     for (const auto find : {find_text_filter, find_number_filter, find_sequence_filter, find_selection_filter}) {
-        if (const MethodRow* found = find(name)) return found->call;
+        if (const MethodRow* found = find(name)) return found;
     }
     return nullptr;
 }

@@ -64,7 +64,7 @@ struct Expression {
     std::string name;  // of the variable, attribute, filter or test
     VariableRef variable;
     BinaryOperator op = BinaryOperator::kAdd;
-    Method function = nullptr;  // of a filter or test; null when there is none of that name, which is an error only if it is run
+    const MethodRow* function = nullptr;  // of a filter or test; null when there is none of that name, which is an error only if it is run
     std::vector<ExpressionPtr> children;
     std::vector<Comparison> comparisons;
     CallArguments arguments;

@@ -144,7 +144,7 @@ Result<Value> find_attribute(Runtime& runtime, const Value& owner, std::string_v
             break;
     }
     if (is_mutating_method(owner.type(), name)) return unsafe(runtime, owner, name);
-    if (const MethodRow* method = find_method(owner.type(), name)) return runtime.method(owner, method->name, method->call);
+    if (const MethodRow* method = find_method(owner.type(), name)) return runtime.method(owner, method);
     return Value();
 }
 

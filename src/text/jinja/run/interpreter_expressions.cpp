@@ -168,16 +168,14 @@ Result<Value> Interpreter::evaluate_filter(const Expression& node, Frame& frame)
     }
     RAFTER_TRY(const Arguments arguments, evaluate_arguments(node.arguments, frame));
     if (node.function == nullptr) return bad_input("no filter named '{}'", node.name);
-    RAFTER_TRY_VOID(runtime_.spend(text_cost(input)));
-    return node.function(runtime_, input, arguments);
+    return jinja::call(runtime_, *node.function, input, arguments);
 }
 
 Result<Value> Interpreter::evaluate_test(const Expression& node, Frame& frame) {
     RAFTER_TRY(const Value subject, evaluate(*node.children[0], frame));
     RAFTER_TRY(const Arguments arguments, evaluate_arguments(node.arguments, frame));
     if (node.function == nullptr) return bad_input("no test named '{}'", node.name);
-    RAFTER_TRY_VOID(runtime_.spend(text_cost(subject)));
-    return node.function(runtime_, subject, arguments);
+    return jinja::call(runtime_, *node.function, subject, arguments);
 }
 
 Result<Value> Interpreter::evaluate_call(const Expression& node, Frame& frame, const Value& caller) {
@@ -225,10 +223,8 @@ Result<void> Interpreter::add_keywords(Arguments& arguments, const Value& dict) 
 Result<Value> Interpreter::call(const Value& callee, const Arguments& arguments) {
     switch (callee.type()) {
         case Type::kFunction:
-            return callee.as<FunctionObject>().call(runtime_, arguments);
         case Type::kMethod:
-            RAFTER_TRY_VOID(runtime_.spend(text_cost(callee.as<MethodObject>().self)));
-            return callee.as<MethodObject>().call(runtime_, callee.as<MethodObject>().self, arguments);
+            return jinja::call(runtime_, *callee.as<MethodObject>().row, callee.as<MethodObject>().self, arguments);
         case Type::kMacro:
             return call_macro(callee.as<MacroObject>(), arguments);
         case Type::kUndefined:

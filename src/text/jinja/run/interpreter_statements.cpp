@@ -30,9 +30,8 @@ Error Interpreter::at(const Error& error, Position position) {
 Value Interpreter::resolve(std::string_view name) {
     const auto found = variables_.find(std::string(name));
     if (found != variables_.end()) return found->second;
-    std::string_view static_name;
-    const Function function = find_global(name, static_name);
-    return function == nullptr ? Value() : runtime_.function(static_name, function);
+    const MethodRow* function = find_global(name);
+    return function == nullptr ? Value() : runtime_.function(function);
 }
 
 Value& Interpreter::variable(Frame& frame, VariableRef ref) {

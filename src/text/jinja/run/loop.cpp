@@ -11,22 +11,24 @@ namespace rafter::text::jinja {
 
 namespace {
 
-Result<Value> cycle(Runtime&, const Value& self, const Arguments& arguments) {
-    if (!arguments.keywords.empty()) return bad_input("loop.cycle: expected no keyword arguments");
-    if (arguments.positional.empty()) return bad_input("loop.cycle: no items for cycling given");
-    const auto size = static_cast<std::int64_t>(arguments.positional.size());
+Result<Value> cycle(Runtime&, const Value& self, const Bound& bound) {
+    if (!bound.keywords().empty()) return bad_input("loop.cycle: expected no keyword arguments");
+    if (bound.positional().empty()) return bad_input("loop.cycle: no items for cycling given");
+    const auto size = static_cast<std::int64_t>(bound.positional().size());
     const std::int64_t index = self.as<LoopObject>().index0 % size;
-    return arguments.positional[static_cast<std::size_t>(index < 0 ? index + size : index)];
+    return bound.positional()[static_cast<std::size_t>(index < 0 ? index + size : index)];
 }
 
-Result<Value> changed(Runtime& runtime, const Value& self, const Arguments& arguments) {
-    if (!arguments.keywords.empty()) return bad_input("loop.changed: expected no keyword arguments");
+Result<Value> changed(Runtime& runtime, const Value& self, const Bound& bound) {
+    if (!bound.keywords().empty()) return bad_input("loop.changed: expected no keyword arguments");
     auto& loop = self.as<LoopObject>();
-    RAFTER_TRY(Value values, runtime.tuple(arguments.positional));
+    RAFTER_TRY(Value values, runtime.tuple(bound.positional()));
     if (equal(loop.last_changed, values)) return Value::boolean(false);
     loop.last_changed = std::move(values);
     return Value::boolean(true);
 }
+
+constexpr MethodRow kMethods[] = {{"cycle", cycle, kAnything}, {"changed", changed, kAnything}};
 
 }  // namespace
 
@@ -95,9 +97,8 @@ Result<Value> LoopObject::attribute(Runtime& runtime, const Value& self, std::st
         RAFTER_TRY(Value next, peek());
         return next.is_missing() ? runtime.undefined("there is no next item") : std::move(next);
     }
-    if (name == "cycle") return runtime.method(self, "cycle", cycle);
-    if (name == "changed") return runtime.method(self, "changed", changed);
-    return Value();
+    const MethodRow* method = find_row(kMethods, name);
+    return method == nullptr ? Value() : runtime.method(self, method);
 }
 
 }  // namespace rafter::text::jinja

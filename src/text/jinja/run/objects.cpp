@@ -120,9 +120,8 @@ bool equal(const Value& left, const Value& right) {
         case Type::kRange:
             return equal_ranges(left.as<RangeObject>(), right.as<RangeObject>());
         case Type::kFunction:
-            return left.as<FunctionObject>().call == right.as<FunctionObject>().call;
         case Type::kMethod:
-            return left.as<MethodObject>().call == right.as<MethodObject>().call &&
+            return left.as<MethodObject>().row == right.as<MethodObject>().row &&
                    left.as<MethodObject>().self.same(right.as<MethodObject>().self);
         default:
             return left.object() == right.object();
@@ -282,47 +281,15 @@ std::uint64_t weight_of(const Value& value) {
 }
 
 std::string_view type_name(const Value& value) {
-    switch (value.type()) {
-        case Type::kMissing:
-        case Type::kUndefined:
-            return "Undefined";
-        case Type::kNone:
-            return "NoneType";
-        case Type::kBool:
-            return "bool";
-        case Type::kInt:
-            return "int";
-        case Type::kFloat:
-            return "float";
-        case Type::kString:
-            return is_markup(value) ? "Markup" : "str";
-        case Type::kList:
-            return "list";
-        case Type::kTuple:
-            return "tuple";
-        case Type::kDict:
-            return "dict";
-        case Type::kDictView: {
-            const auto part = value.as<DictViewObject>().part;
-            if (part == DictViewObject::Part::kKeys) return "dict_keys";
-            return part == DictViewObject::Part::kValues ? "dict_values" : "dict_items";
-        }
-        case Type::kRange:
-            return "range";
-        case Type::kIterator:
-            return value.as<IteratorObject>().type_name;
-        case Type::kNamespace:
-            return "Namespace";
-        case Type::kLoop:
-            return "LoopContext";
-        case Type::kMacro:
-            return "Macro";
-        case Type::kFunction:
-            return "function";
-        case Type::kMethod:
-            return "builtin_function_or_method";
-    }
-    return "object";
+    // In the order of Type.
+    static constexpr std::string_view kNames[] = {
+        "Undefined", "Undefined", "NoneType", "bool", "int",       "float",       "str",   "list",     "tuple",
+        "dict",      "",          "range",    "",     "Namespace", "LoopContext", "Macro", "function", "builtin_function_or_method"};
+    if (is_markup(value)) return "Markup";
+    if (value.is(Type::kIterator)) return value.as<IteratorObject>().type_name;
+    if (!value.is(Type::kDictView)) return kNames[static_cast<std::size_t>(value.type())];
+    const auto part = value.as<DictViewObject>().part;
+    return part == DictViewObject::Part::kKeys ? "dict_keys" : part == DictViewObject::Part::kValues ? "dict_values" : "dict_items";
 }
 
 }  // namespace rafter::text::jinja

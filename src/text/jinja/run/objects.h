@@ -19,7 +19,6 @@ namespace rafter::text::jinja {
 struct Frame;
 struct Statement;
 class Runtime;
-struct Arguments;
 
 struct StringObject : Object {
     std::string text;     // valid UTF-8
@@ -97,19 +96,14 @@ struct MacroObject : Object {
     Frame* home = nullptr;                  // the variables that its body sees
 };
 
-using Function = Result<Value> (*)(Runtime&, const Arguments&);
-// Methods, filters and tests: the value comes first.
-using Method = Result<Value> (*)(Runtime&, const Value&, const Arguments&);
+class Bound;
+struct MethodRow;
+// Methods, filters, tests and global functions: the value comes first, missing for a global function.
+using Method = Result<Value> (*)(Runtime&, const Value&, const Bound&);
 
-struct FunctionObject : Object {
-    std::string_view name;  // static
-    Function call = nullptr;
-};
-
-struct MethodObject : Object {
+struct MethodObject : Object {  // of a function too
     Value self;
-    std::string_view name;  // static
-    Method call = nullptr;
+    const MethodRow* row = nullptr;  // static
 };
 
 // Python's == of any two values. Dicts and lists compare deeply, in no more steps than the lesser weight of the two: callers spend those.

@@ -300,13 +300,4 @@ std::size_t find_text(std::string_view text, std::string_view needle, std::size_
     return found == nullptr ? std::string_view::npos : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
 }
 
-std::size_t find_last_text(std::string_view text, std::string_view needle) {
-    if (needle.size() <= 16) return text.rfind(needle);
-    // Backwards, so that this is linear too.
-    const std::string reversed_text(text.rbegin(), text.rend());
-    const std::string reversed_needle(needle.rbegin(), needle.rend());
-    const std::size_t found = find_text(reversed_text, reversed_needle);
-    return found == std::string_view::npos ? found : text.size() - found - needle.size();
-}
-
 }  // namespace rafter::text::jinja

@@ -36,7 +36,6 @@ enum class Comparison : std::uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGr
 
 // The first occurrence at or after byte `from`, npos when there is none. Linear in the text, whatever the needle.
 [[nodiscard]] std::size_t find_text(std::string_view text, std::string_view needle, std::size_t from = 0);
-[[nodiscard]] std::size_t find_last_text(std::string_view text, std::string_view needle);
 
 // Sorts positions by what key_of() says of each, ascending or descending; equal keys keep their order. Fails when keys cannot be compared.
 enum class SortOrder { kAscending, kDescending };

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "text/jinja/builtins/arguments.h"
 #include "text/jinja/run/loop.h"
 #include "text/jinja/run/unicode.h"
 
@@ -84,11 +85,11 @@ class Printer {
                 out_ += fmt::format("<Macro {}>", macro_name(value.as<MacroObject>()));
                 return {};
             case Type::kFunction:
-                out_ += fmt::format("<function {}>", value.as<FunctionObject>().name);
+                out_ += fmt::format("<function {}>", value.as<MethodObject>().row->name);
                 return {};
             case Type::kMethod: {
                 const auto& method = value.as<MethodObject>();
-                out_ += fmt::format("<built-in method {} of {} object>", method.name, type_name(method.self));
+                out_ += fmt::format("<built-in method {} of {} object>", method.row->name, type_name(method.self));
                 return {};
             }
             default:

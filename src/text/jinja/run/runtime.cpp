@@ -132,13 +132,9 @@ Result<Value> Runtime::iterator(const Value& source, std::string_view type_name,
     return make(Type::kIterator, IteratorObject{.next = std::move(next), .type_name = type_name, .depth = depth}, 128);
 }
 
-Value Runtime::function(std::string_view name, Function call) {
-    return make(Type::kFunction, FunctionObject{.name = name, .call = call}, 0);
-}
+Value Runtime::function(const MethodRow* row) { return make(Type::kFunction, MethodObject{.row = row}, 0); }
 
-Value Runtime::method(const Value& self, std::string_view name, Method call) {
-    return make(Type::kMethod, MethodObject{.self = self, .name = name, .call = call}, 0);
-}
+Value Runtime::method(const Value& self, const MethodRow* row) { return make(Type::kMethod, MethodObject{.self = self, .row = row}, 0); }
 
 Value Runtime::loop(LoopObject loop) { return make(Type::kLoop, std::move(loop), 0); }
 
@@ -238,21 +234,7 @@ Result<std::vector<Value>> to_vector(Runtime& runtime, const Value& iterable) {
     }
 }
 
-bool is_iterable(const Value& value) {
-    switch (value.type()) {
-        case Type::kUndefined:
-        case Type::kString:
-        case Type::kList:
-        case Type::kTuple:
-        case Type::kDict:
-        case Type::kDictView:
-        case Type::kRange:
-        case Type::kIterator:
-            return true;
-        default:
-            return false;
-    }
-}
+bool is_iterable(const Value& value) { return value.is(Type::kIterator) || length_of(value).has_value(); }
 
 std::optional<std::int64_t> length_of(const Value& value) {
     switch (value.type()) {
@@ -288,14 +270,8 @@ bool truth(const Value& value) {
             return value.as_real() != 0;
         case Type::kString:
             return !text_of(value).empty();
-        case Type::kList:
-        case Type::kTuple:
-        case Type::kDict:
-        case Type::kDictView:
-        case Type::kRange:
-            return length_of(value) != 0;
         default:
-            return true;
+            return length_of(value) != 0;
     }
 }
 

@@ -69,8 +69,8 @@ class Runtime {
     // `source`: what next() walks over, for the bound on iterators that pull from iterators.
     [[nodiscard]] Result<Value> iterator(const Value& source, std::string_view type_name,
                                          std::function<Result<std::optional<Value>>()> next);
-    [[nodiscard]] Value function(std::string_view name, Function call);
-    [[nodiscard]] Value method(const Value& self, std::string_view name, Method call);
+    [[nodiscard]] Value function(const MethodRow* row);
+    [[nodiscard]] Value method(const Value& self, const MethodRow* row);
     [[nodiscard]] Value loop(LoopObject loop);
     [[nodiscard]] Value name_space(std::vector<std::pair<std::string, Value>> attributes);
     [[nodiscard]] Value macro(const Statement* definition, Frame* home);

@@ -71,7 +71,7 @@ Result<void> prepare_call(Action& action, const Arguments& given, std::size_t in
 Result<void> prepare_map(Runtime& runtime, Action& action, const Arguments& given) {
     const auto keyword = [&](std::string_view name) {
         const auto found =
-            std::find_if(given.keywords.begin(), given.keywords.end(), [&](const auto& keyword) { return keyword.first == name; });
+            std::find_if(given.keywords.begin(), given.keywords.end(), [&](const auto& pair) { return pair.first == name; });
         return found == given.keywords.end() ? Value() : found->second;
     };
     const Value attribute = keyword("attribute");
@@ -152,69 +152,47 @@ Result<Value> unique(Runtime& runtime, const Value& value, const Bound& bound) {
     });
 }
 
-// Batches and slices are computed together when the first is asked for; making them one by one would print the same.
-Result<Value> generator_of_lists(Runtime& runtime, const Value& value, std::function<Result<std::vector<Value>>(std::vector<Value>)> make) {
-    struct State {
-        Value value;
-        std::optional<std::vector<Value>> made;
-        std::size_t next = 0;
-    };
-    auto state = std::make_shared<State>(State{.value = value});
-    return runtime.iterator(value, "generator", [&runtime, state, make = std::move(make)]() -> Result<Item> {
-        if (!state->made) {
-            RAFTER_TRY(std::vector<Value> items, to_vector(runtime, state->value));
-            RAFTER_TRY(state->made, make(std::move(items)));
-        }
-        return state->next < state->made->size() ? Item((*state->made)[state->next++]) : Item();
-    });
-}
-
+// Batches and slices are made at once: made one by one they would print the same.
 Result<Value> batch(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::int64_t size, bound.integer(0));
-    const Value fill = bound.has_value(1) ? bound[1] : Value();
-    return generator_of_lists(runtime, value, [&runtime, size, fill](std::vector<Value> items) -> Result<std::vector<Value>> {
-        std::vector<Value> batches;
-        std::vector<Value> current;
-        for (Value& item : items) {
-            if (static_cast<std::int64_t>(current.size()) == size) {
-                RAFTER_TRY(Value made, runtime.list(std::exchange(current, {})));
-                batches.push_back(std::move(made));
-            }
-            current.push_back(std::move(item));
-        }
-        if (current.empty()) return batches;
-        const auto n = static_cast<std::int64_t>(current.size());
-        if (!fill.is_missing() && n < size) {
-            RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::min(size - n, std::int64_t{1} << 40)) * sizeof(Value)));
-            current.resize(static_cast<std::size_t>(size), fill);
-        }
-        RAFTER_TRY(Value made, runtime.list(std::move(current)));
+    RAFTER_TRY(std::vector<Value> items, to_vector(runtime, value));
+    std::vector<Value> batches;
+    std::vector<Value> current;
+    const auto end_batch = [&]() -> Result<void> {
+        RAFTER_TRY(Value made, runtime.list(std::exchange(current, {})));
         batches.push_back(std::move(made));
-        return batches;
-    });
+        return {};
+    };
+    for (Value& item : items) {
+        if (static_cast<std::int64_t>(current.size()) == size) RAFTER_TRY_VOID(end_batch());
+        current.push_back(std::move(item));
+    }
+    const auto n_missing = size - static_cast<std::int64_t>(current.size());
+    if (bound.has_value(1) && !current.empty() && n_missing > 0) {
+        RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::min(n_missing, std::int64_t{1} << 40)) * sizeof(Value)));
+        current.resize(static_cast<std::size_t>(size), bound[1]);
+    }
+    if (!current.empty()) RAFTER_TRY_VOID(end_batch());
+    return runtime.iterator(std::move(batches), "generator");
 }
 
 Result<Value> slice(Runtime& runtime, const Value& value, const Bound& bound) {
     RAFTER_TRY(const std::int64_t n_slices, bound.integer(0));
-    const Value fill = bound.has_value(1) ? bound[1] : Value();
-    return generator_of_lists(runtime, value, [&runtime, n_slices, fill](const std::vector<Value>& items) -> Result<std::vector<Value>> {
-        if (n_slices == 0) return bad_input("slice: expected a number of slices other than 0");
-        std::vector<Value> slices;
-        if (n_slices < 0) return slices;
-        RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::min(n_slices, std::int64_t{1} << 40)) * 128));
-        const auto size = static_cast<std::int64_t>(items.size());
-        const std::int64_t n_longer = size % n_slices;
-        auto begin = items.begin();
-        for (std::int64_t i = 0; i < n_slices; ++i) {
-            const auto end = begin + size / n_slices + (i < n_longer ? 1 : 0);
-            std::vector<Value> part(begin, end);
-            if (!fill.is_missing() && i >= n_longer) part.push_back(fill);
-            RAFTER_TRY(Value made, runtime.list(std::move(part)));
-            slices.push_back(std::move(made));
-            begin = end;
-        }
-        return slices;
-    });
+    RAFTER_TRY(const std::vector<Value> items, to_vector(runtime, value));
+    if (n_slices == 0) return bad_input("slice: expected a number of slices other than 0");
+    std::vector<Value> slices;
+    RAFTER_TRY_VOID(runtime.reserve(static_cast<std::size_t>(std::clamp(n_slices, std::int64_t{0}, std::int64_t{1} << 40)) * 128));
+    const auto size = static_cast<std::int64_t>(items.size());
+    auto begin = items.begin();
+    for (std::int64_t i = 0; i < n_slices; ++i) {
+        const bool is_longer = i < size % n_slices;
+        std::vector<Value> part(begin, begin + size / n_slices + (is_longer ? 1 : 0));
+        begin += static_cast<std::ptrdiff_t>(part.size());
+        if (bound.has_value(1) && !is_longer) part.push_back(bound[1]);
+        RAFTER_TRY(Value made, runtime.list(std::move(part)));
+        slices.push_back(std::move(made));
+    }
+    return runtime.iterator(std::move(slices), "generator");
 }
 
 constexpr MethodRow kFilters[] = {

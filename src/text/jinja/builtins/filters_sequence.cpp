@@ -57,12 +57,7 @@ Result<Value> reverse(Runtime& runtime, const Value& value, const Bound&) {
     }
     RAFTER_TRY(auto items, reversed_items(runtime, value));
     if (!items) return bad_input("reverse: argument must be iterable, found {}", type_name(value));
-    RAFTER_TRY(const Value kept, runtime.list(std::move(*items)));
-    auto next = [kept, i = std::size_t{0}]() mutable -> Result<std::optional<Value>> {
-        if (i >= items_of(kept).size()) return std::optional<Value>();
-        return std::optional<Value>(items_of(kept)[i++]);
-    };
-    return runtime.iterator(kept, value.is(Type::kList) ? "list_reverseiterator" : "reversed", std::move(next));
+    return runtime.iterator(std::move(*items), value.is(Type::kList) ? "list_reverseiterator" : "reversed");
 }
 
 Result<Value> join(Runtime& runtime, const Value& value, const Bound& bound) {

@@ -124,4 +124,8 @@ class Parser {
     int loops_around_ = 0;
 };
 
+// Fills in the scopes of all statements and the places of all variables. Fails on what jinja2 refuses when it compiles: unknown filters and
+// tests outside of a condition, a loop that assigns to `loop`, a parameter `caller` without a default.
+[[nodiscard]] Result<void> resolve_scopes(Template& parsed);
+
 }  // namespace rafter::text::jinja

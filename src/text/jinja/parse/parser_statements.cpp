@@ -5,7 +5,6 @@
 #include "text/jinja/builtins/filters.h"
 #include "text/jinja/parse/parser.h"
 #include "text/jinja/parse/parser_state.h"
-#include "text/jinja/parse/scopes.h"
 #include "text/utf8.h"
 
 namespace rafter::text::jinja {

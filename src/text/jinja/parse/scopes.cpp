@@ -1,7 +1,7 @@
 // jinja2 compiles a template to Python functions and gives every name of a block a local variable. What such a variable begins with is
 // decided by the block's text: a name that is read before it is set comes from outside, one that is set first begins unset, and one that is
 // set only in some branch of an if begins as what it is outside. This follows those rules (jinja2's idtracking) over our tree.
-#include "text/jinja/parse/scopes.h"
+#include "text/jinja/parse/parser_state.h"
 
 #include <fmt/format.h>
 

@@ -78,7 +78,7 @@ Result<std::string> render(const Template& parsed, const Variables& variables, c
         values[std::string(name)] = *std::move(value);
     }
     runtime.allow_for_input();
-    auto text = Interpreter(parsed, runtime, values).run();
+    auto text = interpret(parsed, runtime, values);
     if (!text) return one_line(text.error());
     return text;
 }

@@ -132,6 +132,13 @@ Result<Value> Runtime::iterator(const Value& source, std::string_view type_name,
     return make(Type::kIterator, IteratorObject{.next = std::move(next), .type_name = type_name, .depth = depth}, 128);
 }
 
+Result<Value> Runtime::iterator(std::vector<Value> items, std::string_view type_name) {
+    RAFTER_TRY(const Value kept, list(std::move(items)));
+    return iterator(kept, type_name, [kept, i = std::size_t{0}]() mutable -> Result<std::optional<Value>> {
+        return i < items_of(kept).size() ? std::optional(items_of(kept)[i++]) : std::nullopt;
+    });
+}
+
 Value Runtime::function(const MethodRow* row) { return make(Type::kFunction, MethodObject{.row = row}, 0); }
 
 Value Runtime::method(const Value& self, const MethodRow* row) { return make(Type::kMethod, MethodObject{.self = self, .row = row}, 0); }

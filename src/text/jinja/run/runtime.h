@@ -69,6 +69,8 @@ class Runtime {
     // `source`: what next() walks over, for the bound on iterators that pull from iterators.
     [[nodiscard]] Result<Value> iterator(const Value& source, std::string_view type_name,
                                          std::function<Result<std::optional<Value>>()> next);
+    // One that hands out the items of a list, once.
+    [[nodiscard]] Result<Value> iterator(std::vector<Value> items, std::string_view type_name);
     [[nodiscard]] Value function(const MethodRow* row);
     [[nodiscard]] Value method(const Value& self, const MethodRow* row);
     [[nodiscard]] Value loop(LoopObject loop);

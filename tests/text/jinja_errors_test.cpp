@@ -20,6 +20,7 @@ TEST(JinjaErrors, NameTheTemplateTheLineAndTheColumn) {
     EXPECT_EQ(error_of("{{ 1 +\n  * 2 }}"), "chat template, line 2, column 3: unexpected '*'");
     EXPECT_EQ(error_of("abc\n  {{ x.y.z }}"), "chat template, line 2, column 7: 'x' is undefined");
     EXPECT_EQ(error_of("é{{ 'a' + 1 }}"), "chat template, line 1, column 9: can only concatenate str (not \"int\") to str");
+    EXPECT_EQ(error_of("{{ 1 +"), "chat template, line 1, column 7: unexpected end of the template");
     EXPECT_EQ(error_of("{{ (1 ]"), "chat template, line 1, column 7: unexpected ']', expected ')'");
     EXPECT_EQ(error_of("{{ {'a': 1}.b.c }}"), "chat template, line 1, column 14: 'dict object' has no attribute 'b'");
     EXPECT_EQ(error_of("{{ [1, 2][7].x }}"), "chat template, line 1, column 13: list object has no element 7");

@@ -70,8 +70,7 @@ Result<void> prepare_call(Action& action, const Arguments& given, std::size_t in
 
 Result<void> prepare_map(Runtime& runtime, Action& action, const Arguments& given) {
     const auto keyword = [&](std::string_view name) {
-        const auto found =
-            std::find_if(given.keywords.begin(), given.keywords.end(), [&](const auto& pair) { return pair.first == name; });
+        const auto found = std::find_if(given.keywords.begin(), given.keywords.end(), [&](const auto& pair) { return pair.first == name; });
         return found == given.keywords.end() ? Value() : found->second;
     };
     const Value attribute = keyword("attribute");

@@ -52,8 +52,7 @@ using ExpressionPtr = std::unique_ptr<Expression>;
 struct CallArguments {
     std::vector<ExpressionPtr> positional;
     std::vector<std::pair<std::string, ExpressionPtr>> keywords;
-    ExpressionPtr more_positional;  // *args
-    ExpressionPtr more_keywords;    // **kwargs
+    ExpressionPtr more_keywords;  // **dict
 };
 
 struct Expression {
@@ -132,7 +131,7 @@ struct Statement {
     // Macros and call blocks: parameters take the first slots, in order; the last defaults.size() of them have defaults.
     std::vector<std::string> parameters;
     std::vector<ExpressionPtr> defaults;
-    std::optional<std::uint32_t> caller_slot, kwargs_slot, varargs_slot;  // where the body mentions these
+    std::optional<std::uint32_t> caller_slot;  // where the body mentions it
 };
 
 struct Template {

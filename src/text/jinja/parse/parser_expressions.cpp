@@ -16,7 +16,6 @@ std::uint32_t depth_below(const Expression& node) {
     for (const ExpressionPtr& child : node.children) see(child);
     for (const ExpressionPtr& argument : node.arguments.positional) see(argument);
     for (const auto& [name, argument] : node.arguments.keywords) see(argument);
-    see(node.arguments.more_positional);
     see(node.arguments.more_keywords);
     return depth;
 }
@@ -229,6 +228,7 @@ Result<ExpressionPtr> Parser::primary() {
     }
     if (is_operator("[")) return list_literal();
     if (is_operator("{")) return dict_literal();
+    if (token.type == TokenType::kEnd) return fail(token.at, "unexpected end of the template");
     if (!skip_operator("(")) return fail(token.at, "unexpected {}", describe(token));
     RAFTER_TRY(ExpressionPtr inner, tuple(Conditional::kAllowed, Parentheses::kExplicit));
     RAFTER_TRY_VOID(expect_operator(")"));
@@ -253,30 +253,39 @@ Result<ExpressionPtr> Parser::tuple(Conditional conditional, Parentheses parenth
     return finish(std::move(node));
 }
 
+// What commas separate, up to the bracket that closes it; one more comma may stand before that.
+template <typename ParseItem>
+Result<void> Parser::comma_list(std::string_view close, const ParseItem& parse_item) {
+    for (bool is_first = true; !is_operator(close); is_first = false) {
+        if (!is_first) RAFTER_TRY_VOID(expect_operator(","));
+        if (is_operator(close)) break;
+        RAFTER_TRY_VOID(parse_item());
+    }
+    return expect_operator(close);
+}
+
 Result<ExpressionPtr> Parser::list_literal() {
     auto node = make(ExpressionKind::kList, take().at);
-    while (!is_operator("]")) {
-        if (!node->children.empty()) RAFTER_TRY_VOID(expect_operator(","));
-        if (is_operator("]")) break;
+    const auto parse_item = [&]() -> Result<void> {
         RAFTER_TRY(ExpressionPtr item, expression());
         node->children.push_back(std::move(item));
-    }
-    RAFTER_TRY_VOID(expect_operator("]"));
+        return {};
+    };
+    RAFTER_TRY_VOID(comma_list("]", parse_item));
     return finish(std::move(node));
 }
 
 Result<ExpressionPtr> Parser::dict_literal() {
     auto node = make(ExpressionKind::kDict, take().at);
-    while (!is_operator("}")) {
-        if (!node->children.empty()) RAFTER_TRY_VOID(expect_operator(","));
-        if (is_operator("}")) break;
+    const auto parse_item = [&]() -> Result<void> {
         RAFTER_TRY(ExpressionPtr key, expression());
         RAFTER_TRY_VOID(expect_operator(":"));
         RAFTER_TRY(ExpressionPtr value, expression());
         node->children.push_back(std::move(key));
         node->children.push_back(std::move(value));
-    }
-    RAFTER_TRY_VOID(expect_operator("}"));
+        return {};
+    };
+    RAFTER_TRY_VOID(comma_list("}", parse_item));
     return finish(std::move(node));
 }
 
@@ -368,34 +377,29 @@ Result<CallArguments> Parser::call_arguments() {
     const Position at = current().at;
     RAFTER_TRY_VOID(expect_operator("("));
     CallArguments arguments;
-    const auto misplaced = [&] { return fail(at, "invalid order of arguments in a call"); };
-    for (bool first = true; !is_operator(")"); first = false) {
-        if (!first) {
-            RAFTER_TRY_VOID(expect_operator(","));
-            if (is_operator(")")) break;
-        }
-        if (skip_operator("*")) {
-            if (arguments.more_positional || arguments.more_keywords) return misplaced();
-            RAFTER_TRY(arguments.more_positional, expression());
-        } else if (skip_operator("**")) {
-            if (arguments.more_keywords) return misplaced();
+    const auto parse_item = [&]() -> Result<void> {
+        if (arguments.more_keywords) return fail(at, "invalid order of arguments in a call");
+        if (skip_operator("**")) {
             RAFTER_TRY(arguments.more_keywords, expression());
-        } else if (current().type == TokenType::kName && look_ahead().type == TokenType::kOperator && look_ahead().text == "=") {
-            if (arguments.more_keywords) return misplaced();
-            std::string name = take().text;
-            take();
-            for (const auto& [other, value] : arguments.keywords) {
-                if (other == name) return fail(at, "keyword argument repeated: {}", name);
-            }
-            RAFTER_TRY(ExpressionPtr value, expression());
-            arguments.keywords.emplace_back(std::move(name), std::move(value));
-        } else {
-            if (arguments.more_positional || arguments.more_keywords || !arguments.keywords.empty()) return misplaced();
+            return {};
+        }
+        const bool is_named = current().type == TokenType::kName && look_ahead().type == TokenType::kOperator && look_ahead().text == "=";
+        if (!is_named) {
+            if (!arguments.keywords.empty()) return fail(at, "invalid order of arguments in a call");
             RAFTER_TRY(ExpressionPtr value, expression());
             arguments.positional.push_back(std::move(value));
+            return {};
         }
-    }
-    RAFTER_TRY_VOID(expect_operator(")"));
+        std::string name = take().text;
+        take();
+        for (const auto& [other, value] : arguments.keywords) {
+            if (other == name) return fail(at, "keyword argument repeated: {}", name);
+        }
+        RAFTER_TRY(ExpressionPtr value, expression());
+        arguments.keywords.emplace_back(std::move(name), std::move(value));
+        return {};
+    };
+    RAFTER_TRY_VOID(comma_list(")", parse_item));
     return arguments;
 }
 
@@ -412,10 +416,6 @@ Result<ExpressionPtr> Parser::filter_chain(ExpressionPtr node, FirstFilter first
         is_bare = false;
         auto filter = make(ExpressionKind::kFilter, current().at);
         RAFTER_TRY(filter->name, identifier());
-        while (skip_operator(".")) {
-            RAFTER_TRY(const std::string part, identifier());
-            filter->name += "." + part;
-        }
         if (is_operator("(")) {
             RAFTER_TRY(filter->arguments, call_arguments());
         }
@@ -431,10 +431,6 @@ Result<ExpressionPtr> Parser::test(ExpressionPtr subject) {
     const bool negated = skip_name("not");
     auto node = make(ExpressionKind::kTest, at);
     RAFTER_TRY(node->name, identifier());
-    while (skip_operator(".")) {
-        RAFTER_TRY(const std::string part, identifier());
-        node->name += "." + part;
-    }
     const TokenType next = current().type;
     const bool begins_value = next == TokenType::kName || next == TokenType::kString || next == TokenType::kInteger ||
                               next == TokenType::kFloat || is_operator("[") || is_operator("{");

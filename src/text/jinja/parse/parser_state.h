@@ -83,6 +83,8 @@ class Parser {
     // Several expressions separated by commas make a tuple.
     [[nodiscard]] Result<ExpressionPtr> tuple(Conditional conditional = Conditional::kAllowed,
                                               Parentheses parentheses = Parentheses::kNone);
+    template <typename ParseItem>
+    [[nodiscard]] Result<void> comma_list(std::string_view close, const ParseItem& parse_item);
     [[nodiscard]] Result<ExpressionPtr> list_literal();
     [[nodiscard]] Result<ExpressionPtr> dict_literal();
     [[nodiscard]] Result<ExpressionPtr> subscript(ExpressionPtr owner);

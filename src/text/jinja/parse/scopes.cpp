@@ -36,7 +36,6 @@ void walk_names(const ExpressionPtr& node, const NameVisitor& visit) {
     walk_names(node->children, visit);
     walk_names(node->arguments.positional, visit);
     for (const auto& [name, value] : node->arguments.keywords) walk_names(value, visit);
-    walk_names(node->arguments.more_positional, visit);
     walk_names(node->arguments.more_keywords, visit);
 }
 
@@ -255,7 +254,6 @@ class Resolver {
         RAFTER_TRY_VOID(resolve(frame, node->children));
         RAFTER_TRY_VOID(resolve(frame, node->arguments.positional));
         for (const auto& [name, value] : node->arguments.keywords) RAFTER_TRY_VOID(resolve(frame, value));
-        RAFTER_TRY_VOID(resolve(frame, node->arguments.more_positional));
         RAFTER_TRY_VOID(resolve(frame, node->arguments.more_keywords));
         frame.is_soft = was_soft;
         return {};
@@ -388,8 +386,6 @@ class Resolver {
                 }
             }
         }
-        if (reads(statement.body, "kwargs") && !has_parameter("kwargs")) statement.kwargs_slot = declare_parameter(inner, "kwargs");
-        if (reads(statement.body, "varargs") && !has_parameter("varargs")) statement.varargs_slot = declare_parameter(inner, "varargs");
         analyze_loads(inner, statement.defaults);
         analyze(inner, statement.body);
         RAFTER_TRY_VOID(resolve(inner, statement.defaults));

@@ -481,11 +481,6 @@ class Interpreter {
             RAFTER_TRY(Value value, evaluate(*node, frame));
             arguments.keywords.emplace_back(name, std::move(value));
         }
-        if (nodes.more_positional) {
-            RAFTER_TRY(const Value more, evaluate(*nodes.more_positional, frame));
-            RAFTER_TRY(std::vector<Value> items, to_vector(runtime_, more));
-            std::move(items.begin(), items.end(), std::back_inserter(arguments.positional));
-        }
         if (nodes.more_keywords) {
             RAFTER_TRY(const Value more, evaluate(*nodes.more_keywords, frame));
             RAFTER_TRY_VOID(add_keywords(arguments, more));
@@ -548,9 +543,12 @@ class Interpreter {
         const Statement& definition = *macro.definition;
         const auto& parameters = definition.parameters;
         const std::string_view name = definition.name.empty() ? "caller" : std::string_view(definition.name);
-        const std::size_t n_positional = std::min(arguments.positional.size(), parameters.size());
+        const std::size_t n_positional = arguments.positional.size();
+        if (n_positional > parameters.size()) {
+            return bad_input("macro '{}' takes not more than {} arguments, found {}", name, parameters.size(), n_positional);
+        }
         std::copy_n(arguments.positional.begin(), n_positional, frame.slots.begin());
-        DictObject rest;
+        if (definition.caller_slot) frame.slots[*definition.caller_slot] = runtime_.undefined("No caller defined");
         for (const auto& [keyword, value] : arguments.keywords) {
             const auto first = parameters.begin() + static_cast<std::ptrdiff_t>(n_positional);
             const auto found = std::find(first, parameters.end(), keyword);
@@ -559,22 +557,8 @@ class Interpreter {
             } else if (keyword == "caller" && definition.caller_slot) {
                 frame.slots[*definition.caller_slot] = value;
             } else {
-                rest.set(runtime_.string(keyword), value);
+                return bad_input("macro '{}' takes no keyword argument '{}'", name, keyword);
             }
-        }
-        if (definition.caller_slot && frame.slots[*definition.caller_slot].is_missing()) {
-            frame.slots[*definition.caller_slot] = runtime_.undefined("No caller defined");
-        }
-        if (definition.kwargs_slot) {
-            RAFTER_TRY(frame.slots[*definition.kwargs_slot], runtime_.dict(std::move(rest)));
-        } else if (!rest.entries.empty()) {
-            return bad_input("macro '{}' takes no keyword argument '{}'", name, text_of(rest.entries[0].first));
-        }
-        if (definition.varargs_slot) {
-            std::vector<Value> more(arguments.positional.begin() + static_cast<std::ptrdiff_t>(n_positional), arguments.positional.end());
-            RAFTER_TRY(frame.slots[*definition.varargs_slot], runtime_.tuple(std::move(more)));
-        } else if (arguments.positional.size() > parameters.size()) {
-            return bad_input("macro '{}' takes not more than {} arguments, found {}", name, parameters.size(), arguments.positional.size());
         }
         return {};
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/folded_name.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "base/suggest.h"
@@ -133,10 +134,14 @@ Result<roofline::PlannedModel> find_planned_model(const std::string& name, std::
         RAFTER_TRY(roofline::PlannedModel planned, from_json(json, name, {}, assume));
         if (planned.name == name) planned.name = name_of(name);
         return planned;
-    } else if (!fs::exists(name, failed)) {
-        if (const model::CatalogModel* entry = model::find_in_catalog(name)) return roofline::plan_described(entry->model);
     }
     const auto path = files::find_model(name, models_folders);
+    if (!fs::exists(name, failed)) {
+        // A stored file has its own numbers: the catalog's row goes before it only where the name is the row's and the device another one.
+        const model::CatalogModel* entry = model::find_in_catalog(name);
+        const bool is_row = entry != nullptr && folded_name(entry->model.name) == folded_name(name) && !options.engine_ops;
+        if (entry != nullptr && (is_row || !path)) return roofline::plan_described(entry->model);
+    }
     if (path) return from_gguf(*path, options);
     return fs::exists(name, failed) ? path.error() : unknown_model(name);
 }

@@ -178,6 +178,20 @@ TEST_F(PlanRequested, EnginesKeepTablesOfNarrowTypesWide) {
     EXPECT_EQ(bytes(), plain);
 }
 
+TEST_F(PlanRequested, StoredModelsGoBeforeLooseNamesOfTheCatalog) {
+    const fs::path stored = folder_ / "models" / "Llama-3.1-8B-Instruct.gguf";
+    fs::copy_file(folder_ / "models" / "tiny.gguf", stored);
+    PlanOptions options = on_h100();
+    EXPECT_EQ(request(options)->model->n_context, 131072.0);  // the row itself
+    options.model = "Llama-3.1-8B-Instruct";
+    EXPECT_EQ(request(options)->model->source, stored.string());
+    fs::rename(stored, folder_ / "models" / "Llama-3.1-8B.gguf");
+    EXPECT_EQ(request(options)->model->n_context, 131072.0);
+    options.model = "Llama-3.1-8B";
+    options.hardware = "this";
+    EXPECT_EQ(request(options)->model->source, (folder_ / "models" / "Llama-3.1-8B.gguf").string());
+}
+
 TEST_F(PlanRequested, TypesAreNumbersOfBits) {
     PlanOptions options = on_h100();
     options.weights = "q4_k";

@@ -29,7 +29,7 @@ constexpr double kMaxSequences = 1e9;
 constexpr double kMaxTokens = 1e12;
 
 // "1,000,000", "0.5".
-std::string shown(double n) { return n >= 1000 && n == std::floor(n) ? report::whole(n) : fmt::format("{}", n); }
+std::string shown(double n) { return n >= 1000 && n == std::floor(n) ? report::whole(n) : report::plain(n); }
 
 Result<double> in_range(const char* option, std::optional<double> value, double fallback, double low, double high) {
     if (!value) return fallback;

@@ -68,7 +68,8 @@ Result<void> check_parallel(const PricedList& list, const Parallel& p) {
     const model::ModelConfig& c = list.program.config;
     for (const auto& [name, n] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"ep", p.ep}, {"cp", p.cp}}) {
         if (!(n >= 1 && n <= 1e6) || n != std::floor(n))
-            return bad_input("--parallel {}: expected a whole number from 1 to 1,000,000, found {}", name, report::plain(n));
+            return bad_input("--parallel {}: expected a whole number from 1 to 1,000,000, found {}", name,
+                             n >= 1e6 ? report::whole(n) : report::plain(n));
     }
     if (!divides(p.tp, c.n_heads) && !divides(p.tp, list.n_layers)) {
         return bad_input("--parallel: {} devices (tp) cannot share {} heads or {} layers evenly", report::whole(p.tp),

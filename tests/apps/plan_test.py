@@ -281,7 +281,8 @@ class Plan(program.Case):
 
     EXTREMES = [["--batch", "1e9"], ["--context", "1e12"], ["--prompt", "1e12", "--output", "1e12"], ["--batch", "1e9", "--context", "1e12"],
                 ["--price", "1e-9"], ["--price", "1e12"], ["--slo-itl", "1e-9", "--slo-ttft", "1e12"], ["--draft", "c=1e-7", "--alpha", "1e-6"],
-                ["--draft", "c=1000"], ["--weights", "0.5"], ["--memory-fraction", "1e-6"], ["--block-size", "1e6"], ["--devices", "4"]]
+                ["--draft", "c=1000"], ["--weights", "0.5"], ["--memory-fraction", "1e-6"], ["--block-size", "1e6"], ["--devices", "4"],
+                ["--engine", "vllm", "--efficiency", "calibrated", "--batch", "1e9", "--devices", "32"], ["--engine", "llama.cpp", "--batch", "1e9", "--context", "1e12"]]
 
     def extreme_plans(self):
         one = {"name": "tiny", "flop_per_s": {"fp16": 1e-3}, "memory_bytes": 1e-3, "memory_bandwidth_bytes_per_s": 1e-3, "link_latency_s": 1e-9}

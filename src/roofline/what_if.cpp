@@ -60,7 +60,7 @@ class Variants {
             v.setup.types.expert_bits.reset();
             const std::string why =
                 decode_.bound == Bound::kMemory
-                    ? fmt::format("reading weights is {} of a decode step, and there are {} times fewer bytes of them",
+                    ? fmt::format("reading weights is {} of a decode step, and they shrink by a factor of {}",
                                   report::percent(share(decode_.weights_seconds)), report::rate(bits / to))
                     : fmt::format("a decode step is bound by {}, so smaller weights mostly save memory", to_string(decode_.bound));
             add(fmt::format("int{:.0f} weights", to), fmt::format("--weights int{:.0f}", to), why, summarize(v));

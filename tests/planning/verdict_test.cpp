@@ -166,6 +166,17 @@ TEST_F(VerdictOfAStep, SaysWhatMakesItsNumbersDoubtful) {
     EXPECT_EQ(to_json(v)["measuring_errors"].size(), 3U);
 }
 
+TEST_F(VerdictOfAStep, CountsAreWholeInJson) {
+    const auto json = to_json(verdict());
+    for (const char* key : {"flops", "read_bytes"}) EXPECT_TRUE(json[key].is_number_integer()) << key;
+    const auto phase = phase_json(small_phase(), small_program());
+    EXPECT_TRUE(phase["read_bytes"].is_number_integer());
+    for (const char* key : {"flops", "weight_bytes", "kv_read_bytes", "activation_bytes"}) {
+        EXPECT_TRUE(phase["by_name"][0][key].is_number_integer()) << key;
+        EXPECT_TRUE(phase["ops"][0][key].is_number_integer()) << key;
+    }
+}
+
 TEST(PhaseReport, OpsOfOneNameInSeveralLayersAreOneLine) {
     const auto json = phase_json(small_phase(), small_program());
     ASSERT_EQ(json["by_name"].size(), 2U);

@@ -49,7 +49,7 @@ void add_explain(CLI::App& app, Cli& cli);
 void add_models(CLI::App& app, Cli& cli);
 void add_tokenize(CLI::App& app, Cli& cli);
 void add_template(CLI::App& app, Cli& cli);
-void add_completion(CLI::App& app, Cli& cli);
+void add_completions(CLI::App& app, Cli& cli);
 
 // Says "rafter VERB: message" on stderr and returns the exit status of this kind of error. A closed stdout is no error: 0 and no word.
 [[nodiscard]] int report_error(std::string_view verb, const Error& error);

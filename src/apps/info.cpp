@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/quote.h"
@@ -275,17 +276,13 @@ Result<int> show(const InfoOptions& options, const Environment& environment) {
 }  // namespace
 
 void add_info(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<InfoOptions>();
-    CLI::App* verb = app.add_subcommand("info", "Show what a model file holds and what running it reads");
-    verb->add_option("MODEL", options->model, "A GGUF file, a Hugging Face cache folder, or a name that `rafter models` lists")->required();
-    verb->add_flag("--tensors", options->tensors, "List every tensor");
-    verb->add_flag("--json", options->json, "Print one JSON object");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = show(*options, cli.environment);
-            return status ? *status : report_error("info", status.error());
-        };
-    });
+    const auto info_options = std::make_shared<InfoOptions>();
+    Verb verb{.name = "info", .summary = "Show what a model file holds and what running it reads"};
+    verb.options.add("model", info_options->model, {.required = true});
+    verb.options.add("tensors", info_options->tensors);
+    verb.options.add("json", info_options->json);
+    verb.run = [info_options](const Environment& environment) { return show(*info_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

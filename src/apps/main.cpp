@@ -2,13 +2,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <span>
 #include <sstream>
 
 #include "apps/cli.h"
 #include "apps/options/option_spec.h"
+#include "apps/options/verb.h"
+#include "apps/options/words.h"
 #include "apps/output.h"
 #include "base/os_process.h"
 #include "base/quote.h"
@@ -34,6 +38,7 @@ Environment read_environment() {
     environment.python = variable("RAFTER_PYTHON").value_or("python3");
     environment.no_color = variable("NO_COLOR").has_value() || variable("TERM").value_or("dumb") == "dumb";
     for (const OptionSpec& spec : option_table()) {
+        if (!spec.has_variable) continue;
         if (const auto value = variable(spec.variable().c_str())) environment.variables[spec.variable()] = *value;
     }
     return environment;
@@ -79,60 +84,89 @@ std::string expected_and_found(const std::string& message) {
     return message;
 }
 
-// What is wrong with the command line, and where to read more.
-int usage_error(const CLI::App& app, const CLI::ParseError& error, const std::string& first_word) {
-    std::string message = expected_and_found(error.what());
-    const CLI::App* verb = &app;
-    for (const CLI::App* chosen : app.get_subcommands()) verb = chosen;
-    const bool has_word = !first_word.empty() && first_word[0] != '-';
-    if (verb == &app) {
-        std::vector<std::string> verbs;
-        for (const CLI::App* known : app.get_subcommands([](const CLI::App* a) { return !a->get_group().empty(); })) {
-            verbs.push_back(known->get_name());
-        }
-        message = has_word ? fmt::format("no verb {}", quote(first_word)) : "expected a verb";
-        if (const auto close = closest(first_word, verbs); has_word && close) message += fmt::format("; did you mean \"{}\"?", *close);
-        message += fmt::format(" (there are {})", fmt::join(verbs, ", "));
-    }
-    const std::string name = verb == &app ? "rafter" : "rafter " + verb->get_name();
+int usage_error(const std::string& name, const std::string& message) {
     fmt::print(stderr, "{}: {}\nTry: {} --help\n", name, message, name);
     return kExitUsage;
 }
 
-int run_main(int argc, char** argv) {
-    fail_writes_without_signals();
-    Cli cli{.environment = read_environment(), .action = {}};
-    CLI::App app("Runs large language models (GGUF files) and says how far from the hardware's roof it ran.", "rafter");
-    app.set_version_flag("--version", fmt::format("rafter {}", version()));
-    app.set_help_flag("-h,--help", "Print this help");
-    app.require_subcommand(1);
-    app.get_formatter()->column_width(34);
-    app.footer("Each verb has its own: rafter VERB --help");
-    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    add_run(app, cli);
-    add_batch(app, cli);
-    add_eval(app, cli);
-    add_info(app, cli);
-    add_plan(app, cli);
-    add_probe(app, cli);
-    add_explain(app, cli);
-    add_bench(app, cli);
-    add_simulate(app, cli);
-    add_models(app, cli);
-    add_tokenize(app, cli);
-    add_template(app, cli);
-    add_completion(app, cli);
+std::vector<std::string> verb_names(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
+    return names;
+}
+
+// What is wrong with the first word, which is a verb or asks for help.
+std::optional<std::string> wrong_first_word(const CLI::App& app, std::span<const std::string> words) {
+    const std::vector<std::string> verbs = verb_names(app);
+    const std::string all = fmt::format(" (there are {})", fmt::join(verbs, ", "));
+    if (words.empty()) return "expected a verb" + all;
+    const std::string& word = words[0];
+    for (const char* known : {"-h", "--help", "-V", "--version"}) {
+        if (word == known) return std::nullopt;
+    }
+    if (std::find(verbs.begin(), verbs.end(), word) != verbs.end()) return std::nullopt;
+    if (word.starts_with('-')) return fmt::format("unknown option {}; options follow the verb{}", word, all);
+    const auto close = closest(word, verbs);
+    return fmt::format("no verb {}{}{}", quote(word), close ? fmt::format("; did you mean \"{}\"?", *close) : "", all);
+}
+
+// The innermost verb that the words name, and what follows it; null for one that is not of the table.
+const Verb* find_verb(const Cli& cli, std::span<const std::string>& words) {
+    const Verb* verb = nullptr;
+    for (const auto& known : cli.verbs) {
+        if (known->name == words[0]) verb = known.get();
+    }
+    if (verb == nullptr) return nullptr;
+    words = words.subspan(1);
+    for (const Verb& inner : verb->inner) {
+        if (words.empty() || inner.name != fmt::format("{} {}", verb->name, words[0])) continue;
+        words = words.subspan(1);
+        return &inner;
+    }
+    return verb;
+}
+
+int parse_and_run(CLI::App& app, Cli& cli, std::vector<std::string> words) {
+    if (!words.empty() && words[0] == "help") {
+        words.erase(words.begin());
+        words.emplace_back("--help");
+    }
+    if (const auto wrong = wrong_first_word(app, words)) return usage_error("rafter", *wrong);
+    std::span<const std::string> rest = words;
+    if (const Verb* verb = find_verb(cli, rest)) {
+        if (const Result<void> checked = check_words(*verb, rest); !checked) {
+            return usage_error("rafter " + verb->name, checked.error().message);
+        }
+    }
+    const std::string name = "rafter " + words[0];
     try {
-        app.parse(argc, argv);
+        app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     } catch (const CLI::Success& asked) {  // --help, --version
         std::ostringstream text;
         app.exit(asked, text, text);
         const Result<void> written = write_stdout(text.str());
         return written ? 0 : report_error("--help", written.error());
     } catch (const CLI::ParseError& error) {
-        return usage_error(app, error, argc > 1 ? argv[1] : "");
+        return usage_error(name, expected_and_found(error.what()));
     }
     return cli.action();
+}
+
+int run_main(int argc, char** argv) {
+    fail_writes_without_signals();
+    Cli cli{.environment = read_environment(), .verbs = {}, .action = {}};
+    CLI::App app("Runs large language models (GGUF files) and says how far from the hardware's roof it ran.", "rafter");
+    app.set_version_flag("-V,--version", fmt::format("rafter {}", version()));
+    app.set_help_flag("-h,--help", "Print this help");
+    app.require_subcommand(1);
+    app.get_formatter()->column_width(34);
+    app.footer("Each verb has its own: rafter help VERB");
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    for (auto* add : {add_run, add_batch, add_eval, add_info, add_plan, add_probe, add_explain, add_bench, add_simulate, add_models,
+                      add_tokenize, add_template, add_completions}) {
+        add(app, cli);
+    }
+    return parse_and_run(app, cli, {argv + 1, argv + argc});
 }
 
 }  // namespace

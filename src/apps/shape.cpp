@@ -55,8 +55,10 @@ OptionShape shape_of(const BoundOption& bound) {
     shape.choices = spec.choices;
     shape.description = spec.help;
     if (const std::string notes = value_notes(bound); !notes.empty()) shape.description += fmt::format(" ({})", notes);
+    shape.variable = spec.variable();
+    shape.key = spec.key();
     shape.names_model = spec.kind == ValueKind::kModel;
-    shape.takes_file = spec.kind == ValueKind::kModel || spec.kind == ValueKind::kFile;
+    shape.takes_file = (spec.kind == ValueKind::kModel && spec.place != "NAME") || spec.kind == ValueKind::kFile;
     shape.repeatable = bound.takes_list && spec.list == ListKind::kRepeated;
     shape.required = bound.required;
     return shape;
@@ -79,6 +81,10 @@ VerbShape shape_of(const Verb& verb) {
     help.names = {"-h", "--help"};
     help.description = "Print this help";
     shape.options.push_back(std::move(help));
+    for (const Verb& inner : verb.inner) {
+        shape.verbs.push_back(shape_of(inner));
+        shape.verbs.back().name = inner.name.substr(inner.name.rfind(' ') + 1);
+    }
     return shape;
 }
 

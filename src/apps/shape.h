@@ -15,6 +15,8 @@ struct OptionShape {
     std::string value;               // what a help text calls its value: "N", "FILE"; empty for a flag
     std::vector<std::string> choices;
     std::string description;
+    std::string variable;      // RAFTER_...; "" without one
+    std::string key;           // in a configuration file; "" without one
     bool names_model = false;  // the positionals MODEL and, of "models get", NAME
     bool takes_file = false;
     bool repeatable = false;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli.h"
+#include "apps/options/flags.h"
 #include "apps/session.h"
 #include "base/os_file.h"
 #include "base/quote.h"
@@ -99,27 +100,30 @@ Result<void> run_template(const TemplateOptions& options, std::istream& in, std:
 }
 
 void add_template(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<TemplateOptions>();
-    CLI::App* verb = app.add_subcommand("template", "Turn a list of messages into the prompt that a model expects");
-    const auto model = std::make_shared<std::string>();
-    verb->add_option("MODEL", *model, "A GGUF file, a folder with one or a model's name; or a file with a template's text (FILE.jinja)")
-        ->required();
-    verb->add_option("--messages", options->messages, "A JSON file with the messages, or with a request's body; - reads standard input")
-        ->required()
-        ->type_name("FILE.json");
-    verb->add_option("--tools", options->tools, "A JSON file with the tools' descriptions")->type_name("FILE.json");
-    verb->add_flag_callback(
-        "--no-generation-prompt", [options] { options->generation_prompt = false; }, "Leave out the opening of the model's answer");
-    verb->add_option("--var", options->variables, "A further variable of the template")->type_name("NAME=JSON")->allow_extra_args(false);
-    verb->callback([options, model, &cli] {
-        cli.action = [options, model, environment = cli.environment] {
-            const auto path = find_model(environment, *model);
-            if (!path) return report_error("template", path.error());
-            options->source = *path;
-            const Result<void> done = run_template(*options, std::cin, std::cout);
-            return done ? 0 : report_error("template", done.error());
-        };
-    });
+    struct Arguments {
+        TemplateOptions options;
+        std::string model;
+        std::string messages;
+        std::optional<std::string> tools;
+        bool no_generation_prompt = false;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    Verb verb{.name = "template", .summary = "Turn a list of messages into the prompt that a model expects"};
+    verb.options.add("template", arguments->model, {.required = true});
+    verb.options.add("messages", arguments->messages, {.required = true});
+    verb.options.add("tools", arguments->tools);
+    verb.options.add("no-generation-prompt", arguments->no_generation_prompt);
+    verb.options.add("var", arguments->options.variables);
+    verb.run = [arguments](const Environment& environment) -> Result<int> {
+        TemplateOptions& o = arguments->options;
+        RAFTER_TRY(o.source, find_model(environment, arguments->model));
+        o.messages = arguments->messages;
+        o.tools = arguments->tools;
+        o.generation_prompt = !arguments->no_generation_prompt;
+        RAFTER_TRY_VOID(run_template(o, std::cin, std::cout));
+        return 0;
+    };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "apps/cli.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/quote.h"
@@ -114,23 +115,25 @@ Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std:
 }
 
 void add_tokenize(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<TokenizeOptions>();
-    CLI::App* verb = app.add_subcommand("tokenize", "Turn text on standard input into token ids, or ids into text");
-    const auto model = std::make_shared<std::string>();
-    verb->add_option("MODEL", *model, "A GGUF file, a folder with one or a model's name; a vocabulary-only file is enough")->required();
-    verb->add_flag("--special", options->special, "Parse special tokens in the text; with --decode: show them");
-    verb->add_flag("--bos", options->bos, "Start each text with the BOS token");
-    verb->add_flag("--null", options->null, "Texts are separated by NUL bytes; print a line of ids for each");
-    verb->add_flag("--decode", options->decode, "The other way: ids in (1 2 3, 1,2,3 or [1,2,3]), text out");
-    verb->callback([options, model, &cli] {
-        cli.action = [options, model, environment = cli.environment] {
-            const auto path = find_model(environment, *model);
-            if (!path) return report_error("tokenize", path.error());
-            options->model = *path;
-            const Result<void> done = run_tokenize(*options, std::cin, std::cout);
-            return done ? 0 : report_error("tokenize", done.error());
-        };
-    });
+    struct Arguments {
+        TokenizeOptions options;
+        std::string model;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    TokenizeOptions& o = arguments->options;
+    Verb verb{.name = "tokenize", .summary = "Turn text on standard input into token ids, or ids into text"};
+    verb.options.add("model", arguments->model, {.required = true});
+    verb.options.add("special", o.special);
+    verb.options.add("bos", o.bos);
+    verb.options.add("null", o.null);
+    verb.options.add("decode", o.decode);
+    verb.footer = "Of the model only its vocabulary is read: a vocabulary-only file is enough.";
+    verb.run = [arguments](const Environment& environment) -> Result<int> {
+        RAFTER_TRY(arguments->options.model, find_model(environment, arguments->model));
+        RAFTER_TRY_VOID(run_tokenize(arguments->options, std::cin, std::cout));
+        return 0;
+    };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

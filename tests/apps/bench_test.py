@@ -43,7 +43,7 @@ class Bench(program.Case):
         for fusion in fusions.FUSIONS + [",".join(fusions.FUSIONS)]:
             self.assertEqual(self.bench("--batch", "2", "--no-fuse", fusion)["rows"][0]["tokens_hash"], expected, fusion)
         everything = ",".join(sorted(fusions.FUSIONS))
-        listed = self.rafter("completion", "words", "--", "bench", "--no-fuse", "").stdout.decode().split()
+        listed = self.rafter("completions", "words", "--", "bench", "--no-fuse", "").stdout.decode().split()
         self.assertEqual(",".join(sorted(listed)), everything)
         self.expect_error("--no-fuse", "bench", self.model, "--no-fuse", "rows,no_such", status=2)
 

@@ -17,7 +17,7 @@ def output(*command, **options):
 
 def words(*line):
     """The candidates for a command line whose last word is begun."""
-    return [row.split("\t")[0] for row in output(RAFTER, "completion", "words", "--", *line).splitlines()]
+    return [row.split("\t")[0] for row in output(RAFTER, "completions", "words", "--", *line).splitlines()]
 
 
 def verbs():
@@ -32,7 +32,7 @@ def long_options(verb):
 def in_bash(line):
     """What bash offers at the end of a line, as its completion function leaves it."""
     script = f"""
-        source <(rafter completion bash)
+        source <(rafter completions bash)
         compopt() {{ :; }}
         COMP_WORDS=({line})
         COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
@@ -46,7 +46,7 @@ class Words(unittest.TestCase):
     def test_the_verbs_are_those_of_help(self):
         self.assertEqual(words(""), verbs())
         self.assertIn("run", verbs())
-        self.assertNotIn("completion", verbs())
+        self.assertIn("completions", verbs())
         self.assertEqual(words("ru"), ["run"])
 
     def test_each_verb_offers_its_options(self):
@@ -78,13 +78,24 @@ class Shells(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
     def test_zsh_takes_the_script(self):
-        script = "autoload -Uz compinit && compinit -u -D && source <(rafter completion zsh) && print $_comps[rafter]"
+        script = "autoload -Uz compinit && compinit -u -D && source <(rafter completions zsh) && print $_comps[rafter]"
         self.assertEqual(output("zsh", "-f", "-c", script).strip(), "_rafter")
+
+
+    @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+    def test_fish_completes_verbs_options_values_and_files(self):
+        def in_fish(line):
+            rows = output("fish", "--no-config", "-c", f"rafter completions fish | source; complete -C '{line}'").splitlines()
+            return [row.split("\t")[0] for row in rows]
+        self.assertEqual(in_fish("rafter ru"), ["run"])
+        self.assertIn("--temperature", in_fish("rafter run --te"))
+        self.assertEqual(in_fish("rafter run --isa sca"), ["scalar"])
+        self.assertIn("tests/", in_fish("rafter info tes"))
 
 
 class ManualPage(unittest.TestCase):
     def test_it_names_every_verb_and_option(self):
-        page = output(RAFTER, "completion", "man").replace("\\-", "-")
+        page = output(RAFTER, "completions", "man").replace("\\-", "-")
         for verb in verbs():
             self.assertIn(f".SS rafter {verb}", page)
             for option in long_options(verb) - {"--help"}:
@@ -94,7 +105,7 @@ class ManualPage(unittest.TestCase):
     def test_man_has_nothing_to_say_against_it(self):
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "rafter.1"
-            page.write_text(output(RAFTER, "completion", "man"))
+            page.write_text(output(RAFTER, "completions", "man"))
             done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", str(page)], capture_output=True, text=True, env=os.environ | {"MANWIDTH": "80"})
             self.assertEqual(done.stderr, "")
             self.assertIn("EXIT STATUS", re.sub(r".\b", "", done.stdout) + done.stdout)

@@ -53,6 +53,40 @@ class Models(program.Case):
         text = self.rafter("models", env={**self.environment, "RAFTER_MODELS_DIR": str(folder)}).stdout.decode()
         self.assertRegex(text, r"(?m)^mine +[\d.]+ kB +.*mine\.gguf$")
 
+    def folder_with(self, *names):
+        folder = self.folder / "removable"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name in names:
+            shutil.copy(self.model, folder / name)
+        return folder, {**self.environment, "RAFTER_MODELS_DIR": str(folder)}
+
+    def test_rm_says_what_it_freed(self):
+        folder, environment = self.folder_with("mine.gguf", "other.gguf")
+        size = (folder / "mine.gguf").stat().st_size
+        text = self.rafter("models", "rm", "Mine", "--yes", env=environment).stdout.decode()
+        self.assertIn(f"({size:,} bytes)", text)
+        self.assertEqual([path.name for path in folder.iterdir()], ["other.gguf"])
+
+    def test_rm_takes_all_parts_of_a_split_model(self):
+        folder, environment = self.folder_with("big-00001-of-00002.gguf", "big-00002-of-00002.gguf", "big2-00001-of-00002.gguf")
+        self.rafter("models", "rm", "big-00001-of-00002", "-y", env=environment)
+        self.assertEqual([path.name for path in folder.iterdir()], ["big2-00001-of-00002.gguf"])
+
+    def test_rm_asks_and_takes_names_alone(self):
+        folder, environment = self.folder_with("mine.gguf")
+        self.expect_error("--yes removes without asking", "models", "rm", "mine", env=environment, status=2)
+        self.expect_error("found a path", "models", "rm", str(folder / "mine.gguf"), "--yes", env=environment)
+        self.expect_error('"mien": no such model here; did you mean mine?', "models", "rm", "mien", "--yes", env=environment)
+        self.assertTrue((folder / "mine.gguf").exists())
+        for answer, status, left in (("n", 1, True), ("y", 0, False)):
+            terminal, program_side = os.openpty()
+            os.write(terminal, f"{answer}\n".encode())
+            self.rafter("models", "rm", "mine", env=environment, stdin=program_side, status=status)
+            self.assertEqual((folder / "mine.gguf").exists(), left)
+            os.close(terminal)
+            os.close(program_side)
+
     def test_unknown_name(self):
         self.expect_error("nonsense: no such model", "models", "get", "nonsense")
 

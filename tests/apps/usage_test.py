@@ -7,6 +7,7 @@ VERBS = ["run", "batch", "eval", "info", "plan", "models", "tokenize", "template
 class Usage(program.Case):
     def test_version(self):
         self.assertRegex(self.rafter("--version").stdout.decode(), r"^rafter \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.rafter("-V").stdout, self.rafter("--version").stdout)
 
     def test_help_of_the_program_names_every_verb(self):
         text = self.rafter("--help").stdout.decode()
@@ -85,7 +86,43 @@ class Usage(program.Case):
                 self.expect_error(words, "run", self.model, "-p", "x", *arguments, status=2)
         self.expect_error("--top-p: expected a number from 0 to 1, found 1.5", "bench", self.model, "--top-p", "1.5", status=2)
         self.expect_error('--temperature: expected a number from 0 to 100, found "hot"', "bench", self.model, "--temperature", "hot", status=2)
-        self.expect_error('KIND: expected one of bash,zsh,man,words, found "fish"', "completion", "fish", status=2)
+        self.expect_error('KIND: expected one of bash,zsh,fish,man,options,words, found "tcsh"', "completions", "tcsh", status=2)
+
+    def test_an_unknown_option_gets_a_suggestion(self):
+        for words, arguments in [
+            ("unknown option --temprature; did you mean --temperature?", ["run", self.model, "-p", "x", "--temprature", "1"]),
+            ("unknown option --temprature; did you mean --temperature?", ["run", self.model, "-p", "x", "--temprature=1"]),
+            ("unknown option -temp; did you mean --temp?", ["run", self.model, "-p", "x", "-temp", "1"]),
+            ("unknown option -temperature; did you mean --temperature?", ["run", self.model, "-p", "x", "-temperature", "1"]),
+            ("unknown option -threads; did you mean --threads?", ["run", self.model, "-p", "x", "-threads", "1"]),
+            ("unknown option -prompt; did you mean --prompt?", ["run", self.model, "-prompt", "x"]),
+            ("unknown option -contxt; did you mean --context?", ["eval", self.model, "--text", "x", "-contxt", "9"]),
+            ("unknown option --batchs; did you mean --batch?", ["bench", self.model, "--batchs", "1"]),
+            ("unknown option --tensor; did you mean --tensors?", ["info", self.model, "--tensor"]),
+            ("unknown option --yess; did you mean --yes?", ["models", "rm", "x", "--yess"]),
+            ("unknown option --xyzzy-plugh\n", ["info", self.model, "--xyzzy-plugh"]),
+            ("unknown option --verbose; options follow the verb", ["--verbose", "run"]),
+            ('unexpected argument "the"; put a prompt of several words in quotes', ["run", self.model, "why", "the", "sky"]),
+            ('unexpected argument "b"', ["info", self.model, "b"]),
+            ("--temperature: expected a number from 0 to 100, found nothing", ["run", self.model, "-p", "x", "--temperature"]),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.expect_error(words, *arguments, status=2)
+
+    def test_what_only_looks_like_an_unknown_option(self):
+        for arguments in (["-n3"], ["-n", "3"], ["-n3", "--stop", "-temp"], ["--stop=-x", "-n", "3"]):
+            with self.subTest(arguments=arguments):
+                self.rafter("run", self.model, "--raw", "-ptemp", *arguments)
+
+    def test_help_as_a_verb(self):
+        for words in (["help"], ["help", "run"], ["help", "models", "get"]):
+            self.assertEqual(self.rafter(*words).stdout, self.rafter(*words[1:], "--help").stdout)
+        self.expect_error('no verb "rnu"; did you mean "run"?', "help", "rnu", status=2)
+
+    def test_an_unknown_verb_has_no_help(self):
+        self.expect_error('no verb "nonsense"', "nonsense", "--help", status=2)
+        self.expect_error('no verb "nonsense"', "nonsense", "-V", status=2)
+        self.expect_error('did you mean "bench"?', "bnech", "--help", status=2)
 
     def test_help_has_no_exponents(self):
         for verb in [*VERBS, "bench", "simulate", "explain", "probe"]:

@@ -73,7 +73,7 @@ std::string value_notes(const BoundOption& option) {
 }
 
 std::string help_text(const Verb& verb) {
-    std::string usage = fmt::format("{}\nUsage: rafter {} [OPTIONS]", verb.summary, verb.name);
+    std::string usage = fmt::format("{}\nUsage: rafter {} [OPTIONS]{}", verb.summary, verb.name, verb.inner.empty() ? "" : " [SUBCOMMAND]");
     std::string places;
     std::vector<std::string_view> headings;
     for (const BoundOption& option : verb.options.options()) {
@@ -89,6 +89,8 @@ std::string help_text(const Verb& verb) {
     }
     headings.push_back(kModelSubject.heading);
     std::string text = usage + "\n";
+    if (!verb.inner.empty()) text += "\nSubcommands:\n";
+    for (const Verb& inner : verb.inner) text += row(inner.name.substr(inner.name.rfind(' ') + 1), inner.summary);
     if (!places.empty()) text += "\nPositionals:\n" + places;
     for (const std::string_view heading : headings) {
         text += fmt::format("\n{}:\n", heading);

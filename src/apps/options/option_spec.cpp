@@ -15,8 +15,8 @@ namespace {
 
 std::vector<OptionSpec> whole_table() {
     std::vector<OptionSpec> table;
-    for (auto* part :
-         {prompt_options, sampling_options, speculation_options, cache_options, machine_options, workload_options, output_options}) {
+    for (auto* part : {prompt_options, sampling_options, speculation_options, cache_options, machine_options, workload_options,
+                       output_options, tool_options}) {
         for (OptionSpec& row : part()) table.push_back(std::move(row));
     }
     for (std::size_t i = 0; i < table.size(); ++i) {
@@ -33,7 +33,7 @@ std::string with_underscores(std::string_view name) {
 
 }  // namespace
 
-std::string OptionSpec::flag() const { return has_flag ? fmt::format("--{}", name) : std::string(place); }
+std::string OptionSpec::flag() const { return has_flag ? fmt::format("--{}", spelled.empty() ? name : spelled) : std::string(place); }
 
 std::vector<std::string> OptionSpec::flags() const {
     if (!has_flag) return {};
@@ -50,6 +50,7 @@ std::vector<std::string> OptionSpec::flags() const {
 }
 
 std::string OptionSpec::variable() const {
+    if (!has_variable) return {};
     std::string text = "RAFTER_" + with_underscores(name);
     std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return text;
@@ -57,7 +58,8 @@ std::string OptionSpec::variable() const {
 
 std::string OptionSpec::key() const {
     if (!has_key) return {};
-    return subject.section.empty() ? with_underscores(name) : fmt::format("{}.{}", subject.section, with_underscores(name));
+    const std::string last = with_underscores(spelled.empty() ? name : spelled);
+    return subject.section.empty() ? last : fmt::format("{}.{}", subject.section, last);
 }
 
 std::string OptionSpec::expected() const {

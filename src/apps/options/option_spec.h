@@ -55,11 +55,13 @@ struct NumberRange {
 };
 
 struct OptionSpec {
-    std::string_view name;        // "top-p": the flag --top-p, the variable RAFTER_TOP_P and the key sampling.top_p
-    std::string_view also = "";   // more spellings of the flag, with commas between: "-n", "--temp"
-    std::string_view place = "";  // what it is called where it is given without a flag, by its place: "MODEL"
+    std::string_view name;          // "top-p": the flag --top-p, the variable RAFTER_TOP_P and the key sampling.top_p
+    std::string_view spelled = "";  // the flag's and the key's name, where another option has the same flag in other verbs
+    std::string_view also = "";     // more spellings of the flag, with commas between: "-n", "--temp"
+    std::string_view place = "";    // what it is called where it is given without a flag, by its place: "MODEL"
     bool has_flag = true;
     bool has_key = true;  // in a configuration file
+    bool has_variable = true;
     Subject subject = kModelSubject;
     ValueKind kind = ValueKind::kFlag;
     ListKind list = ListKind::kNone;
@@ -67,6 +69,7 @@ struct OptionSpec {
     WholeRange whole;             // of kWhole
     NumberRange number;           // of kNumber
     std::vector<std::string> choices;
+    std::string_view unset = "";          // a value that means none: --seed -1
     std::string_view implied = "";        // the value of the flag where none is given: --profile is --profile=table
     std::string_view default_value = "";  // as a flag would give it; "": see `otherwise`
     std::string_view otherwise = "";      // what happens without a value, in words
@@ -77,8 +80,8 @@ struct OptionSpec {
     [[nodiscard]] std::string flag() const;  // "--top-p", or the place
     // All spellings of the flag: "-n", "--tokens".
     [[nodiscard]] std::vector<std::string> flags() const;
-    [[nodiscard]] std::string variable() const;
-    [[nodiscard]] std::string key() const;  // "sampling.top_p"; "" without one
+    [[nodiscard]] std::string variable() const;  // "RAFTER_TOP_P"; "" without one
+    [[nodiscard]] std::string key() const;       // "sampling.top_p"; "" without one
     // "a number from 0 to 100"
     [[nodiscard]] std::string expected() const;
 };
@@ -96,5 +99,6 @@ struct OptionSpec {
 [[nodiscard]] std::vector<OptionSpec> machine_options();
 [[nodiscard]] std::vector<OptionSpec> workload_options();
 [[nodiscard]] std::vector<OptionSpec> output_options();
+[[nodiscard]] std::vector<OptionSpec> tool_options();
 
 }  // namespace rafter::apps

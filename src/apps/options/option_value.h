@@ -45,6 +45,7 @@ template <typename T>
         }
         return list;
     } else if constexpr (kIsOptional<T>) {
+        if (!spec.unset.empty() && texts.back() == spec.unset) return T();
         RAFTER_TRY(auto value, field_value<typename T::value_type>(spec, texts));
         return T(std::move(value));
     } else if constexpr (std::is_same_v<T, bool>) {

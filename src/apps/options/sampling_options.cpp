@@ -74,7 +74,8 @@ std::vector<OptionSpec> sampling_options() {
          .kind = ValueKind::kWhole,
          .value = "N",
          .whole = {.least = 0, .most = UINT64_MAX},
-         .otherwise = "a new one each time",
+         .unset = "-1",
+         .otherwise = "a new one each time, as with -1",
          .help = "Same seed, same text; of made-up prompts, the same prompts"},
     };
 }

@@ -95,12 +95,12 @@ Result<void> OptionSet::resolve(const Variables& variables) {
             if (other->level == given[i].level) return usage(fmt::format("{}: not together with {}", given[i].where, other->where));
             continue;
         }
+        RAFTER_TRY_VOID(set_from(options_[i], given[i]));
         const Given* const needed = find(spec.needs);
         if (given[i].level == Level::kFlag && needed != nullptr && needed->level == Level::kDefault) {
             return usage(fmt::format("{}: needs --{}", given[i].where, spec.needs));
         }
         if (options_[i].required && given[i].texts.empty()) return usage(fmt::format("{} is required", spec.flag()));
-        RAFTER_TRY_VOID(set_from(options_[i], given[i]));
     }
     return {};
 }

@@ -63,11 +63,12 @@ class OptionSet {
 };
 
 struct Verb {
-    std::string name;
+    std::string name;  // of one in another, both: "models get"
     std::string summary;
     std::string footer;
     OptionSet options;
     std::function<Result<int>(const Environment&)> run;  // the exit status
+    std::vector<Verb> inner;
 };
 
 }  // namespace rafter::apps

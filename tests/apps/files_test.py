@@ -145,6 +145,28 @@ class Files(program.Case):
         self.assertIn(where, json.dumps(answers["chat"]))
         self.assertEqual(answers["text"]["response"]["status_code"], 200)
 
+    def test_another_template_replaces_the_files(self):
+        model = self.write(template="{% for m in messages %}{{ m.content ")
+        (self.folder / "mine.jinja").write_text("<{{ messages[0].content }}>")
+        replaced = ["--chat-template", str(self.folder / "mine.jinja"), "-n", "2"]
+        self.assertEqual(
+            self.json_of("run", model, "-p", "Hi", *replaced)["prompt_tokens"],
+            [token for token in self.json_of("run", model, "--raw", "-p", "<Hi>", "-n", "2")["prompt_tokens"] if token != 1],
+        )
+        (self.folder / "wrong.jinja").write_text("{{")
+        self.expect_error("wrong.jinja, line 1, column 3: ", "run", model, "-p", "Hi", "--chat-template", str(self.folder / "wrong.jinja"))
+        self.expect_error("nowhere.jinja", "run", model, "-p", "Hi", "--chat-template", str(self.folder / "nowhere.jinja"))
+
+    def test_batch_moves_system_texts_too_and_says_so_once(self):
+        model = self.write(template=GEMMA2)
+        body = {"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}], "max_tokens": 2}
+        lines = [{"custom_id": str(i), "method": "POST", "url": "/v1/chat/completions", "body": body} for i in range(3)]
+        (self.folder / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        out = self.folder / "moved.jsonl"
+        done = self.rafter("batch", model, "--in", str(self.folder / "in.jsonl"), "--out", str(out))
+        self.assertEqual(done.stderr.count(b"the chat template takes no system message"), 1)
+        self.assertEqual([json.loads(line)["response"]["status_code"] for line in out.read_text().splitlines()], [200] * 3)
+
     def test_a_template_that_refuses_the_system_role_gets_its_text_before_the_users(self):
         for template in (GEMMA2, ALTERNATING):
             model = self.write(template=template)

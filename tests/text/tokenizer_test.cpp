@@ -245,5 +245,27 @@ TEST(Tokenizer, AByteWithoutATokenIsLeftOut) {
     EXPECT_EQ(vocabulary.load()->encode("abxa", kAsText), (Ids{2, 0}));
 }
 
+// tests/text/hf_oracle_test.py compares more with Hugging Face's library.
+TEST(Tokenizer, NormalizesWhereTheFamilyDoes) {
+    TinyVocabulary vocabulary = TinyVocabulary::of_bytes({});
+    const std::string decomposed = "cafe\u0301 \u1100\u1161\u11A8 e\u0327\u0301";
+    const std::string composed = "caf\u00E9 \uAC01 \u0229\u0301";
+    for (const std::string pre : {"qwen2", "qwen35", "deepseek-r1-qwen", "command-r"}) {
+        vocabulary.pre = pre;
+        const auto tokenizer = vocabulary.load();
+        EXPECT_EQ(tokenizer->decode(tokenizer->encode(decomposed, SpecialTokens::kParse), SpecialTokens::kParse), composed) << pre;
+        const std::string broken = "e\xCC \u0301\xFF\u0301";  // bytes that are no characters stay, and nothing composes over them
+        EXPECT_EQ(tokenizer->decode(tokenizer->encode(broken, SpecialTokens::kParse), SpecialTokens::kParse), broken) << pre;
+    }
+    vocabulary.pre = "gpt-2";
+    const auto tokenizer = vocabulary.load();
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(decomposed, SpecialTokens::kParse), SpecialTokens::kParse), decomposed);
+    // Sorting many marks of one character must not take the square of their number.
+    vocabulary.pre = "qwen2";
+    std::string marks = "e";
+    for (int i = 0; i < 200'000; ++i) marks += i % 2 == 0 ? "\u0301" : "\u0323";
+    EXPECT_EQ(vocabulary.load()->encode(marks, SpecialTokens::kParse).size(), 3 + 2 * (200'000 - 1));
+}
+
 }  // namespace
 }  // namespace rafter::text

@@ -61,6 +61,14 @@ TEST(JinjaErrors, NameUnknownFiltersAtOnceUnlessInACondition) {
     EXPECT_EQ(error_of("{% if false %}{{ 1 | nosuch }}{% endif %}"), "no error: ");
 }
 
+// llama.cpp's filter, which some published templates use; jinja2 has none, so no golden row can.
+TEST(JinjaErrors, FromJsonSaysWhatIsNoJson) {
+    EXPECT_EQ(error_of(R"({{ ('{"a": [1, 2.5, null, "é"]}' | from_json).a }})"), "no error: [1, 2.5, None, 'é']");
+    EXPECT_EQ(error_of("{{ '{' | from_json }}"), "chat template, line 1, column 10: from_json: expected JSON, found '{'");
+    EXPECT_EQ(error_of("{{ 1 | from_json }}"), "chat template, line 1, column 8: from_json: expected a string, found int");
+    EXPECT_NE(error_of("{{ ('[' * 1000 ~ ']' * 1000) | from_json }}").find("nested more than 200 deep"), std::string::npos);
+}
+
 TEST(JinjaErrors, NameWhatChatTemplatesHaveNoUseFor) {
     EXPECT_EQ(error_of("{{ 'a' | urlencode }}"), "chat template, line 1, column 10: no filter named 'urlencode'");
     EXPECT_EQ(error_of("{{ 1 is divisibleby 2 }}"), "chat template, line 1, column 6: no test named 'divisibleby'");

@@ -10,6 +10,7 @@
 #include "text/jinja/builtins/methods.h"
 #include "text/jinja/run/operators.h"
 #include "text/jinja/run/print.h"
+#include "text/jinja/run/render.h"
 #include "text/jinja/run/unicode.h"
 
 namespace rafter::text::jinja {
@@ -175,11 +176,21 @@ Result<Value> format(Runtime& runtime, const Value& value, const Bound& bound) {
     return format_percent(runtime, text, values);
 }
 
+Result<Value> from_json(Runtime& runtime, const Value& value, const Bound&) {
+    if (!value.is(Type::kString)) return wrong_type("a string", value).within("from_json");
+    constexpr std::size_t kBytesPerCharacter = 16;  // of "[1,1,1": a node for every two
+    RAFTER_TRY_VOID(runtime.reserve(text_of(value).size() * kBytesPerCharacter));
+    const auto json = nlohmann::ordered_json::parse(text_of(value), nullptr, false);
+    if (json.is_discarded()) return bad_input("from_json: expected JSON, found {}", short_repr(value));
+    return to_value(runtime, json);
+}
+
 constexpr MethodRow kFilters[] = {
     {"capitalize", converted<to_capitalized>},
     {"e", escape},
     {"escape", escape},
     {"format", format, kAnything},
+    {"from_json", from_json},
     {"indent", indent, "width first blank"},
     {"lower", converted<to_lower>},
     {"replace", replace, "old new count", 2},

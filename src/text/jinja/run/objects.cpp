@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <functional>
 #include <string_view>
 
@@ -55,15 +56,6 @@ bool equal_ranges(const RangeObject& left, const RangeObject& right) {
     return left.start == right.start && (left.length == 1 || left.step == right.step);
 }
 
-bool equal_numbers(const Value& left, const Value& right) {
-    if (left.is_integral() && right.is_integral()) return left.as_int() == right.as_int();
-    if (left.is(Type::kFloat) && right.is(Type::kFloat)) return left.as_real() == right.as_real();
-    const double real = left.is(Type::kFloat) ? left.as_real() : right.as_real();
-    const Int integer = left.is(Type::kFloat) ? right.as_int() : left.as_int();
-    // An integer is equal to a float only if the float is that very integer.
-    return std::abs(real) < 0x1p126 && std::trunc(real) == real && static_cast<Int>(real) == integer;
-}
-
 // Kinds of keys, each with an order of its own.
 int rank(const Value& key) {
     if (key.is_number()) return 0;
@@ -72,12 +64,7 @@ int rank(const Value& key) {
     return 3 + static_cast<int>(key.type());
 }
 
-bool number_before(const Value& left, const Value& right) {
-    const bool left_nan = left.is(Type::kFloat) && std::isnan(left.as_real());
-    const bool right_nan = right.is(Type::kFloat) && std::isnan(right.as_real());
-    if (left_nan || right_nan) return !left_nan;
-    return less_numbers(left, right);
-}
+bool is_nan(const Value& value) { return value.is(Type::kFloat) && std::isnan(value.as_real()); }
 
 template <typename T>
 bool address_before(const T* left, const T* right) {
@@ -95,13 +82,13 @@ double Value::as_real() const { return type_ == Type::kFloat ? payload_.real : s
 
 bool Value::same(const Value& other) const {
     if (type_ != other.type_) return false;
-    if (type_ == Type::kInt || type_ == Type::kFloat || type_ == Type::kBool) return equal_numbers(*this, other);
+    if (type_ == Type::kInt || type_ == Type::kFloat || type_ == Type::kBool) return compare_numbers(*this, other) == 0;
     // All undefined values look alike to ==, and none is another.
     return type_ == Type::kNone || payload_.object == other.payload_.object;
 }
 
 bool equal(const Value& left, const Value& right) {
-    if (left.is_number() && right.is_number()) return equal_numbers(left, right);
+    if (left.is_number() && right.is_number()) return compare_numbers(left, right) == 0;
     if (left.type() != right.type()) return false;
     switch (left.type()) {
         case Type::kMissing:
@@ -144,17 +131,16 @@ bool is_hashable(const Value& value) {
     }
 }
 
-bool less_numbers(const Value& left, const Value& right) {
-    if (left.is_integral() && right.is_integral()) return left.as_int() < right.as_int();
-    if (left.is(Type::kFloat) && right.is(Type::kFloat)) return left.as_real() < right.as_real();
-    const bool real_left = left.is(Type::kFloat);
-    const double real = real_left ? left.as_real() : right.as_real();
-    const Int integer = real_left ? right.as_int() : left.as_int();
-    if (std::isnan(real)) return false;
-    if (std::abs(real) >= 0x1p126) return real_left == (real < 0);
-    const Int floor = static_cast<Int>(std::floor(real));
-    if (real_left) return floor < integer;
-    return integer < floor || (integer == floor && std::floor(real) != real);
+std::partial_ordering compare_numbers(const Value& left, const Value& right) {
+    if (left.is_integral() && right.is_integral()) return left.as_int() <=> right.as_int();
+    if (left.is(Type::kFloat) && right.is(Type::kFloat)) return left.as_real() <=> right.as_real();
+    if (left.is(Type::kFloat)) return 0 <=> compare_numbers(right, left);
+    const double real = right.as_real();
+    if (std::isnan(real)) return std::partial_ordering::unordered;
+    if (std::abs(real) >= 0x1p126) return 0.0 <=> real;
+    const auto floor = static_cast<Int>(std::floor(real));
+    if (left.as_int() != floor) return left.as_int() <=> floor;
+    return std::floor(real) <=> real;
 }
 
 bool KeyOrder::operator()(const Value& left, const Value& right) const {
@@ -165,7 +151,8 @@ bool KeyOrder::operator()(const Value& left, const Value& right) const {
         case Type::kBool:
         case Type::kInt:
         case Type::kFloat:
-            return number_before(left, right);
+            // What is no number comes last.
+            return compare_numbers(left, right) < 0 || (is_nan(right) && !is_nan(left));
         case Type::kString:
             return text_of(left) < text_of(right);
         case Type::kTuple:

@@ -2,6 +2,7 @@
 // run in an immutable sandbox, so no list or dict can be appended to.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -108,8 +109,8 @@ struct MethodObject : Object {  // of a function too
 
 // Python's == of any two values. Dicts and lists compare deeply, in no more steps than the lesser weight of the two: callers spend those.
 [[nodiscard]] bool equal(const Value& left, const Value& right);
-// < of two numbers, exact even where a double cannot hold the integer.
-[[nodiscard]] bool less_numbers(const Value& left, const Value& right);
+// Of two numbers, exact even where a double cannot hold the integer.
+[[nodiscard]] std::partial_ordering compare_numbers(const Value& left, const Value& right);
 [[nodiscard]] bool is_hashable(const Value& value);
 
 [[nodiscard]] inline std::string_view text_of(const Value& string) { return string.as<StringObject>().text; }

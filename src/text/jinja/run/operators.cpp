@@ -176,7 +176,7 @@ Result<bool> less_items(Runtime& runtime, const std::vector<Value>& left, const 
 }
 
 Result<bool> at_most(Runtime& runtime, const Value& left, const Value& right) {
-    if (left.is_number() && right.is_number()) return less_numbers(left, right) || equal(left, right);
+    if (left.is_number() && right.is_number()) return compare_numbers(left, right) <= 0;
     RAFTER_TRY(const bool greater, less(runtime, right, left));
     return !greater;
 }
@@ -218,7 +218,7 @@ Result<Value> plus(Runtime& runtime, const Value& value) {
 
 Result<bool> less(Runtime& runtime, const Value& left, const Value& right) {
     RAFTER_TRY_VOID(runtime.spend(std::min(weight_of(left), weight_of(right))));
-    if (left.is_number() && right.is_number()) return less_numbers(left, right);
+    if (left.is_number() && right.is_number()) return compare_numbers(left, right) < 0;
     // UTF-8 sorts as code points do.
     if (left.is(Type::kString) && right.is(Type::kString)) return text_of(left) < text_of(right);
     if (left.is_sequence() && left.type() == right.type()) return less_items(runtime, items_of(left), items_of(right));

@@ -28,6 +28,8 @@ std::string valid_text(std::string_view text) {
     }
 }
 
+}  // namespace
+
 Result<Value> to_value(Runtime& runtime, const Json& json, std::uint32_t depth) {
     if (depth > runtime.limits().max_value_depth) return bad_input("JSON nested more than {} deep", runtime.limits().max_value_depth);
     switch (json.type()) {
@@ -67,13 +69,11 @@ Result<Value> to_value(Runtime& runtime, const Json& json, std::uint32_t depth) 
     return bad_input("expected JSON, found {}", json.type_name());
 }
 
-}  // namespace
-
 Result<std::string> render(const Template& parsed, const Variables& variables, const RenderOptions& options) {
     Runtime runtime(options.limits, options.now);
     std::unordered_map<std::string, Value> values;
     for (const auto& [name, json] : variables) {
-        auto value = to_value(runtime, *json, 0);
+        auto value = to_value(runtime, *json);
         if (!value) return one_line(value.error().within(name).within(parsed.name));
         values[std::string(name)] = *std::move(value);
     }

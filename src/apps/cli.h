@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,8 @@ namespace rafter::apps {
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;  // as a shell reports a program that Ctrl-C ended
+
+inline constexpr std::string_view kSummary = "Runs large language models (GGUF files) and says how far from the hardware's roof it ran.";
 
 struct Environment {
     std::optional<std::filesystem::path> cache_folder;          // ${XDG_CACHE_HOME:-~/.cache}/rafter

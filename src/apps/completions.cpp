@@ -216,15 +216,15 @@ void add_completions(CLI::App& app, Cli& cli) {
         "  source <(rafter completions bash)      in ~/.bashrc\n"
         "  source <(rafter completions zsh)       in ~/.zshrc\n"
         "  rafter completions fish | source       in ~/.config/fish/config.fish";
-    verb.run = [&app, &cli, arguments](const Environment& /*environment*/) -> Result<int> {
+    verb.run = [&cli, arguments](const Environment& /*environment*/) -> Result<int> {
         if (arguments->kind == "words") {
-            if (!arguments->words.empty()) print_candidates(shape_of(app, cli), arguments->words);
+            if (!arguments->words.empty()) print_candidates(shape_of(cli), arguments->words);
             return 0;
         }
         const std::string text = arguments->kind == "bash"   ? std::string(kBash)
                                  : arguments->kind == "zsh"  ? std::string(kZsh)
                                  : arguments->kind == "fish" ? std::string(kFish)
-                                 : arguments->kind == "man"  ? man_page(shape_of(app, cli))
+                                 : arguments->kind == "man"  ? man_page(shape_of(cli))
                                                              : table_json(cli).dump(1) + "\n";
         RAFTER_TRY_VOID(write_stdout(text));
         return 0;

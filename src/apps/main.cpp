@@ -44,46 +44,6 @@ Environment read_environment() {
     return environment;
 }
 
-// "0.500000" as "0.5": the parser prints bounds of fractions with six places.
-std::string without_zeros(std::string number) {
-    if (number.find('.') == std::string::npos) return number;
-    number.erase(number.find_last_not_of('0') + 1);
-    if (number.ends_with('.')) number.pop_back();
-    return number;
-}
-
-// The parser's messages about a value, in the order of all others: where, what was expected, what was found.
-std::string expected_and_found(const std::string& message) {
-    const std::string_view text = message;
-    constexpr std::string_view kConvert = "Could not convert: ";
-    constexpr std::string_view kValue = ": Value ";
-    constexpr std::string_view kRange = " not in range ";
-    constexpr std::string_view kTo = " to ";
-    constexpr std::string_view kSet = " not in {";
-    if (const auto equals = text.find(" = "); text.starts_with(kConvert) && equals != text.npos) {
-        const std::string_view name = text.substr(kConvert.size(), equals - kConvert.size());
-        return fmt::format("{}: expected a number in its range, found {}", name, quote(text.substr(equals + 3)));
-    }
-    const auto value = text.find(kValue);
-    const auto range = text.rfind(kRange);
-    if (value != text.npos && range != text.npos && value + kValue.size() <= range) {
-        const auto to = text.find(kTo, range + kRange.size());
-        if (to == text.npos) return message;
-        const std::string least(text.substr(range + kRange.size(), to - range - kRange.size()));
-        return fmt::format("{}: expected {} to {}, found {}", text.substr(0, value), without_zeros(least),
-                           without_zeros(std::string(text.substr(to + kTo.size()))),
-                           quote(text.substr(value + kValue.size(), range - value - kValue.size())));
-    }
-    const auto colon = text.find(": ");
-    const auto set = text.rfind(kSet);
-    if (colon != text.npos && set != text.npos && colon + 2 <= set && text.ends_with('}')) {
-        return fmt::format("{}: expected one of {}, found {}", text.substr(0, colon),
-                           text.substr(set + kSet.size(), text.size() - set - kSet.size() - 1),
-                           quote(text.substr(colon + 2, set - colon - 2)));
-    }
-    return message;
-}
-
 int usage_error(const std::string& name, const std::string& message) {
     fmt::print(stderr, "{}: {}\nTry: {} --help\n", name, message, name);
     return kExitUsage;
@@ -138,7 +98,6 @@ int parse_and_run(CLI::App& app, Cli& cli, std::vector<std::string> words) {
             return usage_error("rafter " + verb->name, checked.error().message);
         }
     }
-    const std::string name = "rafter " + words[0];
     try {
         app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     } catch (const CLI::Success& asked) {  // --help, --version
@@ -147,7 +106,7 @@ int parse_and_run(CLI::App& app, Cli& cli, std::vector<std::string> words) {
         const Result<void> written = write_stdout(text.str());
         return written ? 0 : report_error("--help", written.error());
     } catch (const CLI::ParseError& error) {
-        return usage_error(name, expected_and_found(error.what()));
+        return usage_error("rafter " + words[0], error.what());
     }
     return cli.action();
 }
@@ -155,7 +114,7 @@ int parse_and_run(CLI::App& app, Cli& cli, std::vector<std::string> words) {
 int run_main(int argc, char** argv) {
     fail_writes_without_signals();
     Cli cli{.environment = read_environment(), .verbs = {}, .action = {}};
-    CLI::App app("Runs large language models (GGUF files) and says how far from the hardware's roof it ran.", "rafter");
+    CLI::App app(std::string(kSummary), "rafter");
     app.set_version_flag("-V,--version", fmt::format("rafter {}", version()));
     app.set_help_flag("-h,--help", "Print this help");
     app.require_subcommand(1);

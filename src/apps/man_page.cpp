@@ -86,9 +86,6 @@ std::string entry(const OptionShape& option) {
     if (!option.value.empty()) head += fmt::format("{}\\fI{}\\fR", head.empty() ? "" : " ", roff(option.value));
     if (option.repeatable) head += " ...";
     std::string text = roff(option.description);
-    // What the table says already names the choices.
-    if (!option.choices.empty() && option.variable.empty())
-        text += fmt::format("{}One of: {}.", text.empty() ? "" : ". ", roff(fmt::format("{}", fmt::join(option.choices, ", "))));
     if (!option.names.empty() && !option.variable.empty()) {
         text += fmt::format("\n.br\nVariable {}{}", option.variable, option.key.empty() ? "" : fmt::format(", key {}", option.key));
     }

@@ -2,7 +2,6 @@
 #include "apps/session.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -11,7 +10,6 @@
 #include "apps/output.h"
 #include "base/clock.h"
 #include "base/os_file.h"
-#include "base/quote.h"
 #include "files/model_store.h"
 #include "report/progress.h"
 
@@ -27,13 +25,6 @@ const std::map<std::string, engine::DrafterKind> kDrafters{
 double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) * 1e-9; }
 
 }  // namespace
-
-CLI::Validator kv_type_names() {
-    std::vector<std::string_view> names;
-    for (const backend::KvType type : backend::kv_types()) names.push_back(backend::to_string(type));
-    const std::string expected = fmt::format("expected one of {}, or two as KEYS,VALUES", fmt::join(names, ", "));
-    return {[expected](const std::string& text) { return kv_types_of(text) ? std::string() : expected + ", found " + quote(text); }, ""};
-}
 
 void add_session_options(OptionSet& options, SessionOptions& session) {
     options.add("threads", session.n_threads);

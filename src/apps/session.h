@@ -1,7 +1,6 @@
 // A model served by command-line options: what run, batch, eval, bench and explain have in common.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -39,7 +38,6 @@ struct KvTypes {
 };
 // "q8" or "q8,q4"; none where it is neither.
 [[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
-[[nodiscard]] CLI::Validator kv_type_names();
 
 // --threads, --isa, --activations, --kv-type, --kv-block, --no-fuse.
 void add_session_options(OptionSet& options, SessionOptions& session);

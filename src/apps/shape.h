@@ -1,8 +1,7 @@
-// The command line as data: its verbs and their options, as the table of options and CLI11 have them. Shell completion and the manual page
+// The command line as data: its verbs and their options. Shell completion and the manual page
 // are made from it, so that neither can lag behind what the program takes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -31,7 +30,6 @@ struct VerbShape {
     std::vector<VerbShape> verbs;          // of its own: "models get"
 };
 
-// Hidden verbs and options (those without a group) are left out.
-[[nodiscard]] VerbShape shape_of(const CLI::App& app, const Cli& cli);
+[[nodiscard]] VerbShape shape_of(const Cli& cli);
 
 }  // namespace rafter::apps

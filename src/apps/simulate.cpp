@@ -6,6 +6,7 @@
 
 #include "apps/cli.h"
 #include "apps/machine_profile.h"
+#include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "apps/workload_flags.h"
@@ -148,6 +149,7 @@ std::string answer_text(const SimulateOptions& options, const planning::Simulate
 }
 
 Result<int> simulate(const SimulateOptions& options, const Environment& environment) {
+    if (options.generate == 0) return Error{"--generate: expected at least 1, found 0", ErrorKind::kUsage};
     RAFTER_TRY_VOID(check_usage(options));
     MeasuredSteps measured{.host_seconds = options.host_us * 1e-6};
     if (!options.measured.empty()) {
@@ -185,75 +187,40 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
 }  // namespace
 
 void add_simulate(CLI::App& app, Cli& cli) {
-    const auto options = std::make_shared<SimulateOptions>();
-    CLI::App* verb = app.add_subcommand("simulate", "What a workload would take: the engine's scheduler with the roofline as its clock");
-    verb->add_option("MODEL", options->plan.model, "As `plan` takes it; on this machine a model that `run` could run")->required();
-    verb->add_option("--hardware", options->plan.hardware, "A name that `rafter plan --list hardware` knows, a file, or `this`")
-        ->type_name("NAME|FILE")
-        ->capture_default_str();
-    verb->add_option("--devices", options->plan.devices, "So many of them, as `plan` shares a model among them")->type_name("N");
-    verb->add_option("--parallel", options->plan.parallel, "How they share the model: tp=8,pp=2,ep=1; cp=N of tp as in `plan`")
-        ->type_name("SPEC");
-    verb->add_option("--collective", options->plan.collective, "How collectives are counted")
-        ->check(CLI::IsMember({"ring", "flat"}))
-        ->type_name("NAME")
-        ->capture_default_str();
-    verb->add_option("--engine", options->plan.engine, "Whose memory overheads and sharing of caches to count, as `plan` takes it")
-        ->type_name("ideal|vllm|sglang|llama.cpp|rafter");
-    verb->add_option("--memory-fraction", options->plan.memory_fraction, "Part of the devices' memory that may be used, as in `plan`")
-        ->type_name("FRACTION");
-    verb->add_option("--weights", options->plan.weights, "Weight type, where the model leaves it open")->type_name("TYPE");
-    verb->add_option("--activations", options->plan.activations, "Type of the activations, as `plan` takes it")->type_name("TYPE");
-    verb->add_option("--efficiency", options->plan.efficiency, "As `plan` takes it, on other hardware")
-        ->type_name("NAME|FILE")
-        ->capture_default_str();
-    verb->add_option("--requests", options->workload.requests, "So many, or a trace file as `bench` reads it")
-        ->type_name("N|FILE")
-        ->required();
-    verb->add_option("--prompt", options->prompt, "Tokens of each prompt")
-        ->check(CLI::Range(1U, 1U << 24U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--generate", options->generate, "Tokens of each answer")
-        ->check(CLI::Range(1U, 1U << 20U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--batch", options->batch, "Sequences together at most")
-        ->check(CLI::Range(1U, 65536U))
-        ->type_name("N")
-        ->capture_default_str();
-    verb->add_option("--step-tokens", options->step_tokens,
-                     "Tokens a step at most, on other hardware (default: the engine's; 8192 of the ideal one)")
-        ->check(CLI::Range(1U, 1U << 20U))
-        ->type_name("N");
-    verb->add_option("--host-us", options->host_us, "Microseconds that a step takes around the model")
-        ->check(CLI::Range(0.0, 1e9, "FLOAT in [0 - 1000000000]"))
-        ->type_name("US");
-    verb->add_option("--measured", options->measured, "What `bench --requests --json` printed here: steps are as slow as they were then")
-        ->excludes("--host-us")
-        ->type_name("FILE");
-    verb->add_option("--kv-type", options->kv_type, "Number type of the KV cache, as `run` takes it")
-        ->check(kv_type_names())
-        ->type_name("TYPE[,TYPE]")
-        ->capture_default_str();
-    verb->add_option("--seed", options->seed, "Other prompts and arrivals")->type_name("N")->capture_default_str();
-    add_workload_flags(*verb, options->workload);
-    verb->add_flag("--json", options->json, "Print one JSON object");
-    verb->footer(
+    const auto simulate_options = std::make_shared<SimulateOptions>();
+    SimulateOptions& o = *simulate_options;
+    Verb verb{.name = "simulate", .summary = "What a workload would take: the engine's scheduler with the roofline as its clock"};
+    OptionSet& options = verb.options;
+    options.add("model", o.plan.model, {.required = true});
+    options.add("prompt-tokens", o.prompt);
+    options.add("generate", o.generate);
+    options.add("batch", o.batch);
+    add_workload_options(options, o.workload, {.required = true});
+    options.add("host-us", o.host_us);
+    options.add("measured", o.measured);
+    options.add("seed", o.seed, {.default_value = "0"});
+    options.add("hardware", o.plan.hardware);
+    options.add("devices", o.plan.devices);
+    options.add("parallel", o.plan.parallel);
+    options.add("collective", o.plan.collective);
+    options.add("efficiency", o.plan.efficiency);
+    options.add("engine", o.plan.engine);
+    options.add("step-tokens", o.step_tokens);
+    options.add("memory-fraction", o.plan.memory_fraction);
+    options.add("weights", o.plan.weights);
+    options.add("plan-activations", o.plan.activations);
+    options.add("kv-type", o.kv_type);
+    options.add("json", o.json);
+    verb.footer =
         "Examples:\n"
-        "  rafter simulate SmolLM2-135M-Instruct --requests 200 --prompt 1032 --shared-prefix 1000 --generate 32\n"
+        "  rafter simulate SmolLM2-135M-Instruct --requests 200 --prompt-tokens 1032 --shared-prefix 1000 --generate 32\n"
         "  rafter bench model.gguf --requests 100 --json > seen.json; rafter simulate model.gguf --requests 100 --measured seen.json\n"
         "  rafter simulate llama-3.1-8b --hardware h100-sxm --requests 100000 --rate 40 --batch 256\n"
         "  rafter simulate llama-3.1-70b --hardware h100-sxm --devices 8 --parallel tp=8 --memory-fraction 0.9 --requests 2000 --users 64 "
-        "--think "
-        "20\n"
-        "  rafter simulate DeepSeek-V3 --hardware h200 --parallel tp=8,ep=2 --requests mooncake_trace.jsonl --batch 512");
-    verb->callback([options, &cli] {
-        cli.action = [options, &cli] {
-            const Result<int> status = simulate(*options, cli.environment);
-            return status ? *status : report_error("simulate", status.error());
-        };
-    });
+        "--think 20\n"
+        "  rafter simulate DeepSeek-V3 --hardware h200 --parallel tp=8,ep=2 --requests mooncake_trace.jsonl --batch 512";
+    verb.run = [simulate_options](const Environment& environment) { return simulate(*simulate_options, environment); };
+    add_verb(app, cli, std::move(verb));
 }
 
 }  // namespace rafter::apps

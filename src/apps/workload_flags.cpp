@@ -8,39 +8,6 @@
 
 namespace rafter::apps {
 
-void add_workload_flags(CLI::App& verb, WorkloadFlags& flags) {
-    const auto group = "Workload";
-    verb.add_option("--shared-prefix", flags.shared_prefix, "Tokens that all prompts begin with, of --prompt")
-        ->type_name("N")
-        ->group(group);
-    CLI::Option* rate = verb.add_option("--rate", flags.rate, "Requests a second, at random times (default: all at once)")
-                            ->check(CLI::Range(1e-6, 1e9, "FLOAT in [0.000001 - 1000000000]"))
-                            ->type_name("R")
-                            ->group(group);
-    CLI::Option* users =
-        verb.add_option("--users", flags.users,
-                        "So many users, each with one request at a time: a closed loop, where a trace's times do not count")
-            ->check(CLI::Range(1U, 1U << 20U))
-            ->excludes(rate)
-            ->type_name("N")
-            ->group(group);
-    verb.add_option("--think", flags.think_seconds, "Seconds that a user takes from an answer to the next request (default: 0)")
-        ->check(CLI::Range(0.0, 1e9, "FLOAT in [0 - 1000000000]"))
-        ->needs(users)
-        ->type_name("S")
-        ->group(group);
-    verb.add_option("--target-itl", flags.target_itl_ms,
-                    "Milliseconds between two tokens that prompts beside them may cost (default: 8 steps of one, or 2 of all)")
-        ->check(CLI::Range(1e-3, 1e9, "FLOAT in [0.001 - 1000000000]"))
-        ->type_name("MS")
-        ->group(group);
-    verb.add_option("--kv-memory", flags.kv_memory_bytes, "Bytes that the KV cache may take: 512MB, 2GB (default: what is available)")
-        ->transform(CLI::AsSizeValue(true))
-        ->type_name("SIZE")
-        ->group(group);
-    verb.add_flag("--no-prefix-cache", flags.no_prefix_cache, "Compute every prompt from its beginning")->group(group);
-}
-
 void add_workload_options(OptionSet& options, WorkloadFlags& flags, const OptionUse& requests) {
     options.add("requests", flags.requests, requests);
     options.add("shared-prefix", flags.shared_prefix);

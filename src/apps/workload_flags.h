@@ -1,7 +1,6 @@
 // The options of a workload, which `bench --requests` and `simulate` share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,7 +20,6 @@ struct WorkloadFlags {
     std::optional<std::uint64_t> kv_memory_bytes;  // none: what is available
     bool no_prefix_cache = false;
 };
-void add_workload_flags(CLI::App& verb, WorkloadFlags& flags);
 void add_workload_options(OptionSet& options, WorkloadFlags& flags, const OptionUse& requests = {});
 
 // options: prompt, generate, seed and n_vocab are set. Fails on a bad trace, and where no part of a prompt is its own. What is ignored in a

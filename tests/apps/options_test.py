@@ -18,7 +18,7 @@ def just_outside(option):
     """Values below and above the range, with the range in words."""
     least, most = option["range"]
     if option["kind"] == "whole":
-        words = f"expected a whole number from {least} to {most}, found "
+        words = f"expected a whole number from {least:,} to {most:,}, found "
         below = least - 1 if str(least - 1) != option["unset"] else least - 2
         return [(str(below), words), (str(most + 1), words)]
     words = f"expected a number from {least:g} to {most:g}, found "
@@ -40,7 +40,7 @@ class Table(program.Case):
 
     def test_every_verb_of_help_is_in_the_table(self):
         listed = re.findall(r"^  (\w+) +\S", self.rafter("--help").stdout.decode().split("Subcommands:")[1], re.M)
-        self.assertLessEqual(set(listed) - {"plan", "simulate"}, set(self.table["verbs"]))
+        self.assertEqual(set(listed), {verb for verb in self.table["verbs"] if " " not in verb})
 
     def test_every_row_serves_a_verb(self):
         used = {option["name"] for options in self.table["verbs"].values() for option in options}
@@ -104,7 +104,7 @@ class Table(program.Case):
                 message = self.expect_error(words, *verb.split(), f"{flag_of(option)}={value}", *self.places(verb), status=2)
                 self.assertTrue(message.startswith(f"rafter {verb}: {flag_of(option)}: {words}"), message)
                 n_tried += 1
-        self.assertGreater(n_tried, 90)
+        self.assertGreater(n_tried, 140)
 
     def test_other_values_that_an_option_does_not_take(self):
         for verb, option in self.options():

@@ -378,14 +378,6 @@ class Plan(program.Case):
             ("NaN", ["Llama-2-13B", "--hardware", device]),
             ("memory_bandwidth_bytes_per_s", ["Llama-2-13B", "--hardware", no_bandwidth]),
             ("no such file", ["Llama-2-13B", "--hardware", "absent.json"]),
-            ("--batch", model + ["--batch", "0"]),
-            ("--batch", model + ["--batch", "-1"]),
-            ("--batch", model + ["--batch", "nan"]),
-            ("--batch", model + ["--batch", "1.5"]),
-            ("--context", model + ["--context", "inf"]),
-            ("--prefix-hit", model + ["--prefix-hit", "1.1"]),
-            ("--alpha", model + ["--alpha", "2"]),
-            ("--gamma", model + ["--gamma", "-1"]),
             ("--draft", model + ["--draft", "c=-1"]),
             ("--draft", model + ["--draft", "c=nan"]),
             ("nearest", model + ["--draft", "Lama"]),
@@ -399,11 +391,23 @@ class Plan(program.Case):
             ("experts", model + ["--parallel", "ep=2"]),
             ("--devices: 7 devices cannot share 40 heads and 40 layers evenly; 5 or 8 can", model + ["--devices", "7"]),
             ("--devices", model + ["--devices", "4", "--parallel", "tp=2"]),
-            ("--price", model + ["--price", "-1"]),
             ("absent.json", model + ["--efficiency", "absent.json"]),
         ]:
             with self.subTest(arguments=arguments):
                 self.expect_error(words, "plan", *arguments)
+        for option, value, words in [
+            ("--batch", "0", 'a whole number from 1 to 1,000,000,000, found 0'),
+            ("--batch", "-1", 'a whole number from 1 to 1,000,000,000, found -1'),
+            ("--batch", "nan", 'a whole number from 1 to 1,000,000,000, found "nan"'),
+            ("--batch", "1.5", 'a whole number from 1 to 1,000,000,000, found 1.5'),
+            ("--context", "inf", 'a whole number from 1 to 1,000,000,000,000, found "inf"'),
+            ("--prefix-hit", "1.1", 'a number from 0 to 1, found 1.1'),
+            ("--alpha", "2", 'a number from 0 to 1, found 2'),
+            ("--gamma", "-1", 'a whole number from 0 to 256, found -1'),
+            ("--price", "-1", 'a number from 0 to 1e+12, found -1'),
+        ]:
+            with self.subTest(option=option, value=value):
+                self.expect_error(f"{option}: expected {words}", "plan", *model, option, value, status=2)
         for arguments in ([], ["Llama-2-13B", "--model-json", "x.json"], ["Llama-2-13B", "--format", "pdf"], ["--list", "prices"]):
             with self.subTest(arguments=arguments):
                 self.rafter("plan", *arguments, status=2)

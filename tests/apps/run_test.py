@@ -202,7 +202,7 @@ class Run(program.Case):
             ("--n: expected a whole number from 1 to 128, found 129", "--n", "129"),
             ("--best-of: expected a whole number from 1 to 128, found 0", "--best-of", "0"),
             ("--repeat-penalty: expected a number from 1e-06 to 1e+06, found 0", "--repeat-penalty", "0"),
-            ("--context: expected a whole number from 1 to 4294967295, found 0", "--context", "0"),
+            ("--context: expected a whole number from 1 to 4,294,967,295, found 0", "--context", "0"),
         ]:
             self.expect_error(words, "run", self.model, "--raw", "-p", "x", f"{option}={value}", status=2)
 

@@ -70,8 +70,8 @@ class Usage(program.Case):
 
     def test_a_wrong_value_is_told_with_what_was_expected(self):
         for words, arguments in [
-            ('--tokens: expected a whole number from 0 to 4294967295, found "many"', ["-n", "many"]),
-            ("--tokens: expected a whole number from 0 to 4294967295, found -1", ["-n", "-1"]),
+            ('--tokens: expected a whole number from 0 to 4,294,967,295, found "many"', ["-n", "many"]),
+            ("--tokens: expected a whole number from 0 to 4,294,967,295, found -1", ["-n", "-1"]),
             ("--draft-max: expected a whole number from 1 to 64, found 65", ["--draft-max", "65"]),
             ('--draft-max: expected a whole number from 1 to 64, found "x"', ["--draft-max", "x"]),
             ("--temperature: expected a number from 0 to 100, found -1", ["--temperature", "-1"]),
@@ -104,6 +104,7 @@ class Usage(program.Case):
             ("unknown option --verbose; options follow the verb", ["--verbose", "run"]),
             ('unexpected argument "the"; put a prompt of several words in quotes', ["run", self.model, "why", "the", "sky"]),
             ('unexpected argument "b"', ["info", self.model, "b"]),
+            ('no verb "gte"; did you mean "get"? (there are get, rm)', ["models", "gte", "x"]),
             ("--temperature: expected a number from 0 to 100, found nothing", ["run", self.model, "-p", "x", "--temperature"]),
         ]:
             with self.subTest(arguments=arguments):

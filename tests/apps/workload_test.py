@@ -100,7 +100,7 @@ class Workload(program.Case):
         served = self.json_of("simulate", *base, "--devices", "8", "--memory-fraction", "0.9", "--engine", "vllm")
         self.assertEqual(served["engine"], "vllm")
         self.assertLess(served["kv"]["blocks"], less["kv"]["blocks"])
-        self.expect_error("--engine: expected one of", "simulate", *base, "--devices", "8", "--engine", "vlm")
+        self.expect_error("--engine: expected one of", "simulate", *base, "--devices", "8", "--engine", "vlm", status=2)
         narrow = self.json_of("simulate", *base, "--devices", "8", "--weights", "fp8", "--activations", "fp8")
         self.assertLess(narrow["seconds"], eight["seconds"])
         experts = self.json_of("simulate", "deepseek-v3", "--hardware", "h200", "--parallel", "tp=8,ep=2", "--requests", "100", "--batch", "64")

@@ -58,8 +58,8 @@ std::string value_notes(const BoundOption& option) {
     const bool all_said = std::all_of(spec.choices.begin(), spec.choices.end(),
                                       [&](const std::string& choice) { return spec.help.find(choice) != spec.help.npos; });
     if (!all_said) notes.push_back(fmt::format("{}", fmt::join(spec.choices, ", ")));
-    const WholeRange all;
-    if (spec.kind == ValueKind::kWhole && spec.choices.empty() && spec.whole.most < all.most) {
+    constexpr std::uint64_t kMaxSaid = 1'000'000;  // larger bounds tell a reader nothing
+    if (spec.kind == ValueKind::kWhole && spec.choices.empty() && spec.whole.most <= kMaxSaid) {
         notes.push_back(fmt::format("{} to {}", spec.whole.least, spec.whole.most));
     }
     if (const std::string range = fmt::format("{:g} to {:g}", spec.number.least, spec.number.most);

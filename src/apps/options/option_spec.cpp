@@ -9,6 +9,7 @@
 #include <cctype>
 
 #include "base/check.h"
+#include "report/units.h"
 
 namespace rafter::apps {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 std::vector<OptionSpec> whole_table() {
     std::vector<OptionSpec> table;
     for (auto* part : {prompt_options, sampling_options, speculation_options, cache_options, machine_options, workload_options,
-                       output_options, tool_options}) {
+                       output_options, plan_options, tool_options}) {
         for (OptionSpec& row : part()) table.push_back(std::move(row));
     }
     for (std::size_t i = 0; i < table.size(); ++i) {
@@ -70,7 +71,7 @@ std::string OptionSpec::expected() const {
         case ValueKind::kFlag:
             return "true or false";
         case ValueKind::kWhole:
-            return fmt::format("a whole number from {} to {}", whole.least, whole.most);
+            return fmt::format("a whole number from {} to {}", report::grouped(whole.least), report::grouped(whole.most));
         case ValueKind::kNumber:
             return fmt::format("a number from {:g} to {:g}", number.least, number.most);
         case ValueKind::kBytes:

@@ -99,6 +99,7 @@ struct OptionSpec {
 [[nodiscard]] std::vector<OptionSpec> machine_options();
 [[nodiscard]] std::vector<OptionSpec> workload_options();
 [[nodiscard]] std::vector<OptionSpec> output_options();
+[[nodiscard]] std::vector<OptionSpec> plan_options();
 [[nodiscard]] std::vector<OptionSpec> tool_options();
 
 }  // namespace rafter::apps

@@ -29,7 +29,7 @@ bool is_choice(const OptionSpec& spec, std::string_view text) {
 
 Error unexpected_value(const OptionSpec& spec, const std::string& text) {
     const auto number = number_in<double>(text);
-    const bool shown_bare = spec.choices.empty() && number && !std::isnan(*number);
+    const bool shown_bare = spec.choices.empty() && number && std::isfinite(*number);
     return {fmt::format("expected {}, found {}", spec.expected(), shown_bare ? text : quote(text)), ErrorKind::kUsage};
 }
 
@@ -57,7 +57,12 @@ Result<std::uint64_t> whole_value(const OptionSpec& spec, const std::string& tex
         return *value;
     }
     if (!spec.choices.empty() && !is_choice(spec, text)) return unexpected_value(spec, text);
-    const auto value = number_in<std::uint64_t>(text);
+    auto value = number_in<std::uint64_t>(text);
+    // 1e6 is a whole number too.
+    if (const auto number = number_in<double>(text);
+        !value && number && *number >= 0.0 && *number <= 1e15 && *number == std::floor(*number)) {
+        value = static_cast<std::uint64_t>(*number);
+    }
     if (!value || *value < spec.whole.least || *value > spec.whole.most) return unexpected_value(spec, text);
     return *value;
 }

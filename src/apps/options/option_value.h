@@ -56,6 +56,10 @@ template <typename T>
         RAFTER_TRY(const std::uint64_t value, whole_value(spec, texts.back()));
         return static_cast<T>(value);
     } else if constexpr (std::is_floating_point_v<T>) {
+        if (spec.kind == ValueKind::kWhole) {
+            RAFTER_TRY(const std::uint64_t value, whole_value(spec, texts.back()));
+            return static_cast<T>(value);
+        }
         RAFTER_TRY(const double value, number_value(spec, texts.back()));
         return static_cast<T>(value);
     } else {

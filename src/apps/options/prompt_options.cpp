@@ -14,7 +14,9 @@ std::vector<OptionSpec> model_rows() {
          .has_flag = false,
          .kind = ValueKind::kModel,
          .value = "MODEL",
-         .help = "A GGUF file, a Hugging Face cache folder, or a name that `rafter models` lists"},
+         .help = "A GGUF file, a Hugging Face cache folder, or a name that `rafter models` lists; plan and simulate also take a name of "
+                 "`rafter "
+                 "plan --list models` and a config.json"},
         {.name = "config",
          .has_key = false,
          .kind = ValueKind::kFile,

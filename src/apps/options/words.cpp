@@ -2,6 +2,7 @@
 #include "apps/options/words.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -31,6 +32,14 @@ bool takes_number(const OptionSpec& spec) {
 bool means_long_flag(const Verb& verb, const BoundOption& option, std::string_view word) {
     if (find_flag(verb, fmt::format("-{}", word)) != nullptr) return true;
     return takes_number(option.spec) && std::isdigit(static_cast<unsigned char>(word[2])) == 0 && word[2] != '-' && word[2] != '.';
+}
+
+std::string no_inner_verb(const Verb& verb, const std::string& word) {
+    std::vector<std::string> names;
+    for (const Verb& inner : verb.inner) names.push_back(inner.name.substr(inner.name.rfind(' ') + 1));
+    const auto close = closest(word, names);
+    return fmt::format("no verb {}{} (there are {})", quote(word), close ? fmt::format("; did you mean \"{}\"?", *close) : "",
+                       fmt::join(names, ", "));
 }
 
 }  // namespace
@@ -63,6 +72,7 @@ Result<void> check_words(const Verb& verb, std::span<const std::string> words) {
         if (word == "-h" || word == "--help") return {};
         if (!word.starts_with('-') || word == "-") {
             if (++n_arguments <= n_places || many_places) continue;
+            if (!verb.inner.empty()) return usage(no_inner_verb(verb, word));
             return usage(
                 fmt::format("unexpected argument {}{}", quote(word), has_prompt ? "; put a prompt of several words in quotes" : ""));
         }

@@ -182,7 +182,7 @@ void add_explain(CLI::App& app, Cli& cli) {
     verb.options.add("model", o.session.model, {.required = true});
     verb.options.add("batch", o.batch, {.default_value = "1"});
     verb.options.add("context", o.context, {.default_value = "512"});
-    verb.options.add("prompt-tokens", o.prompt, {.otherwise = "explain decoding; else, the prefill of such a prompt"});
+    verb.options.add("prompt-tokens", o.prompt, {.otherwise = "none: decoding is explained instead of a prefill"});
     verb.options.add("grid", o.grid);
     add_session_options(verb.options, o.session);
     verb.options.add("machine", o.profile_file);

@@ -111,7 +111,8 @@ class Usage(program.Case):
                 self.expect_error(words, *arguments, status=2)
 
     def test_what_only_looks_like_an_unknown_option(self):
-        for arguments in (["-n3"], ["-n", "3"], ["-n3", "--stop", "-temp"], ["--stop=-x", "-n", "3"]):
+        for arguments in (["-n3"], ["-n", "3"], ["-n3", "--threads", "1", "--profile", "json"], ["-n3", "--threads=1", "--profile"],
+                          ["-n3", "--stop", "-temp"], ["--stop=-x", "-n", "3"]):
             with self.subTest(arguments=arguments):
                 self.rafter("run", self.model, "--raw", "-ptemp", *arguments)
 

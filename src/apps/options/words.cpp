@@ -84,7 +84,11 @@ Result<void> check_words(const Verb& verb, std::span<const std::string> words) {
             const std::string shown = is_long ? flag : word;
             return usage(fmt::format("unknown option {}{}", shown, flag_suggestion(verb, shown)));
         }
-        if (option->spec.kind == ValueKind::kFlag || !option->spec.implied.empty() || has_value) continue;
+        if (option->spec.kind == ValueKind::kFlag || has_value) continue;
+        if (!option->spec.implied.empty()) {  // takes the next word, unless that is an option
+            if (i + 1 < words.size() && !words[i + 1].starts_with('-')) ++i;
+            continue;
+        }
         if (++i == words.size()) return usage(fmt::format("{}: expected {}, found nothing", flag, option->spec.expected()));
     }
     return {};

@@ -133,11 +133,13 @@ bool names_module(const std::vector<std::string>& patterns, const std::vector<st
 }
 
 double stored_bits(const Quantization& q, const Weight& weight) {
-    const bool matrix = weight.kind == WeightKind::kMatrix || weight.kind == WeightKind::kExperts;
+    const bool is_table = q.includes_table && weight.tensor.starts_with("token_embd");
+    const bool matrix = weight.kind == WeightKind::kMatrix || weight.kind == WeightKind::kExperts || is_table;
     if (!matrix || is_router(weight.tensor)) return q.kept_bits;
     if (q.experts_only && weight.kind != WeightKind::kExperts) return q.kept_bits;
     const bool head = weight.tensor.starts_with("output") || weight.tensor.starts_with("token_embd");
-    if (head && (!q.includes_head || weight.tensor.starts_with("token_embd"))) return q.kept_bits;
+    const bool table = weight.tensor.starts_with("token_embd");
+    if (head && !(table ? q.includes_table : q.includes_head)) return q.kept_bits;
     const std::vector<std::string> paths = module_paths(weight.tensor);
     if (names_module(q.kept, paths)) return q.kept_bits;
     for (const Quantization::Rule& rule : q.rules) {

@@ -28,6 +28,7 @@ struct Quantization {
     double kept_bits = 16.0;        // of what is not quantised
     bool experts_only = false;      // gpt-oss: nothing but experts is
     bool includes_head = false;     // the output matrix is quantised as well
+    bool includes_table = false;    // the embedding's table too
 };
 
 // Paths of a weight as checkpoints of Hugging Face name its module: "model.layers.3.self_attn.q_proj". Several where families differ or

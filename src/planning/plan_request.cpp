@@ -195,6 +195,7 @@ Result<void> set_draft(const PlanOptions& o, const PlanSources& sources, PlanReq
 // The device, and how much of its rates it reaches.
 Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, PlanRequest& r) {
     roofline::Setup& setup = r.scenario.setup;
+    if (o.efficiency == "calibrated") r.scenario.efficiency_of = typical_efficiency;
     if (o.hardware != "this") {
         RAFTER_TRY(setup.hardware, find_hardware(o.hardware, r.warnings, r.model->assumed));
         RAFTER_TRY(setup.efficiency, read_efficiency(o.efficiency, setup.hardware, r.warnings));

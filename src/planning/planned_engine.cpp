@@ -67,6 +67,7 @@ Result<void> set_engine_memory(const PlanOptions& o, PlanRequest& r) {
     const roofline::Setup& setup = r.scenario.setup;
     roofline::Load& load = r.scenario.load;
     load.memory_fraction = roofline::default_memory_fraction(setup.engine, setup.hardware, setup.parallel);
+    load.follows_engine = !o.memory_fraction;
     if (o.memory_fraction) {
         if (!(*o.memory_fraction >= 1e-6 && *o.memory_fraction <= 1))
             return bad_input("--memory-fraction: expected a number from 0.000001 to 1, found {}", *o.memory_fraction);

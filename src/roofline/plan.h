@@ -2,6 +2,7 @@
 // planning/ says them in text, JSON and pictures.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ struct Load {
     double prefix_hit = 0.0;       // part of the prompt whose keys and values are there already
     double block_size = 16.0;
     double memory_fraction = 1.0;
+    bool follows_engine = false;           // memory_fraction is the engine's own: another on other devices
     std::optional<double> step_tokens;     // of the engine's largest step; unset: its default
     std::optional<double> max_sequences;   // that the engine samples together; unset: its default
     std::optional<double> reserved_bytes;  // of a device, in place of what the engine is taken to need
@@ -56,6 +58,8 @@ struct Scenario {
     Setup setup;
     Load load;
     SpeculationQuestion speculation;
+    // Of another device, where rates are what is typical of a device's kind; unset: as here.
+    std::function<Efficiency(const hardware::Hardware&)> efficiency_of;
     std::optional<double> price_per_hour;  // of one device; unset: the device's own
     std::optional<double> slo_ttft_s;
     std::optional<double> slo_itl_s;

@@ -9,6 +9,7 @@
 
 #include "hardware/catalog.h"
 #include "report/units.h"
+#include "roofline/engine.h"
 
 namespace rafter::roofline {
 namespace {
@@ -50,14 +51,21 @@ class Variants {
 
     [[nodiscard]] double share(double seconds) const { return decode_.seconds > 0 ? seconds / decode_.seconds : 0.0; }
 
+    // As --weights takes it: engines leave the table and the head in 16 bits.
+    void set_weights(Scenario& v, double bits) const {
+        v.setup.types.weight_bits = bits;
+        v.setup.types.expert_bits.reset();
+        v.setup.types.table_bits.reset();
+        if (s_.setup.engine != EngineKind::kIdeal && s_.setup.engine != EngineKind::kRafter) v.setup.types.table_bits = 16;
+    }
+
     void narrower_weights() {
         const CostOptions now = s_.setup.types.cost_options();
         const double bits = weight_bytes(s_.list(), now) * 8 / parameters(s_.list());
         for (const double to : {8.0, 4.0}) {
             if (bits < to * 1.2) continue;
             Scenario v = s_;
-            v.setup.types.weight_bits = to;
-            v.setup.types.expert_bits.reset();
+            set_weights(v, to);
             const std::string why =
                 decode_.bound == Bound::kMemory
                     ? fmt::format("reading weights is {} of a decode step, and they shrink by a factor of {}",
@@ -66,11 +74,10 @@ class Variants {
             add(fmt::format("int{:.0f} weights", to), fmt::format("--weights int{:.0f}", to), why, summarize(v));
         }
         for (const hardware::Precision precision : {hardware::Precision::kInt8, hardware::Precision::kFp8}) {
-            if (s_.setup.types.activations == precision || !s_.setup.hardware.peak(precision)) continue;
+            if (bits < 7.5 || s_.setup.types.activations == precision || !s_.setup.hardware.peak(precision)) continue;
             const std::string name(hardware::to_string(precision));
             Scenario v = s_;
-            v.setup.types.weight_bits = std::min(8.0, bits);
-            v.setup.types.expert_bits.reset();
+            set_weights(v, 8.0);
             v.setup.types.activations = precision;
             v.setup.types.activation_bytes = std::min(1.0, s_.setup.types.activation_bytes);
             add(name + " weights and activations", fmt::format("--weights {0} --activations {0}", name),
@@ -171,14 +178,16 @@ class Variants {
         const bool tensor = std::fmod(heads, p.tp * 2) == 0;
         (tensor ? p.tp : p.pp) *= 2;
         if (!check_parallel(v.list(), p)) return;
+        follow_engine(v);
         const PricedStep after = price_decode(v, Detail::kTotals).price;
         const std::string why =
             tensor ? fmt::format("each reads half the weights; communication takes {} of the new step",
                                  report::percent(after.seconds > 0 ? after.communication_seconds / after.seconds : 0))
                    : std::string("each holds half the layers: a token comes no sooner, but twice as many sequences are computed at once");
         add("twice the devices",
-            fmt::format("--parallel tp={:.0f},pp={:.0f}{}", p.tp, p.pp, p.ep > 1 ? fmt::format(",ep={:.0f}", p.ep) : ""), why,
-            summarize(v));
+            fmt::format("--devices {:.0f} --parallel tp={:.0f},pp={:.0f}{}{}", p.devices(), p.tp, p.pp,
+                        p.ep > 1 ? fmt::format(",ep={:.0f}", p.ep) : "", p.cp > 1 ? fmt::format(",cp={:.0f}", p.cp) : ""),
+            why, summarize(v));
     }
 
     // The fastest device of the catalog, and the one with the cheapest tokens.
@@ -209,7 +218,13 @@ class Variants {
         Scenario v = s_;
         v.setup.hardware = hardware;
         v.price_per_hour.reset();
+        if (s_.efficiency_of) v.setup.efficiency = s_.efficiency_of(hardware);
+        follow_engine(v);
         return v;
+    }
+    // What an engine leaves free depends on the device and on how many there are.
+    static void follow_engine(Scenario& v) {
+        if (v.load.follows_engine) v.load.memory_fraction = default_memory_fraction(v.setup.engine, v.setup.hardware, v.setup.parallel);
     }
     void add_device(const hardware::Hardware& hardware, const Summary& after, std::string_view what) {
         const hardware::Hardware& now = s_.setup.hardware;

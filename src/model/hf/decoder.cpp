@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string_view>
 
 namespace rafter::model::hf {
 namespace {
@@ -23,10 +25,11 @@ bool is_chunked(const std::string& kind) { return kind == "chunked_attention"; }
 void read_widths(Reading& r) {
     Keys& k = r.keys;
     ModelConfig& c = r.m.config;
-    const std::string pattern = k.word("hybrid_override_pattern");
-    const auto blocks = k.words("layers_block_type");
-    std::uint32_t listed = static_cast<std::uint32_t>(pattern.size());
-    if (listed == 0) listed = static_cast<std::uint32_t>(blocks.size());
+    std::uint32_t listed = 0;
+    if (r.family.type == std::string_view("nemotron_h")) {
+        listed = static_cast<std::uint32_t>(k.word("hybrid_override_pattern").size());
+        if (listed == 0) listed = static_cast<std::uint32_t>(k.words("layers_block_type").size());
+    }
     const std::uint32_t given = k.uint({"num_hidden_layers", "n_layer", "num_layers", "n_layers"}, listed);
     c.n_layers = given > 0 ? given : k.need({"num_hidden_layers"});
     c.d_model = k.need({"hidden_size", "n_embd", "d_model", "model_dim"});
@@ -64,7 +67,7 @@ void read_attention(Reading& r) {
     a.output_gate = t.output_gate;
     a.no_rope = t.no_rope;
     a.sinks = t.sinks;
-    if (const std::uint32_t rank = k.uint({"kv_lora_rank"}); rank > 0) {
+    if (const std::uint32_t rank = k.uint({"kv_lora_rank"}); rank > 0 && k.flag("use_mla", true)) {
         const std::uint32_t nope = k.uint({"qk_nope_head_dim"}, 128);
         r.latent = LatentShape{.n_heads = c.n_heads,
                                .kv_lora_rank = rank,
@@ -91,6 +94,11 @@ void read_experts(Reading& r) {
     const std::uint32_t shared = k.uint({"shared_expert_intermediate_size", "moe_shared_expert_intermediate_size",
                                          "shared_intermediate_size", "share_expert_dim", "moe_shared_expert_ffn_hidden_size"});
     if (n < 2) return;
+    const nlohmann::json* own_width = k.find("moe_intermediate_size");
+    if (own_width != nullptr && *own_width == 0) {
+        k.fail(bad_input("{}: moe_intermediate_size: expected a whole number above 0, found 0", k.reader().where()));
+        return;
+    }
     if (used == 0 || used > n) {
         k.fail(bad_input("{}: num_experts_per_tok: expected 1 to {}, found {}", k.reader().where(), n, used));
         return;
@@ -107,27 +115,31 @@ void choose_expert_layers(Reading& r) {
     r.is_moe.assign(n, false);
     const std::uint32_t first = k.uint({"first_k_dense_replace", "num_dense_layers", "moe_layer_start_index", "n_dense_layers"});
     const std::uint32_t last = k.uint({"moe_layer_end_index"}, n);
-    const std::uint32_t step = std::max(1U, k.uint({"decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval"}, 1));
-    const std::uint32_t frequency = std::max(1U, k.uint({"moe_layer_freq"}, 1));
-    const auto listed_frequency = k.find("moe_layer_freq");
+    const std::uint32_t step =
+        std::max(1U, k.uint({"decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", "moe_layer_frequency"}, 1));
+    const nlohmann::json* frequencies = k.find("moe_layer_freq");
+    const bool lists_frequency = frequencies != nullptr && frequencies->is_array();
+    const auto listed_frequency = lists_frequency ? k.uints_per_layer("moe_layer_freq", n) : std::vector<std::uint32_t>{};
+    const std::uint32_t frequency = lists_frequency ? 1 : std::max(1U, k.uint({"moe_layer_freq"}, 1));
     const std::uint32_t period = k.uint({"expert_layer_period"});
     const std::uint32_t offset = k.uint({"expert_layer_offset"});
-    const auto kinds = k.words("mlp_layer_types");
+    const auto kinds = k.words_per_layer("mlp_layer_types", n);
     const auto dense_only = k.uints("mlp_only_layers", n);
-    const auto chosen = k.uints("moe_layers", n);
+    const auto chosen = k.layer_numbers("moe_layers", n);
+    constexpr std::array kFeedForwards{"dense", "mlp", "sparse", "moe", "experts"};
+    for (const std::string& kind : std::set<std::string>(kinds.begin(), kinds.end())) {
+        if (!is_one_of(kind, kFeedForwards)) k.say(fmt::format("mlp_layer_types has the unknown kind \"{}\": planned as experts", kind));
+    }
     if (!r.experts) return;
     for (std::uint32_t i = 0; i < n; ++i) {
         bool moe = i >= first && i <= last && (i + 1) % step == 0 && i % frequency == 0;
         if (period > 0) moe = i % period == offset;
-        if (listed_frequency != nullptr && listed_frequency->is_array() && listed_frequency->size() == n) {
-            moe = (*listed_frequency)[i] != 0;
-        }
+        if (listed_frequency.size() == n) moe = listed_frequency[i] != 0;
         if (!chosen.empty()) moe = std::ranges::find(chosen, i) != chosen.end();
         if (kinds.size() == n) moe = kinds[i] != "dense" && kinds[i] != "mlp";
         if (std::ranges::find(dense_only, i) != dense_only.end()) moe = false;
         r.is_moe[i] = moe;
     }
-    if (listed_frequency != nullptr && listed_frequency->is_array()) (void)k.uints("moe_layer_freq", n);
 }
 
 // "sliding_attention" or "full_attention" of layer i, where no list says it.
@@ -143,9 +155,12 @@ void choose_kinds(Reading& r) {
     const std::string letters = k.word("sliding_window_pattern");
     std::uint32_t pattern = 0;
     if (letters.empty()) pattern = k.uint({"_sliding_window_pattern", "sliding_window_pattern", "global_attn_every_n_layers"});
-    const auto rope_layers = k.uints("no_rope_layers", n);
-    auto kinds = k.words("layer_types");
+    const auto rope_layers = k.uints_per_layer("no_rope_layers", n);
+    auto kinds = k.words_per_layer("layer_types", n);
     if (!uses_window) r.window = 0;
+    if (letters.find_first_not_of("LG") != std::string::npos) {
+        k.say(fmt::format("sliding_window_pattern = \"{}\": letters other than L are planned as full attention", letters));
+    }
     if (kinds.size() == n) {
         r.kinds = std::move(kinds);
         return;
@@ -166,13 +181,56 @@ void choose_kinds(Reading& r) {
 void check(Reading& r) {
     const ModelConfig& c = r.m.config;
     Keys& k = r.keys;
-    const bool attends = std::ranges::any_of(r.m.shapes, [](const LayerShape& s) { return s.attention || s.latent; });
-    if (attends && c.n_heads == 0) (void)k.need({"num_attention_heads"});
     if (c.n_kv_heads > 0 && c.n_heads % c.n_kv_heads != 0) {
         k.fail(bad_input("{}: num_key_value_heads: expected a divisor of the {} heads, found {}", k.reader().where(), c.n_heads,
                          c.n_kv_heads));
     }
     if (!widths_fit(c)) k.fail(bad_input("{}: expected widths whose products stay below 2^31, found larger ones", k.reader().where()));
+}
+
+// A layer that layer_types calls one thing and the plan has as another: the family's reader does not know that kind.
+void compare_with_listed(Reading& r, std::vector<std::string> said_already) {
+    const auto listed = r.keys.words("layer_types");
+    if (listed.size() != r.m.shapes.size()) {  // a reader that lays out more than one part a layer
+        for (const std::string& kind : std::set<std::string>(listed.begin(), listed.end())) {
+            if (is_full(kind) || is_sliding(kind) || is_chunked(kind) || is_state(kind)) continue;
+            r.m.assumed.push_back(fmt::format("layer_types has \"{}\", which is not known: it is ignored", kind));
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < r.m.shapes.size(); ++i) {
+        const std::string& kind = listed[i];
+        const LayerShape& s = r.m.shapes[i];
+        const std::uint32_t window = s.attention ? s.attention->window : 0;
+        const bool attends = s.attention || s.latent;
+        bool agrees = false;
+        if (is_full(kind)) agrees = attends && (window == 0 || kind == "hybrid");
+        if (is_sliding(kind) || is_chunked(kind)) agrees = attends && window > 0;
+        if (is_state(kind)) agrees = s.state.has_value();
+        if (agrees || std::ranges::find(said_already, kind) != said_already.end()) continue;
+        said_already.push_back(kind);
+        const char* planned = s.state      ? "layers with a state"
+                              : !attends   ? "no attention"
+                              : window > 0 ? "windowed attention"
+                                           : "full attention";
+        r.m.assumed.push_back(fmt::format("layer_types has \"{}\"{}: those layers are planned as {}", kind,
+                                          is_sliding(kind) && window == 0 ? ", and no sliding_window is known" : "", planned));
+    }
+}
+
+// Structure that the keys speak of and the family's own classes do not have.
+void say_foreign_structure(Reading& r) {
+    const std::string_view own = r.family.defaults;
+    const std::string_view type = r.family.type;
+    const bool knows_experts = own.find("expert") != std::string_view::npos || own.find("moe_") != std::string_view::npos ||
+                               type == "gemma4_text" || type == "dbrx";
+    if (r.experts && !knows_experts) {
+        r.m.assumed.push_back(
+            fmt::format("{} is not known to have experts: planned with the {} that the file names", type, r.experts->n_experts));
+    }
+    if (r.latent && own.find("kv_lora_rank") == std::string_view::npos) {
+        r.m.assumed.push_back(fmt::format("{} is not known to have latent attention: planned with it, as kv_lora_rank says", type));
+    }
 }
 
 // What the engine's own fields say of a model of shapes: for answers, parallelism and the rest of the plan.
@@ -260,7 +318,7 @@ Result<DescribedModel> read_decoder(const Family& family, Keys& keys, std::strin
     }
     choose_expert_layers(r);
     choose_kinds(r);
-    m.outer.head_bias = family.traits.head_bias;
+    m.outer.head_bias = family.traits.head_bias || keys.flag("lm_head_bias");
     m.outer.norm_without_gain = !family.traits.norm_gain;
     if (keys.uint({"num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules"}) > 0) {
         m.notes.emplace_back("the module for multi-token prediction (MTP) is left out");
@@ -281,7 +339,13 @@ Result<DescribedModel> read_decoder(const Family& family, Keys& keys, std::strin
         m.assumed.push_back(
             fmt::format("{} has one value per layer, which {} is not known to have: the first is used for all layers", key, family.type));
     }
+    compare_with_listed(r, unknown);
+    say_foreign_structure(r);
+    m.assumed.insert(m.assumed.end(), keys.said().begin(), keys.said().end());
     if (family.unseen != nullptr) m.assumed.emplace_back(family.unseen);
+    const bool attends = std::ranges::any_of(m.shapes, [](const LayerShape& s) { return s.attention || s.latent; });
+    if (attends && m.config.n_heads == 0) (void)keys.need({"num_attention_heads"});
+    RAFTER_TRY_VOID(keys.status());
     fill_config(r);
     check(r);
     RAFTER_TRY_VOID(keys.status());

@@ -195,7 +195,8 @@ std::span<const Family> dense_families() {
         {"hunyuan_v1_dense",
          R"({"vocab_size":290943,"hidden_size":4096,"intermediate_size":11008,"num_hidden_layers":32,"num_attention_heads":32,
 "max_position_embeddings":2048,"tie_word_embeddings":false,"attention_bias":false})",
-         {.qk_norm = QkNorm::kHead}},
+         {.qk_norm = QkNorm::kHead},
+         read_hunyuan},
         {"seed_oss",
          R"({"vocab_size":155136,"hidden_size":4096,"intermediate_size":27648,"num_hidden_layers":64,"num_attention_heads":80,
 "num_key_value_heads":8,"max_position_embeddings":524288,"tie_word_embeddings":false,"attention_bias":true,
@@ -273,6 +274,11 @@ std::span<const Family> dense_families() {
         {"orion", R"({})", {.norm_bias = true}},
         {"nemotron-nas", R"({"vocab_size":128256,"hidden_size":8192,"num_attention_heads":64,"num_hidden_layers":80})", {}, read_nas},
         {"deci", R"({"vocab_size":32000})", {}, read_nas},
+        {"molmo",
+         R"({"vocab_size":152064,"hidden_size":3584,"intermediate_size":37888,"num_hidden_layers":28,"num_attention_heads":28,
+"num_key_value_heads":4,"max_position_embeddings":4096,"tie_word_embeddings":false,"qkv_bias":true})",
+         {},
+         read_molmo},
         {"openelm", R"({"vocab_size":32000,"max_context_length":2048})", {.qk_norm = QkNorm::kHead, .tied = true}, read_openelm},
     };
     return kRows;

@@ -67,7 +67,6 @@ constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
     {"ovis", "qwen2"},
     {"minicpmv", "qwen2"},
     {"minicpmo", "qwen2"},
-    {"molmo", "qwen2"},
     {"phi3_v", "phi3"},
     {"phi4_multimodal", "phi3"},
     {"phi4mm", "phi3"},

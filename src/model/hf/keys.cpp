@@ -1,6 +1,8 @@
 // Lookups with a remembered error.
 #include "model/hf/keys.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace rafter::model::hf {
@@ -15,7 +17,10 @@ std::uint32_t Keys::uint(Names names, std::uint32_t fallback) {
     for (const char* name : names) {
         const nlohmann::json* value = keys_.find(name);
         if (value != nullptr && value->is_array()) {
-            if (value->empty() || !value->front().is_number_unsigned()) continue;
+            if (value->empty() || !value->front().is_number_unsigned()) {
+                fail(bad_input("{}: {}: expected a whole number, found {}", keys_.where(), name, shown_json(*value)));
+                continue;
+            }
             for (const nlohmann::json& item : *value) {
                 if (item != value->front()) uneven_.insert(name);
             }
@@ -79,6 +84,49 @@ std::vector<std::uint32_t> Keys::uints(const char* name, std::uint32_t n) {
             return {};
         }
         numbers.push_back(item.get<std::uint32_t>());
+    }
+    return numbers;
+}
+
+bool Keys::is_per_layer(const char* name, std::uint32_t n) {
+    const nlohmann::json* value = keys_.find(name);
+    if (value == nullptr || (value->is_array() && value->empty())) return false;
+    if (!value->is_array() || value->size() < n) {
+        const std::string found = value->is_array() ? fmt::format("{}", value->size()) : shown_json(*value);
+        fail(bad_input("{}: {}: expected a list of {} values, one a layer, found {}", keys_.where(), name, n, found));
+        return false;
+    }
+    if (value->size() > n) say(fmt::format("{} has {} values for {} layers: the first {} are used", name, value->size(), n, n));
+    return true;
+}
+
+std::vector<std::string> Keys::words_per_layer(const char* name, std::uint32_t n) {
+    if (!is_per_layer(name, n)) return {};
+    std::vector<std::string> all = words(name);
+    all.resize(n);
+    return all;
+}
+
+std::vector<std::uint32_t> Keys::uints_per_layer(const char* name, std::uint32_t n) {
+    if (!is_per_layer(name, n)) return {};
+    std::vector<std::uint32_t> all = uints(name, n);
+    if (!all.empty()) all.resize(n);
+    return all;
+}
+
+std::vector<std::uint32_t> Keys::layer_numbers(const char* name, std::uint32_t n, std::uint32_t first) {
+    const nlohmann::json* value = keys_.find(name);
+    if (value == nullptr) return {};
+    std::vector<std::uint32_t> numbers;
+    if (value->is_number_unsigned()) {
+        numbers.push_back(uint({name}));
+    } else {
+        numbers = uints(name, n);
+    }
+    for (const std::uint32_t i : numbers) {
+        if (i >= first && i - first < n) continue;
+        fail(bad_input("{}: {}: expected layers from {} to {}, found {}", keys_.where(), name, first, first + n - 1, i));
+        break;
     }
     return numbers;
 }

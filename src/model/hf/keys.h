@@ -32,11 +32,20 @@ class Keys {
     [[nodiscard]] std::vector<std::string> words(const char* name);
     [[nodiscard]] std::vector<std::uint32_t> uints(const char* name, std::uint32_t n);
     [[nodiscard]] const nlohmann::json* find(const char* name) const { return keys_.find(name); }
+    // The same of a list with one value a layer: shorter is an error; of a longer one the first n count, and said() has a sentence.
+    [[nodiscard]] std::vector<std::string> words_per_layer(const char* name, std::uint32_t n);
+    [[nodiscard]] std::vector<std::uint32_t> uints_per_layer(const char* name, std::uint32_t n);
+    // A list of layers by number, from `first` on; one that the model does not have is an error.
+    [[nodiscard]] std::vector<std::uint32_t> layer_numbers(const char* name, std::uint32_t n, std::uint32_t first = 0);
     // An object inside, as keys of its own; its first error is this one's too.
     [[nodiscard]] std::optional<JsonReader> object(const char* name);
 
     // Keys with a value a layer of which only the first was asked for.
     [[nodiscard]] const std::set<std::string>& uneven() const { return uneven_; }
+
+    // What reading found that makes the answer doubtful.
+    void say(std::string sentence) { said_.push_back(std::move(sentence)); }
+    [[nodiscard]] const std::vector<std::string>& said() const { return said_; }
 
     void fail(Error error) {
         if (!error_) error_ = std::move(error);
@@ -51,6 +60,9 @@ class Keys {
     JsonReader keys_;
     std::optional<Error> error_;
     std::set<std::string> uneven_;
+    std::vector<std::string> said_;
+
+    [[nodiscard]] bool is_per_layer(const char* name, std::uint32_t n);
 };
 
 }  // namespace rafter::model::hf

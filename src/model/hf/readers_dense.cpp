@@ -1,6 +1,7 @@
 // Families of attention and feed-forward without experts.
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
 
 #include "model/hf/decoder.h"
@@ -23,7 +24,7 @@ void read_gpt2(Reading& r) { learn_positions(r, 0); }
 void read_gpt_neo(Reading& r) {
     learn_positions(r, 0);
     const std::uint32_t window = r.keys.uint({"window_size"}, 256);
-    auto kinds = r.keys.words("attention_layers");
+    auto kinds = r.keys.words_per_layer("attention_layers", r.m.config.n_layers);
     (void)r.keys.find("attention_types");
     for (std::uint32_t i = 0; i < r.m.config.n_layers; ++i) {
         const bool local = kinds.size() == r.m.config.n_layers ? kinds[i] == "local" : i % 2 == 1;
@@ -118,9 +119,18 @@ void read_chatglm(Reading& r) {
 // The file's width is that of gate and up together.
 void read_qwen1(Reading& r) { r.dense.d_ff = r.m.config.d_ff = r.m.config.d_ff / 2; }
 
+// As read_qwen1; 128 more rows of the table are kept apart, and the file says nothing of the vision tower.
+void read_molmo(Reading& r) {
+    ModelConfig& c = r.m.config;
+    r.dense.d_ff = c.d_ff = c.d_ff / 2;
+    if (r.experts && !r.keys.has("moe_intermediate_size")) r.experts->d_ff /= 2;
+    if (r.keys.flag("attention_layer_norm")) r.attention.qk_norm = QkNorm::kRow;
+    r.m.outer.tables.push_back({"new_token_embd", 128, c.d_model});
+}
+
 void read_mllama(Reading& r) {
     const ModelConfig& c = r.m.config;
-    const auto crossing = r.keys.uints("cross_attention_layers", c.n_layers);
+    const auto crossing = r.keys.layer_numbers("cross_attention_layers", c.n_layers);
     for (std::uint32_t i = 0; i < c.n_layers; ++i) {
         LayerShape s = layer_of_kind(r, "full_attention", false);
         if (std::ranges::find(crossing, i) != crossing.end()) {
@@ -137,16 +147,27 @@ void read_mllama(Reading& r) {
 // Models cut by architecture search: each layer has its own number of key heads and width, or lacks a part.
 void read_nas(Reading& r) {
     ModelConfig& c = r.m.config;
-    const auto kv = r.keys.uints("num_key_value_heads_per_layer", c.n_layers);
+    const auto kv = r.keys.uints_per_layer("num_key_value_heads_per_layer", c.n_layers);
     const nlohmann::json* blocks = r.keys.find("block_configs");
+    const bool has_width = r.keys.has("intermediate_size");
+    if (blocks != nullptr && (!blocks->is_array() || blocks->size() != c.n_layers)) {
+        r.keys.fail(bad_input("{}: block_configs: expected a list of {} objects, one a layer, found {}", r.keys.reader().where(),
+                              c.n_layers, blocks->is_array() ? std::to_string(blocks->size()) : "no list"));
+        return;
+    }
     if (blocks == nullptr && kv.empty()) {
         r.keys.fail(bad_input("{}: block_configs: expected a list with a value a layer, found no such key", r.keys.reader().where()));
         return;
     }
+    std::set<std::string> unseen;
     for (std::uint32_t i = 0; i < c.n_layers; ++i) {
         LayerShape s = layer_of_kind(r, "full_attention", false);
         if (i < kv.size() && kv[i] > 0) s.attention->n_kv_heads = kv[i];
-        if (blocks != nullptr && blocks->is_array() && i < blocks->size() && (*blocks)[i].is_object()) {
+        if (blocks != nullptr && !(*blocks)[i].is_object()) {
+            r.keys.fail(bad_input("{}: block_configs: expected objects, found {}", r.keys.reader().where(), shown_json((*blocks)[i])));
+            return;
+        }
+        if (blocks != nullptr) {
             const nlohmann::json& block = (*blocks)[i];
             const nlohmann::json attention = block.value("attention", nlohmann::json::object());
             const nlohmann::json ffn = block.value("ffn", nlohmann::json::object());
@@ -158,7 +179,19 @@ void read_nas(Reading& r) {
             };
             if (is_on(attention, "replace_with_linear")) s.extra.push_back({"self_attn.linear_attn", c.d_model, c.d_model});
             if (is_on(attention, "no_op") || is_on(attention, "replace_with_linear")) s.attention.reset();
+            for (const char* key : {"window_length", "sparsify", "num_sink_tokens", "unshifted_sink", "llama4"}) {
+                if (attention.is_object() && attention.contains(key) && !attention[key].is_null() && attention[key] != false)
+                    unseen.insert(key);
+            }
+            for (const char* key : {"sparsify", "moe"}) {
+                if (ffn.is_object() && ffn.contains(key) && !ffn[key].is_null()) unseen.insert(key);
+            }
             const double group = number(attention, "n_heads_in_group");
+            if (group > c.n_heads) {
+                r.keys.fail(bad_input("{}: block_configs: n_heads_in_group: expected at most the {} heads, found {}",
+                                      r.keys.reader().where(), c.n_heads, group));
+                return;
+            }
             if (s.attention && group >= 1 && group <= c.n_heads) s.attention->n_kv_heads = c.n_heads / static_cast<std::uint32_t>(group);
             const double own_heads = number(attention, "num_key_value_heads");
             if (s.attention && own_heads >= 1 && own_heads <= c.n_heads) s.attention->n_kv_heads = static_cast<std::uint32_t>(own_heads);
@@ -168,8 +201,16 @@ void read_nas(Reading& r) {
             if (width > 0) s.dense->d_ff = static_cast<std::uint32_t>(width);
             if (is_on(ffn, "replace_with_linear")) s.extra.push_back({"mlp.linear_mlp", c.d_model, c.d_model});
             if (is_on(ffn, "no_op") || is_on(ffn, "replace_with_linear")) s.dense.reset();
+            if (s.dense && multiple <= 0 && width <= 0 && !has_width) {
+                r.keys.fail(bad_input("{}: block_configs: layer {}: expected ffn_mult or intermediate_size, found neither",
+                                      r.keys.reader().where(), i));
+                return;
+            }
         }
         r.m.shapes.push_back(std::move(s));
+    }
+    for (const std::string& key : unseen) {
+        r.m.assumed.push_back("block_configs has values of " + key + ", which are not priced: those layers are planned without");
     }
     for (const LayerShape& s : r.m.shapes) {
         if (!s.attention) continue;

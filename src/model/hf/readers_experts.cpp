@@ -25,6 +25,17 @@ void read_glm_moe(Reading& r) {
     if (r.keys.flag("use_qk_norm")) r.attention.qk_norm = QkNorm::kHead;
 }
 
+// Cross-layer attention (https://arxiv.org/abs/2405.12981): of each few layers, the first alone has keys and values.
+void read_hunyuan(Reading& r) {
+    const std::uint32_t factor = r.keys.uint({"cla_share_factor"}, 1);
+    if (!r.keys.flag("use_cla") || factor < 2) return;
+    for (std::uint32_t i = 0; i < r.m.config.n_layers; ++i) {
+        LayerShape s = layer_of_kind(r, r.kinds[i], r.is_moe[i]);
+        if (s.attention) s.attention->shares_cache = i % factor != 0;
+        r.m.shapes.push_back(std::move(s));
+    }
+}
+
 void read_dbrx(Reading& r) {
     ModelConfig& c = r.m.config;
     if (const auto attention = r.keys.object("attn_config")) {
@@ -103,14 +114,20 @@ void read_mimo(Reading& r) {
     const ModelConfig& c = r.m.config;
     const std::uint32_t value = r.keys.uint({"v_head_dim"}, c.head_dim);
     const std::uint32_t sliding_kv = r.keys.uint({"swa_num_key_value_heads"}, 2 * c.n_kv_heads);
-    const auto sliding = r.keys.uints("hybrid_layer_pattern", c.n_layers);
+    const std::uint32_t sliding_heads = r.keys.uint({"swa_num_attention_heads"}, c.n_heads);
+    const std::uint32_t sliding_dim = r.keys.uint({"swa_head_dim"}, c.head_dim);
+    const std::uint32_t sliding_value = r.keys.uint({"swa_v_head_dim"}, value);
+    const auto sliding = r.keys.uints_per_layer("hybrid_layer_pattern", c.n_layers);
     const bool listed = r.keys.has("layer_types");
     for (std::uint32_t i = 0; i < c.n_layers; ++i) {
         const bool full = sliding.size() == c.n_layers ? sliding[i] == 0 : i == 0 || (i + 1) % 6 == 0;
         LayerShape s = layer_of_kind(r, listed ? r.kinds[i] : full ? "full_attention" : "sliding_attention", r.is_moe[i]);
         s.attention->value_dim = value;
         if (s.attention->window > 0) {
+            s.attention->n_heads = sliding_heads;
             s.attention->n_kv_heads = sliding_kv;
+            s.attention->head_dim = sliding_dim;
+            s.attention->value_dim = sliding_value;
             s.attention->sinks = true;
         }
         r.m.shapes.push_back(std::move(s));

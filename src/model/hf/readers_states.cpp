@@ -80,6 +80,10 @@ void read_kimi_linear(Reading& r) {
         if (listed != nullptr && listed->is_array()) {
             for (const nlohmann::json& i : *listed) {
                 if (i.is_number_unsigned()) full.push_back(i.get<std::uint32_t>());  // from 1
+                if (!i.is_number_unsigned() || i == 0 || i > c.n_layers) {
+                    k.fail(bad_input("{}: full_attn_layers: expected layers from 1 to {}, found {}", k.reader().where(), c.n_layers,
+                                     shown_json(i)));
+                }
             }
         }
         (void)linear->find("kda_layers");
@@ -134,8 +138,8 @@ void read_nemotron_h(Reading& r) {
 
 void read_granite_hybrid(Reading& r) {
     use(r, mamba2(mamba2_dims(r)));
-    const auto blocks = r.keys.words("layers_block_type");
-    const bool listed = blocks.size() == r.m.config.n_layers;
+    const auto blocks = r.keys.words_per_layer("layers_block_type", r.m.config.n_layers);
+    const bool listed = !blocks.empty();
     if (!r.keys.has("layer_types")) r.kinds = listed ? blocks : std::vector<std::string>(r.m.config.n_layers, "mamba");
     const std::uint32_t shared = r.keys.uint({"shared_intermediate_size"}, 1024);
     if (!r.experts) r.dense.d_ff = r.m.config.d_ff = shared;
@@ -143,7 +147,7 @@ void read_granite_hybrid(Reading& r) {
 
 void read_bamba(Reading& r) {
     use(r, mamba2(mamba2_dims(r)));
-    const auto attention = r.keys.uints("attn_layer_indices", r.m.config.n_layers);
+    const auto attention = r.keys.layer_numbers("attn_layer_indices", r.m.config.n_layers);
     for (std::uint32_t i = 0; i < r.m.config.n_layers; ++i) {
         r.kinds[i] = std::ranges::find(attention, i) != attention.end() ? "attention" : "mamba";
     }
@@ -233,7 +237,7 @@ void read_zamba2(Reading& r) {
     const std::uint32_t rank = k.uint({"adapter_rank"}, 128);
     const bool adapts_attention = k.flag("use_shared_attention_adapter");
     const auto kinds = k.words("layers_block_type");
-    auto hybrid = k.uints("hybrid_layer_ids", c.n_layers);
+    auto hybrid = k.layer_numbers("hybrid_layer_ids", c.n_layers);
     if (hybrid.empty()) {
         for (std::uint32_t i = 0; i < kinds.size(); ++i) {
             if (kinds[i] == "hybrid") hybrid.push_back(i);
@@ -276,7 +280,7 @@ void read_zamba2(Reading& r) {
 void read_minimax(Reading& r) {
     const ModelConfig& c = r.m.config;
     use(r, lightning_attention({.d_model = c.d_model, .n_heads = c.n_heads, .head_dim = c.head_dim}));
-    const auto kinds = r.keys.uints("attn_type_list", c.n_layers);  // MiniMax-Text-01's own: 1 attends
+    const auto kinds = r.keys.uints_per_layer("attn_type_list", c.n_layers);  // MiniMax-Text-01's own: 1 attends
     if (r.keys.has("layer_types")) return;
     for (std::uint32_t i = 0; i < c.n_layers; ++i) {
         const bool attends = kinds.size() == c.n_layers ? kinds[i] == 1 : i % 2 == 0;
@@ -324,7 +328,7 @@ void read_lfm2(Reading& r) {
     Keys& k = r.keys;
     ModelConfig& c = r.m.config;
     use(r, short_convolution({.d_model = c.d_model, .kernel = k.uint({"conv_L_cache"}, 3), .bias = k.flag("conv_bias")}));
-    const auto full = k.uints("full_attn_idxs", c.n_layers);
+    const auto full = k.layer_numbers("full_attn_idxs", c.n_layers);
     const bool adjusts = k.flag("block_auto_adjust_ff_dim", r.experts ? false : true);
     const double multiplier = k.number("block_ffn_dim_multiplier", 1.0);
     const std::uint32_t unit = std::max(1U, k.uint({"block_multiple_of"}, 256));

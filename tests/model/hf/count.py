@@ -19,6 +19,7 @@ OTHER_PARTS = ("vision", "visual", "audio", "embed_audio", "embed_vision", "mult
 
 def config_of(keys):
     keys = copy.deepcopy(keys)
+    keys.pop("quantization_config", None)  # says how weights are stored, not how many there are
     return AutoConfig.for_model(keys.pop("model_type"), **keys)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def answer(options, model, prompt, kind):
-    command = [options.rafter, "run", model, "-p", prompt, "-n", str(options.generate), "--speculate", kind, "--json"]
+    command = [options.rafter, "run", model, "-p", prompt, "--temperature", "0", "-n", str(options.generate), "--speculate", kind, "--json"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 

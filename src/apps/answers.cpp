@@ -82,6 +82,7 @@ ordered_json timings_json(const GenerationCost& cost, double load_seconds, const
     timings["bandwidth_level"] = roof ? ordered_json(roof->level) : ordered_json();
     timings["roof_fraction"] = roof ? ordered_json(cost.bytes_per_second() / roof->bytes_per_s) : ordered_json();
     const auto error = roof ? probe::above_roof(cost.bytes_per_second(), *roof) : std::nullopt;
+    timings["machine_busy"] = was_busy(cost, roof);
     if (error) timings["measuring_error"] = *error;
     return timings;
 }

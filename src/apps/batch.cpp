@@ -310,7 +310,8 @@ void add_batch(CLI::App& app, Cli& cli) {
     add_speculation_options(verb.options, o.session.speculation, {.default_value = "auto", .except = "compare"});
     verb.footer =
         "A request's url is /v1/chat/completions or /v1/completions; --tokens counts where it does not say\n"
-        "how long its answer may be. Each result is a line of --out as soon as it is complete: a run that\n"
+        "how long its answer may be. Sampling is OpenAI's: temperature 1 unless a request says otherwise\n"
+        "(`rafter run` takes the model's own). Each result is a line of --out as soon as it is complete: a run that\n"
         "was ended goes on when it is started again, and what an earlier run left there is not done again.\n"
         "Exit status 0 says that every request has its result, be it an error: status_code tells.\n\n"
         "Example:\n"

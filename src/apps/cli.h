@@ -26,9 +26,12 @@ inline constexpr std::string_view kSummary = "Runs large language models (GGUF f
 
 struct Environment {
     std::optional<std::filesystem::path> cache_folder;          // ${XDG_CACHE_HOME:-~/.cache}/rafter
+    std::optional<std::filesystem::path> data_folder;           // ${XDG_DATA_HOME:-~/.local/share}/rafter
+    std::optional<std::filesystem::path> home_folder;           // HOME
     std::optional<std::filesystem::path> models_folder;         // RAFTER_MODELS_DIR, looked into before the cache's models/
     std::string python = "python3";                             // RAFTER_PYTHON: fetches models
-    bool no_color = false;                                      // NO_COLOR, or a terminal without any
+    bool dumb_terminal = false;                                 // TERM: one that obeys no escape sequences
+    bool no_color = false;                                      // NO_COLOR, or a dumb terminal
     std::map<std::string, std::string, std::less<>> variables;  // RAFTER_... that set options
 };
 

@@ -1,11 +1,20 @@
 // The roofline's bytes, summed over the very steps that were timed.
 #include "apps/generate.h"
 
+#include <algorithm>
+
 #include "apps/machine_profile.h"
 #include "report/units.h"
 #include "roofline/op_cost.h"
 
 namespace rafter::apps {
+namespace {
+
+// Of the rate that is reached undisturbed; on a quiet machine steps are within a tenth.
+constexpr double kQuietShare = 0.75;
+constexpr std::size_t kLeastSteps = 16;
+
+}  // namespace
 
 GenerationCost& GenerationCost::operator+=(const GenerationCost& other) {
     n_prompt += other.n_prompt;
@@ -16,7 +25,19 @@ GenerationCost& GenerationCost::operator+=(const GenerationCost& other) {
     n_decode_steps += other.n_decode_steps;
     decode_seconds += other.decode_seconds;
     decode_bytes += other.decode_bytes;
+    plain_step_rates.insert(plain_step_rates.end(), other.plain_step_rates.begin(), other.plain_step_rates.end());
     return *this;
+}
+
+bool GenerationCost::was_disturbed() const {
+    if (plain_step_rates.size() < kLeastSteps) return false;
+    std::vector<float> rates = plain_step_rates;
+    const auto fast = rates.begin() + static_cast<std::ptrdiff_t>(rates.size() * 9 / 10);
+    std::nth_element(rates.begin(), fast, rates.end());
+    double inverse_sum = 0.0;
+    for (const float rate : rates) inverse_sum += 1.0 / rate;
+    const double mean = static_cast<double>(rates.size()) / inverse_sum;
+    return mean < kQuietShare * *fast;
 }
 
 Result<Generations> generate_all(Session& session, std::vector<engine::Request> requests, const AnswerSink& on_text,
@@ -69,7 +90,12 @@ Result<Generations> generate_all(Session& session, std::vector<engine::Request> 
             cost.n_decoded += n_decoded;
             ++cost.n_decode_steps;
             cost.decode_seconds += report.step_seconds;
-            cost.decode_bytes += roofline::step_cost(program, report.shape, {.kv = session.loaded().kv_element_bytes}).read_bytes();
+            const double bytes = roofline::step_cost(program, report.shape, {.kv = session.loaded().kv_element_bytes}).read_bytes();
+            cost.decode_bytes += bytes;
+            const auto is_plain = [](const model::SequenceStep& sequence) { return sequence.n_new == 1; };
+            if (report.step_seconds > 0 && std::all_of(report.shape.sequences.begin(), report.shape.sequences.end(), is_plain)) {
+                cost.plain_step_rates.push_back(static_cast<float>(bytes / report.step_seconds));
+            }
         } else {
             cost.prefill_seconds += report.step_seconds;
         }
@@ -95,6 +121,10 @@ std::optional<probe::MemoryRoof> decode_roof(const Environment& environment, Ses
     return probe::measure_memory_roof(profile_store(environment).folder, session.runtime().pool(), cost.bytes_per_step());
 }
 
+bool was_busy(const GenerationCost& cost, const std::optional<probe::MemoryRoof>& roof) {
+    return cost.was_disturbed() || (roof && roof->bytes_per_s_now < kQuietShare * roof->bytes_per_s);
+}
+
 std::string summary_line(const GenerationCost& cost, const std::optional<probe::MemoryRoof>& roof) {
     using namespace report;
     std::string line = fmt::format("prompt {} tokens", grouped(cost.n_prompt));
@@ -103,6 +133,7 @@ std::string summary_line(const GenerationCost& cost, const std::optional<probe::
     if (cost.n_decoded == 0) return line;
     line += fmt::format(", {} tok/s · read {} of weights and KV", rate(cost.decode_tokens_per_second()),
                         bytes_per_second(cost.bytes_per_second()));
+    if (was_busy(cost, roof)) return line + "; other programs were using the CPUs, so no share of the hardware's speed is given";
     if (roof) line += ", " + probe::compared_with_roof(cost.bytes_per_second(), *roof);
     return line;
 }

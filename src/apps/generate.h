@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "apps/session.h"
 #include "base/os_terminal.h"
@@ -20,13 +21,16 @@ struct GenerationCost {
     std::uint32_t n_decoded = 0;   // tokens of the other steps: those after the first
     std::uint32_t n_decode_steps = 0;
     double decode_seconds = 0.0;
-    double decode_bytes = 0.0;  // weights and KV cache read in that time
+    double decode_bytes = 0.0;            // weights and KV cache read in that time
+    std::vector<float> plain_step_rates;  // of those steps that computed one token a sequence: bytes a second
 
     [[nodiscard]] double prefill_tokens_per_second() const { return prefill_seconds > 0 ? (n_prompt - n_reused) / prefill_seconds : 0.0; }
     [[nodiscard]] double decode_tokens_per_second() const { return decode_seconds > 0 ? n_decoded / decode_seconds : 0.0; }
     [[nodiscard]] double bytes_per_token() const { return n_decoded > 0 ? decode_bytes / n_decoded : 0.0; }
     [[nodiscard]] double bytes_per_step() const { return n_decode_steps > 0 ? decode_bytes / n_decode_steps : 0.0; }
     [[nodiscard]] double bytes_per_second() const { return decode_seconds > 0 ? decode_bytes / decode_seconds : 0.0; }
+    // Whether other programs were using the CPUs: on a quiet machine equal steps take equally long.
+    [[nodiscard]] bool was_disturbed() const;
     GenerationCost& operator+=(const GenerationCost& other);
 };
 
@@ -56,7 +60,11 @@ using AnswerSink = std::function<Result<void>(std::size_t answer, std::string_vi
 // The memory roof for the steps that decoded; none where nothing was decoded.
 [[nodiscard]] std::optional<probe::MemoryRoof> decode_roof(const Environment& environment, Session& session, const GenerationCost& cost);
 
-// "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured (memory)"
+// Whether steps or roof were measured beside other programs that used the CPUs: then their ratio says little.
+[[nodiscard]] bool was_busy(const GenerationCost& cost, const std::optional<probe::MemoryRoof>& roof);
+
+// "prompt 12 tokens, 210 tok/s · generated 64 tokens, 74.2 tok/s · read 7.3 GB/s of weights and KV, 58% of 12.6 GB/s measured (memory)";
+// of a busy machine, "other programs were using the CPUs" in place of the share.
 [[nodiscard]] std::string summary_line(const GenerationCost& cost, const std::optional<probe::MemoryRoof>& roof);
 
 }  // namespace rafter::apps

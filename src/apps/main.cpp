@@ -34,9 +34,16 @@ Environment read_environment() {
     } else if (const auto home = variable("HOME")) {
         environment.cache_folder = std::filesystem::path(*home) / ".cache" / "rafter";
     }
+    if (const auto home = variable("HOME")) environment.home_folder = *home;
+    if (const auto data = variable("XDG_DATA_HOME")) {
+        environment.data_folder = std::filesystem::path(*data) / "rafter";
+    } else if (environment.home_folder) {
+        environment.data_folder = *environment.home_folder / ".local" / "share" / "rafter";
+    }
     if (const auto models = variable("RAFTER_MODELS_DIR")) environment.models_folder = *models;
     environment.python = variable("RAFTER_PYTHON").value_or("python3");
-    environment.no_color = variable("NO_COLOR").has_value() || variable("TERM").value_or("dumb") == "dumb";
+    environment.dumb_terminal = variable("TERM").value_or("dumb") == "dumb";
+    environment.no_color = variable("NO_COLOR").has_value() || environment.dumb_terminal;
     for (const OptionSpec& spec : option_table()) {
         if (!spec.has_variable) continue;
         if (const auto value = variable(spec.variable().c_str())) environment.variables[spec.variable()] = *value;

@@ -4,9 +4,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
+#include <utility>
 
 #include "apps/cli.h"
 #include "base/os_terminal.h"
+#include "report/table.h"
 
 namespace rafter::apps {
 
@@ -19,6 +21,29 @@ Error stdout_error() {
 Result<void> write_stdout(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) return stdout_error();
     return {};
+}
+
+AnswerOutput::AnswerOutput() {
+    if (is_terminal(stdout)) wrap_.emplace(terminal_width(stdout));
+}
+
+Result<void> AnswerOutput::write(std::string_view text) {
+    if (text.empty()) return {};
+    line_end_ = text.ends_with('\n') ? "" : "\n";
+    if (!wrap_) return write_stdout(text);
+    wrap_->set_columns(terminal_width(stdout));
+    return write_stdout(wrap_->push(text));
+}
+
+Result<void> AnswerOutput::end() {
+    const std::string rest = wrap_ ? wrap_->finish() : std::string();
+    const std::string_view line_end = std::exchange(line_end_, "");
+    return write_stdout(fmt::format("{}{}", rest, line_end));
+}
+
+void print_note(const report::Terminal& terminal, std::string_view text) {
+    const std::string lines = terminal.interactive ? report::wrapped(text, terminal_width(terminal.stream), "") : std::string(text);
+    fmt::print(terminal.stream, "{}\n", terminal.style.dim(lines));
 }
 
 report::Terminal stderr_terminal(const Environment& environment) {

@@ -1,12 +1,12 @@
-// rafter run: text from a prompt (-p), or a chat in the terminal without one.
+// rafter run: text from a prompt, or a chat in the terminal without one.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "apps/answer_options.h"
 #include "apps/answers.h"
 #include "apps/chat.h"
 #include "apps/cli.h"
@@ -14,9 +14,11 @@
 #include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/profile_report.h"
+#include "apps/prompt_source.h"
 #include "apps/session.h"
 #include "engine/conversation.h"
 #include "engine/sampling/multiple_answers.h"
+#include "report/units.h"
 
 namespace rafter::apps {
 namespace {
@@ -25,20 +27,19 @@ using nlohmann::ordered_json;
 
 constexpr std::uint32_t kDefaultTokens = 512;
 constexpr std::uint32_t kAnswersAtOnce = 16;  // each has its own keys and values in memory
+constexpr std::uint64_t kChatContext = 8192;  // of a chat, where the model has as much
 
 struct RunOptions {
     SessionOptions session;
-    std::optional<std::string> prompt;
+    PromptOptions prompt_source;
+    std::optional<std::string> prompt;  // once it is read
     bool chat = false;
     bool raw = false;
-    std::string system;
-    std::optional<std::uint32_t> n_tokens;
-    engine::SamplingOptions sampling;
-    std::optional<std::uint64_t> seed;
-    std::vector<std::string> logit_bias;  // "ID=VALUE"
-    std::vector<std::string> stop;
-    std::uint32_t min_tokens = 0;
-    bool ignore_eos = false;
+    std::string system;  // once it is read
+    ordered_json template_variables;
+    std::string on_full = "drop";
+    bool no_history = false;
+    AnswerOptions answer;
     std::optional<std::uint32_t> n_answers;
     std::optional<std::uint32_t> best_of;
     bool json = false;
@@ -47,46 +48,31 @@ struct RunOptions {
 
     [[nodiscard]] bool wants_several() const { return n_answers || best_of; }
     [[nodiscard]] engine::SeveralOptions several() const { return {.n = n_answers.value_or(1), .best_of = best_of}; }
+    // Whether there will be questions after the prompt, or instead of one.
+    [[nodiscard]] bool is_dialogue() const { return prompt_source.interactive || !prompt; }
 };
 
-Result<std::pair<engine::TokenId, float>> parse_bias(const std::string& text) {
-    std::pair<engine::TokenId, float> bias;
-    const char* const end = text.data() + text.size();
-    const auto id = std::from_chars(text.data(), end, bias.first);
-    const bool has_id = id.ec == std::errc() && id.ptr != end && *id.ptr == '=';
-    const auto value = has_id ? std::from_chars(id.ptr + 1, end, bias.second) : id;
-    if (!has_id || value.ec != std::errc() || value.ptr != end) {
-        return Error{fmt::format("--logit-bias: expected ID=VALUE, such as 42=-5, found {}", text), ErrorKind::kUsage};
-    }
-    return bias;
-}
-
-Result<engine::SamplingOptions> sampling_of(const RunOptions& options) {
-    engine::SamplingOptions sampling = options.sampling;
-    for (const std::string& text : options.logit_bias) {
-        RAFTER_TRY(const auto bias, parse_bias(text));
-        sampling.logit_bias.push_back(bias);
-    }
-    sampling.seed = options.seed ? *options.seed : std::random_device{}();
-    return sampling;
+// What standard error has for the user beside the answer: nothing with --quiet.
+template <typename... Args>
+void note(const RunOptions& options, fmt::format_string<Args...> format, Args&&... args) {
+    if (!options.session.quiet) fmt::print(stderr, "rafter run: {}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
 // The prompt's tokens: as it stands, or as the user's message of a chat.
 Result<std::vector<engine::TokenId>> prompt_tokens(const RunOptions& options, const engine::OpenedModel& opened, bool chat) {
     if (!chat) return engine::encode_prompt(opened, *options.prompt);
     engine::Conversation conversation(opened, options.system);
+    conversation.set_variables(options.template_variables);
     auto prompt = conversation.ask(*options.prompt);
-    if (conversation.system_moved()) fmt::print(stderr, "rafter run: {}\n", text::kSystemMoved);
+    if (conversation.system_moved()) note(options, "{}", text::kSystemMoved);
     return prompt;
 }
 
 // Whether the prompt is a chat message.
 Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opened) {
-    const bool chat = options.chat || !options.prompt || (!options.raw && opened.has_own_template);
+    const bool chat = options.chat || options.is_dialogue() || (!options.raw && opened.has_own_template);
     if (!options.system.empty() && !chat) return Error{"--system: only a chat has a system message (--chat)", ErrorKind::kUsage};
-    if (chat && !opened.has_own_template) {
-        fmt::print(stderr, "rafter run: the model file has no chat template; using the {}\n", opened.chat_template.name());
-    }
+    if (chat && !opened.has_own_template) note(options, "the model file has no chat template; using the {}", opened.chat_template.name());
     return chat;
 }
 
@@ -103,8 +89,7 @@ Result<void> load_for(const RunOptions& options, Session& session, const engine:
 
 Result<int> answer_prompt(const RunOptions& options, const Environment& environment, Session& session, bool chat, engine::Request request) {
     RAFTER_TRY(request.prompt, prompt_tokens(options, session.opened(), chat));
-    if (const auto warning = engine::prompt_warning(session.opened(), request.prompt)) fmt::print(stderr, "rafter run: {}\n", *warning);
-    request.max_tokens = options.n_tokens.value_or(kDefaultTokens);
+    if (const auto warning = engine::prompt_warning(session.opened(), request.prompt)) note(options, "{}", *warning);
     const engine::SeveralOptions several = options.several();
     RAFTER_TRY_VOID(load_for(options, session, request, several.n_generated()));
 
@@ -112,9 +97,11 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
     const report::Terminal terminal = stderr_terminal(environment);
     InterruptFlag interrupt;
     const bool as_it_comes = !options.json && !options.wants_several();
-    const auto on_text = [&](std::size_t /*answer*/, std::string_view text) { return as_it_comes ? write_stdout(text) : Result<void>(); };
+    AnswerOutput output;
+    const auto on_text = [&](std::size_t /*answer*/, std::string_view text) { return as_it_comes ? output.write(text) : Result<void>(); };
     RAFTER_TRY(const Generations all,
                generate_all(session, engine::several_requests(request, several), on_text, interrupt, profile.profiler()));
+    RAFTER_TRY_VOID(output.end());  // before the roof is measured, which takes a moment
 
     const engine::SpeculationCounters& speculated = session.engine().scheduler().speculator().counters();
     const std::optional<probe::MemoryRoof> roof = decode_roof(environment, session, all.cost);
@@ -137,23 +124,22 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         RAFTER_TRY_VOID(profile.finish(&result));
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
-        // A line end only where a person reads: in a pipe the text stays as the model wrote it.
-        const std::string line_end = is_terminal(stdout) ? "\n" : "";
-        RAFTER_TRY_VOID(write_stdout(as_it_comes ? line_end : choices_text(all.answers, show)));
-        fmt::print(stderr, "{}{}\n", is_terminal(stdout) || !terminal.interactive ? "" : "\n",
-                   terminal.style.dim(summary_line(all.cost, roof)));
-        if (session.kv_disk() != nullptr) {
-            fmt::print(stderr, "{}\n", terminal.style.dim("KV file: " + kv_disk_text(*session.kv_disk())));
+        if (!as_it_comes) RAFTER_TRY_VOID(write_stdout(choices_text(all.answers, show)));
+        if (!options.session.quiet) {
+            print_note(terminal, summary_line(all.cost, roof));
+            if (session.kv_disk() != nullptr) print_note(terminal, "KV file: " + kv_disk_text(*session.kv_disk()));
+            if (const std::string line = speculation_line(speculated); !line.empty()) print_note(terminal, line);
+            if (request.sampling.temperature > 0 && !options.answer.seed)
+                print_note(terminal, fmt::format("seed {}", request.sampling.seed));
         }
-        if (const std::string line = speculation_line(speculated); !line.empty()) fmt::print(stderr, "{}\n", terminal.style.dim(line));
-        if (request.sampling.temperature > 0 && !options.seed)
-            fmt::print(stderr, "{}\n", terminal.style.dim(fmt::format("seed {}", request.sampling.seed)));
         RAFTER_TRY_VOID(profile.finish(nullptr));
     }
     const auto any = [&](auto property) { return std::any_of(all.answers.begin(), all.answers.end(), property); };
     if (any([](const Generation& answer) { return answer.finish.context_full; })) {
-        fmt::print(stderr, "rafter run: the context of {} tokens is full; --context takes more, up to the model's {}\n",
-                   session.engine().options().context, session.opened().config.n_context);
+        const std::uint32_t context = session.engine().options().context;
+        const std::uint32_t most = session.opened().config.n_context;
+        note(options, "the context of {} tokens is full{}", report::grouped(context),
+             context < most ? fmt::format("; --context takes more, up to the model's {}", report::grouped(most)) : "");
     }
     return any([](const Generation& answer) { return answer.finish.reason == engine::FinishReason::kCancelled; }) ? kExitInterrupted : 0;
 }
@@ -162,53 +148,61 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
 Result<void> check_usage(const RunOptions& options) {
     const auto usage = [](std::string message) { return Error{std::move(message), ErrorKind::kUsage}; };
     if (options.n_logprobs && !options.json) return usage("--logprobs: only --json shows them");
-    if (!options.prompt) {
-        if (options.json) return usage("--json: needs a prompt (-p)");
-        if (!options.profile.format.empty()) return usage("--profile: needs a prompt (-p)");
-        if (options.raw) return usage("--raw: needs a prompt (-p)");
-        if (options.n_answers) return usage("--n: needs a prompt (-p)");
-        if (options.best_of) return usage("--best-of: needs a prompt (-p)");
+    if (options.is_dialogue()) {
+        const char* const needs = options.prompt ? "not together with --interactive" : "needs a prompt (-p)";
+        if (options.json) return usage(fmt::format("--json: {}", needs));
+        if (!options.profile.format.empty()) return usage(fmt::format("--profile: {}", needs));
+        if (options.raw) return usage(fmt::format("--raw: {}", needs));
+        if (options.n_answers) return usage(fmt::format("--n: {}", needs));
+        if (options.best_of) return usage(fmt::format("--best-of: {}", needs));
     }
-    const std::uint32_t most = options.n_tokens.value_or(options.prompt ? kDefaultTokens : UINT32_MAX);
-    if (options.min_tokens > most) {
-        return usage(fmt::format("--min-tokens: expected at most the {} of --tokens, found {}", most, options.min_tokens));
+    if (!options.prompt && !options.prompt_source.interactive && !is_terminal(stdin)) {
+        return usage("expected a prompt: standard input is empty (-p TEXT and -f FILE give one)");
     }
     return {};
 }
 
-Result<int> run(const RunOptions& options, const Environment& environment) {
-    RAFTER_TRY_VOID(check_usage(options));
-    RAFTER_TRY_VOID(check_usage(options.session.speculation));
-    engine::Request request;
-    RAFTER_TRY(request.sampling, sampling_of(options));
-    RAFTER_TRY_VOID(engine::validate(options.several(), request.sampling));
-    request.stop = options.stop;
-    request.min_tokens = options.min_tokens;
-    request.ignore_eos = options.ignore_eos;
-    request.n_logprobs = options.n_logprobs;
-    RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
-    request.end_tokens = session->opened().tokenizer->special().end_of_generation;
-    RAFTER_TRY_VOID(engine::validate(request.sampling, session->opened().config.n_vocab));
-    RAFTER_TRY(const bool chat, is_chat(options, session->opened()));
-    if (options.prompt) return answer_prompt(options, environment, *session, chat, std::move(request));
-
-    request.max_tokens = options.n_tokens.value_or(session->opened().config.n_context);
-    RAFTER_TRY_VOID(session->load({.context = 0, .n_outputs = 1}));
-    return chat_in_terminal(environment, *session, options.system, request);
+// Where the lines of chats are kept; none where they are not, or where there is no folder for them.
+std::optional<std::filesystem::path> history_file(const RunOptions& options, const Environment& environment) {
+    if (options.no_history || !environment.data_folder) return std::nullopt;
+    return *environment.data_folder / "history";
 }
 
-void add_sampling_options(OptionSet& options, RunOptions& run) {
-    engine::SamplingOptions& sampling = run.sampling;
-    options.add("logit-bias", run.logit_bias);
-    options.add("repeat-penalty", sampling.repeat_penalty);
-    options.add("frequency-penalty", sampling.frequency_penalty);
-    options.add("presence-penalty", sampling.presence_penalty);
-    options.add("temperature", sampling.temperature);
-    options.add("top-k", sampling.top_k);
-    options.add("top-p", sampling.top_p);
-    options.add("min-p", sampling.min_p);
-    options.add("typical-p", sampling.typical_p);
-    options.add("seed", run.seed);
+Result<int> run(RunOptions options, const Environment& environment) {
+    RAFTER_TRY(options.prompt, read_prompt(options.prompt_source));
+    RAFTER_TRY(options.system, read_system(options.prompt_source));
+    RAFTER_TRY(options.template_variables, template_variables(options.prompt_source));
+    RAFTER_TRY_VOID(check_usage(options));
+    RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    const std::uint64_t seed = std::random_device{}();
+    const std::uint32_t otherwise = options.is_dialogue() ? UINT32_MAX : kDefaultTokens;
+    RAFTER_TRY_VOID(request_of(options.answer, {}, seed, otherwise));  // what is wrong with it is wrong with any model
+    std::optional<HeldInput> held;
+    if (options.is_dialogue()) held.emplace(HeldInput::Options{.marks_paste = !environment.dumb_terminal});
+    RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
+    const engine::OpenedModel& opened = session->opened();
+    RAFTER_TRY(const bool chat, is_chat(options, opened));
+    const SamplingDefaults defaults = chat ? sampling_defaults(opened.file) : SamplingDefaults{};
+    for (const std::string& warning : defaults.warnings) note(options, "{}", warning);
+    if (options.is_dialogue()) {
+        RAFTER_TRY_VOID(session->load({.context = kChatContext, .n_outputs = 1}));
+        const ChatOptions chat_options{.system = options.system,
+                                       .template_variables = options.template_variables,
+                                       .answer = options.answer,
+                                       .defaults = defaults,
+                                       .seed = seed,
+                                       .first_question = options.prompt,
+                                       .history_file = history_file(options, environment),
+                                       .drops_oldest = options.on_full == "drop",
+                                       .quiet = options.session.quiet};
+        return chat_in_terminal(environment, *session, chat_options);
+    }
+    RAFTER_TRY(engine::Request request, request_of(options.answer, defaults.sampling, seed, otherwise));
+    RAFTER_TRY_VOID(engine::validate(options.several(), request.sampling));
+    request.n_logprobs = options.n_logprobs;
+    request.end_tokens = opened.tokenizer->special().end_of_generation;
+    RAFTER_TRY_VOID(engine::validate(request.sampling, opened.config.n_vocab));
+    return answer_prompt(options, environment, *session, chat, std::move(request));
 }
 
 }  // namespace
@@ -218,24 +212,23 @@ void add_run(CLI::App& app, Cli& cli) {
     RunOptions& o = *run_options;
     Verb verb{.name = "run", .summary = "Generate text from a prompt, or chat in the terminal"};
     verb.options.add("model", o.session.model, {.required = true});
-    verb.options.add("prompt", o.prompt);
+    add_prompt_options(verb.options, o.prompt_source);
     verb.options.add("chat", o.chat);
     verb.options.add("raw", o.raw);
-    verb.options.add("system", o.system);
     verb.options.add("chat-template", o.session.chat_template_file);
-    verb.options.add("tokens", o.n_tokens, {.otherwise = "512; in a chat, as many as fit"});
-    verb.options.add("stop", o.stop);
-    verb.options.add("min-tokens", o.min_tokens);
-    verb.options.add("ignore-eos", o.ignore_eos);
+    verb.options.add("on-full", o.on_full);
+    verb.options.add("no-history", o.no_history);
+    add_answer_options(verb.options, o.answer);
     verb.options.add("n", o.n_answers);
     verb.options.add("best-of", o.best_of);
     verb.options.add("logprobs", o.n_logprobs);
-    add_sampling_options(verb.options, o);
-    verb.options.add("context", o.session.context, {.otherwise = "what they need, at least 4096 where the model has as many"});
+    verb.options.add("context", o.session.context,
+                     {.otherwise = "what they need, at least 4096, in a chat 8192, where the model has as many"});
     add_session_options(verb.options, o.session);
     add_kv_disk_options(verb.options, o.session.kv_disk);
     add_speculation_options(verb.options, o.session.speculation, {.default_value = "auto", .except = "compare"});
     verb.options.add("json", o.json);
+    verb.options.add("quiet", o.session.quiet);
     add_profile_options(verb.options, o.profile);
     verb.footer =
         "Text goes to standard output, all else to standard error. With --n or --best-of, --json has an\n"
@@ -243,7 +236,8 @@ void add_run(CLI::App& app, Cli& cli) {
         "Examples:\n"
         "  rafter run SmolLM2-135M-Instruct \"Why is the sky blue?\"\n"
         "  rafter run model.gguf --raw -p \"The capital of France is\" -n 20 --json --logprobs 5\n"
-        "  rafter run model.gguf --temperature 0.8 --top-p 0.95 --seed 1\n"
+        "  rafter run model.gguf -p \"Summarize this text.\" < report.txt\n"
+        "  rafter run model.gguf --temperature 0.6 --system-file role.txt\n"
         "  rafter run model.gguf -p \"A name for a boat?\" --temperature 1 --n 3 --best-of 8";
     verb.run = [run_options](const Environment& environment) { return run(*run_options, environment); };
     add_verb(app, cli, std::move(verb));

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "apps/machine_profile.h"
+#include "apps/model_title.h"
 #include "apps/output.h"
 #include "base/clock.h"
 #include "base/os_file.h"
@@ -65,7 +66,7 @@ Result<std::unique_ptr<Session>> Session::open(const Environment& environment, c
     }
     RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment), open));
     for (const std::string& warning : session->opened().warnings) {
-        fmt::print(stderr, "rafter: warning: {}: {}\n", session->opened().file.name(), warning);
+        if (!options.quiet) fmt::print(stderr, "rafter: warning: {}: {}\n", session->opened().file.name(), warning);
     }
     session->load_seconds_ = seconds_since(start_ns);
     return session;
@@ -109,7 +110,8 @@ Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
     } else if (speculation.on() || options_.kv_disk.on()) {
         serve.prices = engine::PriceSource::kSaved;
     }
-    serve.warn = [](std::string_view option, std::string_view message) {
+    serve.warn = [quiet = options_.quiet](std::string_view option, std::string_view message) {
+        if (quiet) return;
         std::string flag(option);
         std::replace(flag.begin(), flag.end(), '_', '-');
         fmt::print(stderr, "rafter: --{}: {}\n", flag, message);
@@ -120,14 +122,17 @@ Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
 Result<void> Session::load(const Needs& needs) {
     const std::int64_t start_ns = monotonic_ns();
     RAFTER_TRY(engine::ServeOptions serve, serve_options(needs));
-    report::Progress loading(stderr_terminal(environment_), "Loading " + opened().config.name);
+    report::Terminal terminal = stderr_terminal(environment_);
+    if (options_.quiet) terminal.interactive = false;
+    report::Progress loading(terminal, "Loading " + model_title(opened().file));
     serve.load.progress = [&](double fraction) { loading.update(fraction); };
     std::optional<report::Progress> measuring;
     serve.measuring_progress = [&](double fraction, std::string_view what) {
         if (!measuring) {
             loading.clear();
-            announce_measuring(needs.priced_for, probe::load_profile(profile_store(environment_), runtime_.pool(), runtime_.isa()));
-            measuring.emplace(stderr_terminal(environment_), "Measuring");
+            if (!options_.quiet)
+                announce_measuring(needs.priced_for, probe::load_profile(profile_store(environment_), runtime_.pool(), runtime_.isa()));
+            measuring.emplace(terminal, "Measuring");
         }
         measuring->update(fraction, what);
     };

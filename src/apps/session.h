@@ -28,6 +28,7 @@ struct SessionOptions {
     std::uint32_t block_size = 16;
     std::vector<std::string> no_fuse;
     std::string chat_template_file;  // "": the model's own template
+    bool quiet = false;              // no progress, notes or warnings
     KvDiskOptions kv_disk;           // off, where the verb has no such options
     SpeculationOptions speculation;  // off, where the verb has no such options
 };

@@ -16,13 +16,14 @@ namespace rafter::backend {
 // one token is drawn of what is left. Each cut sees what the one before it left, its probabilities summing to 1 again.
 struct SamplingOptions {
     std::vector<std::pair<std::int32_t, float>> logit_bias;  // added to these tokens' logits
-    double repeat_penalty = 1.0;     // logits of tokens seen in prompt or answer: divided by it when positive, multiplied when negative
-    double frequency_penalty = 0.0;  // subtracted for each time that a token is in the answer so far
-    double presence_penalty = 0.0;   // subtracted once when it is there at all
-    double temperature = 0.0;        // 0: always the likeliest token
-    std::uint32_t top_k = 0;         // only the k likeliest; 0: all
-    double top_p = 1.0;              // only the likeliest tokens that together have at least this probability
-    double min_p = 0.0;              // only tokens at least this fraction as likely as the likeliest
+    double repeat_penalty = 1.0;      // logits of tokens seen in prompt or answer: divided by it when positive, multiplied when negative
+    double frequency_penalty = 0.0;   // subtracted for each time that a token is in the answer so far
+    double presence_penalty = 0.0;    // subtracted once when it is there at all
+    std::uint32_t repeat_last_n = 0;  // the penalties see only the last n tokens of prompt and answer; 0: all
+    double temperature = 0.0;         // 0: always the likeliest token
+    std::uint32_t top_k = 0;          // only the k likeliest; 0: all
+    double top_p = 1.0;               // only the likeliest tokens that together have at least this probability
+    double min_p = 0.0;               // only tokens at least this fraction as likely as the likeliest
     // Only the tokens whose surprise, -log p, is nearest to the expected one, until together they have this probability. Of equally near
     // ones the likelier come first, then the lower ids. 1: all. Meister et al. 2022, https://arxiv.org/abs/2202.00666
     double typical_p = 1.0;

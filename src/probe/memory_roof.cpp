@@ -72,7 +72,7 @@ std::optional<MemoryRoof> measure_memory_roof(const std::filesystem::path& folde
         if (kept.size() > kMaxKept) kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(kMaxKept));
         keep(path, kept);
     }
-    return MemoryRoof{.bytes_per_s = best, .level = level_of(working_set, pool.n_threads())};
+    return MemoryRoof{.bytes_per_s = best, .bytes_per_s_now = measured->best_bytes_per_s, .level = level_of(working_set, pool.n_threads())};
 }
 
 std::optional<std::string> above_roof(double read_bytes_per_s, const MemoryRoof& roof) {
@@ -84,8 +84,9 @@ std::optional<std::string> above_roof(double read_bytes_per_s, const MemoryRoof&
 }
 
 std::string compared_with_roof(double read_bytes_per_s, const MemoryRoof& roof) {
+    const std::string level = roof.level == "memory" ? roof.level : "fits in the " + roof.level;
     const std::string percent = fmt::format("{:.0f}% of {} measured ({})", 100 * read_bytes_per_s / roof.bytes_per_s,
-                                            report::bytes_per_second(roof.bytes_per_s), roof.level);
+                                            report::bytes_per_second(roof.bytes_per_s), level);
     const auto error = above_roof(read_bytes_per_s, roof);
     return error ? fmt::format("{}: {}", percent, *error) : percent;
 }

@@ -30,6 +30,8 @@ class Progress {
     void clear();
 
   private:
+    [[nodiscard]] std::size_t terminal_columns() const;
+
     Terminal terminal_;
     std::string label_;
     std::int64_t next_draw_ns_ = 0;

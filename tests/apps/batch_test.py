@@ -80,7 +80,7 @@ class BatchCase(program.Case):
 class Answers(BatchCase):
     def test_a_chat_completion_is_what_run_answers(self):
         body = self.bodies([chat("a", logprobs=True, top_logprobs=2)])["a"]
-        run = self.json_of("run", self.model, "--chat", "-p", "hello", "-n", "12", "--logprobs", "2")
+        run = self.json_of("run", self.model, "--chat", "-p", "hello", "-n", "12", "--temperature", "0", "--logprobs", "2")
         self.assertEqual(list(body), ["id", "object", "created", "model", "choices", "usage"])
         self.assertRegex(body["id"], r"^chatcmpl-[0-9a-f]{24}$")
         self.assertEqual(body["object"], "chat.completion")
@@ -158,7 +158,8 @@ class Answers(BatchCase):
             with self.subTest(body=body):
                 self.assertEqual(self.text_of(prompt="hello", **body), self.generate("-p", "hello", *options)["text"])
         body = self.bodies([{**chat("a", "hello"), "body": {"messages": [{"role": "user", "content": "hello"}], "seed": 9}}], "-n", "20")["a"]
-        run = self.json_of("run", self.model, "--chat", "-p", "hello", "-n", "20", "--temperature", "1", "--seed", "9")
+        run = self.json_of("run", self.model, "--chat", "-p", "hello", "-n", "20", "--temperature", "1", "--top-p", "1",
+                           "--min-p", "0", "--seed", "9")
         self.assertEqual(body["choices"][0]["message"]["content"], run["text"])
 
     def test_choices_are_those_of_run_with_the_same_seed(self):

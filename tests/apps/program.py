@@ -22,7 +22,8 @@ class Case(unittest.TestCase):
         cls.temporary = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.temporary.name)
         cls.model = make_tiny_model(cls.folder / "tiny.gguf")
-        cls.environment = {**os.environ, "XDG_CACHE_HOME": str(cls.folder / "cache"), "NO_COLOR": "1"}
+        cls.environment = {**os.environ, "XDG_CACHE_HOME": str(cls.folder / "cache"), "XDG_DATA_HOME": str(cls.folder / "data"),
+                           "NO_COLOR": "1"}
         cls.environment.pop("RAFTER_MODELS_DIR", None)
 
     @classmethod

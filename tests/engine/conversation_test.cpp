@@ -103,5 +103,75 @@ TEST(Conversation, InvalidUtf8BecomesReplacementCharacters) {
     EXPECT_EQ(chat.ask("\xFF!").value(), rig.encode("<|im_start|>user\n\xEF\xBF\xBD!<|im_end|>\n<|im_start|>assistant\n"));
 }
 
+TEST(Conversation, UndoForgetsTheLastTurn) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "");
+    EXPECT_FALSE(chat.undo());
+    ASSERT_TRUE(chat.ask("one").has_value());
+    chat.answered(rig.encode("1"), "1");
+    const auto second = chat.ask("two").value();
+    chat.answered(rig.encode("2"), "2");
+    EXPECT_EQ(chat.undo(), "two");
+    EXPECT_EQ(chat.ask("two").value(), second);
+}
+
+TEST(Conversation, DropsTheOldestTurnsAndKeepsTheSystemMessage) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "sys");
+    EXPECT_FALSE(chat.drop_oldest_turn());
+    for (const char* text : {"one", "two"}) {
+        ASSERT_TRUE(chat.ask(text).has_value());
+        chat.answered(rig.encode("yes"), "yes");
+    }
+    const auto whole = chat.ask("three").value();
+    EXPECT_TRUE(chat.drop_oldest_turn());
+    const std::string system = "<|im_start|>system\nsys<|im_end|>\n";
+    const std::string three = "<|im_start|>user\nthree<|im_end|>\n<|im_start|>assistant\n";
+    EXPECT_EQ(chat.prompt().value(),
+              rig.encode(system + "<|im_start|>user\ntwo<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n" + three));
+    EXPECT_TRUE(chat.drop_oldest_turn());
+    EXPECT_EQ(chat.prompt().value(), rig.encode(system + three));
+    EXPECT_FALSE(chat.drop_oldest_turn());
+    EXPECT_EQ(chat.messages().size(), 6U) << "all of it is still the conversation";
+    chat.restore_turns(2);
+    EXPECT_EQ(chat.prompt().value(), whole);
+}
+
+TEST(Conversation, GoesOnFromSavedMessages) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "sys");
+    ASSERT_TRUE(chat.ask("one").has_value());
+    chat.answered(rig.encode("1"), "1");
+    Conversation other(*rig.opened, "something else");
+    ASSERT_TRUE(other.load(chat.messages()).has_value());
+    EXPECT_EQ(other.messages(), chat.messages());
+    EXPECT_EQ(other.ask("two").value(), chat.ask("two").value());
+}
+
+TEST(Conversation, RefusesOtherListsOfMessagesAndChangesNothing) {
+    const Rig rig;
+    Conversation chat(*rig.opened, "sys");
+    for (const auto& [text, words] : std::vector<std::pair<const char*, const char*>>{
+             {R"({})", "messages: expected a list"},
+             {R"([1])", "messages[0]: expected an object"},
+             {R"([{"role": "user"}])", "messages[0]: expected an object"},
+             {R"([{"role": "user", "content": 1}])", "messages[0]: expected an object"},
+             {R"([{"role": "assistant", "content": "a"}])", "messages[0].role: expected system or user, found \"assistant\""},
+             {R"([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])", "messages[1].role: expected assistant"},
+             {R"([{"role": "user", "content": "a"}])", "expected an answer to the last question"}}) {
+        const auto loaded = chat.load(nlohmann::ordered_json::parse(text));
+        ASSERT_FALSE(loaded.has_value()) << text;
+        EXPECT_NE(loaded.error().message.find(words), std::string::npos) << loaded.error().message;
+    }
+    EXPECT_EQ(chat.system(), "sys");
+}
+
+TEST(Conversation, GivesVariablesToTheTemplate) {
+    const Rig rig("{{ enable_thinking }}:{{ messages[0].content }}");
+    Conversation chat(*rig.opened, "");
+    chat.set_variables({{"enable_thinking", false}});
+    EXPECT_EQ(chat.ask("a").value(), rig.encode("False:a"));
+}
+
 }  // namespace
 }  // namespace rafter::engine

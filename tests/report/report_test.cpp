@@ -181,7 +181,15 @@ std::string drawn(unsigned width, bool interactive) {
 
 TEST(Progress, FillsTheLineAndGoesAway) {
     EXPECT_EQ(drawn(30, true), "\r\x1b[2KLoading ━━━━━─────  50%  note\r\x1b[2K");
-    EXPECT_EQ(drawn(5, true), "\r\x1b[2KLoading   50%  note\r\x1b[2K");
+    EXPECT_EQ(drawn(20, true), "\r\x1b[2KLoading  50%  note\r\x1b[2K");
+}
+
+// A line that wraps cannot be erased.
+TEST(Progress, IsNeverAsWideAsTheTerminal) {
+    EXPECT_EQ(drawn(19, true), "\r\x1b[2KLoading ━━───  50%\r\x1b[2K");
+    EXPECT_EQ(drawn(13, true), "\r\x1b[2KLoading  50%\r\x1b[2K");
+    EXPECT_EQ(drawn(9, true), "\r\x1b[2KLoa  50%\r\x1b[2K");
+    EXPECT_EQ(drawn(5, true), "\r\x1b[2K  50\r\x1b[2K");
 }
 
 TEST(Progress, IsSilentInAPipe) { EXPECT_EQ(drawn(80, false), ""); }

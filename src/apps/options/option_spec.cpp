@@ -71,7 +71,8 @@ std::string OptionSpec::expected() const {
         case ValueKind::kFlag:
             return "true or false";
         case ValueKind::kWhole:
-            return fmt::format("a whole number from {} to {}", report::grouped(whole.least), report::grouped(whole.most));
+            return fmt::format("a whole number from {} to {}{}{}", report::grouped(whole.least), report::grouped(whole.most),
+                               unset.empty() || !default_value.empty() ? "" : ", or ", default_value.empty() ? unset : "");
         case ValueKind::kNumber:
             return fmt::format("a number from {:g} to {:g}", number.least, number.most);
         case ValueKind::kBytes:

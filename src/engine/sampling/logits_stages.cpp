@@ -1,6 +1,7 @@
 // Each token is changed on its own, so the order in which a stage visits them cannot change a bit.
 #include "engine/sampling/logits_stages.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/check.h"
@@ -25,9 +26,23 @@ void LogitBias::apply(std::span<float> logits) const {
     for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
 }
 
-Penalties::Penalties(Strengths strengths, std::span<const TokenId> prompt) : strengths_(strengths) {
-    if (strengths.repeat == 1.0F) return;  // the other two look at the answer only
-    for (const TokenId token : prompt) seen_[token].in_prompt = true;
+Penalties::Penalties(Strengths strengths, std::span<const TokenId> prompt, std::size_t window)
+    : strengths_(strengths), window_(window), n_prompt_(prompt.size()), tokens_(prompt.begin(), prompt.end()) {
+    for (std::size_t i = n_prompt_ - std::min(window_, n_prompt_); i < n_prompt_; ++i) enter(i);
+}
+
+// Prompt tokens count for the repeat penalty alone: the other two look at the answer only.
+void Penalties::enter(std::size_t position) {
+    if (!counts(position)) return;
+    Count& count = seen_[tokens_[position]];
+    ++(position < n_prompt_ ? count.n_prompt : count.n_answer);
+}
+
+void Penalties::leave(std::size_t position) {
+    if (!counts(position)) return;
+    const auto it = seen_.find(tokens_[position]);
+    --(position < n_prompt_ ? it->second.n_prompt : it->second.n_answer);
+    if (it->second.n_prompt == 0 && it->second.n_answer == 0) seen_.erase(it);
 }
 
 void Penalties::apply(std::span<float> logits) const {
@@ -40,16 +55,17 @@ void Penalties::apply(std::span<float> logits) const {
 }
 
 void Penalties::accept(TokenId token) {
-    answer_.push_back(token);
-    ++seen_[token].n_answer;
+    tokens_.push_back(token);
+    enter(tokens_.size() - 1);
+    if (tokens_.size() > window_) leave(tokens_.size() - 1 - window_);
 }
 
 void Penalties::rollback(std::size_t n) {
-    RAFTER_CHECK(n <= answer_.size(), "rollback of {} tokens after {}", n, answer_.size());
+    RAFTER_CHECK(n <= tokens_.size() - n_prompt_, "rollback of {} tokens after {}", n, tokens_.size() - n_prompt_);
     for (; n > 0; --n) {
-        const auto it = seen_.find(answer_.back());
-        answer_.pop_back();
-        if (--it->second.n_answer == 0 && !it->second.in_prompt) seen_.erase(it);
+        leave(tokens_.size() - 1);
+        tokens_.pop_back();
+        if (tokens_.size() >= window_) enter(tokens_.size() - window_);
     }
 }
 
@@ -62,7 +78,8 @@ std::vector<LogitsStage> make_stages(const Request& request) {
         const Penalties::Strengths strengths{.repeat = static_cast<float>(options.repeat_penalty),
                                              .frequency = static_cast<float>(options.frequency_penalty),
                                              .presence = static_cast<float>(options.presence_penalty)};
-        stages.emplace_back(Penalties(strengths, request.prompt));
+        const std::size_t window = options.repeat_last_n > 0 ? options.repeat_last_n : Penalties::kWholeText;
+        stages.emplace_back(Penalties(strengths, request.prompt, window));
     }
     return stages;
 }

@@ -39,25 +39,34 @@ class LogitBias {
     std::vector<std::pair<TokenId, float>> bias_;
 };
 
-// Repeat, frequency and presence penalties; touches only tokens that were seen.
+// Repeat, frequency and presence penalties; touches only tokens that were seen. The window is the last tokens of prompt and answer that
+// count.
 class Penalties {
   public:
     struct Strengths {
         float repeat, frequency, presence;
     };
-    Penalties(Strengths strengths, std::span<const TokenId> prompt);
+    static constexpr std::size_t kWholeText = static_cast<std::size_t>(-1);
+    Penalties(Strengths strengths, std::span<const TokenId> prompt, std::size_t window = kWholeText);
     void apply(std::span<float> logits) const;
     void accept(TokenId token);
     void rollback(std::size_t n);
 
   private:
-    struct Count {
-        bool in_prompt = false;
+    struct Count {  // in the window
+        std::uint32_t n_prompt = 0;
         std::uint32_t n_answer = 0;
     };
+    // The token at this position of prompt and answer comes into the window, or leaves it.
+    void enter(std::size_t position);
+    void leave(std::size_t position);
+    [[nodiscard]] bool counts(std::size_t position) const { return position >= n_prompt_ || strengths_.repeat != 1.0F; }
+
     Strengths strengths_;
+    std::size_t window_;
+    std::size_t n_prompt_;
+    std::vector<TokenId> tokens_;  // prompt and answer
     std::unordered_map<TokenId, Count> seen_;
-    std::vector<TokenId> answer_;
 };
 
 using LogitsStage = std::variant<NoEarlyEnd, LogitBias, Penalties>;

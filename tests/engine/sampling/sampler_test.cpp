@@ -292,7 +292,8 @@ TEST(Penalties, AgreeWithTheDefinitionThroughAcceptAndRollback) {
         for (TokenId& token : prompt) token = random() % 20;
         const Penalties::Strengths strengths{static_cast<float>(options.repeat_penalty), static_cast<float>(options.frequency_penalty),
                                              static_cast<float>(options.presence_penalty)};
-        Penalties stage(strengths, prompt);
+        options.repeat_last_n = round % 2 == 0 ? 0 : random() % 30 + 1;
+        Penalties stage(strengths, prompt, options.repeat_last_n > 0 ? options.repeat_last_n : Penalties::kWholeText);
         std::vector<TokenId> answer;
         for (int i = 0; i < 40; ++i) {
             if (random() % 3 == 0 && !answer.empty()) {
@@ -321,6 +322,7 @@ Request random_request(std::mt19937& random, std::size_t n_vocab) {
     if (random() % 2) options.repeat_penalty = 1.3;
     if (random() % 2) options.frequency_penalty = 0.4;
     if (random() % 2) options.presence_penalty = -0.2;
+    if (random() % 4 == 0) options.repeat_last_n = random() % 12 + 1;
     options.temperature = random() % 8 == 0 ? 0.0 : 0.5 + percent();
     if (random() % 2) options.top_k = random() % 30;
     if (random() % 2) options.top_p = percent();

@@ -94,8 +94,14 @@ inline TokenId slow_race(const std::map<TokenId, double>& weights, const TokenNo
 }
 
 // Penalties as the sentence in request.h defines them, from the whole history each time.
-inline std::vector<float> slow_penalties(std::vector<float> logits, const SamplingOptions& options, const std::vector<TokenId>& prompt,
-                                         const std::vector<TokenId>& answer) {
+inline std::vector<float> slow_penalties(std::vector<float> logits, const SamplingOptions& options, std::vector<TokenId> prompt,
+                                         std::vector<TokenId> answer) {
+    if (options.repeat_last_n > 0) {
+        const std::size_t n_answer = std::min<std::size_t>(answer.size(), options.repeat_last_n);
+        const std::size_t n_prompt = std::min<std::size_t>(prompt.size(), options.repeat_last_n - n_answer);
+        answer.erase(answer.begin(), answer.end() - static_cast<std::ptrdiff_t>(n_answer));
+        prompt.erase(prompt.begin(), prompt.end() - static_cast<std::ptrdiff_t>(n_prompt));
+    }
     for (std::size_t i = 0; i < logits.size(); ++i) {
         const auto token = static_cast<TokenId>(i);
         const auto n = std::count(answer.begin(), answer.end(), token);

@@ -1,0 +1,13 @@
+// A model's name for people: "SmolLM2 135M Instruct, Q4_1".
+#pragma once
+
+#include <string>
+
+#include "files/gguf.h"
+
+namespace rafter::apps {
+
+// The file's name where it says the model's size, else general.name; then the quantisation. Printable, on one line.
+[[nodiscard]] std::string model_title(const files::GgufFile& file);
+
+}  // namespace rafter::apps

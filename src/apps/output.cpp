@@ -49,7 +49,7 @@ void print_note(const report::Terminal& terminal, std::string_view text) {
 report::Terminal stderr_terminal(const Environment& environment) {
     const bool interactive = is_terminal(stderr);
     return {.stream = stderr,
-            .interactive = interactive,
+            .interactive = interactive && !environment.dumb_terminal,
             .width = terminal_width(stderr),
             .style = {.color = interactive && !environment.no_color}};
 }

@@ -79,8 +79,8 @@ LineEditor::LineEditor(Options options) : state_(std::make_unique<State>()) {
     el_set(state_->editor, EL_BIND, "\\e[200~", "insert-paste", nullptr);
     // Between two reads libedit would show what is typed, and hand it on in whole lines only: not so under a HeldInput.
     el_set(state_->editor, EL_SETTY, "-x", "-echo", "-icanon", "-icrnl", nullptr);
-    // CR LF in pasted text is one line end: not if the terminal made LF LF of it.
-    el_set(state_->editor, EL_SETTY, "-d", "-icrnl", nullptr);
+    // CR LF in pasted text is one line end: not if the terminal made two of it.
+    el_set(state_->editor, EL_SETTY, "-d", "-icrnl", "-inlcr", nullptr);
     if (!state_->options.history_file) return;
     for (const std::string& line : read_line_history(*state_->options.history_file, kLinesKept)) add(state_->history, line);
 }

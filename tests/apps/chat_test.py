@@ -180,6 +180,26 @@ class Chat(program.Case):
             self.assertEqual(chat.end("/exit\n"), 0)
             self.assertEqual(chat.out, self.answer_to(text, "-n", "4"))
 
+    def test_text_pasted_during_an_answer_is_one_question(self):
+        file = self.folder / "pasted.json"
+        chat = self.terminal("-n", "200", "--logit-bias", "5=1000")
+        chat.type("hello\n")
+        chat.paste("a\nb\n\nc")
+        chat.type("\n")
+        chat.wait_for("c\r\n")
+        chat.wait_for("> ")
+        chat.say(f"/save {file}")
+        self.assertEqual(chat.end("/exit\n"), 0)
+        self.assertEqual([m["content"] for m in json.loads(file.read_text())["messages"] if m["role"] == "user"], ["hello", "a\nb\n\nc"])
+
+    def test_a_terminal_that_obeys_no_sequences_gets_none(self):
+        chat = Terminal(self.model, *GREEDY, "-n", "4", env={**self.environment, "TERM": "dumb"})
+        chat.wait_for("> ")
+        chat.say("hello")
+        self.assertEqual(chat.end("/exit\n"), 0)
+        self.assertNotIn(b"\x1b", chat.bytes)
+        self.assertEqual(chat.out, self.answer_to("hello", "-n", "4"))
+
     def test_a_paste_may_be_edited_and_be_long(self):
         chat = self.terminal("-n", "4")
         chat.type("Say: ")

@@ -143,7 +143,7 @@ class Sampling(program.Case):
         seeds = [re.search(r"(?m)^seed (\d+)$", one.stderr.decode()).group(1) for one in done]
         self.assertNotEqual(*seeds)
         self.assertEqual(self.rafter("run", self.model, "-p", "hello", "-n", "20", "--seed", seeds[0]).stdout, done[0].stdout)
-        self.expect_error("--seed: expected a whole number from 0 to 18446744073709551615, or -1, found -2", "run", self.model, "-p", "x", "--seed", "-2",
+        self.expect_error("--seed: expected a whole number from 0 to 18,446,744,073,709,551,615, or -1, found -2", "run", self.model, "-p", "x", "--seed", "-2",
                           status=2)
 
     def with_keys(self, name, *keys):

@@ -20,6 +20,7 @@
 #include "planning/planned_engine.h"
 #include "planning/this_machine.h"
 #include "report/units.h"
+#include "roofline/engine.h"
 #include "roofline/number_types.h"
 
 namespace rafter::planning {
@@ -92,9 +93,7 @@ Result<void> set_types(const PlanOptions& o, PlanRequest& r) {
         types.expert_bits.reset();
         types.table_bits.reset();
         // The ideal engine's published cases count every weight alike.
-        const bool real =
-            r.scenario.setup.engine != roofline::EngineKind::kIdeal && r.scenario.setup.engine != roofline::EngineKind::kRafter;
-        if (real && type.keeps_table) types.table_bits = 16;
+        if (roofline::keeps_table(r.scenario.setup.engine) && type.keeps_table) types.table_bits = 16;
         r.weight_type = type.name;
         if (type.is_mixture) {
             r.warnings.push_back(

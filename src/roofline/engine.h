@@ -28,6 +28,9 @@ struct StepLimits {
 // Of a GPU's memory, what its driver leaves to programs; 1 for `ideal` and where the device is the machine itself.
 [[nodiscard]] double driver_share(EngineKind engine);
 
+// Whose checkpoints of 8 and 4 bits leave the embedding's table and the head in 16; the ideal engine's published cases count all alike.
+[[nodiscard]] inline bool keeps_table(EngineKind engine) { return engine != EngineKind::kIdeal && engine != EngineKind::kRafter; }
+
 // What an engine holds besides weights and cache, in bytes of one device.
 struct EngineMemory {
     double activations = 0.0;  // of the largest step, as the engine measures it before it sizes its cache

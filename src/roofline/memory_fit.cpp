@@ -64,43 +64,12 @@ CacheFit cache_fit(double bytes_per_sequence, double used_bytes, Available avail
 
 double in_blocks(double n, double block) { return std::ceil(n / block) * block; }
 
-std::vector<std::string> remedies(const MemoryFit& fit, const PricedList& list, const Setup& setup, const MemoryQuestion& q) {
-    std::vector<std::string> found;
-    const double fixed = fit.weights_bytes + fit.workspace_bytes;
-    const double per_device = fit.capacity_bytes / setup.parallel.devices();
-    if (fit.paged.max_sequences >= 1) {
-        found.push_back(fmt::format("--batch {}: that many sequences of {} tokens fit", report::plain(fit.paged.max_sequences),
-                                    report::whole(q.n_context)));
-    }
-    if (setup.types.kv.key > 1 && fixed + fit.kv_bytes / setup.types.kv.key <= fit.capacity_bytes)
-        found.emplace_back("--kv int8: half the cache");
-    NumberTypes types = setup.types;
-    for (const double bits : {8.0, 4.0}) {
-        types.weight_bits = bits;
-        types.expert_bits.reset();
-        const double bytes = weight_bytes(list, types.cost_options());
-        if (bytes < fit.weights_bytes && bytes + fit.workspace_bytes + fit.kv_bytes <= fit.capacity_bytes) {
-            found.push_back(fmt::format("--weights int{:.0f}: {} of weights", bits, report::bytes(bytes)));
-            break;
-        }
-    }
-    const double needed =
-        std::ceil((fit.weights_bytes + fit.kv_bytes) / std::max(1.0, per_device - fit.workspace_bytes / setup.parallel.devices()));
-    if (needed > 1 && needed < 1e6) {
-        double n = setup.parallel.devices();
-        while (n < needed) n *= 2;
-        found.push_back(fmt::format("--devices {:.0f}: {} of memory together", n, report::bytes(per_device * n)));
-    }
-    return found;
-}
-
-}  // namespace
-
-MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQuestion& q) {
+MemoryFit fit_alone(const PricedList& list, const Setup& setup, const MemoryQuestion& q) {
     const Parallel& p = setup.parallel;
     const CostOptions options = setup.types.cost_options();
     MemoryFit fit;
-    fit.capacity_bytes = setup.hardware.memory_bytes * driver_share(setup.engine) * p.devices() * q.memory_fraction;
+    fit.capacity_bytes = setup.hardware.memory_bytes * driver_share(setup.engine) * p.devices() *
+                         (q.follows_engine ? default_memory_fraction(setup.engine, setup.hardware, p) : q.memory_fraction);
     const double experts = expert_weight_bytes(list, options);
     // Each of ep's groups has its own copy of all but the experts.
     fit.weights_bytes = experts + (weight_bytes(list, options) - experts + copied_weight_bytes(list, setup)) * p.ep;
@@ -120,7 +89,85 @@ MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQue
     fit.paged = cache_fit(paged, used, left);
     fit.contiguous = cache_fit(contiguous, used, left);
     if (paged > 0) fit.max_tokens = std::floor(std::max(0.0, fit.pool_bytes) / paged * q.n_context);
-    if (!fit.fits) fit.remedies = remedies(fit, list, setup, q);
+    return fit;
+}
+
+// Each is the answer of a plan with those options.
+class Remedies {
+  public:
+    Remedies(const MemoryFit& fit, const PricedList& list, const Setup& setup, const MemoryQuestion& q)
+        : fit_(fit), list_(list), setup_(setup), q_(q) {}
+
+    std::vector<std::string> run() && {
+        if (fit_.paged.max_sequences >= 1) {
+            found_.push_back(fmt::format("--batch {}: that many sequences of {} tokens fit", report::plain(fit_.paged.max_sequences),
+                                         report::whole(q_.n_context)));
+        }
+        if (setup_.types.kv.key > 1) {
+            Setup v = setup_;
+            v.types.kv = {1.0, 1.0};
+            if (fit_alone(list_, v, q_).fits) found_.emplace_back("--kv int8: half the cache");
+        }
+        narrower_weights();
+        more_devices();
+        return std::move(found_);
+    }
+
+  private:
+    void narrower_weights() {
+        for (const double bits : {8.0, 4.0}) {
+            Setup v = setup_;
+            v.types.weight_bits = bits;
+            v.types.expert_bits.reset();
+            v.types.table_bits.reset();
+            if (keeps_table(setup_.engine)) v.types.table_bits = 16;
+            const MemoryFit after = fit_alone(list_, v, q_);
+            if (after.weights_bytes >= fit_.weights_bytes) continue;
+            if (after.fits) {
+                found_.push_back(fmt::format("--weights int{:.0f}: {} of weights", bits, report::bytes(after.weights_bytes)));
+                return;
+            }
+            if (fit_.paged.max_sequences >= 1 || after.paged.max_sequences < 1) continue;
+            found_.push_back(fmt::format("--weights int{:.0f} --batch {}: {} of weights", bits, report::plain(after.paged.max_sequences),
+                                         report::bytes(after.weights_bytes)));
+            return;
+        }
+    }
+
+    // The fewest, doubled; heads are shared first, as --devices alone would share them, or layers where the engine does so.
+    void more_devices() {
+        constexpr int kMaxDoublings = 8;
+        const bool layers_first = setup_.engine == EngineKind::kLlamaCpp;
+        for (int n = 1; n <= kMaxDoublings; ++n) {
+            for (int i = 0; i <= n; ++i) {
+                Setup v = setup_;
+                Parallel& p = v.parallel;
+                const int n_tensor = layers_first ? i : n - i;
+                p.tp *= std::exp2(n_tensor);
+                p.pp *= std::exp2(n - n_tensor);
+                if (!check_parallel(list_, p)) continue;
+                const MemoryFit after = fit_alone(list_, v, q_);
+                if (!after.fits) continue;
+                found_.push_back(fmt::format("--devices {:.0f} --parallel tp={:.0f},pp={:.0f}{}{}: {} of memory together", p.devices(),
+                                             p.tp, p.pp, p.ep > 1 ? fmt::format(",ep={:.0f}", p.ep) : "",
+                                             p.cp > 1 ? fmt::format(",cp={:.0f}", p.cp) : "", report::bytes(after.capacity_bytes)));
+                return;
+            }
+        }
+    }
+
+    const MemoryFit& fit_;
+    const PricedList& list_;
+    const Setup& setup_;
+    const MemoryQuestion& q_;
+    std::vector<std::string> found_;
+};
+
+}  // namespace
+
+MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQuestion& q) {
+    MemoryFit fit = fit_alone(list, setup, q);
+    if (!fit.fits && q.with_remedies) fit.remedies = Remedies(fit, list, setup, q).run();
     return fit;
 }
 

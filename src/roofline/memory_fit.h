@@ -16,6 +16,8 @@ struct MemoryQuestion {
     double block_size = 16.0;
     double chunk_tokens = 0.0;             // of a prefill step, at most
     double memory_fraction = 1.0;          // of the devices' memory that may be used
+    bool with_remedies = true;             // fills MemoryFit::remedies
+    bool follows_engine = false;           // the part is the engine's own, whatever memory_fraction says
     std::optional<double> step_tokens;     // of the engine's largest step; unset: its default
     std::optional<double> max_sequences;   // that it samples together; unset: its default
     std::optional<double> reserved_bytes;  // of a device, in place of what the engine is taken to need besides weights and cache
@@ -40,7 +42,7 @@ struct MemoryFit {
     bool fits = false;
     CacheFit paged;
     CacheFit contiguous;
-    std::vector<std::string> remedies;  // what would make it fit, cheapest first; empty when it does
+    std::vector<std::string> remedies;  // what would make it fit, as options and a word on them; empty when it does
 };
 
 [[nodiscard]] MemoryFit fit_memory(const PricedList& list, const Setup& setup, const MemoryQuestion& question);

@@ -31,9 +31,17 @@ MemoryQuestion memory_question(const Scenario& s) {
             .block_size = load.block_size,
             .chunk_tokens = std::min(load.step_tokens.value_or(kChunkTokens), load.n_prompt * load.n_prefill_batch),
             .memory_fraction = load.memory_fraction,
+            .follows_engine = load.follows_engine,
             .step_tokens = load.step_tokens,
             .max_sequences = load.max_sequences,
             .reserved_bytes = load.reserved_bytes};
+}
+
+// Curves and what-ifs ask hundreds of times whether it fits, and never how it would.
+MemoryFit fit_of(const Scenario& s) {
+    MemoryQuestion question = memory_question(s);
+    question.with_remedies = false;
+    return fit_memory(s.list(), s.setup, question);
 }
 
 // Of the batch, those that the cache has room for with all of their answer, where the rest waits for them; all where none has room. Engines
@@ -42,7 +50,7 @@ double running_sequences(const Scenario& s) {
     if (!s.setup.efficiency.queues_for_memory) return s.load.n_batch;
     Scenario full = s;
     full.load.n_context = std::max(s.load.n_context, s.load.n_prompt + s.load.n_output);
-    const double n_fit = std::floor(price_memory(full).paged.max_sequences);
+    const double n_fit = std::floor(fit_of(full).paged.max_sequences);
     return n_fit >= 1 ? std::min(s.load.n_batch, n_fit) : s.load.n_batch;
 }
 
@@ -90,7 +98,7 @@ std::vector<ContextPoint> context_curve(const Scenario& s) {
         const Phase decode = price_decode(at, Detail::kTotals);
         ContextPoint point{.n_context = n, .summary = summarize(at)};
         point.kv_share = decode.price.seconds > 0 ? std::min(1.0, decode.price.kv_seconds / decode.price.seconds) : 0.0;
-        point.max_sequences = price_memory(at).paged.max_sequences;
+        point.max_sequences = fit_of(at).paged.max_sequences;
         curve.push_back(point);
     }
     return curve;
@@ -196,7 +204,7 @@ MemoryFit price_memory(const Scenario& s) { return fit_memory(s.list(), s.setup,
 Summary summarize(const Scenario& s) {
     const Phase prefill = price_prefill(s, Detail::kTotals);
     const Phase decode = price_decode(s, Detail::kTotals);
-    const MemoryFit memory = price_memory(s);
+    const MemoryFit memory = fit_of(s);
     const double n_running = running_sequences(s);
     const Request request{.n_output = s.load.n_output,
                           .prefill_seconds = prefill.price.seconds / s.load.n_prefill_batch,

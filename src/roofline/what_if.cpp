@@ -56,7 +56,7 @@ class Variants {
         v.setup.types.weight_bits = bits;
         v.setup.types.expert_bits.reset();
         v.setup.types.table_bits.reset();
-        if (s_.setup.engine != EngineKind::kIdeal && s_.setup.engine != EngineKind::kRafter) v.setup.types.table_bits = 16;
+        if (keeps_table(s_.setup.engine)) v.setup.types.table_bits = 16;
     }
 
     void narrower_weights() {

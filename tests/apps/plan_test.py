@@ -342,6 +342,49 @@ class Plan(program.Case):
         self.assertGreater(len(found), 50, sorted(found))
         self.assertIn('"parameters": 8030261248,', self.rafter("plan", "Llama-3.1-8B", "--hardware", "H100", "--format", "json").stdout.decode())
 
+    @staticmethod
+    def changed(arguments, change):
+        """The arguments with the options of a change over them; --devices and --parallel go together."""
+        words = change.split()
+        if "--devices" in words:
+            words = words if "--parallel" in words else [*words, "--parallel", ""]
+        mine = dict(zip(arguments[1::2], arguments[2::2]))
+        mine.update(zip(words[::2], words[1::2]))
+        return [arguments[0], *(word for pair in mine.items() if pair[1] for word in pair)]
+
+    def test_what_would_make_it_fit_does(self):
+        n_tried = 0
+        for arguments in (["Llama-3.1-70B", "--hardware", "H100-SXM", "--engine", "vllm"],
+                          ["Llama-3.1-8B", "--hardware", "T4", "--engine", "sglang", "--memory-fraction", "0.3"],
+                          ["Llama-3.1-8B", "--hardware", "T4", "--engine", "vllm", "--batch", "1000000"],
+                          ["Llama-3.1-70B", "--hardware", "A100-40GB", "--devices", "4", "--parallel", "tp=2,pp=2", "--batch", "64",
+                           "--context", "8000"],
+                          ["DeepSeek-R1", "--hardware", "H100-SXM", "--devices", "16", "--parallel", "tp=8,pp=2", "--engine", "vllm",
+                           "--context", "32768", "--batch", "32"]):
+            for remedy in self.plan(*arguments)["memory"]["would_fit_with"]:
+                change, colon, _ = remedy.partition(":")
+                self.assertTrue(colon, remedy)
+                self.assertTrue(self.plan(*self.changed(arguments, change))["memory"]["fits"], (arguments, remedy))
+                n_tried += 1
+        self.assertGreaterEqual(n_tried, 10)
+
+    def test_a_what_if_is_what_a_plan_with_its_options_says(self):
+        for arguments in (["Llama-3.1-70B", "--hardware", "H100-SXM", "--devices", "8", "--batch", "64", "--engine", "vllm"],
+                          ["Qwen3-30B-A3B", "--hardware", "H100-SXM", "--devices", "4", "--parallel", "tp=1,ep=4", "--batch", "64",
+                           "--efficiency", "calibrated"],
+                          ["Llama-3.1-8B", "--hardware", "L4", "--engine", "sglang", "--batch", "32"]):
+            n_tried = 0
+            for what in self.plan(*arguments)["what_if"]:
+                # A draft changes `speculation`, not the plain steps that a plan's own numbers are of.
+                if what["change"].startswith("--draft") or "--no-fuse" in what["change"]:
+                    continue
+                after = self.plan(*self.changed(arguments, what["change"]))
+                self.assertEqual(after["memory"]["fits"], what["after"]["fits"], (arguments, what["change"]))
+                for key in ("tokens_per_second", "served_tokens_per_second", "ttft_seconds", "inter_token_latency_seconds"):
+                    self.assertAlmostEqual(after[key] / what["after"][key], 1, 6, (arguments, what["change"], key))
+                n_tried += 1
+            self.assertGreater(n_tried, 6)
+
     def test_a_plan_that_does_not_fit_is_an_answer(self):
         answer = self.plan("Llama-3.1-405B", "--hardware", "L4")
         self.assertFalse(answer["memory"]["fits"])

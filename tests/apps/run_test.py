@@ -173,12 +173,12 @@ class Run(program.Case):
         bos = program.with_bos(self.model, self.folder / "bos.gguf")
         result = self.json_of("run", bos, "--raw", "-p", "", "-n", "3")
         self.assertEqual((len(result["prompt_tokens"]), len(result["tokens"])), (1, 3))
-        self.assertEqual(len(self.json_of("run", self.model, "--chat", "-p", "", "-n", "3")["tokens"]), 3)
+        self.assertEqual(len(self.json_of("run", self.model, "--chat", "-p", "", "-n", "3", "--temperature", "0")["tokens"]), 3)
 
     def test_a_prompt_of_any_bytes(self):
         for prompt in (b"\xff\xfe", b"caf\xc3", "日本".encode(), b"\xed\xa0\x80", b"\x01\x1b[2J"):
             for mode in ("--raw", "--chat"):
-                done = self.rafter("run", self.model, mode, "-p", prompt, "-n", "5", "--json")
+                done = self.rafter("run", self.model, mode, "-p", prompt, "-n", "5", "--temperature", "0", "--json")
                 self.assertEqual(len(json.loads(done.stdout.decode("utf-8", "strict"))["tokens"]), 5, prompt)
 
     def test_bad_numbers(self):

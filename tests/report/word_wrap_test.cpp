@@ -32,7 +32,7 @@ TEST(WordWrap, BreaksLinesBetweenWords) {
 }
 
 TEST(WordWrap, LeavesALongWordToTheTerminal) {
-    EXPECT_EQ(wrapped_at(5, "a abcdefgh b cd e"), "a\nabcdefgh\nb cd\ne") << "3 of the long word's columns are taken in its second row";
+    EXPECT_EQ(wrapped_at(5, "a abcdefgh b cd e"), "a\nabcdefgh b\ncd e") << "3 of the long word's columns are taken in its second row";
 }
 
 TEST(WordWrap, CountsColumnsAndNotBytes) {

@@ -75,7 +75,7 @@ std::vector<CatalogModel> models_by_config() {
     std::vector<CatalogModel> models;
     for (const Row& row : kRows) {
         const nlohmann::json json = nlohmann::json::parse(row.config);
-        auto described = read_hf_config(json, row.name);
+        auto described = read_hf_config(json, row.name, {.names_defaults = false});
         RAFTER_CHECK(described, "{}", row.name);
         described->source = row.source;
         models.push_back({.model = std::move(*described), .published_parameters = row.parameters});

@@ -399,7 +399,7 @@ Result<DescribedModel> read_hf_config(const nlohmann::json& json, std::string_vi
         }
     }
     if (quantization != nullptr) RAFTER_TRY_VOID(hf::read_quantization(*quantization, fmt::format("{}: quantization_config", name), m));
-    if (inner == nullptr && options.assume.empty()) say_left_out(*family, text, m);
+    if (inner == nullptr && options.assume.empty() && options.names_defaults) say_left_out(*family, text, m);
     return m;
 }
 

@@ -10,7 +10,8 @@
 namespace rafter::model {
 
 struct HfOptions {
-    std::string assume;  // plan an unknown model_type as this known one, and say so; empty: refuse it
+    std::string assume;          // plan an unknown model_type as this known one, and say so; empty: refuse it
+    bool names_defaults = true;  // says which widths the family's defaults stand in for; the catalog's rows leave them out on purpose
 };
 
 // Any decoder of a family that hf/families_*.cpp knows; its row has the defaults of keys that files leave out. A model with several parts

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/catalog.h"
 #include "model/hf_config.h"
 #include "roofline/plan.h"
 
@@ -118,6 +119,11 @@ TEST(HfDoubts, SayUnknownKindsOfEveryFamily) {
         EXPECT_TRUE(says(*m, "quantum_attention")) << family;
         EXPECT_FALSE(says(*plain, "layer_types")) << family;
     }
+}
+
+TEST(HfDoubts, AreNoneOfTheCatalogsModels) {
+    for (const model::CatalogModel& row : model::catalog())
+        EXPECT_TRUE(row.model.assumed.empty()) << row.model.name << row.model.assumed.front();
 }
 
 TEST(HfDoubts, TakeTheFilesNameOfACountOverTheFamilysOwn) {

@@ -18,8 +18,11 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/clock.h"
+#include "base/os_file.h"
 #include "base/os_terminal.h"
 #include "base/quote.h"
+#include "base/xxh3.h"
+#include "engine/offload/model_identity.h"
 #include "protocols/openai_answer.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -40,7 +43,10 @@ struct BatchOptions {
     std::string out;
     std::uint32_t n_together = 16;
     std::uint32_t n_tokens = kDefaultBatchTokens;
+    std::string resume = "again";
 };
+
+std::string counted(std::uint64_t n, std::string_view noun) { return fmt::format("{} {}{}", report::grouped(n), noun, n == 1 ? "" : "s"); }
 
 struct BatchCounts {
     std::size_t n_answered = 0;  // by this run, errors included
@@ -53,13 +59,14 @@ struct BatchCounts {
 // Writes results as lines of the file, and counts them.
 class BatchWriter {
   public:
-    BatchWriter(const BatchRequests& requests, BatchResults& results, std::string model)
+    BatchWriter(const BatchRequests& requests, BatchResults& results, std::string model, std::uint64_t model_identity)
         : requests_(requests),
           results_(results),
           model_(std::move(model)),
+          model_identity_(model_identity),
           run_id_(std::uint64_t{std::random_device{}()} << 32U | std::random_device{}()) {}
 
-    [[nodiscard]] Result<void> add_answer(const BatchLine& line, const protocols::OpenAiRequest& request,
+    [[nodiscard]] Result<void> add_answer(const BatchLine& line, std::uint64_t request_hash, const protocols::OpenAiRequest& request,
                                           std::span<const protocols::OpenAiChoice> choices, const text::Tokenizer& tokenizer) {
         const auto now = std::chrono::system_clock::now().time_since_epoch();
         const protocols::OpenAiIdentity identity{
@@ -67,20 +74,20 @@ class BatchWriter {
         ++counts_.n_answered;
         counts_.n_prompt_tokens += request.n_prompt_tokens;
         for (const protocols::OpenAiChoice& choice : choices) counts_.n_generated_tokens += choice.finish.times.n_generated;
-        return add(line, kStatusOk, protocols::openai_answer(request, choices, identity, tokenizer));
+        return add(line, request_hash, kStatusOk, protocols::openai_answer(request, choices, identity, tokenizer));
     }
-    [[nodiscard]] Result<void> add_error(const BatchLine& line, int status, const Error& error) {
+    [[nodiscard]] Result<void> add_error(const BatchLine& line, std::uint64_t request_hash, int status, const Error& error) {
         if (counts_.n_errors == 0) counts_.first_error = error.within(requests_.where(line)).message;
         ++counts_.n_answered;
         ++counts_.n_errors;
-        return add(line, status, protocols::openai_error(status, error.message));
+        return add(line, request_hash, status, protocols::openai_error(status, error.message));
     }
     [[nodiscard]] const BatchCounts& counts() const { return counts_; }
 
   private:
     [[nodiscard]] std::string unique_id(const BatchLine& line) const { return fmt::format("{:016x}{:08x}", run_id_, line.number); }
-    [[nodiscard]] Result<void> add(const BatchLine& line, int status, ordered_json body) {
-        return results_.add({{"id", batch_request_id(unique_id(line))},
+    [[nodiscard]] Result<void> add(const BatchLine& line, std::uint64_t request_hash, int status, ordered_json body) {
+        return results_.add({{"id", batch_result_id(unique_id(line), {.request = request_hash, .model = model_identity_})},
                              {"custom_id", line.custom_id},
                              {"response", {{"status_code", status}, {"request_id", unique_id(line)}, {"body", std::move(body)}}},
                              {"error", nullptr}});
@@ -89,6 +96,7 @@ class BatchWriter {
     const BatchRequests& requests_;
     BatchResults& results_;
     std::string model_;
+    std::uint64_t model_identity_;
     std::uint64_t run_id_;
     BatchCounts counts_;
 };
@@ -124,6 +132,7 @@ class BatchRun {
   private:
     struct Job {  // a line under way
         const BatchLine* line;
+        std::uint64_t request_hash;
         protocols::OpenAiRequest request;  // its choices go to the engine
         std::vector<protocols::OpenAiChoice> choices;
         std::size_t n_open;
@@ -158,10 +167,12 @@ class BatchRun {
 
     [[nodiscard]] Result<void> open_line(BatchToDo& to_do) {
         const BatchLine& line = *to_do.line;
-        auto request = to_do.request ? *std::exchange(to_do.request, std::nullopt) : parser_.parse(line);
-        if (!request) return writer_.add_error(line, kStatusBadRequest, request.error());
+        auto request = parser_.parse_again(line, to_do.prompts);
+        to_do.prompts = {};
+        if (!request) return writer_.add_error(line, to_do.request_hash, kStatusBadRequest, request.error());
         const std::size_t n = request->choices.size();
-        const auto job = std::make_shared<Job>(Job{&line, *std::move(request), std::vector<protocols::OpenAiChoice>(n), n});
+        const auto job =
+            std::make_shared<Job>(Job{&line, to_do.request_hash, *std::move(request), std::vector<protocols::OpenAiChoice>(n), n});
         for (std::size_t i = 0; i < n; ++i) waiting_.push_back({job, i});
         return {};
     }
@@ -169,9 +180,9 @@ class BatchRun {
     [[nodiscard]] Result<void> choice_ended(Job& job) {
         if (--job.n_open > 0) return {};
         for (const protocols::OpenAiChoice& choice : job.choices) {
-            if (choice.finish.error) return writer_.add_error(*job.line, kStatusServerError, *choice.finish.error);
+            if (choice.finish.error) return writer_.add_error(*job.line, job.request_hash, kStatusServerError, *choice.finish.error);
         }
-        return writer_.add_answer(*job.line, job.request, job.choices, *session_.opened().tokenizer);
+        return writer_.add_answer(*job.line, job.request_hash, job.request, job.choices, *session_.opened().tokenizer);
     }
 
     const BatchOptions& options_;
@@ -186,7 +197,7 @@ class BatchRun {
 
 Result<BatchRequests> read_requests(const std::string& path, const Environment& environment, BatchSurvey& survey) {
     report::Progress bar(stderr_terminal(environment), "Reading requests");
-    return BatchRequests::read(path, [&](const BatchLine& line, const nlohmann::json& value, double fraction) {
+    return BatchRequests::read(path, [&](const BatchLine& line, const Result<nlohmann::json>& value, double fraction) {
         survey.add(line, value);
         bar.update(fraction);
     });
@@ -248,14 +259,49 @@ Result<BatchEnd> answer_all(const BatchOptions& options, const Environment& envi
 
 std::string batch_summary(const BatchCounts& counts, std::size_t n_before, std::size_t n_left, double seconds) {
     using report::grouped;
-    std::string line = fmt::format("{} requests answered", grouped(counts.n_answered));
+    std::string line = fmt::format("{} answered", counted(counts.n_answered, "request"));
     if (counts.n_errors > 0) line += fmt::format(" ({} with an error)", grouped(counts.n_errors));
     if (n_before > 0) line += fmt::format(", {} by an earlier run", grouped(n_before));
     if (n_left > 0) line += fmt::format(", {} left", grouped(n_left));
-    line += fmt::format(" · {} prompt tokens · {} generated", grouped(counts.n_prompt_tokens), grouped(counts.n_generated_tokens));
+    line += fmt::format(" · {} · {} generated", counted(counts.n_prompt_tokens, "prompt token"), grouped(counts.n_generated_tokens));
     if (counts.n_generated_tokens == 0) return line;
     return line +
            fmt::format(" · {}, {} tok/s", report::seconds(seconds), report::rate(static_cast<double>(counts.n_generated_tokens) / seconds));
+}
+
+// Of the weights, and of the chat template that was given in place of the model's own.
+Result<std::uint64_t> model_identity(const BatchOptions& options, Session& session) {
+    const std::uint64_t weights = engine::weights_identity(session.opened().file, session.runtime().pool());
+    if (options.session.chat_template_file.empty()) return weights;
+    RAFTER_TRY(const std::string source, read_file(options.session.chat_template_file));
+    return xxh3(source, weights);
+}
+
+// What becomes of results that do not answer these requests with this model.
+Result<void> resume(const BatchOptions& options, const BatchEarlier& earlier, BatchResults& results) {
+    const bool strict = options.resume == "strict";
+    std::vector<std::string> others;
+    if (earlier.n_other_model > 0) others.push_back(fmt::format("{} of another model", counted(earlier.n_other_model, "result")));
+    if (earlier.n_other_request > 0) {
+        others.push_back(fmt::format("{} of a request that has changed since", counted(earlier.n_other_request, "result")));
+    }
+    if (strict && earlier.n_unknown > 0) {
+        others.push_back(fmt::format("{} whose id does not say which request and model it answers", counted(earlier.n_unknown, "result")));
+    }
+    if (strict && !others.empty()) {
+        return bad_input("{}: found {}; name another --out, or ask such requests again with --resume again", options.out,
+                         fmt::join(others, " and "));
+    }
+    if (!earlier.replaced.empty()) {
+        RAFTER_TRY_VOID(results.set_aside(earlier.replaced));
+        fmt::print(stderr, "rafter batch: {}: found {}; moved to {}, and {} again\n", options.out, fmt::join(others, " and "),
+                   results.set_aside_path(), earlier.replaced.size() == 1 ? "the request is asked" : "their requests are asked");
+    }
+    if (earlier.n_unknown > 0) {
+        fmt::print(stderr, "rafter batch: {}: {} not say which request and model they answer; they are taken as they are\n", options.out,
+                   counted(earlier.n_unknown, "result") + (earlier.n_unknown == 1 ? " does" : " do"));
+    }
+    return {};
 }
 
 Result<int> batch(const BatchOptions& options, const Environment& environment) {
@@ -269,11 +315,14 @@ Result<int> batch(const BatchOptions& options, const Environment& environment) {
     BatchSurvey survey(parser, options.n_together);
     RAFTER_TRY(const BatchRequests requests, read_requests(options.in, environment, survey));
     RAFTER_TRY(BatchResults results, BatchResults::open(options.out));
-    survey.finish(requests, results);
-    const auto n_before = static_cast<std::size_t>(std::count_if(requests.lines().begin(), requests.lines().end(),
-                                                                 [&](const BatchLine& line) { return results.has(line.custom_id); }));
-    BatchWriter writer(requests, results, session->opened().config.name);
-    for (const BatchRefusal& refused : survey.refused) RAFTER_TRY_VOID(writer.add_error(*refused.line, kStatusBadRequest, refused.error));
+    RAFTER_TRY(const std::uint64_t model, model_identity(options, *session));
+    survey.finish(requests, results, model);
+    RAFTER_TRY_VOID(resume(options, survey.earlier, results));
+    const std::size_t n_before = survey.earlier.n_done;
+    BatchWriter writer(requests, results, session->opened().config.name, model);
+    for (const BatchRefusal& refused : survey.refused) {
+        RAFTER_TRY_VOID(writer.add_error(*refused.line, refused.request_hash, kStatusBadRequest, refused.error));
+    }
     say_what_is_special(survey, session->opened());
 
     BatchEnd end;
@@ -303,6 +352,7 @@ void add_batch(CLI::App& app, Cli& cli) {
     verb.options.add("out", o.out, {.required = true});
     verb.options.add("chat-template", o.session.chat_template_file);
     verb.options.add("batch", o.n_together);
+    verb.options.add("resume", o.resume);
     verb.options.add("tokens", o.n_tokens);
     verb.options.add("context", o.session.context, {.otherwise = "what the longest request needs"});
     add_session_options(verb.options, o.session);
@@ -311,8 +361,10 @@ void add_batch(CLI::App& app, Cli& cli) {
     verb.footer =
         "A request's url is /v1/chat/completions or /v1/completions; --tokens counts where it does not say\n"
         "how long its answer may be. Sampling is OpenAI's: temperature 1 unless a request says otherwise\n"
-        "(`rafter run` takes the model's own). Each result is a line of --out as soon as it is complete: a run that\n"
-        "was ended goes on when it is started again, and what an earlier run left there is not done again.\n"
+        "(`rafter run` takes the model's own).\n"
+        "Each result is a line of --out as soon as it is complete. Run the same command again to continue a\n"
+        "run that was ended: a result of the same request and the same model is not asked for again. Other\n"
+        "results of these requests are moved to FILE.replaced, and their requests are asked again.\n"
         "Exit status 0 says that every request has its result, be it an error: status_code tells.\n\n"
         "Example:\n"
         "  rafter batch SmolLM2-135M-Instruct --in prompts.jsonl --out results.jsonl";

@@ -8,9 +8,11 @@
 #include <queue>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "apps/batch_file.h"
+#include "apps/batch_identity.h"
 #include "engine/loading/loaded_model.h"
 #include "protocols/openai_request.h"
 
@@ -25,11 +27,15 @@ class BatchParser {
     };
     BatchParser(const engine::OpenedModel& opened, const Options& options);
 
-    [[nodiscard]] Result<protocols::OpenAiRequest> parse(const BatchLine& line) const;
-    // The same of a line whose JSON is parsed already.
-    [[nodiscard]] Result<protocols::OpenAiRequest> parse(const BatchLine& line, const nlohmann::json& value) const;
+    // value: the line's JSON. prompts: their tokens from an earlier parse of the line, or null.
+    using Prompts = std::vector<std::vector<engine::TokenId>>;
+    [[nodiscard]] Result<protocols::OpenAiRequest> parse(const BatchLine& line, const nlohmann::json& value, const Prompts* prompts) const;
+    // A second time.
+    [[nodiscard]] Result<protocols::OpenAiRequest> parse_again(const BatchLine& line, const Prompts& prompts) const;
     // Tokens that a choice may have at most, prompt and answer.
     [[nodiscard]] std::uint32_t room_for(const engine::Request& choice) const;
+    // What decides the answer besides the line.
+    [[nodiscard]] RequestSettings settings_of(const Result<protocols::OpenAiRequest>& request) const;
 
   private:
     std::uint32_t n_tokens_;
@@ -38,28 +44,37 @@ class BatchParser {
 };
 
 struct BatchToDo {
-    const BatchLine* line = nullptr;                  // of the BatchRequests
-    std::optional<protocols::OpenAiRequest> request;  // none: its turn parses the line again
+    const BatchLine* line = nullptr;  // of the BatchRequests
+    BatchParser::Prompts prompts;
+    std::uint64_t request_hash = 0;
 };
 struct BatchRefusal {
     const BatchLine* line = nullptr;
     Error error;
+    std::uint64_t request_hash = 0;
+};
+// Results that an earlier run left for lines of this file.
+struct BatchEarlier {
+    std::size_t n_done = 0;     // of the same request and model
+    std::size_t n_unknown = 0;  // of them: their ids do not say what they answer
+    std::size_t n_other_model = 0;
+    std::size_t n_other_request = 0;
+    std::unordered_set<std::string> replaced;  // custom_ids of the last two
 };
 
-// Each line is parsed, rendered and tokenised once, and the requests are kept until their turn. Once they take kMaxKeptBytes, those of
-// further lines are not kept: they are parsed a second time, so that a file of any size needs little more memory than its own text.
+// Each prompt is rendered and tokenised once, and its tokens are kept until its turn, when only the line's JSON is read again: a token
+// takes about the memory of its text, which is kept too.
 class BatchSurvey {
   public:
-    static constexpr std::size_t kMaxKeptBytes = std::size_t{64} << 20U;
-
     // n_together: sequences that run at once. parser outlives this.
     BatchSurvey(const BatchParser& parser, std::uint32_t n_together) : parser_(parser), n_together_(n_together) {}
-    void add(const BatchLine& line, const nlohmann::json& value);
-    // After the last line: fills in the lists below with what the results do not have yet. requests outlives this.
-    void finish(const BatchRequests& requests, const BatchResults& results);
+    void add(const BatchLine& line, const Result<nlohmann::json>& value);
+    // After the last line: fills in the lists below with what the results do not have yet of this model. requests outlives this.
+    void finish(const BatchRequests& requests, const BatchResults& results, std::uint64_t model_identity);
 
     std::vector<BatchToDo> to_do;
     std::vector<BatchRefusal> refused;
+    BatchEarlier earlier;
     std::set<std::string> unknown_keys;
     std::set<std::string> warnings;  // of prompts
     bool has_chats = false;
@@ -69,7 +84,8 @@ class BatchSurvey {
 
   private:
     struct Surveyed {
-        std::optional<protocols::OpenAiRequest> request;
+        BatchParser::Prompts prompts;
+        std::uint64_t request_hash = 0;
         std::optional<Error> error;
         std::vector<std::string> unknown_keys;
         std::vector<std::string> warnings;
@@ -78,8 +94,7 @@ class BatchSurvey {
 
     const BatchParser& parser_;
     std::uint32_t n_together_;
-    std::vector<Surveyed> surveyed_;  // [n_lines]
-    std::size_t n_kept_bytes_ = 0;
+    std::vector<Surveyed> surveyed_;                                                          // [n_lines]
     std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> longest_;  // n_together at most
 };
 

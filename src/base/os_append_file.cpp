@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 namespace rafter {
@@ -43,6 +44,11 @@ Result<AppendFile> AppendFile::open(const std::filesystem::path& path) {
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         return Error{fmt::format("{}: another process is writing to it", path.string()), ErrorKind::kIo};
     }
+    // Another process may have put a new file in this one's place before it let go of the lock.
+    struct stat named {};
+    if (::stat(path.c_str(), &named) != 0 || ::fstat(fd, &status) != 0 || named.st_ino != status.st_ino || named.st_dev != status.st_dev) {
+        return Error{fmt::format("{}: another process is writing to it", path.string()), ErrorKind::kIo};
+    }
     // Again: another process may have written between the two calls.
     if (::fstat(fd, &status) != 0) return failed(path, "cannot read its size");
     file.size_bytes_ = file.synced_bytes_ = static_cast<std::uint64_t>(status.st_size);
@@ -54,6 +60,31 @@ Result<void> AppendFile::cut(std::uint64_t size_bytes) {
     if (::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) return failed(path_, "cannot cut off its end");
     size_bytes_ = size_bytes;
     synced_bytes_ = std::min(synced_bytes_, size_bytes);
+    return {};
+}
+
+Result<void> AppendFile::replace(std::string_view text) {
+    RAFTER_CHECK(is_regular_, "{}: replaced, but no regular file", path_.string());
+    std::error_code code;
+    const std::filesystem::path target = std::filesystem::canonical(path_, code);  // a link stays one
+    if (code) return Error{fmt::format("{}: {}", path_.string(), code.message()), ErrorKind::kIo};
+    const std::filesystem::path made = target.string() + ".new";
+    RAFTER_TRY(AppendFile file, open(made));
+    struct stat status {};
+    Result<void> done = file.cut(0);
+    if (done) done = file.append(text);
+    if (done && (::fstat(fd_, &status) != 0 || ::fchmod(file.fd_, status.st_mode & 07777U) != 0))
+        done = failed(made, "cannot set its mode");
+    if (done) done = file.sync();
+    if (done && ::rename(made.c_str(), target.c_str()) != 0) done = failed(target, "cannot be replaced");
+    if (!done) {
+        ::unlink(made.c_str());
+        return done;
+    }
+    sync_folder_of(target);
+    std::swap(fd_, file.fd_);  // the old file's lock ends once the new one is in its place
+    size_bytes_ = synced_bytes_ = text.size();
+    name_is_synced_ = true;
     return {};
 }
 

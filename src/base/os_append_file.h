@@ -22,6 +22,9 @@ class AppendFile {
 
     // Cuts off what comes after the first size_bytes.
     [[nodiscard]] Result<void> cut(std::uint64_t size_bytes);
+    // The file is this text from now on, and on the disk: after a crash it is either the old or the new one. A file of the same name with
+    // ".new" behind it is overwritten on the way. For regular files.
+    [[nodiscard]] Result<void> replace(std::string_view text);
     // All of the text or, when this fails, nothing of it.
     [[nodiscard]] Result<void> append(std::string_view text);
     // Returns when everything is on the disk, the file's name too. When this fails, the file ends where the last sync() left it.

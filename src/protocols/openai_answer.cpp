@@ -27,6 +27,23 @@ struct ShownToken {
     std::size_t offset;  // in the text, in characters
 };
 
+// Where each token of a text begins, in characters.
+class Offsets {
+  public:
+    // Of the next token. One that does not continue the character begun before it comes after that character's U+FFFD.
+    std::size_t add(std::string_view bytes) {
+        const bool goes_on = !bytes.empty() && is_continuation(bytes.front());
+        const std::size_t begin = end_ + (goes_on ? 0 : n_characters(text::Utf8Stream(characters_).finish()));
+        end_ += n_characters(characters_.push(bytes));
+        return begin;
+    }
+    [[nodiscard]] std::size_t end() const { return end_ + n_characters(text::Utf8Stream(characters_).finish()); }
+
+  private:
+    text::Utf8Stream characters_;
+    std::size_t end_ = 0;
+};
+
 std::vector<ShownToken> shown_tokens(const OpenAiChoice& choice, const text::Tokenizer& tokenizer) {
     std::vector<ShownToken> shown;
     if (choice.tokens.empty()) return shown;
@@ -34,17 +51,12 @@ std::vector<ShownToken> shown_tokens(const OpenAiChoice& choice, const text::Tok
     const bool has_end = std::find(ends.begin(), ends.end(), choice.tokens.back().id) != ends.end();
     const bool was_cut = choice.finish.reason == engine::FinishReason::kStop && !has_end;
     const std::size_t size = n_characters(choice.text);
-    text::Utf8Stream characters;
-    std::size_t offset = 0;
+    Offsets offsets;
     for (const engine::GeneratedToken& token : choice.tokens) {
         if (has_end && &token == &choice.tokens.back()) break;
-        const std::string_view bytes = tokenizer.piece(token.id, text::SpecialTokens::kAsText);
-        // A token that does not continue the character begun before it comes after that character's U+FFFD.
-        const bool goes_on = !bytes.empty() && is_continuation(bytes.front());
-        const std::size_t begin = offset + (goes_on ? 0 : n_characters(text::Utf8Stream(characters).finish()));
+        const std::size_t begin = offsets.add(tokenizer.piece(token.id, text::SpecialTokens::kAsText));
         if (was_cut && begin >= size) break;
         shown.push_back({&token, begin});
-        offset += n_characters(characters.push(bytes));
     }
     return shown;
 }
@@ -77,36 +89,71 @@ ordered_json chat_logprobs(const OpenAiChoice& choice, const text::Tokenizer& to
     return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-ordered_json completion_logprobs(const OpenAiChoice& choice, const text::Tokenizer& tokenizer) {
+// The tokens of an echoed prompt end where its text ends: what stands before that text (BOS, a leading space that the vocabulary adds) has
+// no characters of it.
+std::vector<std::size_t> echo_offsets(const OpenAiEcho& echo, const text::Tokenizer& tokenizer) {
+    std::vector<std::size_t> begins;
+    Offsets offsets;
+    for (const TokenId id : echo.tokens) begins.push_back(offsets.add(tokenizer.piece(id, echo.shown)));
+    const std::size_t size = n_characters(echo.text);
+    const std::size_t n_before = offsets.end() - std::min(offsets.end(), size);
+    for (std::size_t& begin : begins) begin = std::min(begin - std::min(begin, n_before), size);
+    return begins;
+}
+
+// An echo's tokens come first; the first of them has no log-probability, as nothing stands before it. scores: those of the others.
+ordered_json completion_logprobs(const OpenAiChoice& choice, const OpenAiEcho& echo, std::span<const engine::TokenLogprobs> scores,
+                                 const text::Tokenizer& tokenizer) {
     const auto name = [&](TokenId id) { return token_name(tokenizer.piece(id, text::SpecialTokens::kParse)); };
     ordered_json result{{"tokens", ordered_json::array()},
                         {"token_logprobs", ordered_json::array()},
                         {"top_logprobs", ordered_json::array()},
                         {"text_offset", ordered_json::array()}};
-    for (const ShownToken& shown : shown_tokens(choice, tokenizer)) {
-        const engine::TokenLogprobs& logprobs = *shown.token->logprobs;
+    const auto add = [&](TokenId id, const engine::TokenLogprobs& logprobs, std::size_t offset) {
         ordered_json top = ordered_json::object();
         // Of several tokens with the same text the likeliest counts: it comes first.
-        for (const auto& [id, logprob] : logprobs.top) top.emplace(name(id), finite_logprob(logprob));
-        top.emplace(name(shown.token->id), finite_logprob(logprobs.logprob));
-        result["tokens"].push_back(name(shown.token->id));
+        for (const auto& [likely, logprob] : logprobs.top) top.emplace(name(likely), finite_logprob(logprob));
+        top.emplace(name(id), finite_logprob(logprobs.logprob));
+        result["tokens"].push_back(name(id));
         result["token_logprobs"].push_back(finite_logprob(logprobs.logprob));
         result["top_logprobs"].push_back(std::move(top));
-        result["text_offset"].push_back(shown.offset);
+        result["text_offset"].push_back(offset);
+    };
+    const std::vector<std::size_t> offsets = echo_offsets(echo, tokenizer);
+    for (std::size_t i = 0; i < echo.tokens.size(); ++i) {
+        if (i > 0) {
+            add(echo.tokens[i], scores[i - 1], offsets[i]);
+            continue;
+        }
+        result["tokens"].push_back(name(echo.tokens[i]));
+        for (const char* key : {"token_logprobs", "top_logprobs"}) result[key].push_back(nullptr);
+        result["text_offset"].push_back(offsets[i]);
     }
+    const std::size_t begin = n_characters(echo.text);
+    for (const ShownToken& shown : shown_tokens(choice, tokenizer)) add(shown.token->id, *shown.token->logprobs, begin + shown.offset);
     return result;
 }
 
-ordered_json choice_json(const OpenAiChoice& choice, std::size_t index, bool is_chat, bool has_logprobs, const text::Tokenizer& tokenizer) {
+ordered_json choice_json(const OpenAiRequest& request, std::span<const OpenAiChoice> choices, std::size_t index,
+                         const text::Tokenizer& tokenizer) {
+    const OpenAiChoice& choice = choices[index];
+    const bool is_chat = request.endpoint == OpenAiEndpoint::kChatCompletions;
+    const OpenAiEcho echo = request.echoes.empty() ? OpenAiEcho() : request.echoes[index / request.n];
+    const bool has_logprobs = !echo.tokens.empty() || (!choice.tokens.empty() && choice.tokens.front().logprobs.has_value());
     ordered_json result;
     result["index"] = index;
     if (is_chat) {
         result["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
     } else {
-        result["text"] = choice.text;
+        result["text"] = echo.text + choice.text;
     }
     result["logprobs"] = nullptr;
-    if (has_logprobs) result["logprobs"] = is_chat ? chat_logprobs(choice, tokenizer) : completion_logprobs(choice, tokenizer);
+    if (has_logprobs && is_chat) result["logprobs"] = chat_logprobs(choice, tokenizer);
+    if (has_logprobs && !is_chat) {
+        // The first choice of each prompt brings its scores.
+        const OpenAiChoice& first = choices[index - index % request.n];
+        result["logprobs"] = completion_logprobs(choice, echo, first.prompt_scores, tokenizer);
+    }
     result["finish_reason"] = engine::to_string(choice.finish.reason);
     return result;
 }
@@ -115,6 +162,7 @@ ordered_json choice_json(const OpenAiChoice& choice, std::size_t index, bool is_
 
 bool OpenAiChoice::take(engine::StreamUpdate&& update) {
     std::move(update.tokens.begin(), update.tokens.end(), std::back_inserter(tokens));
+    std::move(update.prompt_scores.begin(), update.prompt_scores.end(), std::back_inserter(prompt_scores));
     text += update.text;
     if (!update.finish) return false;
     finish = *std::move(update.finish);
@@ -127,8 +175,7 @@ ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiC
     ordered_json list = ordered_json::array();
     std::uint64_t n_generated = 0;
     for (std::size_t i = 0; i < choices.size(); ++i) {
-        const bool has_logprobs = !choices[i].tokens.empty() && choices[i].tokens.front().logprobs.has_value();
-        list.push_back(choice_json(choices[i], i, is_chat, has_logprobs, tokenizer));
+        list.push_back(choice_json(request, choices, i, tokenizer));
         n_generated += choices[i].finish.times.n_generated;
     }
     return {{"id", (is_chat ? "chatcmpl-" : "cmpl-") + identity.id},

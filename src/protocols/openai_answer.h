@@ -17,6 +17,7 @@ namespace rafter::protocols {
 // One choice, collected from its stream.
 struct OpenAiChoice {
     std::vector<engine::GeneratedToken> tokens;
+    std::vector<engine::TokenLogprobs> prompt_scores;  // of the prompt's tokens from the second on, where the request asked for them
     std::string text;
     engine::Finish finish;
 
@@ -30,8 +31,9 @@ struct OpenAiIdentity {
     std::string model;
 };
 
-// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request, only the
-// endpoint and the number of prompt tokens are used. Text that is not UTF-8 (a model's name) is left to dump()'s error handler.
+// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request, the
+// endpoint, n, the echoes and the number of prompt tokens are used. Text that is not UTF-8 (a model's name) is left to dump()'s error
+// handler.
 [[nodiscard]] nlohmann::ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
                                                    const OpenAiIdentity& identity, const text::Tokenizer& tokenizer);
 

@@ -18,6 +18,7 @@ namespace {
 using engine::TokenId;
 struct Prompts {
     std::vector<std::vector<TokenId>> tokens;
+    std::vector<OpenAiEcho> echoes;
     bool system_moved = false;  // the template takes no system message
 };
 
@@ -28,22 +29,10 @@ constexpr std::size_t kMaxStops = 64;
 constexpr std::uint32_t kMaxLogprobs = 20;
 
 // Keys of OpenAI and of other servers that would change the answer. Empty values of them change nothing.
-constexpr std::array kNotSupported = {"audio",
-                                      "echo",
-                                      "function_call",
-                                      "functions",
-                                      "grammar",
-                                      "guided_choice",
-                                      "guided_grammar",
-                                      "guided_json",
-                                      "guided_regex",
-                                      "json_schema",
-                                      "structured_outputs",
-                                      "suffix",
-                                      "tools",
-                                      "use_beam_search",
-                                      "web_search_options",
-                                      "logits_processors"};
+constexpr std::array kNotSupported = {"audio",           "function_call",      "functions",        "grammar",
+                                      "guided_choice",   "guided_grammar",     "guided_json",      "guided_regex",
+                                      "json_schema",     "structured_outputs", "suffix",           "tools",
+                                      "use_beam_search", "web_search_options", "logits_processors"};
 // Keys that do not change the answer.
 constexpr std::array kWithoutEffect = {
     "user",           "metadata",           "store", "service_tier", "prediction", "prompt_cache_key", "safety_identifier",
@@ -151,8 +140,9 @@ Result<engine::SamplingOptions> read_sampling(const JsonReader& body, std::size_
     return sampling;
 }
 
-Result<std::uint32_t> read_max_tokens(const JsonReader& body, OpenAiEndpoint endpoint, std::uint32_t otherwise) {
-    RAFTER_TRY(auto most, body.find_uint("max_tokens", 1, UINT32_MAX));
+// With echo an answer may have no tokens: then only the prompt is scored.
+Result<std::uint32_t> read_max_tokens(const JsonReader& body, OpenAiEndpoint endpoint, bool echo, std::uint32_t otherwise) {
+    RAFTER_TRY(auto most, body.find_uint("max_tokens", echo ? 0 : 1, UINT32_MAX));
     if (endpoint == OpenAiEndpoint::kChatCompletions) {
         RAFTER_TRY(const auto completion, body.find_uint("max_completion_tokens", 1, UINT32_MAX));
         if (completion && most && *completion != *most) {
@@ -222,7 +212,8 @@ Result<nlohmann::ordered_json> read_message(const JsonReader& message) {
     return nlohmann::ordered_json{{"role", *role == "developer" ? "system" : *role}, {"content", std::move(content)}};
 }
 
-Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened) {
+// known: the prompt's tokens from an earlier parse, or null.
+Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened, const std::vector<std::vector<TokenId>>* known) {
     const nlohmann::json* messages = body.find("messages");
     if (messages == nullptr || !messages->is_array() || messages->empty()) {
         return bad_input("{}: messages: expected a list of at least one message, found {}", body.where(),
@@ -243,9 +234,12 @@ Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& 
             input.variables[key] = value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
         }
     }
+    if (known != nullptr) return Prompts{.tokens = *known};
     const auto prompt = opened.chat_template.render_any_system(input);
     if (!prompt) return prompt.error().within(fmt::format("{}: messages", body.where()));
-    return Prompts{.tokens = {opened.tokenizer->encode(prompt->text, text::SpecialTokens::kParse)}, .system_moved = prompt->system_moved};
+    return Prompts{.tokens = {opened.tokenizer->encode(prompt->text, text::SpecialTokens::kParse)},
+                   .echoes = {},
+                   .system_moved = prompt->system_moved};
 }
 
 Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_t n_vocab, const std::string& where) {
@@ -262,32 +256,47 @@ Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_
     return tokens;
 }
 
-// A prompt is a text or a list of token ids; a list of prompts is several.
-Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedModel& opened) {
+// A prompt is a text or a list of token ids; a list of prompts is several. known: their tokens from an earlier parse, or null.
+Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedModel& opened,
+                                   const std::vector<std::vector<TokenId>>* known) {
     const nlohmann::json* prompt = body.find("prompt");
     const std::string where = body.where() + ": prompt";
     if (prompt == nullptr) return bad_input("{}: expected a text or token ids, found no such key", where);
-    if (prompt->is_array() && !prompt->empty() && prompt->front().is_number()) {
-        RAFTER_TRY(auto tokens, token_prompt(*prompt, opened.config.n_vocab, where));
-        return Prompts{.tokens = {std::move(tokens)}};
-    }
-    const nlohmann::json list = prompt->is_array() ? *prompt : nlohmann::json::array({*prompt});
+    const bool is_list = prompt->is_array() && (prompt->empty() || !prompt->front().is_number());
+    const nlohmann::json list = is_list ? *prompt : nlohmann::json::array({*prompt});
     if (list.empty()) return bad_input("{}: expected at least one prompt, found []", where);
     Prompts prompts;
     for (std::size_t i = 0; i < list.size(); ++i) {
-        const std::string place = prompt->is_array() ? fmt::format("{}[{}]", where, i) : where;
-        if (list[i].is_string()) {
-            auto tokens = engine::encode_prompt(opened, list[i].get<std::string>());
-            if (!tokens) return tokens.error().within(place);
-            prompts.tokens.push_back(*std::move(tokens));
-        } else if (list[i].is_array()) {
-            RAFTER_TRY(auto tokens, token_prompt(list[i], opened.config.n_vocab, place));
-            prompts.tokens.push_back(std::move(tokens));
-        } else {
+        const std::string place = is_list ? fmt::format("{}[{}]", where, i) : where;
+        if (!list[i].is_string() && !list[i].is_array()) {
             return bad_input("{}: expected a text or token ids, found {}", place, shown_json(list[i]));
         }
+        Result<std::vector<TokenId>> tokens = std::vector<TokenId>();
+        if (known != nullptr) {
+            tokens = known->at(i);
+        } else if (list[i].is_string()) {
+            tokens = engine::encode_prompt(opened, list[i].get_ref<const std::string&>());
+            if (!tokens) return tokens.error().within(place);
+        } else {
+            tokens = token_prompt(list[i], opened.config.n_vocab, place);
+            if (!tokens) return tokens.error();
+        }
+        if (list[i].is_string()) {
+            prompts.echoes.push_back({.text = list[i].get<std::string>(), .shown = text::SpecialTokens::kParse, .tokens = {}});
+        } else {
+            prompts.echoes.push_back({.text = opened.tokenizer->decode(*tokens, text::SpecialTokens::kAsText), .tokens = {}});
+        }
+        prompts.tokens.push_back(*std::move(tokens));
     }
     return prompts;
+}
+
+// A chat has no echo.
+Result<bool> read_echo(const JsonReader& body, OpenAiEndpoint endpoint) {
+    if (const nlohmann::json* value = body.find("echo"); value == nullptr || says_nothing(*value)) return false;
+    RAFTER_TRY(const auto echo, body.find_bool("echo"));
+    if (endpoint == OpenAiEndpoint::kChatCompletions && echo.value_or(false)) return not_supported(body, "echo", true);
+    return echo.value_or(false);
 }
 
 Result<void> read_stream(const JsonReader& body, OpenAiRequest& request) {
@@ -320,7 +329,8 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     RAFTER_TRY_VOID(read_stream(body, request));
     engine::Request choice;
     RAFTER_TRY(choice.sampling, read_sampling(body, opened.config.n_vocab, defaults.seed));
-    RAFTER_TRY(choice.max_tokens, read_max_tokens(body, endpoint, defaults.max_tokens));
+    RAFTER_TRY(const bool echo, read_echo(body, endpoint));
+    RAFTER_TRY(choice.max_tokens, read_max_tokens(body, endpoint, echo, defaults.max_tokens));
     RAFTER_TRY(choice.min_tokens, read_min_tokens(body, choice.max_tokens));
     RAFTER_TRY(choice.stop, read_stops(body));
     RAFTER_TRY(choice.n_logprobs, read_logprobs(body, endpoint));
@@ -328,18 +338,26 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     choice.end_tokens = opened.tokenizer->special().end_of_generation;
 
     const bool is_chat = endpoint == OpenAiEndpoint::kChatCompletions;
-    RAFTER_TRY(const Prompts prompts, is_chat ? chat_prompts(body, opened) : completion_prompts(body, opened));
+    RAFTER_TRY(Prompts prompts,
+               is_chat ? chat_prompts(body, opened, defaults.prompts) : completion_prompts(body, opened, defaults.prompts));
     if (prompts.tokens.size() * n.value_or(1) > kMaxChoices) {
         return bad_input("{}: expected at most {} choices, found n = {} of {} prompts", body.where(), kMaxChoices, n.value_or(1),
                          prompts.tokens.size());
     }
     if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
+    request.n = n.value_or(1);
+    if (echo) request.echoes = std::move(prompts.echoes);
+    if (echo && choice.n_logprobs) {
+        for (std::size_t i = 0; i < prompts.tokens.size(); ++i) request.echoes[i].tokens = prompts.tokens[i];
+    }
     for (const std::vector<TokenId>& prompt : prompts.tokens) {
         if (auto warning = engine::prompt_warning(opened, prompt)) request.warnings.push_back(*std::move(warning));
         request.n_prompt_tokens += prompt.size();
-        for (std::uint32_t i = 0; i < n.value_or(1); ++i) {
+        for (std::uint32_t i = 0; i < request.n; ++i) {
             request.choices.push_back(choice);
             request.choices.back().prompt = prompt;
+            // All choices of a prompt share the scores that the first one brings.
+            if (echo && choice.n_logprobs && i == 0) request.choices.back().score_prompt_from = 0;
             request.choices.back().sampling.seed = engine::derived_seed(choice.sampling.seed, i);
         }
     }

@@ -24,12 +24,23 @@ enum class OpenAiEndpoint { kChatCompletions, kCompletions };
 struct OpenAiDefaults {
     std::uint32_t max_tokens = 512;
     std::uint64_t seed = 0;
+    // The tokens of the body's prompts, as an earlier parse of the same body gave them: it is then neither rendered nor tokenised again.
+    const std::vector<std::vector<engine::TokenId>>* prompts = nullptr;
+};
+
+// What "echo" puts before each answer to a prompt.
+struct OpenAiEcho {
+    std::string text;                                          // the prompt, or what its tokens show
+    text::SpecialTokens shown = text::SpecialTokens::kAsText;  // kParse: special tokens of the prompt show in the text
+    std::vector<engine::TokenId> tokens;                       // of the prompt, where log-probabilities are wanted
 };
 
 struct OpenAiRequest {
     OpenAiEndpoint endpoint = OpenAiEndpoint::kChatCompletions;
     std::optional<std::string> model;      // as the client calls it; nothing here compares it
     std::vector<engine::Request> choices;  // in order of their index: n for each prompt. Choice i of a prompt has derived_seed(seed, i)
+    std::uint32_t n = 1;                   // choices of each prompt
+    std::vector<OpenAiEcho> echoes;        // [n_prompts], or none
     std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
     bool stream = false;                   // the client wants a stream, and stream_usage: one that ends with the usage
     bool stream_usage = false;

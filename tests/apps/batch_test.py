@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import program
 
@@ -176,15 +177,18 @@ class Answers(BatchCase):
         self.assertGreater(len(longer), 3)
         self.assertEqual(longer, self.generate("-p", "hello", "--stop", stop, "--min-tokens", "6")["text"])
 
-    def test_requests_beyond_the_memory_for_them_are_parsed_again(self):
-        # 128 choices of 400 tokens are 200 kB: these lines take more than the 64 MiB that are kept, and all but the last two are answered.
+    def test_results_without_hashes_are_taken_as_they_are_and_said(self):
         many = [line(f"{i}", prompt=[i % 200] * 400, n=128, max_tokens=1) for i in range(360)]
         few = [line("x", prompt="hello"), chat("y", "hello")]
         expected = self.batch(few)
         self.write(many + few)
         answered = {"id": "batch_req_0", "response": {"status_code": 200, "request_id": "0", "body": {}}, "error": None}
         self.results.write_text("".join(json.dumps({**answered, "custom_id": f"{i}"}) + "\n" for i in range(360)))
-        self.rafter(*self.command())
+        before = self.results.read_bytes()
+        self.expect_error("found 360 results whose id does not say which request and model it answers", *self.command("--resume", "strict"))
+        self.assertEqual(self.results.read_bytes(), before)
+        message = self.rafter(*self.command()).stderr.decode()
+        self.assertIn("360 results do not say which request and model they answer; they are taken as they are\n", message)
         results = [json.loads(text) for text in self.results.read_text().split("\n")[360:-1]]
         self.assertEqual([without_identity(result) for result in sorted(results, key=lambda result: result["custom_id"])],
                          [without_identity(expected[name]) for name in "xy"])
@@ -238,6 +242,62 @@ class Answers(BatchCase):
         self.assertEqual(message.count("\n"), 3, "no progress bar in a pipe")
         message = self.rafter(*self.command()).stderr.decode()
         self.assertRegex(message, r"^0 requests answered, 4 by an earlier run · 0 prompt tokens · 0 generated\n$")
+        self.write([line("one", prompt=[5])])
+        self.results.unlink()
+        self.assertRegex(self.rafter(*self.command()).stderr.decode(), r"^1 request answered · 1 prompt token · 12 generated · ")
+
+
+    def test_help_says_which_temperature_a_request_without_one_has(self):
+        self.assertRegex(self.rafter("batch", "--help").stdout.decode(), r"temperature 1 unless a request says otherwise")
+
+
+class Echo(BatchCase):
+    def test_the_prompt_comes_first(self):
+        plain = self.text_of(prompt="hello")
+        self.assertEqual(self.text_of(prompt="hello", echo=True), "hello" + plain)
+        choices = self.bodies([line("a", prompt=["hello", "other"], n=2, echo=True)])["a"]["choices"]
+        self.assertEqual([choice["text"][:5] for choice in choices], ["hello", "hello", "other", "other"])
+        tokens = self.generate("-p", "hello")["prompt_tokens"]
+        self.assertEqual(self.text_of(prompt=tokens, echo=True), "hello" + plain)
+
+    def test_log_probabilities_of_the_prompt_are_those_of_an_answer(self):
+        # What the model answers greedily, asked again as a prompt, has the log-probabilities that it had as an answer.
+        tokens = self.generate("-p", "hello")["prompt_tokens"]
+        run = self.generate("-p", "hello", "--logprobs", "2")
+        answer = [entry["id"] for entry in run["logprobs"]]
+        bodies = self.bodies([line("score", prompt=tokens + answer, echo=True, logprobs=2, max_tokens=0),
+                              line("both", prompt=tokens, echo=True, logprobs=2, n=2), line("plain", prompt=tokens, logprobs=2)])
+        n = len(tokens)
+        score, plain = bodies["score"]["choices"][0], bodies["plain"]["choices"][0]
+        self.assertEqual((bodies["score"]["usage"]["completion_tokens"], score["finish_reason"]), (0, "length"))
+        self.assertEqual(score["text"], "hello" + run["text"])
+        self.assertIsNone(score["logprobs"]["token_logprobs"][0])
+        self.assertIsNone(score["logprobs"]["top_logprobs"][0])
+        for key in ("tokens", "token_logprobs", "top_logprobs"):
+            self.assertEqual(score["logprobs"][key][n:], plain["logprobs"][key])
+            for choice in bodies["both"]["choices"]:
+                self.assertEqual(choice["logprobs"][key], score["logprobs"][key])
+        offsets = score["logprobs"]["text_offset"]
+        self.assertEqual(offsets, sorted(offsets))
+        self.assertEqual(offsets[n], len("hello"))
+        for offset, name in zip(offsets, score["logprobs"]["tokens"], strict=True):
+            if not name.startswith("bytes:"):
+                self.assertEqual(score["text"][offset : offset + len(name)], name)
+
+    def test_one_token_alone_and_no_answer(self):
+        body = self.bodies([line("a", prompt=[5], echo=True, logprobs=1, max_tokens=0), line("b", prompt=[5], echo=True, max_tokens=0)])
+        self.assertEqual(body["a"]["choices"][0]["logprobs"]["token_logprobs"], [None])
+        self.assertIsNone(body["b"]["choices"][0]["logprobs"])
+        self.assertEqual(body["b"]["choices"][0]["text"], body["a"]["choices"][0]["text"])
+
+    def test_bos_that_the_model_puts_first_is_a_token_without_characters(self):
+        model = program.with_bos(self.model, self.folder / "bos.gguf")
+        self.write([line("a", prompt="hello", echo=True, logprobs=0, max_tokens=2)])
+        self.rafter("batch", model, "--in", str(self.requests), "--out", str(self.results))
+        choice = self.read()["a"]["response"]["body"]["choices"][0]
+        self.assertTrue(choice["text"].startswith("hello"), choice["text"])
+        self.assertEqual(choice["logprobs"]["text_offset"][:2], [0, 0])
+        self.assertEqual(choice["text"][: len(choice["logprobs"]["tokens"][1])], choice["logprobs"]["tokens"][1])
 
 
 class BadLines(BatchCase):
@@ -303,7 +363,8 @@ class BadLines(BatchCase):
             ("model: expected a text, found 5", {"prompt": "x", "model": 5}),
             ("stream: expected false", {"prompt": "x", "stream": True}),
             ("best_of: expected 1", {"prompt": "x", "best_of": 2}),
-            ("echo: expected no such key", {"prompt": "x", "echo": True}),
+            ("echo: expected true or false", {"prompt": "x", "echo": "yes"}),
+            ("max_tokens: expected a whole number from 1", {"prompt": "x", "echo": False, "max_tokens": 0}),
             ("suffix: expected no such key", {"prompt": "x", "suffix": "y"}),
         ]]
         cases += [(words, line("", CHAT, **body)) for words, body in [
@@ -318,6 +379,7 @@ class BadLines(BatchCase):
             ('content[0]: type: expected "text"', {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}),
             ("content[0]: text: expected a text", {"messages": [{"role": "user", "content": [{"type": "text"}]}]}),
             ("tool_calls: expected no such key", {"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}]}),
+            ("echo: expected no such key", {"messages": hello, "echo": True}),
             ("tools: expected no such key", {"messages": hello, "tools": [{"type": "function"}]}),
             ("tool_choice: expected", {"messages": hello, "tool_choice": "required"}),
             ('response_format: type: expected "text"', {"messages": hello, "response_format": {"type": "json_object"}}),
@@ -377,18 +439,17 @@ class BadLines(BatchCase):
             ("line 2: custom_id: expected a text, found no such key", b'{"custom_id": null}'),
             ("line 2: custom_id: expected a text, found 7", b'{"custom_id": 7}'),
             ('line 2: custom_id: expected a text that is not empty, found ""', b'{"custom_id": ""}'),
-            ('line 2: custom_id: expected one that no other line has, found "good", which is line 1\'s', good.strip()),
+            ('line 2: custom_id "good" is already used on line 1', good.strip()),
             ("line 2: expected an object, found [1]", b"[1]"),
             ("line 2: expected JSON", b"hello"),
-            ("line 2: expected JSON", b'{"custom_id": "a"} {}'),
-            ("line 2: expected JSON", b'{"custom_id": "a", "body": {"prompt": "\xff\xfe"}}'),
-            ("line 2: expected JSON", b'{"custom_id": "a", "body": {"prompt": "caf\xc3"}}'),
-            ("line 2: expected JSON", b'{"custom_id": "a", "body": {"prompt": "\\ud800"}}'),
-            ("line 2: expected JSON", b'{"custom_id": "a", "body": {"prompt": "a\0b"}}'),
             ("line 2: expected JSON", b"\0\0\0"),
-            ("line 2: expected JSON", b'{"custom_id": "a", "body": {"temperature": NaN}}'),
-            ("line 2: expected JSON", b'{"custom_id": "a", "body": {"temperature": 1e999}}'),
-            ("line 2: expected JSON nested at most 100 deep", b'{"custom_id": "a", "body": ' + b"[" * 100000 + b"]" * 100000 + b"}"),
+            ("line 2: expected JSON", b'{"custom_id": "\\ud800", "body": {}}'),
+            ("line 2: expected JSON", b'{"custom_id": "caf\xc3", "body": {}}'),
+            ("line 2: expected JSON", b'{"custom_id": "", "body": \xff}'),
+            ("line 2: expected JSON", b'{"body": {"custom_id": "a"}, "x": "\xff"}'),
+            ("line 2: expected JSON", b'{"body": NaN, "custom_id": "a"}'),
+            ("line 2: expected JSON", b'[{"custom_id": "a"}'),
+            ("line 2: expected JSON", b'["custom_id", "a"'),
         ]:
             with self.subTest(bad=bad[:80]):
                 self.write([good, bad + b"\n"])
@@ -396,7 +457,39 @@ class BadLines(BatchCase):
                 self.assertFalse(self.results.exists())
         self.write([b"x\n", good, b"y\n", good])
         self.expect_error("line 1: expected JSON", *self.command())
-        self.assertIn("(the first of 3 such lines)", self.expect_error("line 1", *self.command()))
+        self.assertIn("(the first of 2 such lines); 1 line has another fault\n", self.expect_error("line 1", *self.command()))
+        self.write([b"x\n", good, good, b"[]\n"])
+        self.assertIn("; 2 lines have other faults\n", self.expect_error("line 1", *self.command()))
+
+    def test_a_line_that_is_no_json_is_one_400_where_its_custom_id_can_be_read(self):
+        cases = [
+            b'{"custom_id": "a"} {}',
+            b'{"custom_id": "a", "body": {"prompt": "\xff\xfe"}}',
+            b'{"custom_id": "a", "body": {"prompt": "caf\xc3"}}',
+            b'{"custom_id": "a", "body": {"prompt": "\\ud800"}}',
+            b'{"body": {"prompt": "\\ud83d"}, "custom_id": "a"}',
+            b'{"body": {"prompt": "\\ude00\\ud83d\\n"}, "custom_id": "a"}',
+            b'{"body": {"prompt": "\\\\\xf0\x9f"}, "custom_id": "a"}',
+            b'{"custom_id": "a", "body": {"prompt": "a\0b"}}',
+            b'{"custom_id": "a", "body": {"temperature": NaN}}',
+            b'{"custom_id": "a", "body": {"temperature": 1e999}}',
+            b'{"custom_id": "a", "body": {',
+            b'{"custom_id": "a", "body": ' + b"[" * 100000 + b"]" * 100000 + b"}",
+        ]
+        for bad in cases:
+            with self.subTest(bad=bad[:80]):
+                results = self.batch([line("before", prompt="x"), bad + b"\n", line("after", prompt="x")])
+                self.assertEqual({name: result["response"]["status_code"] for name, result in results.items()},
+                                 {"before": 200, "a": 400, "after": 200})
+                self.assertIn("expected JSON", results["a"]["response"]["body"]["error"]["message"])
+                data = self.results.read_bytes()
+                self.rafter(*self.command())
+                self.assertEqual(self.results.read_bytes(), data)
+
+    def test_a_pair_of_surrogates_is_a_character(self):
+        start = b'{"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": {"max_tokens": 4, "prompt": "'
+        escaped, plain = (self.batch([start + prompt + b'"}}\n'])["a"]["response"]["body"] for prompt in (b"\\ud83d\\ude00", "\U0001F600".encode()))
+        self.assertEqual((escaped["choices"], escaped["usage"]["prompt_tokens"]), (plain["choices"], plain["usage"]["prompt_tokens"]))
 
 
 class Files(BatchCase):
@@ -457,12 +550,103 @@ class Files(BatchCase):
             # Python ignores SIGXFSZ, and its children do when the signals are not restored: then a write stops short and the next one fails.
             done = self.rafter(*self.command("--batch", "2"), status=1, restore_signals=False,
                                preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-            self.assertIn("cannot write: File too large; the same command goes on where this one ended", done.stderr.decode())
+            self.assertIn("cannot write: File too large; run the same command again to continue", done.stderr.decode())
             limits.append(len(self.read()))
         self.assertEqual(limits, sorted(limits))
         self.assertGreater(limits[3], limits[0])
         self.rafter(*self.command())
         self.assertEqual({name: without_identity(result) for name, result in self.read().items()}, whole)
+
+
+class OtherResults(BatchCase):
+    """--out has results that do not answer these requests with this model."""
+
+    def setUp(self):
+        super().setUp()
+        self.replaced = self.folder / "results.jsonl.replaced"
+        self.replaced.unlink(missing_ok=True)
+        self.first = [line(f"q{i}", prompt=f"count {i}") for i in range(6)]
+        self.batch(self.first)
+        self.data = self.results.read_bytes()
+
+    def expect_fresh(self, lines, *arguments, model=None):
+        """The same command again leaves what a run with a new results' file gives."""
+        self.write(lines)
+        message = self.rafter("batch", model or self.model, "--in", str(self.requests), "--out", str(self.results), *arguments).stderr.decode()
+        resumed = {name: without_identity(result) for name, result in self.read().items()}
+        self.results.rename(self.folder / "resumed.jsonl")
+        self.rafter("batch", model or self.model, "--in", str(self.requests), "--out", str(self.results), *arguments)
+        self.assertEqual(resumed, {name: without_identity(result) for name, result in self.read().items()})
+        return message
+
+    def test_changed_requests_are_asked_again(self):
+        changed = [line("q0", prompt="name a colour"), *self.first[1:5], line("q5", prompt="count 5", max_tokens=3)]
+        message = self.expect_fresh(changed)
+        self.assertIn("found 2 results of a request that has changed since; moved to", message)
+        self.assertIn("2 requests answered, 4 by an earlier run", message)
+        self.assertEqual({json.loads(text)["custom_id"] for text in self.replaced.read_text().splitlines()}, {"q0", "q5"})
+        self.assertTrue(all(text in self.data.splitlines() for text in self.replaced.read_bytes().splitlines()))
+
+    def test_results_of_another_model_are_asked_again(self):
+        other = program.make_tiny_model(self.folder / "other.gguf", "qwen3")
+        message = self.expect_fresh(self.first, model=other)
+        self.assertIn("found 6 results of another model; moved to", message)
+        self.assertEqual(self.replaced.read_bytes(), self.data)
+        # The same file under another name is the same model.
+        copy = self.folder / "copy.gguf"
+        copy.write_bytes(Path(other).read_bytes())
+        before = self.results.read_bytes()
+        self.rafter("batch", str(copy), "--in", str(self.requests), "--out", str(self.results))
+        self.assertEqual(self.results.read_bytes(), before)
+        # One weight makes another model.
+        data = bytearray(copy.read_bytes())
+        data[-5] ^= 1
+        copy.write_bytes(data)
+        self.assertIn("6 results of another model", self.rafter("batch", str(copy), "--in", str(self.requests), "--out", str(self.results)).stderr.decode())
+
+    def test_strict_refuses_and_changes_nothing(self):
+        self.write([line("q0", prompt="name a colour"), *self.first[1:]])
+        self.expect_error("found 1 result of a request that has changed since; name another --out", *self.command("--resume", "strict"))
+        self.assertEqual(self.results.read_bytes(), self.data)
+        self.assertFalse(self.replaced.exists())
+        self.write(self.first)
+        self.rafter(*self.command("--resume", "strict"))
+        self.assertEqual(self.results.read_bytes(), self.data)
+        self.expect_error("--resume: expected one of again,strict", *self.command("--resume", "no"), status=2)
+
+    def test_white_space_order_and_settings_that_decide_nothing_are_no_change(self):
+        self.write([json.dumps(dict(reversed(one.items())), indent=None, separators=(" , ", " : ")).encode() + b"\n" for one in self.first])
+        self.rafter(*self.command("--threads", "1", "--context", "100", "-n", "77"))
+        self.assertEqual(self.results.read_bytes(), self.data)
+
+    def test_settings_that_decide_an_answer_are_a_change(self):
+        lines = [line("long", prompt="hello", max_tokens=400), line("open", prompt="hello", max_tokens=None), line("both", prompt="hello")]
+        self.batch(lines, "--context", "50", "-n", "5")
+        self.assertIn("1 request answered, 2 by", self.rafter(*self.command("--context", "50", "-n", "6")).stderr.decode())
+        self.assertIn("1 request answered, 2 by", self.rafter(*self.command("--context", "60", "-n", "6")).stderr.decode())
+        template = self.folder / "t.jinja"
+        template.write_text("{{ messages[0].content }}")
+        self.batch([chat("a")])
+        self.assertIn("1 request answered ·", self.rafter(*self.command("--chat-template", str(template))).stderr.decode())
+
+    def test_results_of_other_lines_stay(self):
+        self.write([line("q0", prompt="name a colour")])
+        self.rafter(*self.command())
+        self.assertEqual(set(self.read()), {f"q{i}" for i in range(6)})
+
+    def test_a_link_stays_a_link_and_a_full_disk_changes_nothing(self):
+        link = self.folder / "link.jsonl"
+        link.symlink_to(self.results)
+        self.write([line("q0", prompt="name a colour")])
+        self.rafter("batch", self.model, "--in", str(self.requests), "--out", str(link))
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(set(self.read()), {f"q{i}" for i in range(6)})
+        link.unlink()
+        self.results.write_bytes(self.data)
+        self.rafter(*self.command(), status=1, restore_signals=False,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
+        self.assertEqual(self.results.read_bytes(), self.data)
+        self.assertFalse((self.folder / "results.jsonl.new").exists())
 
 
 class Resume(BatchCase):

@@ -88,6 +88,25 @@ TEST_F(OpenAiAnswers, HalvesOfACharacterAreBytesAndStandWhereItBegins) {
     EXPECT_EQ(chat["refusal"], nullptr);
 }
 
+TEST_F(OpenAiAnswers, AnEchoStandsBeforeTheAnswerInTextAndLogprobs) {
+    request_.n = 2;
+    request_.echoes = {{.text = "ab", .tokens = {0, 1}}};
+    auto one = choice({token(2)}, "c", engine::FinishReason::kLength);
+    one.prompt_scores = {{.logprob = -1.5, .top = {{1, -1.5}, {25, -3.0}}}};
+    const auto both = answer({one, choice({token(3)}, "d", engine::FinishReason::kLength)})["choices"];
+    EXPECT_EQ(both[0]["text"], "abc");
+    EXPECT_EQ(both[1]["text"], "abd");
+    EXPECT_EQ(both[1]["logprobs"]["tokens"], (json{"a", "b", "d"}));
+    EXPECT_EQ(both[1]["logprobs"]["token_logprobs"], (json{nullptr, -1.5, -0.5}));
+    EXPECT_EQ(both[1]["logprobs"]["top_logprobs"][0], nullptr);
+    EXPECT_EQ(both[1]["logprobs"]["top_logprobs"][1], (json{{"b", -1.5}, {"z", -3.0}}));
+    EXPECT_EQ(both[1]["logprobs"]["text_offset"], (json{0, 1, 2}));
+    // What stands before the text (BOS, a space) has none of its characters.
+    request_.n = 1;
+    request_.echoes = {{.text = "b", .tokens = {0, 1}}};
+    EXPECT_EQ(answer({one})["choices"][0]["logprobs"]["text_offset"], (json{0, 0, 1}));
+}
+
 TEST_F(OpenAiAnswers, InfiniteLogprobsAreOpenAisLeast) {
     const double least = -std::numeric_limits<double>::infinity();
     const auto logprobs = first(choice({token(0, least)}, "a", engine::FinishReason::kLength))["logprobs"];

@@ -217,13 +217,17 @@ TEST_F(OpenAiRequests, MessagesThatCannotBeRenderedAreRefused) {
 }
 
 TEST_F(OpenAiRequests, FeaturesThatAreMissingAreRefusedUnlessTheySayNothing) {
-    for (const char* key :
-         {"audio", "echo", "functions", "grammar", "guided_json", "suffix", "tools", "use_beam_search", "logits_processors"}) {
+    for (const char* key : {"audio", "functions", "grammar", "guided_json", "suffix", "tools", "use_beam_search", "logits_processors"}) {
         expect_refused(complete({{key, {{"x", 1}}}}), fmt::format("body: {}: expected no such key: this is not supported; found ", key));
         for (const json& nothing : {json(nullptr), json(false), json(0), json(""), json::array(), json::object()}) {
             EXPECT_TRUE(complete({{key, nothing}})) << key << " " << nothing;
         }
     }
+    for (const json& nothing : {json(nullptr), json(false), json(0), json(""), json::array(), json::object()}) {
+        EXPECT_TRUE(complete({{"echo", nothing}})) << nothing;
+    }
+    expect_refused(complete({{"echo", {{"x", 1}}}}), "body: echo: expected true or false, found ");
+    expect_refused(chat({{"echo", true}}), "body: echo: expected no such key: this is not supported; found true");
     expect_refused(complete({{"best_of", 2}}), "body: best_of: expected 1");
     EXPECT_TRUE(complete({{"best_of", 1}}));
     expect_refused(chat({{"tool_choice", "required"}}), "body: tool_choice: expected \"none\"");
@@ -233,6 +237,28 @@ TEST_F(OpenAiRequests, FeaturesThatAreMissingAreRefusedUnlessTheySayNothing) {
     expect_refused(chat({{"response_format", {{"type", "json_object"}}}}), "body: response_format: type: expected \"text\"");
     expect_refused(chat({{"response_format", "json"}}), "body: response_format: expected an object");
     EXPECT_TRUE(chat({{"response_format", {{"type", "text"}}}}));
+}
+
+TEST_F(OpenAiRequests, EchoBringsThePromptAndItsScoresOnce) {
+    const auto request = complete({{"echo", true}, {"prompt", {"hello", "you"}}, {"n", 2}, {"logprobs", 1}, {"max_tokens", 0}}).value();
+    ASSERT_EQ(request.echoes.size(), 2U);
+    EXPECT_EQ(request.n, 2U);
+    EXPECT_EQ(request.echoes[1].text, "you");
+    EXPECT_EQ(request.echoes[1].tokens, request.choices[2].prompt);
+    EXPECT_EQ(request.choices[0].max_tokens, 0U);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(request.choices[i].score_prompt_from.has_value(), i % 2 == 0) << i;
+    const auto of_tokens = complete({{"echo", true}, {"prompt", encode("hello")}}).value();
+    EXPECT_EQ(of_tokens.echoes.at(0).text, "hello");
+    EXPECT_TRUE(of_tokens.echoes.at(0).tokens.empty());
+    EXPECT_FALSE(of_tokens.choices.at(0).score_prompt_from);
+    EXPECT_TRUE(complete({{"echo", false}}).value().echoes.empty());
+}
+
+TEST_F(OpenAiRequests, KnownTokensOfPromptsAreTakenAsTheyAre) {
+    const std::vector<std::vector<engine::TokenId>> known = {{1, 2, 3}};
+    defaults_.prompts = &known;
+    EXPECT_EQ(only(complete({})).prompt, known[0]);
+    EXPECT_EQ(only(chat({})).prompt, known[0]);
 }
 
 TEST_F(OpenAiRequests, ModelStreamAndUnknownKeysAreReported) {

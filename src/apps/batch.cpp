@@ -213,7 +213,7 @@ void say_what_is_special(const BatchSurvey& survey, const engine::OpenedModel& o
     if (!survey.unknown_keys.empty()) {
         std::vector<std::string> keys;
         for (const std::string& key : survey.unknown_keys) keys.push_back(quote(key));
-        fmt::print(stderr, "rafter batch: keys of a body that mean nothing here: {}\n", fmt::join(keys, ", "));
+        fmt::print(stderr, "rafter batch: unknown keys in request bodies are ignored: {}\n", fmt::join(keys, ", "));
     }
     if (survey.has_chats && !opened.has_own_template) {
         fmt::print(stderr, "rafter batch: the model file has no chat template; using the {}\n", opened.chat_template.name());

@@ -258,7 +258,7 @@ Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_
 
 // A prompt is a text or a list of token ids; a list of prompts is several. known: their tokens from an earlier parse, or null.
 Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedModel& opened,
-                                   const std::vector<std::vector<TokenId>>* known) {
+                                   const std::vector<std::vector<TokenId>>* known, bool echo) {
     const nlohmann::json* prompt = body.find("prompt");
     const std::string where = body.where() + ": prompt";
     if (prompt == nullptr) return bad_input("{}: expected a text or token ids, found no such key", where);
@@ -280,6 +280,15 @@ Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedM
         } else {
             tokens = token_prompt(list[i], opened.config.n_vocab, place);
             if (!tokens) return tokens.error();
+        }
+        if (!echo) {
+            prompts.tokens.push_back(*std::move(tokens));
+            continue;
+        }
+        const auto has_text = [&](TokenId id) { return static_cast<std::size_t>(id) < opened.tokenizer->n_tokens(); };
+        if (!std::ranges::all_of(*tokens, has_text)) {
+            return bad_input("{}: expected token ids from 0 to {}, which have texts to echo, found others", place,
+                             opened.tokenizer->n_tokens() - 1);
         }
         if (list[i].is_string()) {
             prompts.echoes.push_back({.text = list[i].get<std::string>(), .shown = text::SpecialTokens::kParse, .tokens = {}});
@@ -339,7 +348,7 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
 
     const bool is_chat = endpoint == OpenAiEndpoint::kChatCompletions;
     RAFTER_TRY(Prompts prompts,
-               is_chat ? chat_prompts(body, opened, defaults.prompts) : completion_prompts(body, opened, defaults.prompts));
+               is_chat ? chat_prompts(body, opened, defaults.prompts) : completion_prompts(body, opened, defaults.prompts, echo));
     if (prompts.tokens.size() * n.value_or(1) > kMaxChoices) {
         return bad_input("{}: expected at most {} choices, found n = {} of {} prompts", body.where(), kMaxChoices, n.value_or(1),
                          prompts.tokens.size());

@@ -236,7 +236,7 @@ class Answers(BatchCase):
     def test_the_summary_counts(self):
         self.write([line("a", prompt="hello"), line("b", prompt=""), line("c", prompt=7), line("d", prompt="x", foo=1, user="u")])
         message = self.rafter(*self.command()).stderr.decode()
-        self.assertIn('keys of a body that mean nothing here: "foo"\n', message)
+        self.assertIn('unknown keys in request bodies are ignored: "foo"\n', message)
         self.assertIn("line 2: body: prompt: the prompt is empty", message)
         self.assertRegex(message, r"\n4 requests answered \(2 with an error\) · \d+ prompt tokens · 24 generated · .*, [\d.,]+ tok/s\n$")
         self.assertEqual(message.count("\n"), 3, "no progress bar in a pipe")

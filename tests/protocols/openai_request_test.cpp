@@ -252,6 +252,7 @@ TEST_F(OpenAiRequests, EchoBringsThePromptAndItsScoresOnce) {
     EXPECT_TRUE(of_tokens.echoes.at(0).tokens.empty());
     EXPECT_FALSE(of_tokens.choices.at(0).score_prompt_from);
     EXPECT_TRUE(complete({{"echo", false}}).value().echoes.empty());
+    expect_refused(complete({{"echo", true}, {"prompt", {kVocab - 1}}}), "body: prompt: expected token ids from 0 to ");
 }
 
 TEST_F(OpenAiRequests, KnownTokensOfPromptsAreTakenAsTheyAre) {

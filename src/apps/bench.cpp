@@ -191,22 +191,36 @@ Result<BenchRun> run_once(const BenchOptions& options, Session& session, std::ui
     return run;
 }
 
+// Where the q-quantile of the values stands.
+std::size_t quantile_index(const std::vector<double>& values, double q) {
+    std::vector<std::size_t> order(values.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::ranges::stable_sort(order, {}, [&](std::size_t i) { return values[i]; });
+    return order[static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)))];
+}
+
 struct BenchRow {
     std::uint32_t batch = 0;
     std::string drafter;
-    std::vector<double> prefill_rates;  // tok/s of all sequences together; [repeat]
-    std::vector<double> decode_rates;   // [repeat]
-    std::vector<double> step_seconds;   // of all decode steps
+    std::vector<double> prefill_rates;              // tok/s of all sequences together; [repeat]
+    std::vector<double> decode_rates;               // [repeat]
+    std::vector<std::vector<double>> step_seconds;  // of each run's decode steps; [repeat]
+    std::vector<double> sample_seconds;             // of those; [repeat]
     std::uint64_t tokens_hash = 0;
     engine::SpeculationCounters speculation;  // of all runs
-    double sample_seconds = 0.0;
     double decode_tokens = 0.0;
     double n_steps = 0.0;
     double expected_seconds = 0.0;
     double expected_plain_seconds = 0.0;
 
     void add(const BenchOptions& options, const BenchRun& run);
-    [[nodiscard]] double sampling_share() const { return sample_seconds / sum(step_seconds); }  // of the decode steps' time
+    [[nodiscard]] bool decodes() const { return !decode_rates.empty(); }
+    // The run that all columns are of: the one with the median rate of decoding, or of prefill where nothing is decoded.
+    [[nodiscard]] std::size_t shown_run() const { return quantile_index(decodes() ? decode_rates : prefill_rates, 0.5); }
+    [[nodiscard]] const std::vector<double>& shown_steps() const { return step_seconds[shown_run()]; }
+    [[nodiscard]] double sampling_share() const { return sample_seconds[shown_run()] / sum(shown_steps()); }  // of the decode steps' time
+    // How far runs of the same work, or the middle half of the shown run's steps, lie apart: large where others use the machine.
+    [[nodiscard]] double disturbance() const;
     [[nodiscard]] double tokens_per_step() const { return n_steps > 0 ? decode_tokens / n_steps / batch : 0.0; }
     [[nodiscard]] double predicted_speedup() const { return expected_seconds > 0 ? expected_plain_seconds / expected_seconds : 1.0; }
 };
@@ -214,14 +228,37 @@ struct BenchRow {
 void BenchRow::add(const BenchOptions& options, const BenchRun& run) {
     prefill_rates.push_back(static_cast<double>(batch) * options.prompt / run.prefill_seconds);
     if (options.generate > 0) decode_rates.push_back(static_cast<double>(run.decode_tokens) / sum(run.decode_seconds));
-    step_seconds.insert(step_seconds.end(), run.decode_seconds.begin(), run.decode_seconds.end());
+    step_seconds.push_back(run.decode_seconds);
     tokens_hash = run.tokens_hash;
     speculation += run.speculation;
-    sample_seconds += run.sample_seconds;
+    sample_seconds.push_back(run.sample_seconds);
     decode_tokens += static_cast<double>(run.decode_tokens);
     n_steps += static_cast<double>(run.decode_seconds.size());
     expected_seconds += run.expected_seconds;
     expected_plain_seconds += run.expected_plain_seconds;
+}
+
+double relative_range(const std::vector<double>& values, double low, double high) {
+    return values.empty() ? 0.0 : (quantile(values, high) - quantile(values, low)) / quantile(values, 0.5);
+}
+
+double BenchRow::disturbance() const {
+    double most = std::max(relative_range(prefill_rates, 0.0, 1.0), relative_range(decode_rates, 0.0, 1.0));
+    // Steps with draft tokens differ by design.
+    if (decodes() && drafter == "off") most = std::max(most, relative_range(shown_steps(), 0.25, 0.75));
+    return most;
+}
+
+// Says of the rows that were disturbed how much; "" where the machine was quiet.
+std::string busy_text(const std::vector<BenchRow>& rows) {
+    std::string text;
+    for (const BenchRow& row : rows) {
+        if (row.disturbance() <= hardware::kNoisySpread) continue;
+        text += fmt::format("{}batch {}{}{} by {}", text.empty() ? "" : ", ", row.batch, row.drafter == "off" ? "" : " with " + row.drafter,
+                            text.empty() ? " differ" : "", report::percent(row.disturbance()));
+    }
+    if (text.empty()) return text;
+    return fmt::format("The machine was busy: measurements of {}. Measure again when no other program uses the CPUs.\n", text);
 }
 
 // Of each run to that of plain decoding beside it.
@@ -238,11 +275,19 @@ ordered_json spread_json(const std::vector<double>& values) {
 // plain: the row of the same batch without draft tokens, where there is one.
 ordered_json row_json(const BenchRow& row, const BenchRow* plain) {
     ordered_json json{{"batch", row.batch}, {"prefill_tokens_per_second", spread_json(row.prefill_rates)}};
-    if (!row.step_seconds.empty()) {
+    if (row.decodes()) {
         json["decode_tokens_per_second"] = spread_json(row.decode_rates);
-        json["step_seconds"] = {{"median", quantile(row.step_seconds, 0.5)}, {"p99", quantile(row.step_seconds, 0.99)}};
+        json["step_seconds"] = {{"median", quantile(row.shown_steps(), 0.5)}, {"p99", quantile(row.shown_steps(), 0.99)}};
         json["sampling_share"] = row.sampling_share();
         json["tokens_hash"] = fmt::format("{:016x}", row.tokens_hash);
+    }
+    if (row.decodes()) {
+        // step_seconds and sampling_share are of this run.
+        json["shown_run"] = {{"number", row.shown_run() + 1},
+                             {"prefill_tokens_per_second", row.prefill_rates[row.shown_run()]},
+                             {"decode_tokens_per_second", row.decode_rates[row.shown_run()]}};
+        json["disturbance"] = row.disturbance();
+        json["busy"] = row.disturbance() > hardware::kNoisySpread;
     }
     if (row.drafter != "off") {
         json["drafter"] = row.drafter;
@@ -254,10 +299,10 @@ ordered_json row_json(const BenchRow& row, const BenchRow* plain) {
     return json;
 }
 
-std::string with_spread(const std::vector<double>& rates) {
+// The shown run's rate, and by how much the runs differ to both sides.
+std::string with_spread(const std::vector<double>& rates, std::size_t shown) {
     if (rates.empty()) return "-";
-    const double median = quantile(rates, 0.5);
-    return fmt::format("{} ± {}", report::rate(median), report::percent((quantile(rates, 1.0) - quantile(rates, 0.0)) / median / 2));
+    return fmt::format("{} ± {}", report::rate(rates[shown]), report::percent(relative_range(rates, 0.0, 1.0) / 2));
 }
 
 // Who drafts: one, or all in turn so that a drifting machine treats them alike.
@@ -336,7 +381,7 @@ std::string comparison_text(const std::vector<BenchRow>& rows, const report::Sty
     for (const BenchRow& row : rows) {
         if (row.drafter == "off") plain = &row;
         const bool drafting = row.drafter != "off";
-        table.add({fmt::format("{}", row.batch), drafting ? row.drafter : "none", with_spread(row.decode_rates),
+        table.add({fmt::format("{}", row.batch), drafting ? row.drafter : "none", with_spread(row.decode_rates, row.shown_run()),
                    drafting ? fmt::format("{:.2f}", quantile(speedups(row, *plain), 0.5)) : "",
                    drafting ? fmt::format("{:.2f}", row.predicted_speedup()) : "", fmt::format("{:.2f}", row.tokens_per_step()),
                    drafting ? by_position_text(row.speculation) : "", drafting ? chosen_text(row.speculation) : ""});
@@ -389,7 +434,8 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
     report::Progress bar(stderr_terminal(environment), "Working");
     const auto n = static_cast<double>(workload.n_requests());
     RAFTER_TRY(const engine::WorkloadReport report, run_workload(workload, worker, [&](std::uint64_t n_ended) {
-                   bar.update(static_cast<double>(n_ended) / n, fmt::format("{} of {:.0f} requests", n_ended, n));
+                   bar.update(static_cast<double>(n_ended) / n,
+                              fmt::format("{} of {} requests", report::grouped(n_ended), report::grouped(workload.n_requests())));
                }));
     bar.clear();
     session.keep_on_disk();
@@ -461,7 +507,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
             write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
                                      style.dim(fmt::format("prompts of {}, then {} tokens each; {} run{} in turn", options.prompt,
                                                            options.generate, options.repeat, options.repeat == 1 ? "" : "s")),
-                                     comparison_text(rows, style))));
+                                     comparison_text(rows, style) + busy_text(rows))));
         return say_kv_disk(*session, style);
     }
     report::Table table({{"batch", report::Align::kRight},
@@ -472,17 +518,18 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
                          {"slowest 1%", report::Align::kRight},
                          {"sampling", report::Align::kRight}});
     for (const BenchRow& row : rows) {
-        const bool decodes = !row.step_seconds.empty();
-        table.add({fmt::format("{}", row.batch), with_spread(row.prefill_rates), with_spread(row.decode_rates),
-                   decodes ? report::rate(quantile(row.decode_rates, 0.5) / row.batch) : "-",
-                   decodes ? report::duration(quantile(row.step_seconds, 0.5)) : "-",
-                   decodes ? report::duration(quantile(row.step_seconds, 0.99)) : "-",
+        const bool decodes = row.decodes();
+        const std::size_t shown = row.shown_run();
+        table.add({fmt::format("{}", row.batch), with_spread(row.prefill_rates, shown), with_spread(row.decode_rates, shown),
+                   decodes ? report::rate(row.decode_rates[shown] / row.batch) : "-",
+                   decodes ? report::duration(quantile(row.shown_steps(), 0.5)) : "-",
+                   decodes ? report::duration(quantile(row.shown_steps(), 0.99)) : "-",
                    decodes ? report::percent(row.sampling_share()) : "-"});
     }
     RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
                                              style.dim(fmt::format("prompts of {}, then {} tokens each; {} run{}", options.prompt,
                                                                    options.generate, options.repeat, options.repeat == 1 ? "" : "s")),
-                                             table.render(style, "  "))));
+                                             table.render(style, "  ") + busy_text(rows))));
     return say_kv_disk(*session, style);
 }
 
@@ -510,7 +557,8 @@ void add_bench(CLI::App& app, Cli& cli) {
     verb.footer =
         "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time,\n"
         "unless --temperature says otherwise. Several counts, as in --batch 1,4,16, are measured in turn;\n"
-        "with --requests the last one counts.\n\n"
+        "with --requests the last one counts. All columns of a line are of one run, that with the median rate\n"
+        "of decoding; ± is half of the distance between the slowest and the fastest run.\n\n"
         "Examples:\n"
         "  rafter bench SmolLM2-135M-Instruct\n"
         "  rafter bench model.gguf --prompt-tokens 128 --batch 1,4,16,32\n"

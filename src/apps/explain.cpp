@@ -114,7 +114,7 @@ Result<int> run_grid(const ExplainOptions& options, const Environment& environme
         return 0;
     }
     const report::Style style = stdout_style(environment);
-    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}\nThe prediction is off by {:.0f}% in the middle, by {:.0f}% at most.\n",
+    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}\nThe median error of the predictions is {:.0f}%, the largest {:.0f}%.\n",
                                              style.bold(session.opened().config.name), style.dim("time of the model's steps"),
                                              table.render(style, "  "), 100 * median_of(errors),
                                              100 * *std::max_element(errors.begin(), errors.end()))));

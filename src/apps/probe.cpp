@@ -29,6 +29,7 @@ using hardware::Profile;
 struct ProbeVerbOptions {
     bool json = false;
     bool quick = false;
+    bool force = false;
     std::string save;
     std::string svg;
     unsigned n_threads = 0;
@@ -142,18 +143,18 @@ std::string render(const Profile& profile, double seconds, const report::Style& 
             style.dim("  GFLOP/s by tokens a step, weights near; then streaming from memory with 1 token; the ridge in tokens\n");
     text += kernel_table(profile, style) + "\n";
     if (profile.trusted) {
-        text += fmt::format("Readings of the same thing lie {:.0f}% apart: quiet enough to trust.\n", 100 * profile.noise);
+        text += fmt::format("Repeated measurements differ by {:.0f}%: quiet enough to trust.\n", 100 * profile.noise);
     } else {
-        text += style.warning(fmt::format("Not to be trusted: {}. Measure again when it is quiet.", profile.doubt)) + "\n";
+        text += style.warning(fmt::format("Not to be trusted: {}. Measure again when the machine is idle.", profile.doubt)) + "\n";
     }
     return text;
 }
 
 std::string svg_of(const Profile& profile) {
     report::Staircase staircase;
-    staircase.title = "Read bandwidth by working set";
-    staircase.subtitle =
-        fmt::format("{}, {}: repeated passes when nothing else runs; dotted: the best pass", profile.key.cpu, profile.key.isa);
+    staircase.title = profile.trusted ? "Read bandwidth by working set" : "Read bandwidth by working set: not to be trusted";
+    staircase.subtitle = fmt::format("{}, {}: {}", profile.key.cpu, profile.key.isa,
+                                     profile.trusted ? "repeated passes when nothing else runs; dotted: the best pass" : profile.doubt);
     for (const auto& [n, list] : by_threads(profile)) {
         report::StaircaseLine line{.label = threads(n), .points = {}};
         for (const auto& [size, r] : list) {
@@ -181,6 +182,17 @@ Result<void> finish(std::optional<AtomicFile>& file, const std::string& text) {
     return file->commit();
 }
 
+// Where the profile went, for people; "" where it is not kept. A profile that is not trusted would spoil the other verbs' predictions.
+std::string save_profile(const Profile& profile, const std::string& save, const Environment& environment) {
+    std::string saved = save;
+    if (!environment.cache_folder) return saved;
+    const auto path = hardware::profile_path(*environment.cache_folder, profile.key);
+    const Result<void> written = hardware::write_profile(path, profile);
+    if (written) return saved + (saved.empty() ? "" : " and ") + path.string();
+    fmt::print(stderr, "rafter probe: the profile is not kept: {}\n", written.error().message);
+    return saved;
+}
+
 Result<int> probe(const ProbeVerbOptions& options, const Environment& environment) {
     RAFTER_TRY(const std::string_view isa, backend::find_instruction_set(options.isa));
     RAFTER_TRY(std::optional<AtomicFile> save, opened(options.save));
@@ -196,21 +208,19 @@ Result<int> probe(const ProbeVerbOptions& options, const Environment& environmen
     const double seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
     bar.clear();
 
-    RAFTER_TRY_VOID(finish(save, hardware::to_json(profile)));
     RAFTER_TRY_VOID(finish(svg, svg_of(profile)));
-    std::string saved = options.save;
-    if (environment.cache_folder) {
-        const auto path = hardware::profile_path(*environment.cache_folder, profile.key);
-        const Result<void> written = hardware::write_profile(path, profile);
-        if (written) {
-            saved += (saved.empty() ? "" : " and ") + path.string();
-        } else {
-            fmt::print(stderr, "rafter probe: the profile is not kept: {}\n", written.error().message);
-        }
+    const bool saves = profile.trusted || options.force;
+    std::string saved;
+    if (saves) {
+        RAFTER_TRY_VOID(finish(save, hardware::to_json(profile)));
+        saved = save_profile(profile, options.save, environment);
     }
     RAFTER_TRY_VOID(write_stdout(options.json ? hardware::to_json(profile) : render(profile, seconds, stdout_style(environment))));
     if (!saved.empty() && !options.json) fmt::print(stderr, "Saved as {}: the other verbs use it.\n", saved);
-    return 0;
+    if (saves) return 0;
+    fmt::print(stderr, "rafter probe: the profile is not saved: {}; measure again when the machine is idle, or save it with --force\n",
+               profile.doubt);
+    return options.save.empty() ? 0 : kExitFailed;
 }
 
 }  // namespace
@@ -223,11 +233,13 @@ void add_probe(CLI::App& app, Cli& cli) {
     verb.options.add("threads", o.n_threads);
     verb.options.add("isa", o.isa);
     verb.options.add("save", o.save);
+    verb.options.add("force", o.force);
     verb.options.add("svg", o.svg);
     verb.options.add("json", o.json);
     verb.footer =
         "The other verbs use the saved profile for their predictions, and measure a quick one where there is\n"
-        "none.";
+        "none. A profile that was measured while other programs used the CPUs is not saved; with --save the\n"
+        "exit status is then 1.";
     verb.run = [probe_options](const Environment& environment) { return probe(*probe_options, environment); };
     add_verb(app, cli, std::move(verb));
 }

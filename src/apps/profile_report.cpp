@@ -26,8 +26,13 @@ Result<RunProfile> RunProfile::start(const ProfileReportOptions& options, const 
         if (!options.file.empty()) return Error{"--profile-file: needs --profile", ErrorKind::kUsage};
         return run;
     }
+    if (options.format == "trace" && options.file.empty()) run.options_.file = "rafter-trace.json";
+    if (!run.options_.file.empty()) {
+        RAFTER_TRY(AtomicFile file, AtomicFile::create(run.options_.file));
+        run.file_.emplace(std::move(file));
+    }
     RAFTER_TRY(run.machine_, machine_profile(environment, session.runtime().pool(), session.runtime().isa(), verb));
-    run.style_ = options.file.empty() ? stderr_terminal(environment).style : report::Style{};
+    run.style_ = run.options_.file.empty() ? stderr_terminal(environment).style : report::Style{};
     run.session_ = &session;
     run.price_ = session.price_options();
     run.profiler_ = std::make_unique<engine::StepProfiler>(*session.loaded().device);
@@ -40,7 +45,6 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
     std::string text;
     if (options_.format == "trace") {
         text = planning::trace_json(session_->runtime().backend(), *profiler_, program, machine_, price_);
-        if (options_.file.empty()) options_.file = "rafter-trace.json";
     } else {
         const std::vector<engine::PhaseProfile> phases = profiler_->phases(session_->runtime().backend(), machine_, price_);
         if (options_.format == "json") {
@@ -67,11 +71,12 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
     if (profiler_->n_dropped() > 0) {
         fmt::print(stderr, "The profile has the first {} steps.\n", report::grouped(engine::StepProfiler::kMaxSteps));
     }
-    if (options_.file.empty()) {
+    if (!file_) {
         fmt::print(stderr, "{}", text);
         return {};
     }
-    RAFTER_TRY_VOID(write_file(options_.file, text));
+    RAFTER_TRY_VOID(file_->write(std::as_bytes(std::span(text))));
+    RAFTER_TRY_VOID(file_->commit());
     fmt::print(stderr, "The profile is in {}{}\n", options_.file,
                options_.format == "trace" ? ": open it in ui.perfetto.dev or chrome://tracing" : "");
     return {};

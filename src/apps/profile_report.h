@@ -8,6 +8,7 @@
 #include <string>
 
 #include "apps/session.h"
+#include "base/os_file.h"
 #include "engine/measure/step_profile.h"
 #include "report/style.h"
 
@@ -24,7 +25,8 @@ void add_profile_options(OptionSet& options, ProfileReportOptions& profile);
 // A profiler that is on when the options ask for one.
 class RunProfile {
   public:
-    // Gets the machine's profile first, where it must be measured. The session's model must be loaded, and outlive this.
+    // Opens the file for the report, so that one that cannot be written is an error before the run, and gets the machine's profile, where
+    // it must be measured. The session's model must be loaded, and outlive this.
     [[nodiscard]] static Result<RunProfile> start(const ProfileReportOptions& options, const Environment& environment, Session& session,
                                                   std::string_view verb);
     // Null when off.
@@ -34,6 +36,7 @@ class RunProfile {
 
   private:
     ProfileReportOptions options_;
+    std::optional<AtomicFile> file_;  // where the report goes; none: standard error
     report::Style style_;
     Session* session_ = nullptr;
     hardware::Profile machine_;

@@ -25,8 +25,8 @@ using hardware::Profile;
 
 constexpr double kKiB = 1024.0;
 constexpr double kMiB = 1024.0 * kKiB;
-// Spinning threads meet in 0.2 to 5 microseconds, however many they are; where one has to be scheduled first, it takes many more.
-constexpr double kSlowMeetingSeconds = 15e-6;
+// Spinning threads pass a barrier in 0.2 to 5 microseconds, however many they are; where one has to be scheduled first, it takes many more.
+constexpr double kSlowBarrierSeconds = 15e-6;
 
 // Working sets: two an octave where caches end, one elsewhere; to eight times the last cache.
 std::vector<double> staircase_sizes(const Profile& profile, bool quick) {
@@ -110,11 +110,11 @@ void judge(Profile& profile, double typical_spread) {
     profile.noise = std::max(typical_spread, staircase_spread);
     profile.trusted = profile.noise <= hardware::kNoisySpread;
     if (!profile.trusted) {
-        profile.doubt = fmt::format("readings of the same thing lie {:.0f}% apart: something else used the machine", 100 * profile.noise);
-    } else if (profile.barrier_seconds > kSlowMeetingSeconds) {
+        profile.doubt = fmt::format("repeated measurements differ by {:.0f}%; other programs were using the CPUs", 100 * profile.noise);
+    } else if (profile.barrier_seconds > kSlowBarrierSeconds) {
         profile.trusted = false;
         profile.doubt =
-            fmt::format("threads took {:.0f} µs to meet: they did not have their processors to themselves", profile.barrier_seconds * 1e6);
+            fmt::format("synchronizing threads took {:.0f} µs; other programs were using the CPUs", profile.barrier_seconds * 1e6);
     }
 }
 

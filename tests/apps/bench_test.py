@@ -1,4 +1,5 @@
 """rafter bench on a tiny model: its JSON, what does not depend on timing, and what it refuses."""
+import os
 import re
 import sys
 import unittest
@@ -35,6 +36,24 @@ class Bench(program.Case):
         for row in greedy, drawn:
             self.assertTrue(0 < row["sampling_share"] < 1, row)
         self.expect_error("--top-p", "bench", self.model, "--top-p", "1.5", status=2)
+
+    def test_all_columns_are_of_one_run(self):
+        for row in self.bench("--batch", "1,3", "--generate", "1", "--repeat", "5")["rows"]:
+            run = row["shown_run"]
+            self.assertTrue(1 <= run["number"] <= 5)
+            self.assertEqual(run["decode_tokens_per_second"], row["decode_tokens_per_second"]["median"])
+            # With one step a run, its rate is that step's.
+            self.assertAlmostEqual(run["decode_tokens_per_second"] * row["step_seconds"]["median"] / row["batch"], 1)
+            prefill = row["prefill_tokens_per_second"]
+            self.assertTrue(prefill["least"] <= run["prefill_tokens_per_second"] <= prefill["most"])
+            self.assertGreaterEqual(row["disturbance"], prefill["most"] / prefill["median"] - prefill["least"] / prefill["median"] - 1e-9)
+            self.assertEqual(row["busy"], row["disturbance"] > 0.25)
+
+    def test_a_busy_machine_is_said(self):
+        # Two threads on one CPU wait for each other, now shorter and now longer.
+        shared = {"preexec_fn": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})}
+        text = self.rafter("bench", self.model, "--threads", "2", "--prompt", "8", "--generate", "4", "--repeat", "6", **shared).stdout.decode()
+        self.assertRegex(text, r"\nThe machine was busy: measurements of batch 1 differ by \d+%\. Measure again when no other program uses the CPUs\.\n$")
 
     def test_every_fusion_can_be_left_out_and_changes_no_token(self):
         sys.path.insert(0, str(program.ROOT / "bench"))

@@ -1,5 +1,6 @@
 """rafter probe, explain and --profile on a tiny model: schemas, sums, and everything that can be wrong with a profile's file."""
 import json
+import os
 import subprocess
 import time
 import unittest
@@ -19,7 +20,7 @@ class WithProfile(program.Case):
         cls.saved = cls.folder / "saved.json"
         cache = cls.folder / "cache"
         if WithProfile.shared is None:
-            printed = subprocess.run([program.BINARY, "probe", "--quick", "--threads", "1", "--json", "--save", cls.saved],
+            printed = subprocess.run([program.BINARY, "probe", "--quick", "--threads", "1", "--json", "--force", "--save", cls.saved],
                                      env=cls.environment, stdout=subprocess.PIPE, check=True, timeout=120).stdout
             kept = [(path.relative_to(cache), path.read_text()) for path in cache.rglob("*.json")]
             WithProfile.shared = printed, cls.saved.read_text(), kept
@@ -61,6 +62,25 @@ class Probe(WithProfile):
             self.assertIn(words, text)
         self.assertNotIn("\x1b", text, "no colour in a pipe")
         self.assertTrue(xml.parse(svg).getroot().tag.endswith("svg"))
+        self.assertRegex(text, r"Repeated measurements differ by \d+%: quiet|Not to be trusted: (repeated|synchronizing) ")
+
+    def test_a_profile_of_a_busy_machine_is_saved_with_force_only(self):
+        # Two threads on one CPU wait for each other at every barrier.
+        svg, saved = self.folder / "busy.svg", self.folder / "busy.json"
+        shared = {"preexec_fn": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})}
+        before = self.profile_files()
+        command = ["probe", "--quick", "--threads", "2", "--save", str(saved), "--svg", str(svg)]
+        done = self.rafter(*command, status=1, **shared)
+        doubt = r"(repeated measurements differ by \d+%|synchronizing threads took \d+ µs); other programs were using the CPUs"
+        self.assertRegex(done.stderr.decode(), f"rafter probe: the profile is not saved: {doubt}; measure again when the machine is idle, or ")
+        self.assertRegex(done.stdout.decode(), f"Not to be trusted: {doubt}")
+        self.assertFalse(saved.exists())
+        self.assertEqual(self.profile_files(), before)
+        self.assertRegex(svg.read_text(), f"not to be trusted(?s:.*){doubt}")
+        self.rafter(*command, "--force", **shared)
+        self.assertFalse(json.loads(saved.read_text())["trusted"])
+        (kept,) = set(self.profile_files()) - set(before)
+        kept.unlink()
 
     @unittest.skipIf(program.SANITIZED, "20 s, for kernels that have tests of their own")
     def test_scalar_kernels_can_be_probed(self):
@@ -69,7 +89,7 @@ class Probe(WithProfile):
     def test_a_cache_folder_that_cannot_be_written_costs_only_a_warning(self):
         blocked = self.folder / "blocked"
         blocked.write_text("a file where a folder should be")
-        done = self.rafter("probe", "--quick", "--threads", "1", env={**self.environment, "XDG_CACHE_HOME": str(blocked)})
+        done = self.rafter("probe", "--quick", "--threads", "1", "--force", env={**self.environment, "XDG_CACHE_HOME": str(blocked)})
         self.assertIn("the profile is not kept", done.stderr.decode())
 
     def test_a_file_that_cannot_be_saved_is_an_error(self):
@@ -215,6 +235,10 @@ class Profile(WithProfile):
     def test_wrong_options(self):
         self.expect_error("--profile", "run", self.model, "-p", "x", "--profile", "xml", status=2)
         self.rafter("run", self.model, "--raw", "-p", "x", "--profile-file", "x.json", status=2)
+        blocked = self.folder / "no_folder"
+        blocked.write_text("")
+        for verb in (["run", self.model, "--raw", "-p", "x"], ["eval", self.model, "--text", str(blocked)]):
+            self.expect_error("no_folder", *verb, "--threads", "1", "--profile", "--profile-file", str(blocked / "x.json"))
 
 
 if __name__ == "__main__":

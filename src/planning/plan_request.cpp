@@ -213,6 +213,21 @@ Result<void> set_hardware(const PlanOptions& o, const PlanSources& sources, Plan
     return {};
 }
 
+// What the arithmetic takes and no devices or engine would give.
+void doubt(PlanRequest& r) {
+    const roofline::Setup& setup = r.scenario.setup;
+    const hardware::Hardware& h = setup.hardware;
+    if (setup.parallel.devices() > 1 && !h.link_bandwidth_bytes_per_s && !h.link_latency_s) {
+        r.model->assumed.push_back(fmt::format("{} has no link in its description: its {} devices are taken to communicate at no cost",
+                                               h.name, report::whole(setup.parallel.devices())));
+    }
+    const double longest = r.model->n_context;
+    if (longest > 0 && r.scenario.load.n_context > longest) {
+        r.model->assumed.push_back(fmt::format("the model was trained for {} positions, the plan is for {}", report::whole(longest),
+                                               report::whole(r.scenario.load.n_context)));
+    }
+}
+
 Result<roofline::PlannedModel> chosen_model(const PlanOptions& o, const PlanSources& sources) {
     if (o.model_json.empty()) return find_planned_model(o.model, sources.models_folders, {.engine_ops = o.hardware == "this"}, o.assume);
     RAFTER_TRY(const nlohmann::json json, read_json_file(o.model_json));
@@ -267,6 +282,7 @@ Result<PlanRequest> make_request(const PlanOptions& o, const PlanSources& source
     RAFTER_TRY_VOID(set_load(o, r));
     RAFTER_TRY_VOID(set_parallel(o, r));
     RAFTER_TRY_VOID(set_engine_memory(o, r));
+    doubt(r);
     RAFTER_TRY_VOID(set_draft(o, sources, r));
     const auto positive = [](const char* option, const std::optional<double>& value, std::optional<double>& place) -> Result<void> {
         RAFTER_TRY_VOID(in_range(option, value, 0, 0, 1e12));

@@ -352,6 +352,14 @@ class Plan(program.Case):
         mine.update(zip(words[::2], words[1::2]))
         return [arguments[0], *(word for pair in mine.items() if pair[1] for word in pair)]
 
+    def test_what_no_device_would_give_is_said_first(self):
+        device = self.folder / "no-link.json"
+        with open(device, "w") as out:
+            json.dump({"name": "x", "flop_per_s": {"bf16": 1e15}, "memory_bytes": 80e9, "memory_bandwidth_bytes_per_s": 3e12}, out)
+        self.assertIn("no link", self.plan("Llama-3.1-8B", "--hardware", device, "--devices", "2")["assumed"][0])
+        self.assertEqual(self.plan("Llama-3.1-8B", "--hardware", device)["assumed"], [])
+        self.assertIn("131,072 positions", self.plan("Llama-3.1-8B", "--hardware", "H200", "--context", "200000")["assumed"][0])
+
     def test_what_would_make_it_fit_does(self):
         n_tried = 0
         for arguments in (["Llama-3.1-70B", "--hardware", "H100-SXM", "--engine", "vllm"],

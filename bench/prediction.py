@@ -2,7 +2,7 @@
 """Prediction against measurement: for each model and each of the usual steps, probe the machine, then time the step, and print a Markdown
 table of both.
 
-The machine is probed anew before every second step, because it drifts; nothing of a model's own times goes into its prediction.
+The machine is probed again before every second step, because it drifts; nothing of a model's own times goes into its prediction.
 
     bench/prediction.py --rafter build/release/rafter --synthetic Q4_0,Q4_K,Q8_0,F16 --tokenizer SmolLM2.gguf MODEL.gguf ...
 
@@ -91,7 +91,7 @@ def main():
             errors.append(abs(row["error"]))
     errors.sort()
     ninetieth = errors[min(len(errors) - 1, int(0.9 * len(errors)))]
-    print(f"\n{len(errors)} steps: off by {statistics.median(errors):.0%} in the middle, {ninetieth:.0%} at the 90th percentile, {errors[-1]:.0%} at most.")
+    print(f"\n{len(errors)} steps: off by {statistics.median(errors):.0%} in the median, {ninetieth:.0%} at the 90th percentile, {errors[-1]:.0%} at most.")
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ class Model:
 # ---------------------------------------------------------------- what is measured with it
 
 def greedy(model, ids, n, draft=()):
-    """Each step is the five best tokens with their log-probabilities. The whole sequence is computed anew for every guess: no cache that could
+    """Each step is the five best tokens with their log-probabilities. The whole sequence is computed again for every token: no cache that could
     be wrong. `draft`, a guess at the answer, only saves time: a pass checks all of its tokens, and what follows a wrong one is thrown away."""
     out, steps = [], []
     while len(steps) < n:

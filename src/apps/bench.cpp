@@ -461,9 +461,10 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
 Result<int> bench(BenchOptions options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options.session.speculation));
     if (!options.workload.requests.empty() && (options.compares() || !options.replay.empty())) {
-        return Error{"--requests: goes neither with --speculate compare nor with --replay", ErrorKind::kUsage};
+        return Error{"--requests: cannot be combined with --speculate compare or --replay", ErrorKind::kUsage};
     }
-    if (options.compares() && options.generate == 0) return Error{"--speculate compare: needs tokens to --generate", ErrorKind::kUsage};
+    if (options.compares() && options.generate == 0)
+        return Error{"--speculate compare: expected --generate of at least 1, found 0", ErrorKind::kUsage};
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     if (!options.workload.requests.empty()) return bench_workload(options, environment, *session);
     std::optional<Replay> replay;
@@ -538,7 +539,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
 void add_bench(CLI::App& app, Cli& cli) {
     const auto bench_options = std::make_shared<BenchOptions>();
     BenchOptions& o = *bench_options;
-    Verb verb{.name = "bench", .summary = "Measure tokens a second, alone and for many sequences together"};
+    Verb verb{.name = "bench", .summary = "Measure tokens per second of one and of many sequences"};
     verb.options.add("model", o.session.model, {.required = true});
     verb.options.add("prompt-tokens", o.prompt);
     verb.options.add("generate", o.generate);
@@ -555,10 +556,10 @@ void add_bench(CLI::App& app, Cli& cli) {
     verb.options.add("draft-accept", o.session.speculation.forced_acceptance);
     verb.options.add("json", o.json);
     verb.footer =
-        "Prompts are made-up tokens, different for every sequence; the likeliest token is taken each time,\n"
-        "unless --temperature says otherwise. Several counts, as in --batch 1,4,16, are measured in turn;\n"
-        "with --requests the last one counts. All columns of a line are of one run, that with the median rate\n"
-        "of decoding; ± is half of the distance between the slowest and the fastest run.\n\n"
+        "Prompts are random tokens, different for every sequence. Decoding is greedy unless --temperature is\n"
+        "set. Several counts, as in --batch 1,4,16, are measured in turn; --requests uses the last one. All\n"
+        "columns of a line are of one run, the one with the median rate of decoding; ± is half of the\n"
+        "distance between the slowest and the fastest run.\n\n"
         "Examples:\n"
         "  rafter bench SmolLM2-135M-Instruct\n"
         "  rafter bench model.gguf --prompt-tokens 128 --batch 1,4,16,32\n"

@@ -280,7 +280,7 @@ class Chat {
             conversation_.retract();
             const ErrorKind kind = generation.error().kind;
             if (kind == ErrorKind::kCancelled || kind == ErrorKind::kIo) return generation.error();
-            say("{} (/reset starts anew)", generation.error().message);
+            say("{} (/reset starts a new conversation)", generation.error().message);
             return {};
         }
         std::vector<engine::TokenId> tokens;
@@ -297,7 +297,7 @@ class Chat {
         if (generation.finish.context_full) {
             const std::uint32_t most = session_.opened().config.n_context;
             const bool can_grow = context() < most;
-            say("(the context is full: /reset starts anew{})",
+            say("(the context is full: /reset starts a new conversation{})",
                 can_grow ? fmt::format(", --context takes more, up to the model's {}", report::grouped(most)) : "");
         } else if (generation.text.empty() && !options_.quiet) {
             say("(the answer is empty)");

@@ -10,7 +10,7 @@ namespace rafter::apps {
 Result<void> save_conversation(const std::filesystem::path& path, const std::string& model, const nlohmann::ordered_json& messages) {
     std::error_code error;
     if (std::filesystem::exists(path, error) && !read_conversation(path)) {
-        return bad_input("{}: this file exists and is no saved conversation", path.string());
+        return bad_input("{}: expected a new file or a saved conversation, found another file", path.string());
     }
     nlohmann::ordered_json file;
     file["model"] = model;

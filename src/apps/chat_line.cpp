@@ -20,14 +20,14 @@ struct CommandRow {
     std::string_view help;  // "": another name of the row above
 };
 constexpr std::array kCommands{
-    CommandRow{ChatCommand::kReset, "/reset", "", "forget the conversation"},
+    CommandRow{ChatCommand::kReset, "/reset", "", "start a new conversation"},
     CommandRow{ChatCommand::kReset, "/clear", "", ""},
-    CommandRow{ChatCommand::kSystem, "/system", "TEXT", "set the system message and start anew; without TEXT, none"},
+    CommandRow{ChatCommand::kSystem, "/system", "TEXT", "set the system message (none without TEXT) and start a new conversation"},
     CommandRow{ChatCommand::kRetry, "/retry", "", "another answer to the last question"},
     CommandRow{ChatCommand::kUndo, "/undo", "", "forget the last question and its answer"},
     CommandRow{ChatCommand::kSet, "/set", "NAME VALUE", "set an option: temperature, top-p, tokens, ...; alone, show them"},
     CommandRow{ChatCommand::kSave, "/save", "FILE", "write the conversation to a file (JSON)"},
-    CommandRow{ChatCommand::kLoad, "/load", "FILE", "go on with a conversation from a file"},
+    CommandRow{ChatCommand::kLoad, "/load", "FILE", "continue a conversation from a file"},
     CommandRow{ChatCommand::kStats, "/stats", "", "tokens, speed, bandwidth, context and seed so far"},
     CommandRow{ChatCommand::kHelp, "/help", "", "this list"},
     CommandRow{ChatCommand::kHelp, "/?", "", ""},
@@ -37,8 +37,8 @@ constexpr std::array kCommands{
 };
 
 constexpr std::array<std::string_view, 3> kMoreHelp{
-    "Ctrl-C stops an answer.", "A line that ends with \\ goes on in the next one, and so does all between \"\"\" and \"\"\".",
-    "Pasted text is one question, whatever line ends it has."};
+    "Ctrl-C stops an answer.", "A line that ends with \\ continues on the next line; text between \"\"\" and \"\"\" is one question.",
+    "Pasted text is one question."};
 
 constexpr std::string_view kBlanks = " \t\r\n";
 

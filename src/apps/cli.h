@@ -22,7 +22,7 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;  // as a shell reports a program that Ctrl-C ended
 
-inline constexpr std::string_view kSummary = "Runs large language models (GGUF files) and says how far from the hardware's roof it ran.";
+inline constexpr std::string_view kSummary = "Runs large language models and says how near to the hardware's limits they ran.";
 
 struct Environment {
     std::optional<std::filesystem::path> cache_folder;          // ${XDG_CACHE_HOME:-~/.cache}/rafter

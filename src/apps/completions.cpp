@@ -208,14 +208,14 @@ void add_completions(CLI::App& app, Cli& cli) {
         std::vector<std::string> words;
     };
     const auto arguments = std::make_shared<Arguments>();
-    Verb verb{.name = "completions", .summary = "Print what completes command lines in bash, zsh or fish, or the manual page"};
+    Verb verb{.name = "completions", .summary = "Print shell completion for bash, zsh or fish, or the man page"};
     verb.options.add("completions", arguments->kind, {.required = true});
     verb.options.add("words", arguments->words);
     verb.footer =
-        "Installing puts each where its shell looks for it. Without that:\n"
-        "  source <(rafter completions bash)      in ~/.bashrc\n"
-        "  source <(rafter completions zsh)       in ~/.zshrc\n"
-        "  rafter completions fish | source       in ~/.config/fish/config.fish";
+        "`cmake --install` puts each script where its shell looks for it. Without an installation, add:\n"
+        "  source <(rafter completions bash)      to ~/.bashrc\n"
+        "  source <(rafter completions zsh)       to ~/.zshrc\n"
+        "  rafter completions fish | source       to ~/.config/fish/config.fish";
     verb.run = [&cli, arguments](const Environment& /*environment*/) -> Result<int> {
         if (arguments->kind == "words") {
             if (!arguments->words.empty()) print_candidates(shape_of(cli), arguments->words);

@@ -138,7 +138,7 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
     std::vector<TokenId> tokens = session->opened().tokenizer->encode(text, text::SpecialTokens::kAsText);
     if (add_bos) tokens.insert(tokens.begin(), *special.bos);
     const std::size_t n_whole = tokens.size() / context;
-    if (n_whole == 0) return bad_input("{}: expected at least {} tokens, a window's, found {}", options.text_file, context, tokens.size());
+    if (n_whole == 0) return bad_input("{}: expected at least {} tokens (one window), found {}", options.text_file, context, tokens.size());
     const std::size_t n_windows = std::min<std::size_t>(n_whole, options.n_windows.value_or(~0U));
 
     const std::size_t logits_bytes = sizeof(float) * session->opened().config.n_vocab;

@@ -132,7 +132,8 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     const std::uint32_t batch = options.grid ? 16 : options.batch;
     const std::uint32_t wanted = options.grid ? 2048 : options.prompt.value_or(options.context);
     if (!options.grid && wanted > n_context) {
-        return bad_input("expected at most {} tokens, which the model was trained for, found {}", n_context, wanted);
+        return bad_input("expected at most {} tokens, which the model was trained for, found {}", report::grouped(n_context),
+                         report::grouped(wanted));
     }
     RAFTER_TRY(const hardware::Profile machine, profile_for(options, environment, *session));
     // The cache has whole blocks.
@@ -167,7 +168,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     }
     std::string text = render(verdict, style);
     if (options.table) text += "\n" + planning::phase_table(e.phase, session->loaded().device->program(), style);
-    text += "\n" + style.dim(fmt::format("Against this machine's profile, {} old{}.\n", probe::age_of(machine),
+    text += "\n" + style.dim(fmt::format("Compared with the machine profile, which is {} old{}.\n", probe::age_of(machine),
                                          machine.trusted ? "" : " and measured on a busy machine: `rafter probe` measures it again"));
     RAFTER_TRY_VOID(write_stdout(text));
     return 0;
@@ -178,7 +179,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
 void add_explain(CLI::App& app, Cli& cli) {
     const auto explain_options = std::make_shared<ExplainOptions>();
     ExplainOptions& o = *explain_options;
-    Verb verb{.name = "explain", .summary = "Run a few steps and say where the time goes and what would help"};
+    Verb verb{.name = "explain", .summary = "Run a few steps; show where the time goes and what would help"};
     verb.options.add("model", o.session.model, {.required = true});
     verb.options.add("batch", o.batch, {.default_value = "1"});
     verb.options.add("context", o.context, {.default_value = "512"});
@@ -189,7 +190,7 @@ void add_explain(CLI::App& app, Cli& cli) {
     verb.options.add("table", o.table);
     verb.options.add("json", o.json);
     verb.footer =
-        "The steps' tokens are made up and the past is empty memory: time follows from shapes.\n\n"
+        "The steps compute random tokens over a KV cache of zeros: their time depends on shapes alone.\n\n"
         "Examples:\n"
         "  rafter explain SmolLM2-135M-Instruct --batch 4 --context 2048\n"
         "  rafter explain model.gguf --prompt-tokens 512 --table";

@@ -133,7 +133,7 @@ std::string summary_line(const GenerationCost& cost, const std::optional<probe::
     if (cost.n_decoded == 0) return line;
     line += fmt::format(", {} tok/s · read {} of weights and KV", rate(cost.decode_tokens_per_second()),
                         bytes_per_second(cost.bytes_per_second()));
-    if (was_busy(cost, roof)) return line + "; other programs were using the CPUs, so no share of the hardware's speed is given";
+    if (was_busy(cost, roof)) return line + "; other programs were using the CPUs, so no percentage of the measured bandwidth is shown";
     if (roof) line += ", " + probe::compared_with_roof(cost.bytes_per_second(), *roof);
     return line;
 }

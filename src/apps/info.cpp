@@ -169,7 +169,7 @@ std::string facts_text(const ModelInfo& info, const report::Style& style) {
     if (!info.why_no_program.empty()) facts.add("runs", "no: " + info.why_no_program);
     if (info.program) {
         const double read = roofline::step_cost(*info.program, decode_step(0), {.kv = kDefaultKv}).read_bytes();
-        facts.add("read a token", fmt::format("{} of weights; the KV cache comes on top", report::bytes(read)));
+        facts.add("read a token", fmt::format("{} of weights, plus the KV cache", report::bytes(read)));
     }
     facts.add("tokenizer", info.tokenizer);
     facts.add("chat template",

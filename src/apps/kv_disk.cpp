@@ -35,25 +35,32 @@ nlohmann::ordered_json kv_disk_json(const engine::KvDisk& disk) {
               {"skipped_no_memory", n.skipped_no_memory}}}};
 }
 
+namespace {
+
+std::string counted_blocks(std::uint64_t n) { return fmt::format("{} block{}", report::grouped(n), n == 1 ? "" : "s"); }
+
+}  // namespace
+
 std::string kv_disk_text(const engine::KvDisk& disk) {
     using report::grouped;
     const engine::KvDiskCounters& n = disk.counters();
     std::string text;
     if (n.blocks_restored > 0) {
-        text += fmt::format("read {} blocks ({} tokens, {}) in {}", grouped(n.blocks_restored), grouped(n.tokens_restored),
+        text += fmt::format("restored {} ({} tokens, {}) in {}", counted_blocks(n.blocks_restored), grouped(n.tokens_restored),
                             format_bytes(n.bytes_read), report::duration(n.read_seconds));
         if (n.recompute_seconds > 0.0) text += fmt::format(" instead of {}", report::duration(n.recompute_seconds));
         text += " · ";
     }
     if (n.blocks_written > 0) {
-        text += fmt::format("wrote {} blocks ({}) in {} · ", grouped(n.blocks_written), format_bytes(n.bytes_written),
+        text += fmt::format("wrote {} ({}) in {} · ", counted_blocks(n.blocks_written), format_bytes(n.bytes_written),
                             report::duration(n.write_seconds));
     }
-    text += fmt::format("holds {} of {}", grouped(disk.n_blocks()), grouped(disk.n_slots()));
+    text += fmt::format("holds {} of at most {} blocks", grouped(disk.n_blocks()), grouped(disk.n_slots()));
     if (n.damaged > 0) text += fmt::format(" · {} damaged", grouped(n.damaged));
-    if (n.orphaned > 0) text += fmt::format(" · {} without the blocks before them", grouped(n.orphaned));
-    if (n.skipped_slow_read > 0) text += fmt::format(" · {} faster to compute than to read", grouped(n.skipped_slow_read));
-    if (n.skipped_slow_write > 0) text += fmt::format(" · {} not worth writing", grouped(n.skipped_slow_write));
+    if (n.orphaned > 0) text += fmt::format(" · {} unusable because a block before them is missing", grouped(n.orphaned));
+    if (n.skipped_slow_read > 0) text += fmt::format(" · {} computed, which was faster than restoring them", grouped(n.skipped_slow_read));
+    if (n.skipped_slow_write > 0)
+        text += fmt::format(" · {} not written, because computing them again is cheap", grouped(n.skipped_slow_write));
     return text;
 }
 

@@ -14,7 +14,7 @@ probe::ProfileStore profile_store(const Environment& environment) {
 
 void announce_measuring(std::string_view verb, const Result<hardware::Profile>& saved) {
     const std::string why = saved ? "another process is measuring this machine too" : saved.error().message;
-    fmt::print(stderr, "rafter {}: {}; measuring it now, in 3 s (`rafter probe` does it thoroughly)\n", verb, why);
+    fmt::print(stderr, "rafter {}: {}; measuring it now, which takes 3 s (`rafter probe` measures it more exactly)\n", verb, why);
 }
 
 Result<hardware::Profile> machine_profile(const Environment& environment, ThreadPool& pool, std::string_view isa, std::string_view verb) {

@@ -125,11 +125,12 @@ int run_main(int argc, char** argv) {
     fail_writes_without_signals();
     Cli cli{.environment = read_environment(), .verbs = {}, .action = {}};
     CLI::App app(std::string(kSummary), "rafter");
-    app.set_version_flag("-V,--version", fmt::format("rafter {}", version()));
+    app.set_version_flag("-V,--version", fmt::format("rafter {}", version()), "Print the version");
     app.set_help_flag("-h,--help", "Print this help");
     app.require_subcommand(1);
-    app.get_formatter()->column_width(34);
-    app.footer("Each verb has its own: rafter help VERB");
+    app.get_formatter()->column_width(18);
+    app.get_formatter()->label("SUBCOMMAND", "VERB");
+    app.footer("`rafter help VERB` lists the options of a verb.");
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     for (auto* add : {add_run, add_batch, add_eval, add_info, add_plan, add_probe, add_explain, add_bench, add_simulate, add_models,
                       add_tokenize, add_template, add_completions}) {

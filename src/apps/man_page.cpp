@@ -12,19 +12,19 @@ namespace {
 constexpr std::string_view kEnding = R"(.SH EXIT STATUS
 .TP
 .B 0
-Done.
+Success.
 .TP
 .B 1
-The input, the model or the machine did not allow it; standard error has one line that says what, where, what was expected and what was found.
+The input, the model or the machine is at fault; one line on standard error says what, where, what was expected and what was found.
 .TP
 .B 2
-The command line was wrong.
+Wrong usage of the command line.
 .TP
 .B 130
 Ended by Ctrl-C.
 .SH CONFIGURATION
-An option's value is taken from its flag; else from the environment, where RAFTER_TOP_P is \-\-top\-p; else from the file that \-\-config names;
-else it is the default. The file is TOML, or JSON where its name ends in .json. With each option stands its key there:
+The value of an option comes from its flag, or else from the environment (RAFTER_TOP_P for \-\-top\-p), or else from the file that \-\-config
+names, or else it is the default. The file is TOML, or JSON if its name ends in .json. Each option above names its key in that file:
 .PP
 .nf
 model = "SmolLM2\-135M\-Instruct"
@@ -39,7 +39,7 @@ threads = 4
 A configuration file, as \-\-config.
 .TP
 .B RAFTER_MODELS_DIR
-A folder that is looked into for models before the cache.
+A folder that is searched for models before the cache folder.
 .TP
 .B HF_ENDPOINT
 Where models get USER/REPO finds repositories; https://huggingface.co otherwise.
@@ -48,17 +48,17 @@ Where models get USER/REPO finds repositories; https://huggingface.co otherwise.
 The token that is sent there, for repositories that need one.
 .TP
 .B RAFTER_PYTHON
-The Python whose pip fetches models; python3 otherwise.
+The Python whose pip fetches models; python3 if not set.
 .TP
 .B XDG_CACHE_HOME
-Where the cache folder is; ~/.cache otherwise.
+The folder in which the cache folder rafter lies; ~/.cache if not set.
 .TP
 .B NO_COLOR
-Set: no colours.
+When set, output has no colours.
 .SH FILES
 .TP
 .I ~/.cache/rafter/models/
-Models that were fetched.
+Fetched models.
 .SH EXAMPLES
 .nf
 rafter models get SmolLM2\-135M\-Instruct

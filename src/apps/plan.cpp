@@ -101,7 +101,7 @@ void add_device_options(OptionSet& options, planning::PlanOptions& o) {
 void add_plan(CLI::App& app, Cli& cli) {
     const auto plan_options = std::make_shared<PlanVerbOptions>();
     planning::PlanOptions& o = plan_options->plan;
-    Verb verb{.name = "plan", .summary = "Say what a model will do on given hardware, and why"};
+    Verb verb{.name = "plan", .summary = "Predict speed, memory and cost of a model on given hardware"};
     OptionSet& options = verb.options;
     options.add("model", o.model);
     options.add("assume", o.assume);

@@ -228,7 +228,7 @@ Result<int> probe(const ProbeVerbOptions& options, const Environment& environmen
 void add_probe(CLI::App& app, Cli& cli) {
     const auto probe_options = std::make_shared<ProbeVerbOptions>();
     ProbeVerbOptions& o = *probe_options;
-    Verb verb{.name = "probe", .summary = "Measure this machine: bandwidth by level, arithmetic, the kernels, what threads pay each other"};
+    Verb verb{.name = "probe", .summary = "Measure this machine: memory bandwidth, arithmetic, kernels"};
     verb.options.add("quick", o.quick);
     verb.options.add("threads", o.n_threads);
     verb.options.add("isa", o.isa);

@@ -64,12 +64,12 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
         } else {
             text = "\n";
             for (const engine::PhaseProfile& phase : phases) text += planning::phase_table(phase, program, style_) + "\n";
-            text += style_.dim(fmt::format("Predicted from the machine's profile, {} old{}.\n", probe::age_of(machine_),
+            text += style_.dim(fmt::format("Predicted from the machine profile, which is {} old{}.\n", probe::age_of(machine_),
                                            machine_.trusted ? "" : " and measured on a busy machine (`rafter probe` measures it again)"));
         }
     }
     if (profiler_->n_dropped() > 0) {
-        fmt::print(stderr, "The profile has the first {} steps.\n", report::grouped(engine::StepProfiler::kMaxSteps));
+        fmt::print(stderr, "The run profile has only the first {} steps.\n", report::grouped(engine::StepProfiler::kMaxSteps));
     }
     if (!file_) {
         fmt::print(stderr, "{}", text);
@@ -77,7 +77,7 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
     }
     RAFTER_TRY_VOID(file_->write(std::as_bytes(std::span(text))));
     RAFTER_TRY_VOID(file_->commit());
-    fmt::print(stderr, "The profile is in {}{}\n", options_.file,
+    fmt::print(stderr, "The run profile is in {}{}\n", options_.file,
                options_.format == "trace" ? ": open it in ui.perfetto.dev or chrome://tracing" : "");
     return {};
 }

@@ -71,7 +71,8 @@ Result<std::vector<engine::TokenId>> prompt_tokens(const RunOptions& options, co
 // Whether the prompt is a chat message.
 Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opened) {
     const bool chat = options.chat || options.is_dialogue() || (!options.raw && opened.has_own_template);
-    if (!options.system.empty() && !chat) return Error{"--system: only a chat has a system message (--chat)", ErrorKind::kUsage};
+    if (!options.system.empty() && !chat)
+        return Error{"--system: needs --chat, because only a chat has a system message", ErrorKind::kUsage};
     if (chat && !opened.has_own_template) note(options, "the model file has no chat template; using the {}", opened.chat_template.name());
     return chat;
 }
@@ -147,9 +148,9 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
 // Options that make no sense together.
 Result<void> check_usage(const RunOptions& options) {
     const auto usage = [](std::string message) { return Error{std::move(message), ErrorKind::kUsage}; };
-    if (options.n_logprobs && !options.json) return usage("--logprobs: only --json shows them");
+    if (options.n_logprobs && !options.json) return usage("--logprobs: needs --json, which shows the log-probabilities");
     if (options.is_dialogue()) {
-        const char* const needs = options.prompt ? "not together with --interactive" : "needs a prompt (-p)";
+        const char* const needs = options.prompt ? "cannot be combined with --interactive" : "needs a prompt (-p)";
         if (options.json) return usage(fmt::format("--json: {}", needs));
         if (!options.profile.format.empty()) return usage(fmt::format("--profile: {}", needs));
         if (options.raw) return usage(fmt::format("--raw: {}", needs));
@@ -231,8 +232,8 @@ void add_run(CLI::App& app, Cli& cli) {
     verb.options.add("quiet", o.session.quiet);
     add_profile_options(verb.options, o.profile);
     verb.footer =
-        "Text goes to standard output, all else to standard error. With --n or --best-of, --json has an\n"
-        "object in choices for each answer.\n\n"
+        "Answers go to standard output, everything else to standard error. With --n or --best-of, the\n"
+        "JSON of --json has one object in \"choices\" for each answer.\n\n"
         "Examples:\n"
         "  rafter run SmolLM2-135M-Instruct \"Why is the sky blue?\"\n"
         "  rafter run model.gguf --raw -p \"The capital of France is\" -n 20 --json --logprobs 5\n"

@@ -189,7 +189,7 @@ Result<int> simulate(const SimulateOptions& options, const Environment& environm
 void add_simulate(CLI::App& app, Cli& cli) {
     const auto simulate_options = std::make_shared<SimulateOptions>();
     SimulateOptions& o = *simulate_options;
-    Verb verb{.name = "simulate", .summary = "What a workload would take: the engine's scheduler with the roofline as its clock"};
+    Verb verb{.name = "simulate", .summary = "Predict how a workload of many requests runs on given hardware"};
     OptionSet& options = verb.options;
     options.add("model", o.plan.model, {.required = true});
     options.add("prompt-tokens", o.prompt);

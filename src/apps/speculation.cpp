@@ -35,11 +35,12 @@ nlohmann::ordered_json log_json(const engine::SpeculationLogLine& line) {
 
 Result<void> check_usage(const SpeculationOptions& options) {
     const auto usage = [](std::string message) { return Error{std::move(message), ErrorKind::kUsage}; };
-    if (options.kind == "draft" && options.draft_model.empty()) return usage("--speculate draft: needs the smaller model (--draft)");
+    if (options.kind == "draft" && options.draft_model.empty())
+        return usage("--speculate draft: needs --draft, which names the smaller model");
     if (!options.draft_model.empty() && (options.kind == "off" || options.kind == "ngram")) {
-        return usage(fmt::format("--draft: a draft model does nothing with --speculate {}", options.kind));
+        return usage(fmt::format("--draft: a draft model is not used with --speculate {}", options.kind));
     }
-    if (!options.log_file.empty() && options.kind == "off") return usage("--draft-log: nothing is drafted with --speculate off");
+    if (!options.log_file.empty() && options.kind == "off") return usage("--draft-log: --speculate off drafts no tokens to log");
     if (options.fixed && *options.fixed > options.most) {
         return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", options.most, *options.fixed));
     }
@@ -50,8 +51,8 @@ std::string speculation_line(const engine::SpeculationCounters& counters) {
     if (counters.n_draft_tokens == 0) return {};
     const auto n = static_cast<double>(counters.n_draft_tokens);
     return fmt::format(
-        "{} of {} draft tokens accepted, {} tokens a drafted step", report::percent(static_cast<double>(counters.n_accepted_tokens) / n),
-        report::grouped(n),
+        "{} of {} draft tokens accepted, {} tokens per step with draft tokens",
+        report::percent(static_cast<double>(counters.n_accepted_tokens) / n), report::grouped(n),
         fmt::format("{:.1f}", 1.0 + static_cast<double>(counters.n_accepted_tokens) / static_cast<double>(counters.n_drafts)));
 }
 

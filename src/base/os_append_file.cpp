@@ -42,7 +42,7 @@ Result<AppendFile> AppendFile::open(const std::filesystem::path& path) {
     if (!file.is_regular_) return file;
     // A file system without locks says so with another error; then it is up to the caller to run once.
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        return Error{fmt::format("{}: another process is writing to it", path.string()), ErrorKind::kIo};
+        return Error{fmt::format("{}: another process is writing to this file", path.string()), ErrorKind::kIo};
     }
     // Another process may have put a new file in this one's place before it let go of the lock.
     struct stat named {};
@@ -96,7 +96,7 @@ Result<void> AppendFile::append(std::string_view text) {
         if (n < 0) {
             Error error = failed(path_, "cannot write");
             if (is_regular_ && ::ftruncate(fd_, static_cast<off_t>(size_bytes_)) != 0) {
-                error.message += "; its end is a part of what was to be written";
+                error.message += "; the file now ends with an incomplete line";
             }
             return error;
         }

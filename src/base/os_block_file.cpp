@@ -25,20 +25,20 @@ Result<BlockFile> BlockFile::open(const std::filesystem::path& path) {
     if (fd < 0) return failed(path, "cannot be opened");
     BlockFile file(fd, path);
     struct stat status {};
-    if (::fstat(fd, &status) != 0) return failed(path, "cannot be looked at");
+    if (::fstat(fd, &status) != 0) return failed(path, "cannot be examined");
     if (!S_ISREG(status.st_mode)) {
-        return Error{fmt::format("{}: expected a regular file, found a device, a pipe or the like", path.string()), ErrorKind::kIo};
+        return Error{fmt::format("{}: expected a regular file, found something else", path.string()), ErrorKind::kIo};
     }
     // A file system without locks says so with another error; then it is up to the caller to run once.
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        return Error{fmt::format("{}: another process uses it", path.string()), ErrorKind::kBusy};
+        return Error{fmt::format("{}: another process is using this file", path.string()), ErrorKind::kBusy};
     }
     return file;
 }
 
 Result<std::uint64_t> BlockFile::size_bytes() const {
     struct stat status {};
-    if (::fstat(fd_, &status) != 0) return failed(path_, "cannot be looked at");
+    if (::fstat(fd_, &status) != 0) return failed(path_, "cannot be examined");
     return static_cast<std::uint64_t>(status.st_size);
 }
 

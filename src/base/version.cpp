@@ -1,4 +1,4 @@
-// The only source that is compiled anew when the version changes.
+// The only source that is compiled again when the version changes.
 #include "base/version.h"
 
 namespace rafter {

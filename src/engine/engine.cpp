@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/current_error.h"
+#include "report/units.h"
 
 namespace rafter::engine {
 namespace {
@@ -52,12 +53,13 @@ Result<void> Engine::check(Request& request) const {
     // An answer needs room for one token at least.
     const std::size_t n_most = options_.context - (request.max_tokens > 0 ? 1 : 0);
     if (request.prompt.size() > n_most) {
-        return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", n_most, options_.context,
-                         request.prompt.size());
+        return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", report::grouped(n_most),
+                         report::grouped(options_.context), report::grouped(request.prompt.size()));
     }
     for (const ForcedTokens& forced : request.forced) RAFTER_TRY_VOID(check_tokens("the forced answer", forced.tokens));
     if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
-        return bad_input("scoring starts at position {}: the prompt has {}", *request.score_prompt_from, request.prompt.size());
+        return bad_input("scoring starts at position {}, but the prompt has only {} tokens", *request.score_prompt_from,
+                         request.prompt.size());
     }
     return validate(request.sampling, n_vocab_);
 }
@@ -80,7 +82,7 @@ Result<std::unique_ptr<Sequence>> Engine::prepare(Request request, OnUpdate on_u
         sequence->mark_arrived(scheduler_.now());
         return sequence;
     } catch (const std::exception& thrown) {
-        return error_of(thrown).within("the request cannot be taken");
+        return error_of(thrown).within("the request cannot be accepted");
     }
 }
 
@@ -89,13 +91,13 @@ Result<std::shared_ptr<TokenStream>> Engine::enqueue(std::unique_ptr<Sequence> s
     try {
         if (!outbox_.open(stream)) return failure().value_or(Error{"the engine has ended", ErrorKind::kCancelled});
     } catch (const std::exception& thrown) {
-        return error_of(thrown).within("the request cannot be taken");
+        return error_of(thrown).within("the request cannot be accepted");
     }
     try {
         inbox_.put(std::move(sequence));
     } catch (const std::exception& thrown) {
         outbox_.close(*stream);
-        return error_of(thrown).within("the request cannot be taken");
+        return error_of(thrown).within("the request cannot be accepted");
     }
     return stream;
 }

@@ -48,7 +48,7 @@ std::optional<Error> EngineThread::refusal() {
     if (stop_) return Error{"the engine has been stopped", ErrorKind::kCancelled};
     if (snapshot_.n_waiting < options_.max_waiting) return std::nullopt;
     ++snapshot_.n_busy;
-    return Error{fmt::format("busy: {} requests wait already", snapshot_.n_waiting), ErrorKind::kBusy};
+    return Error{fmt::format("busy: {} requests are already waiting", snapshot_.n_waiting), ErrorKind::kBusy};
 }
 
 void EngineThread::stop(StopMode mode) {

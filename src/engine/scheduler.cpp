@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "engine/current_error.h"
 #include "engine/offload/kv_disk.h"
+#include "report/units.h"
 
 namespace rafter::engine {
 namespace {
@@ -232,7 +233,8 @@ bool Scheduler::make_room(Sequence& sequence, std::uint32_t n_positions, Step& s
             preempt(sequence, step);
             return false;
         } else {
-            Error error{fmt::format("out of KV cache: {} tokens are there and no block is free for more", sequence.n_computed),
+            Error error{fmt::format("out of KV cache: the sequence has {} tokens and no block is free for more",
+                                    report::grouped(sequence.n_computed)),
                         ErrorKind::kOutOfMemory};
             end(sequence, {.reason = FinishReason::kError, .error = std::move(error)});
             return false;
@@ -478,8 +480,8 @@ void Scheduler::admit_waiting() {
             for (std::size_t group = 0; group < cache_.pools().size(); ++group) {
                 if (cache_.options().windows[group] == 0) least = std::min(least, cache_.pools()[group].n_blocks());
             }
-            Error error{fmt::format("out of KV cache: the prompt has {} tokens, and there is room for {}", sequence.tokens.size(),
-                                    std::uint64_t{options_.block_size} * least),
+            Error error{fmt::format("out of KV cache: the prompt has {} tokens, but the cache has room for only {}",
+                                    report::grouped(sequence.tokens.size()), report::grouped(std::uint64_t{options_.block_size} * least)),
                         ErrorKind::kOutOfMemory};
             end(sequence, {.reason = FinishReason::kError, .error = std::move(error)});
             (void)take_waiting(i);

@@ -133,7 +133,7 @@ const KnownModel* find_known_model(std::string_view name) {
 }
 
 Result<fs::path> find_model(std::string_view model, std::span<const fs::path> folders) {
-    if (model.empty()) return bad_input("the model's name is empty");
+    if (model.empty()) return bad_input("expected a model's name or path, found an empty one");
     const fs::path path(model);
     std::error_code error;
     if (fs::is_directory(path, error)) return model_in_folder(path);
@@ -148,7 +148,7 @@ Result<fs::path> find_model(std::string_view model, std::span<const fs::path> fo
     }
     std::vector<std::string_view> names;
     for (const KnownModel& k : known_models()) names.push_back(k.name);
-    return bad_input("{}: no such file or folder, and no model of this name (rafter models get knows {})", quote(model),
+    return bad_input("{}: no such file or folder, and no model of this name; `rafter models get` fetches {}", quote(model),
                      fmt::join(names, ", "));
 }
 

@@ -36,7 +36,7 @@ backend::KvType kv_type(KvType type) {
         case KvType::kQ4:
             return backend::KvType::kQ4;
     }
-    throw_error(bad_input("type of keys and values: found {}, which is none", static_cast<int>(type)));
+    throw_error(bad_input("key_type, value_type: expected a value of KvType, found {}", static_cast<int>(type)));
 }
 
 model::ActivationMode activation_mode(Activations activations) {
@@ -48,7 +48,7 @@ model::ActivationMode activation_mode(Activations activations) {
         case Activations::kF32:
             return model::ActivationMode::kF32;
     }
-    throw_error(bad_input("activations: found {}, which is none", static_cast<int>(activations)));
+    throw_error(bad_input("activations: expected a value of Activations, found {}", static_cast<int>(activations)));
 }
 
 engine::DrafterKind drafter_kind(Drafter drafter) {
@@ -60,7 +60,7 @@ engine::DrafterKind drafter_kind(Drafter drafter) {
         case Drafter::kDraftModel:
             return engine::DrafterKind::kDraftModel;
     }
-    throw_error(bad_input("drafter: found {}, which is none", static_cast<int>(drafter)));
+    throw_error(bad_input("drafter: expected a value of Drafter, found {}", static_cast<int>(drafter)));
 }
 
 // One list under two names.

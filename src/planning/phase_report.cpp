@@ -149,7 +149,7 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
                                                         phase.n_steps == 1 ? "" : "s", report::rate(phase.n_tokens / n)));
     text += table.render(style, "  ");
     if (!phase.complete)
-        text += style.warning("  The machine profile has no reading of some kernel, which is priced at the peak of the arithmetic.\n");
+        text += style.warning("  The machine profile lacks some kernels; they are predicted from the peak of the arithmetic units.\n");
     return text;
 }
 

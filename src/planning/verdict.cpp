@@ -191,10 +191,10 @@ Verdict verdict_of(const VerdictInput& input) {
                         100 * verdict.roof_fraction, verdict.level));
     }
     if (!input.machine.trusted) {
-        verdict.errors.push_back("The machine profile is in doubt: " + input.machine.doubt + ".");
+        verdict.errors.push_back("The machine profile is not to be trusted: " + input.machine.doubt + ".");
     }
     if (!input.phase.complete)
-        verdict.errors.push_back("The machine profile has no reading of some kernel, which is priced at the peak of the arithmetic.");
+        verdict.errors.push_back("The machine profile lacks some kernels; they are predicted from the peak of the arithmetic units.");
     add_losses(input, verdict);
     add_changes(input, verdict);
     return verdict;

@@ -94,21 +94,22 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
     const auto asked = static_cast<double>(cache.tokens_asked);
     report::Facts facts;
     facts.add("requests",
-              fmt::format("{} in {}, {} at most at once{}", report::grouped(r.n_requests), report::seconds(r.seconds),
+              fmt::format("{} in {}, at most {} at once{}", report::grouped(r.n_requests), report::seconds(r.seconds),
                           report::grouped(r.most_in_flight), r.n_failed > 0 ? style.warning(fmt::format(", {} failed", r.n_failed)) : ""));
     facts.add("tokens", fmt::format("{} of prompts, {} generated: {} tok/s", report::grouped(r.prompt_tokens),
                                     report::grouped(r.generated_tokens), style.bold(report::rate(r.tokens_per_second()))));
     facts.add("prefix cache",
-              fmt::format("{} of the prompts' tokens were found{}; missed: {} new, {} evicted, {} beyond a window",
+              fmt::format("{} of the prompts' tokens were cache hits{}; misses: {} new, {} evicted, {} beyond a window",
                           ratio(static_cast<double>(cache.tokens_found), asked),
                           cache.tokens_restored > 0
-                              ? fmt::format(", {} in the cache on disk", ratio(static_cast<double>(cache.tokens_restored), asked))
+                              ? fmt::format(", {} restored from disk", ratio(static_cast<double>(cache.tokens_restored), asked))
                               : "",
                           ratio(static_cast<double>(cache.missed_new), asked), ratio(static_cast<double>(cache.missed_evicted), asked),
                           ratio(static_cast<double>(cache.missed_window), asked)));
-    facts.add("KV blocks", fmt::format("at most {} of {} in use; {:.1f} positions a sequence unused, {} if each had its whole context",
-                                       report::grouped(r.most_used.n_used), report::grouped(r.most_used.n_blocks), r.mean_wasted,
-                                       report::whole(r.mean_contiguous)));
+    facts.add("KV blocks",
+              fmt::format("at most {} of {} in use; {:.1f} unused positions per sequence, {} if each sequence reserved its whole context",
+                          report::grouped(r.most_used.n_used), report::grouped(r.most_used.n_blocks), r.mean_wasted,
+                          report::whole(r.mean_contiguous)));
     facts.add("preemptions", r.scheduler.preemptions == 0
                                  ? "none"
                                  : fmt::format("{}, {} of work recomputed", report::grouped(r.scheduler.preemptions),

@@ -18,7 +18,7 @@ namespace rafter::probe {
 // sample to sample, so that what is read was not read for a long time.
 class ColdMemory {
   public:
-    // Each thread writes and reads its own part. Fails when the memory cannot be had.
+    // Each thread writes and reads its own part. Fails when the memory cannot be allocated.
     [[nodiscard]] static Result<ColdMemory> create(ThreadPool& pool, std::size_t size_bytes);
     // The next window of a thread's part; at most a quarter of the part.
     [[nodiscard]] const std::byte* next(unsigned thread, std::size_t size_bytes);

@@ -78,7 +78,7 @@ std::optional<MemoryRoof> measure_memory_roof(const std::filesystem::path& folde
 std::optional<std::string> above_roof(double read_bytes_per_s, const MemoryRoof& roof) {
     if (read_bytes_per_s <= roof.bytes_per_s) return std::nullopt;
     return fmt::format(
-        "a measuring error: nothing reads faster than the machine. Probably {} was slower when it was measured than while the "
+        "a measuring error, because no program reads faster than the machine. Probably {} was slower during the measurement than while the "
         "model ran, or a part of the weights stayed in a nearer cache",
         roof.level);
 }

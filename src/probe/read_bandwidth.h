@@ -30,7 +30,7 @@ struct ReadOptions {
 // the last cache nearly nothing stays in it, and a larger buffer would only take longer.
 [[nodiscard]] std::size_t working_set_bytes(double model_bytes, std::optional<std::size_t> cache_bytes);
 
-// The threads stream over their shares of a buffer of this size, again and again. Fails when the buffer cannot be had.
+// The threads stream over their shares of a buffer of this size, again and again. Fails when the buffer cannot be allocated.
 [[nodiscard]] Result<ReadSpeed> measure_read_bandwidth(ThreadPool& pool, std::size_t working_set_bytes, const ReadOptions& options = {});
 
 }  // namespace rafter::probe

@@ -143,7 +143,7 @@ void add_notes(const Scenario& s, Plan& plan) {
         const bool same_width = (peak && ((peak->precision == hardware::Precision::kFp16 && op.precision == hardware::Precision::kBf16) ||
                                           (peak->precision == hardware::Precision::kBf16 && op.precision == hardware::Precision::kFp16)));
         if (!peak || peak->precision == op.precision || same_width) continue;
-        const std::string note = fmt::format("{} has no {} rate: its {} rate is taken", h.name, hardware::to_string(op.precision),
+        const std::string note = fmt::format("{} has no {} rate: its {} rate is used instead", h.name, hardware::to_string(op.precision),
                                              hardware::to_string(peak->precision));
         if (std::ranges::find(plan.notes, note) == plan.notes.end()) plan.notes.push_back(note);
     }
@@ -163,13 +163,13 @@ void add_notes(const Scenario& s, Plan& plan) {
     }
     if (const double n_running = running_sequences(s); n_running < s.load.n_batch) {
         plan.notes.push_back(fmt::format(
-            "{} of the {} sequences fit at a time with their whole answers: served tokens are counted with these, the rest wait",
+            "only {} of the {} sequences fit at a time with their whole answers: throughput is counted with these, and the others wait",
             report::whole(n_running), report::whole(s.load.n_batch)));
     }
     const auto idle = [&](double n_sequences, const char* what) {
         const double n_idle = p.ep - std::min(p.ep, n_sequences / p.pp);
         if (n_idle < 1) return;
-        plan.notes.push_back(fmt::format("{} of {} expert-parallel groups have no sequence in {}: their devices idle but for their experts",
+        plan.notes.push_back(fmt::format("{} of {} expert-parallel groups have no sequence in {}: their devices only compute their experts",
                                          report::whole(std::floor(n_idle)), report::whole(p.ep), what));
     };
     idle(s.load.n_prefill_batch, "the prefill (--prefill-batch)");

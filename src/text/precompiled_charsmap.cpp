@@ -25,7 +25,8 @@ Result<PrecompiledCharsmap> PrecompiledCharsmap::parse(std::span<const unsigned 
     constexpr std::size_t kHeader = 4;
     const std::size_t n_trie_bytes = bytes.size() < kHeader ? 0 : read_u32(bytes.data());
     if (bytes.size() < kHeader || n_trie_bytes > bytes.size() - kHeader || n_trie_bytes % 4 != 0) {
-        return bad_input("expected the size of a trie of u32 and the trie itself, found {} bytes that say {}", bytes.size(), n_trie_bytes);
+        return bad_input("expected a trie's size and that many bytes of it (a multiple of 4), found {} bytes and a size of {}",
+                         bytes.size(), n_trie_bytes);
     }
     const auto texts = bytes.subspan(kHeader + n_trie_bytes);
     if (!texts.empty() && texts.back() != 0) return bad_input("expected the last replacement to end in NUL, found {}", texts.back());

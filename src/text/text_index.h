@@ -29,7 +29,7 @@ class TextTable {
 // From a text to its number in a TextTable. The table is handed to every call, so that both can be moved freely.
 class TextIndex {
   public:
-    // Room for n_texts; more may be added, at the cost of building anew.
+    // Room for n_texts; more may be added, at the cost of a rebuild.
     explicit TextIndex(std::size_t n_texts = 0);
     // Indexes table[i]. Where an equal text is in the index, nothing is added and that text's number comes back.
     std::optional<std::int32_t> add(const TextTable& table, std::int32_t i);

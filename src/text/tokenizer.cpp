@@ -174,7 +174,8 @@ Result<std::unique_ptr<Tokenizer>> load_bpe(const files::Metadata& metadata, Voc
         family = &default_pre_tokenizer_family();
         kind =
             pre.empty() ? "BPE (no pre-tokenizer named: default)" : fmt::format("BPE (pre-tokenizer {} is unknown: default)", quote(pre));
-        warnings.push_back(fmt::format("{}: {}; the default one is used, and text may become other tokens than in training", kPreKey,
+        warnings.push_back(fmt::format("{}: {}; using the default pre-tokenizer, so text may be split into other tokens than in training",
+                                       kPreKey,
                                        pre.empty() ? "the file names no pre-tokenizer" : fmt::format("{} is unknown", quote(pre))));
     }
     RAFTER_TRY(SpecialIds special, find_special_ids(metadata, vocabulary, {.add_bos = family->add_bos}, warnings));

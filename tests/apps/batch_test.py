@@ -530,7 +530,7 @@ class Files(BatchCase):
     def test_two_runs_do_not_write_into_one_file(self):
         with open(self.results, "wb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            self.expect_error("another process is writing to it", *self.command())
+            self.expect_error("another process is writing to this file", *self.command())
         self.rafter(*self.command())
         self.assertEqual(len(self.read()), 5)
 

@@ -108,7 +108,7 @@ class Chat(program.Case):
     def test_a_full_context_is_said_and_reset_helps(self):
         chat = self.terminal("--logit-bias", "5=1000", "--on-full", "stop")
         self.assertIn("the context is full", chat.say("hello"))
-        self.assertIn("(/reset starts anew)", chat.say("more"))
+        self.assertIn("(/reset starts a new conversation)", chat.say("more"))
         self.assertIn("forgotten", chat.say("/reset"))
         self.assertEqual(chat.end("/exit\n"), 0)
 
@@ -133,7 +133,7 @@ class Chat(program.Case):
         self.assertTrue(dropped, said)
         for text in dropped:
             self.assertEqual(text.count("context is full"), 1, text)
-        self.assertFalse([text for text in said if "starts anew" in text], said)
+        self.assertFalse([text for text in said if "starts a new conversation" in text], said)
         file = self.folder / "dropped.json"
         self.assertIn("Saved 8 questions", chat.say(f"/save {file}"))
         self.assertEqual(chat.end("/exit\n"), 0)
@@ -268,7 +268,7 @@ class Chat(program.Case):
         self.assertIn("/save needs a file", chat.say("/save"))
         for line in ("hello", f"/save {file}", f"/save {file}", "more"):
             chat.say(line)
-        self.assertIn("is no saved conversation", chat.say(f"/save {self.model}"))
+        self.assertIn("expected a new file or a saved conversation, found another file", chat.say(f"/save {self.model}"))
         self.assertEqual(chat.end("/exit\n"), 0)
         saved = json.loads(file.read_text())
         self.assertEqual([message["role"] for message in saved["messages"]], ["system", "user", "assistant"])

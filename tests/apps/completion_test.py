@@ -22,7 +22,7 @@ def words(*line):
 
 def verbs():
     text = output(RAFTER, "--help")
-    return re.findall(r"^  (\w+) +\S", text[text.index("Subcommands:") :], re.M)
+    return re.findall(r"^  (\w+) +\S", text[text.index("Verbs:") :], re.M)
 
 
 def long_options(verb):

@@ -46,7 +46,7 @@ class KvDisk(program.Case):
         self.assertEqual(other, self.answer(prompt="how?", disk=False)[0])
         self.assertGreater(disk["blocks_restored"], 5)
         said = self.rafter("run", self.model, "--raw", "-p", SYSTEM, "-n", "1", "--kv-disk", str(self.file)).stderr.decode()
-        self.assertRegex(said, r"KV file: read [0-9,]+ blocks \([0-9,]+ tokens, .*\) in .* holds [0-9,]+ of [0-9,]+")
+        self.assertRegex(said, r"KV file: restored [0-9,]+ blocks? \([0-9,]+ tokens, .*\) in .* holds [0-9,]+ of at most [0-9,]+ blocks")
 
     def test_every_type_and_block_size_comes_back_to_the_last_bit(self):
         types = ["f32", "f16", "bf16", "q8", "q4", "q8,q4"]
@@ -152,7 +152,7 @@ class KvDisk(program.Case):
         answer = json.loads(done.stdout)
         self.assertEqual({key: answer[key] for key in expected}, expected)
         self.assertEqual(done.stderr.count(b"--kv-disk"), 1, done.stderr)
-        self.assertIn(b"cannot be written: File too large; going on without it", done.stderr)
+        self.assertIn(b"cannot be written: File too large; going on without the cache on disk", done.stderr)
         again, disk = self.answer()
         self.assertEqual(again, expected)
         self.assertEqual(disk["rejected"]["damaged"], 0)
@@ -165,7 +165,7 @@ class KvDisk(program.Case):
             answer = json.loads(done.stdout)
             self.assertEqual({key: answer[key] for key in expected}, expected)
             self.assertIn(words, done.stderr.decode())
-            self.assertIn("going on without it", done.stderr.decode())
+            self.assertIn("going on without the cache on disk", done.stderr.decode())
         notes = self.folder / "notes.txt"
         notes.write_text("mine")
         self.expect_error("expected a file of KV cache blocks", "run", self.model, "-p", "x", "--kv-disk", str(notes))
@@ -178,7 +178,7 @@ class KvDisk(program.Case):
         with open(self.file, "rb+") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             done = self.rafter("run", self.model, "--raw", "-p", "x", "-n", "1", "--kv-disk", str(self.file))
-            self.assertIn(b"another process uses it; going on without it", done.stderr)
+            self.assertIn(b"another process is using this file; going on without the cache on disk", done.stderr)
         self.assertGreater(self.answer()[1]["blocks_restored"], 5)
 
     def test_layers_with_a_window_say_so(self):

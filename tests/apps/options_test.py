@@ -18,7 +18,8 @@ def just_outside(option):
     """Values below and above the range, with the range in words."""
     least, most = option["range"]
     if option["kind"] == "whole":
-        words = f"expected a whole number from {least:,} to {most:,}, found "
+        or_unset = f", or {option['unset']}" if option["unset"] and not option["default"] else ""
+        words = f"expected a whole number from {least:,} to {most:,}{or_unset}, found "
         below = least - 1 if str(least - 1) != option["unset"] else least - 2
         return [(str(below), words), (str(most + 1), words)]
     words = f"expected a number from {least:g} to {most:g}, found "
@@ -39,7 +40,7 @@ class Table(program.Case):
                 yield verb, option
 
     def test_every_verb_of_help_is_in_the_table(self):
-        listed = re.findall(r"^  (\w+) +\S", self.rafter("--help").stdout.decode().split("Subcommands:")[1], re.M)
+        listed = re.findall(r"^  (\w+) +\S", self.rafter("--help").stdout.decode().split("Verbs:")[1], re.M)
         self.assertEqual(set(listed), {verb for verb in self.table["verbs"] if " " not in verb})
 
     def test_every_row_serves_a_verb(self):
@@ -195,8 +196,8 @@ class Sources(program.Case):
 
     def test_a_nearer_option_displaces_one_that_it_excludes(self):
         self.run_model("--raw", "-p", "hello", "--json", "-n", "1", variables={"RAFTER_CHAT": "1"})
-        self.assertIn("--chat: not together with --raw", self.run_model("--raw", "--chat", "-p", "hello", status=2))
-        self.assertIn("RAFTER_CHAT: not together with RAFTER_RAW",
+        self.assertIn("--chat: cannot be combined with --raw", self.run_model("--raw", "--chat", "-p", "hello", status=2))
+        self.assertIn("RAFTER_CHAT: cannot be combined with RAFTER_RAW",
                       self.run_model("-p", "hello", variables={"RAFTER_CHAT": "1", "RAFTER_RAW": "1"}, status=2))
 
     def test_a_wrong_value_is_told_with_where_it_stood(self):

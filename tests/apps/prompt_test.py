@@ -84,7 +84,7 @@ class Prompt(program.Case):
     def test_a_system_message_from_a_file(self):
         path = self.write("system.txt", b"be\r\nbrief\r\n")
         self.assertEqual(self.tokens("-p", "x", "--system-file", path), self.tokens("-p", "x", "--system", "be\nbrief"))
-        self.expect_error("--system: not together with --system-file", "run", self.model, "-p", "x", "--system", "y", "--system-file", path, status=2)
+        self.expect_error("--system: cannot be combined with --system-file", "run", self.model, "-p", "x", "--system", "y", "--system-file", path, status=2)
 
     def test_variables_of_the_template(self):
         template = self.write("think.jinja", b"{{ messages[0].content }}|{{ enable_thinking }}|{{ name }}|{{ n + 1 if n is defined }}")

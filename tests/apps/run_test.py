@@ -15,7 +15,7 @@ class Run(program.Case):
         summary = text.stderr.decode()
         self.assertRegex(summary, r"prompt \d+ tokens, [\d.,]+ tok/s · generated 12 tokens, [\d.,]+ tok/s · read [\d.]+ .?B/s of weights and KV"
                                   r"(, \d+% of [\d.]+ .?B/s measured \((fits in the L\d cache|memory)\)(: a measuring error.*)?|"
-                                  r"; other programs were using the CPUs, so no share of the hardware's speed is given)\n$")
+                                  r"; other programs were using the CPUs, so no percentage of the measured bandwidth is shown)\n$")
         self.assertEqual(summary.count("\n"), 1, "no progress bar in a pipe")
 
     def test_json_has_all_fields(self):

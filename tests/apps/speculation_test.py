@@ -63,8 +63,8 @@ class Speculation(program.Case):
         self.expect_error("none", "run", self.model, "-p", "x", "--draft-log", str(self.folder / "none" / "log"))
 
     def test_wrong_usage_is_refused(self):
-        for words, arguments in (("needs the smaller model (--draft)", ("--speculate", "draft")),
-                                 ("does nothing with --speculate ngram", ("--speculate", "ngram", "--draft", self.model)),
+        for words, arguments in (("needs --draft, which names the smaller model", ("--speculate", "draft")),
+                                 ("is not used with --speculate ngram", ("--speculate", "ngram", "--draft", self.model)),
                                  ("--draft-fixed: expected at most the 4", ("--draft-max", "4", "--draft-fixed", "5"))):
             done = self.rafter("run", self.model, "-p", "x", *arguments, status=2)
             self.assertIn(words, done.stderr.decode())

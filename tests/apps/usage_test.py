@@ -1,7 +1,9 @@
 """The command line: help, versions, and wrong usage told in two lines with exit status 2."""
+import re
+
 import program
 
-VERBS = ["run", "batch", "eval", "info", "plan", "models", "tokenize", "template"]
+VERBS = ["run", "batch", "eval", "info", "plan", "probe", "explain", "bench", "simulate", "models", "tokenize", "template", "completions"]
 
 
 class Usage(program.Case):
@@ -13,12 +15,16 @@ class Usage(program.Case):
         text = self.rafter("--help").stdout.decode()
         for verb in VERBS:
             self.assertRegex(text, rf"(?m)^  {verb}\b")
+        self.assertLessEqual(max(map(len, text.split("\n"))), 80, text)
 
     def test_every_verb_has_help(self):
         for verb in VERBS:
             text = self.rafter(verb, "--help").stdout.decode()
             self.assertIn("Usage: rafter " + verb, text)
             self.assertLessEqual(max(map(len, text.split("\n"))), 160, text)
+            for line in text.split("\n"):
+                if not re.match(" +(rafter|source) ", line):  # examples are for copying
+                    self.assertLessEqual(len(line), 80, line)
         self.assertIn("NAME", self.rafter("models", "get", "--help").stdout.decode())
 
     def test_no_verb(self):
@@ -80,13 +86,13 @@ class Usage(program.Case):
             ("--top-p: expected a number from 0 to 1, found 2", ["--top-p", "2"]),
             ("--repeat-penalty: expected a number from 1e-06 to 1e+06, found 1e+30", ["--repeat-penalty", "1e+30"]),
             ("--kv-disk-size: needs --kv-disk", ["--kv-disk-size", "1GB"]),
-            ('--isa: expected one of scalar,avx2,avx512, found "sse2"', ["--isa", "sse2"]),
+            ('--isa: expected one of scalar, avx2, avx512, found "sse2"', ["--isa", "sse2"]),
         ]:
             with self.subTest(arguments=arguments):
                 self.expect_error(words, "run", self.model, "-p", "x", *arguments, status=2)
         self.expect_error("--top-p: expected a number from 0 to 1, found 1.5", "bench", self.model, "--top-p", "1.5", status=2)
         self.expect_error('--temperature: expected a number from 0 to 100, found "hot"', "bench", self.model, "--temperature", "hot", status=2)
-        self.expect_error('KIND: expected one of bash,zsh,fish,man,options,words, found "tcsh"', "completions", "tcsh", status=2)
+        self.expect_error('KIND: expected one of bash, zsh, fish, man, options, words, found "tcsh"', "completions", "tcsh", status=2)
 
     def test_an_unknown_option_gets_a_suggestion(self):
         for words, arguments in [
@@ -127,7 +133,7 @@ class Usage(program.Case):
         self.expect_error('did you mean "bench"?', "bnech", "--help", status=2)
 
     def test_help_has_no_exponents(self):
-        for verb in [*VERBS, "bench", "simulate", "explain", "probe"]:
+        for verb in VERBS:
             self.assertNotRegex(self.rafter(verb, "--help").stdout.decode(), r"\de[+-]\d")
 
     def test_a_file_that_cannot_be_made_is_named_as_it_was_given(self):

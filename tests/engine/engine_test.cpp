@@ -223,7 +223,7 @@ TEST(Engine, RefusesWhatCanNeverRun) {
     EXPECT_EQ(message(request), "top-p: expected 0 to 1, found 2");
     request = request_of("abc");
     request.score_prompt_from = 3;
-    EXPECT_EQ(message(request), "scoring starts at position 3: the prompt has 3");
+    EXPECT_EQ(message(request), "scoring starts at position 3, but the prompt has only 3 tokens");
     EXPECT_FALSE(rig.engine.step());
 }
 
@@ -233,7 +233,7 @@ TEST(Engine, RunningOutOfBlocksEndsThatRequestAlone) {
     Rig rig(setup);
     const StreamUpdate too_long = rig.run(request_of(std::string(50, 'a'), 5));
     EXPECT_EQ(too_long.finish->reason, FinishReason::kError);
-    EXPECT_EQ(too_long.finish->error->message, "out of KV cache: the prompt has 50 tokens, and there is room for 40");
+    EXPECT_EQ(too_long.finish->error->message, "out of KV cache: the prompt has 50 tokens, but the cache has room for only 40");
 
     const auto grows = rig.submit(request_of("abcdefgh", 100));
     const auto ends = rig.submit(request_of("abcd", 5));

@@ -170,7 +170,7 @@ TEST(EngineThread, RefusesAsBusyWhatIsBeyondTheLimitAndTakesItLater) {
     const auto busy = rig.thread->submit(request_of("ef", 5));
     ASSERT_FALSE(busy.has_value());
     EXPECT_EQ(busy.error().kind, ErrorKind::kBusy);
-    EXPECT_EQ(busy.error().message, "busy: 3 requests wait already");
+    EXPECT_EQ(busy.error().message, "busy: 3 requests are already waiting");
     EXPECT_EQ(rig.thread->snapshot().n_waiting, 3U);
     EXPECT_EQ(rig.thread->snapshot().n_busy, 1U);
     gate.open();

@@ -110,7 +110,7 @@ TEST_F(ModelStore, FindsKnownModelsUnderEitherOfTheirNames) {
 TEST_F(ModelStore, SaysWhatIsKnownWhenNothingFits) {
     EXPECT_NE(message("nonsense").find("\"nonsense\": no such file or folder, and no model of this name"), std::string::npos);
     EXPECT_NE(message("nonsense").find("SmolLM2-135M-Instruct, gemma-3-270m"), std::string::npos);
-    EXPECT_EQ(message(""), "the model's name is empty");
+    EXPECT_EQ(message(""), "expected a model's name or path, found an empty one");
     EXPECT_EQ(message("a\nb").find('\n'), std::string::npos);
 }
 

@@ -220,7 +220,7 @@ TEST_F(Library, ASecondProcessRestoresWhatTheFirstComputed) {
         same.warn = [&](std::string_view message) { warned += message; };
         EXPECT_EQ(answers_of(open(same)).tokens, plain.tokens) << "without the file, which the first one has";
         EXPECT_EQ(warned.substr(0, 9), "kv_disk: ");
-        EXPECT_NE(warned.find("another process uses it"), std::string::npos) << warned;
+        EXPECT_NE(warned.find("another process is using this file"), std::string::npos) << warned;
     }
     const Model model = open(options);
     const Answers again = answers_of(model);

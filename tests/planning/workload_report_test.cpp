@@ -52,7 +52,7 @@ TEST(WorkloadReports, JsonHasRatesAndCauses) {
 TEST(WorkloadReports, TextSaysWhatHappened) {
     engine::WorkloadReport report = small_report();
     const std::string text = workload_text(report, {}, std::nullopt, {});
-    for (const char* words : {"10 in 4.00 s", "100 tok/s", "25% of the prompts' tokens were found", "70% new, 5.0% evicted", "80%"}) {
+    for (const char* words : {"10 in 4.00 s", "100 tok/s", "25% of the prompts' tokens were cache hits", "70% new, 5.0% evicted", "80%"}) {
         EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
     }
     EXPECT_EQ(text.find("failed"), std::string::npos);

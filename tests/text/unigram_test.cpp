@@ -124,9 +124,11 @@ TEST(PrecompiledCharsmap, StaysInsideATableThatLies) {
 
 TEST(PrecompiledCharsmap, SaysWhatIsWrongWithATable) {
     const auto error = [](std::vector<unsigned char> bytes) { return PrecompiledCharsmap::parse(bytes).error().message; };
-    EXPECT_EQ(error({1, 2}), "expected the size of a trie of u32 and the trie itself, found 2 bytes that say 0");
-    EXPECT_EQ(error({8, 0, 0, 0, 1, 2, 3, 4}), "expected the size of a trie of u32 and the trie itself, found 8 bytes that say 8");
-    EXPECT_EQ(error({255, 255, 255, 255}), "expected the size of a trie of u32 and the trie itself, found 4 bytes that say 4294967295");
+    EXPECT_EQ(error({1, 2}), "expected a trie's size and that many bytes of it (a multiple of 4), found 2 bytes and a size of 0");
+    EXPECT_EQ(error({8, 0, 0, 0, 1, 2, 3, 4}),
+              "expected a trie's size and that many bytes of it (a multiple of 4), found 8 bytes and a size of 8");
+    EXPECT_EQ(error({255, 255, 255, 255}),
+              "expected a trie's size and that many bytes of it (a multiple of 4), found 4 bytes and a size of 4294967295");
     EXPECT_EQ(error({4, 0, 0, 0, 1, 2, 3, 4, 'a'}), "expected the last replacement to end in NUL, found 97");
     EXPECT_TRUE(PrecompiledCharsmap::parse({}));
 }

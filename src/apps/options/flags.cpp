@@ -57,6 +57,7 @@ void add_command(CLI::App& app, Cli& cli, Verb& verb) {
     const auto added = std::make_shared<AddedVerb>(AddedVerb{.verb = &verb, .config = {}, .flags = {}});
     if (!verb.options.options().empty()) verb.options.add("config", added->config);
     CLI::App* command = app.add_subcommand(verb.name.substr(verb.name.rfind(' ') + 1), verb.summary);
+    command->group("Verbs");
     command->formatter(std::make_shared<VerbHelp>(verb));
     for (const BoundOption& option : verb.options.options()) added->flags.push_back(add_flag(*command, option));
     for (Verb& inner : verb.inner) add_command(*command, cli, inner);

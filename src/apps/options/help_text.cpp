@@ -9,15 +9,16 @@
 namespace rafter::apps {
 namespace {
 
-constexpr std::size_t kTextColumn = 34;
-constexpr std::size_t kTextWidth = 66;
+constexpr std::size_t kWidth = 80;  // of the usual terminal; only examples are longer
+constexpr std::size_t kTextColumn = 26;
 
-std::string wrapped(std::string_view text) {
+// Lines of at most kWidth columns, of which each begins at this column.
+std::string wrapped(std::string_view text, std::size_t column) {
     std::string out;
-    while (text.size() > kTextWidth) {
-        const std::size_t space = text.rfind(' ', kTextWidth);
+    while (text.size() > kWidth - column) {
+        const std::size_t space = text.rfind(' ', kWidth - column);
         if (space == std::string_view::npos || space == 0) break;
-        out += fmt::format("{}\n{:{}}", text.substr(0, space), "", kTextColumn);
+        out += fmt::format("{}\n{:{}}", text.substr(0, space), "", column);
         text.remove_prefix(space + 1);
     }
     return out.append(text);
@@ -25,7 +26,30 @@ std::string wrapped(std::string_view text) {
 
 std::string row(const std::string& head, std::string_view text) {
     const std::string padding = head.size() + 3 > kTextColumn ? fmt::format("\n{:{}}", "", kTextColumn) : "";
-    return fmt::format("  {:{}}{}{}\n", head, padding.empty() ? kTextColumn - 2 : 0, padding, wrapped(text));
+    return fmt::format("  {:{}}{}{}\n", head, padding.empty() ? kTextColumn - 2 : 0, padding, wrapped(text, kTextColumn));
+}
+
+// Prose is wrapped again; indented lines, the examples, stay as they are: they are to be copied.
+std::string footer_text(std::string_view footer) {
+    std::string out;
+    std::string paragraph;
+    const auto end_paragraph = [&] {
+        if (!paragraph.empty()) out += wrapped(paragraph, 0) + "\n";
+        paragraph.clear();
+    };
+    while (!footer.empty()) {
+        const std::size_t size = std::min(footer.find('\n'), footer.size());
+        const std::string_view line = footer.substr(0, size);
+        footer.remove_prefix(std::min(size + 1, footer.size()));
+        if (line.empty() || line.starts_with(' ')) {
+            end_paragraph();
+            out.append(line).append("\n");
+        } else {
+            paragraph.append(paragraph.empty() ? "" : " ").append(line);
+        }
+    }
+    end_paragraph();
+    return out;
 }
 
 std::string described(const BoundOption& option) {
@@ -73,7 +97,7 @@ std::string value_notes(const BoundOption& option) {
 }
 
 std::string help_text(const Verb& verb) {
-    std::string usage = fmt::format("{}\nUsage: rafter {} [OPTIONS]{}", verb.summary, verb.name, verb.inner.empty() ? "" : " [SUBCOMMAND]");
+    std::string usage = fmt::format("{}\nUsage: rafter {} [OPTIONS]{}", verb.summary, verb.name, verb.inner.empty() ? "" : " [VERB]");
     std::string places;
     std::vector<std::string_view> headings;
     for (const BoundOption& option : verb.options.options()) {
@@ -89,9 +113,9 @@ std::string help_text(const Verb& verb) {
     }
     headings.push_back(kModelSubject.heading);
     std::string text = usage + "\n";
-    if (!verb.inner.empty()) text += "\nSubcommands:\n";
+    if (!verb.inner.empty()) text += "\nVerbs:\n";
     for (const Verb& inner : verb.inner) text += row(inner.name.substr(inner.name.rfind(' ') + 1), inner.summary);
-    if (!places.empty()) text += "\nPositionals:\n" + places;
+    if (!places.empty()) text += "\nArguments:\n" + places;
     for (const std::string_view heading : headings) {
         text += fmt::format("\n{}:\n", heading);
         for (const BoundOption& option : verb.options.options()) {
@@ -99,7 +123,7 @@ std::string help_text(const Verb& verb) {
         }
     }
     text += row("-h,--help", "Print this help");
-    if (!verb.footer.empty()) text += fmt::format("\n{}\n", verb.footer);
+    if (!verb.footer.empty()) text += "\n" + footer_text(verb.footer);
     return text;
 }
 

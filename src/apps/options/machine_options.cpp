@@ -28,8 +28,8 @@ std::vector<OptionSpec> machine_options() {
          .kind = ValueKind::kFile,
          .value = "FILE",
          .otherwise = "this machine's",
-         .help = "A profile that `rafter probe --save` wrote"},
-        {.name = "quick", .subject = kMachineSubject, .help = "Fewer repeats: under 3 s instead of under 20 s"},
+         .help = "A machine profile that `rafter probe --save` wrote"},
+        {.name = "quick", .subject = kMachineSubject, .help = "Measure for under 3 s instead of under 20 s, less exactly"},
         {.name = "isa",
          .subject = kMachineSubject,
          .kind = ValueKind::kText,
@@ -43,15 +43,16 @@ std::vector<OptionSpec> machine_options() {
          .value = "NAME",
          .choices = {"q8", "q16", "f32"},
          .default_value = "q8",
-         .help =
-             "How activations enter quantised matrices: q8 (8 bits, fastest), q16 (more exact, as fast where memory is the limit), f32"},
+         .help = "Number type of activations that are multiplied by quantised weights: q8 (fastest), q16 (more exact, as fast when memory "
+                 "is the limit), f32 (exact, slow)"},
         {.name = "no-fuse",
          .subject = kMachineSubject,
          .kind = ValueKind::kText,
          .list = ListKind::kCommas,
          .value = "NAME,..",
          .choices = {model::kFusions.begin(), model::kFusions.end()},
-         .help = "Leave fusions out, to see what they give: linears (matrices with one input), rows (small ops), or some of either"},
+         .help =
+             "Turn fusions off, to measure what they bring: linears (matrices with the same input), rows (small ops), or some of these"},
     };
 }
 

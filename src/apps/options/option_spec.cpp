@@ -65,7 +65,7 @@ std::string OptionSpec::key() const {
 
 std::string OptionSpec::expected() const {
     if (!choices.empty()) {
-        return fmt::format("one of {}{}", fmt::join(choices, ","), list == ListKind::kPair ? ", or two with a comma between" : "");
+        return fmt::format("one of {}{}", fmt::join(choices, ", "), list == ListKind::kPair ? ", or two of them separated by a comma" : "");
     }
     switch (kind) {
         case ValueKind::kFlag:
@@ -82,7 +82,7 @@ std::string OptionSpec::expected() const {
         case ValueKind::kFile:
             return "a file";
         case ValueKind::kModel:
-            return "a model";
+            return place == "NAME" ? "the name of a model" : "a GGUF file, a folder or a name that `rafter models` lists";
     }
     return {};
 }

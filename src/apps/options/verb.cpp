@@ -92,7 +92,7 @@ Result<void> OptionSet::resolve(const Variables& variables) {
         const Given* const other = find(spec.excludes);
         if (given[i].level != Level::kDefault && other != nullptr && other->level >= given[i].level) {
             // What stands nearer to the user decides; side by side they contradict each other.
-            if (other->level == given[i].level) return usage(fmt::format("{}: not together with {}", given[i].where, other->where));
+            if (other->level == given[i].level) return usage(fmt::format("{}: cannot be combined with {}", given[i].where, other->where));
             continue;
         }
         RAFTER_TRY_VOID(set_from(options_[i], given[i]));
@@ -100,7 +100,9 @@ Result<void> OptionSet::resolve(const Variables& variables) {
         if (given[i].level == Level::kFlag && needed != nullptr && needed->level == Level::kDefault) {
             return usage(fmt::format("{}: needs --{}", given[i].where, spec.needs));
         }
-        if (options_[i].required && given[i].texts.empty()) return usage(fmt::format("{} is required", spec.flag()));
+        if (options_[i].required && given[i].texts.empty()) {
+            return usage(fmt::format("{}: expected {}, found nothing", spec.flag(), spec.expected()));
+        }
     }
     return {};
 }

@@ -48,7 +48,7 @@ Result<KvStore> KvStore::create(const model::Program& program, const KvCacheOpti
         const std::size_t n_blocks = options.n_blocks[g];
         const std::size_t block_bytes = kv_block_bytes(program, options, g);
         if (n_blocks > std::numeric_limits<std::size_t>::max() / std::max<std::size_t>(block_bytes, 1)) {
-            return Error{fmt::format("KV cache: {} blocks of {} are beyond any memory", n_blocks, format_bytes(block_bytes)),
+            return Error{fmt::format("KV cache: {} blocks of {} are more than any memory holds", n_blocks, format_bytes(block_bytes)),
                          ErrorKind::kOutOfMemory};
         }
         RAFTER_TRY(PageBuffer memory, PageBuffer::allocate(n_blocks * block_bytes, "KV cache"));

@@ -1,7 +1,7 @@
 // The layout of weights in memory: rows in panels of 16, and within a panel the blocks of 16 rows interleaved, field by field and unit by
 // unit, so that one vector load gives the same four bytes of all 16 rows. With fields of o bytes before it, a field made of units of u
 // bytes is at byte 16 * o of the 16 interleaved blocks, unit i of row r at 16 * o + (16 * i + r) * u: the same bytes in another order, so
-// the size is the source's and the source can be had back. Fields come in the order in which kernels read them: memory that is read from
+// the size is the source's and the source can be restored. Fields come in the order in which kernels read them: memory that is read from
 // end to end is what processors fetch ahead by themselves.
 //
 // A format is described by its fields. One without a description is kept as whole blocks, side by side, and works through the generic

@@ -12,6 +12,7 @@
 #include "base/quote.h"
 #include "engine/loading/cache_size.h"
 #include "model/model_file.h"
+#include "report/units.h"
 
 namespace rafter::engine {
 namespace {
@@ -92,7 +93,8 @@ Result<std::uint32_t> choose_context(const model::ModelConfig& config, const Loa
     }
     if (*options.context == 0) return bad_input("context: expected at least 1 token, found 0");
     if (*options.context > most)
-        return bad_input("context: expected at most {}, which the model was trained for, found {}", most, *options.context);
+        return bad_input("context: expected at most {}, which the model was trained for, found {}", report::grouped(most),
+                         report::grouped(*options.context));
     return *options.context;
 }
 
@@ -112,9 +114,9 @@ Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, c
     CacheSize size = size_cache(program.cache_groups, demand, available);
     if (size.sequence_bytes > available) {
         return Error{
-            fmt::format("a KV cache for {} tokens takes {}, and {} of memory is {}: take a smaller context", demand.context,
-                        format_bytes(static_cast<std::uint64_t>(size.sequence_bytes)), format_bytes(static_cast<std::uint64_t>(available)),
-                        available < free ? "allowed" : "available beside the weights"),
+            fmt::format("a KV cache for {} tokens takes {}, but only {} of memory is {}; use a smaller context",
+                        report::grouped(demand.context), format_bytes(static_cast<std::uint64_t>(size.sequence_bytes)),
+                        format_bytes(static_cast<std::uint64_t>(available)), available < free ? "allowed" : "available beside the weights"),
             ErrorKind::kOutOfMemory};
     }
     return std::move(size.n_blocks);

@@ -136,7 +136,8 @@ Result<void> ServedModel::price() {
     const std::optional<double> target = options_.target_itl_seconds;
     if (!machine_) {
         if (target.value_or(0.0) > 0.0) {
-            warn("target_itl_seconds", "no machine profile says what a step takes; going on without a target between tokens");
+            warn("target_itl_seconds",
+                 "there is no machine profile to predict steps from; going on without a target for the time between tokens");
         }
         return {};
     }
@@ -166,7 +167,8 @@ Result<void> ServedModel::open_kv_disk() {
     if (program.cache_groups.size() != 1 || program.cache_groups[0].window != 0) {
         // Blocks of a window are evicted one by one, and a prefix needs the last blocks of each window.
         warn_of_disk(
-            fmt::format("{} has layers with a sliding window, whose blocks do not go to a file; going on without it", opened_.config.name));
+            fmt::format("{} has layers with a sliding window, which the cache on disk does not support; going on without the cache on disk",
+                        opened_.config.name));
         return {};
     }
     const std::string kv_types = kv_types_text(options_.load);
@@ -192,7 +194,7 @@ Result<void> ServedModel::open_kv_disk() {
     if (!disk) {
         const Error& error = disk.error();
         if (error.kind == ErrorKind::kUsage || error.kind == ErrorKind::kBadInput) return error;
-        warn_of_disk(error.message + "; going on without it");
+        warn_of_disk(error.message + "; going on without the cache on disk");
         return {};
     }
     kv_disk_ = *std::move(disk);

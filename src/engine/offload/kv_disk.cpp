@@ -67,7 +67,7 @@ Result<std::unique_ptr<KvDisk>> KvDisk::open(KvDiskOptions options, backend::Dev
     RAFTER_CHECK(model.block_bytes(0) == options.identity.block_bytes, "blocks of {} bytes", model.block_bytes(0));
     const kv::SlotId n_slots = KvFileLayout(options.identity).n_slots(options.size_bytes);
     if (n_slots == 0) {
-        return Error{fmt::format("{}: expected a size for one block of {} at least, found {}", options.path.string(),
+        return Error{fmt::format("{}: expected a size of at least {}, which is one block, found {}", options.path.string(),
                                  format_bytes(KvFileLayout(options.identity).file_bytes(1)), format_bytes(options.size_bytes)),
                      ErrorKind::kUsage};
     }
@@ -92,14 +92,14 @@ Result<void> KvDisk::read_header() {
             return load_records();
         case KvFileState::kOther:
             // Its words come from a file.
-            warn(fmt::format("held KV cache blocks of {}; starting over for {}", quote(header.description),
+            warn(fmt::format("the KV cache blocks in this file are of {}; starting over for {}", quote(header.description),
                              quote(options_.identity.description)));
             break;
         case KvFileState::kVersion:
-            warn("written by another version of rafter; starting over");
+            warn("the file was written by another version of rafter; starting over");
             break;
         case KvFileState::kDamaged:
-            warn("its header is damaged; starting over");
+            warn("the file's header is damaged; starting over");
             break;
         case KvFileState::kEmpty:
             break;
@@ -142,7 +142,7 @@ double KvDisk::block_seconds(std::uint32_t position) const {
 
 void KvDisk::fail(const Error& error) {
     works_ = false;
-    if (options_.warn) options_.warn(fmt::format("{}; going on without it", error.message));
+    if (options_.warn) options_.warn(fmt::format("{}; going on without the cache on disk", error.message));
 }
 
 // The node after these many blocks, if all those before it are known.

@@ -72,8 +72,8 @@ struct KvDiskOptions {
 // One thread, the engine's. Several engines may use one after another, of the same model.
 class KvDisk {
   public:
-    // model: what the identity says, with one cache group that sees everything; outlives this. A file of another identity starts over;
-    // a file of something else is left alone: an error, as one that another process uses, or that cannot be had.
+    // model: the one of the identity, with one cache group without a window; outlives this. A file of another identity starts over;
+    // a file of another kind is left alone: an error, like a file that another process uses or that cannot be opened.
     [[nodiscard]] static Result<std::unique_ptr<KvDisk>> open(KvDiskOptions options, backend::DeviceModel& model);
 
     // A block goes, and is written unless it is there. So are a few of those before it, from the first on, though they stay: without them

@@ -17,7 +17,8 @@ Result<void> validate(const SeveralOptions& options, const SamplingOptions& samp
         return bad_input("best-of: expected {} (n) to {}, found {}", options.n, kMaxAnswers, *options.best_of);
     }
     if (options.n_generated() > 1 && sampling.temperature == 0.0) {
-        return bad_input("{}: several answers need a temperature above 0, or all are the same", options.best_of ? "best-of" : "n");
+        return bad_input("{}: several answers need a temperature above 0; with 0 all of them would be the same",
+                         options.best_of ? "best-of" : "n");
     }
     return {};
 }

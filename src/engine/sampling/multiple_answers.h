@@ -23,8 +23,8 @@ struct SeveralOptions {
 // Fails on no answer, on more than kMaxAnswers, on a best_of below n, and on several answers at temperature 0, which would be one.
 [[nodiscard]] Result<void> validate(const SeveralOptions& options, const SamplingOptions& sampling);
 
-// [n_generated]. The i-th differs in its seed only, derived_seed(seed, i): its answer depends on the request and i alone, and can be had
-// again from that seed. For best_of, tokens get their log-probabilities. options must be valid.
+// [n_generated]. The i-th differs in its seed only, derived_seed(seed, i): its answer depends on the request and i alone, and that
+// seed gives it again. For best_of, tokens get their log-probabilities. options must be valid.
 [[nodiscard]] std::vector<Request> several_requests(const Request& request, const SeveralOptions& options);
 
 // Of all tokens of an answer, the end token included; each must have its log-probability. -inf for no tokens, and for what is no number.

@@ -57,8 +57,8 @@ Result<VocabularyMap> VocabularyMap::match(const text::Tokenizer& target, std::s
     }
     if (n_missing > n_words / kMaxMissing) {
         return bad_input(
-            "the draft model's vocabulary is another one: of the model's {} tokens expected at most {} not to be in it, found {}, "
-            "the first is {}",
+            "the draft model's vocabulary differs from the model's: expected at most {1} of {0} tokens to be missing from it, found {2}; "
+            "the first is {3}",
             n_words, n_words / kMaxMissing, n_missing,
             quote(target.piece(static_cast<TokenId>(first_missing), text::SpecialTokens::kParse)));
     }

@@ -322,8 +322,8 @@ TEST(CacheSize, ALoadedModelTakesNoMoreThanItsCacheIsAllowed) {
             ASSERT_FALSE(refused.has_value()) << what;
             EXPECT_EQ(refused.error().kind, ErrorKind::kOutOfMemory);
             EXPECT_EQ(refused.error().message,
-                      fmt::format("a KV cache for {} tokens takes {}, and {} of memory is allowed: take a smaller context", *load.context,
-                                  format_bytes(one), format_bytes(one - 1)));
+                      fmt::format("a KV cache for {} tokens takes {}, but only {} of memory is allowed; use a smaller context",
+                                  *load.context, format_bytes(one), format_bytes(one - 1)));
         }
     }
     EXPECT_GT(n_limited, 20);
@@ -355,9 +355,9 @@ TEST(CacheSize, WhatIsAllowedBeyondWhatIsThereIsNotWhatIsMissing) {
                           {.context = kMax, .kv_memory_bytes = allowed, .key_type = KvType::kF32, .value_type = KvType::kF32});
         ASSERT_FALSE(refused.has_value());
         EXPECT_EQ(refused.error().kind, ErrorKind::kOutOfMemory);
-        EXPECT_TRUE(refused.error().message.starts_with("a KV cache for 4294967295 tokens takes 12.0 TiB, and "))
+        EXPECT_TRUE(refused.error().message.starts_with("a KV cache for 4,294,967,295 tokens takes 12.0 TiB, and "))
             << refused.error().message;
-        EXPECT_TRUE(refused.error().message.ends_with(" of memory is available beside the weights: take a smaller context"))
+        EXPECT_TRUE(refused.error().message.ends_with(" of memory is available beside the weights; use a smaller context"))
             << refused.error().message;
     }
 }
@@ -372,7 +372,7 @@ TEST(CacheSize, ContextsAreChosenWithinWhatTheModelWasTrainedFor) {
     EXPECT_EQ(*chosen({.context = 1, .context_needed = 500}), 1U);
     EXPECT_EQ(*chosen({.context = 10'000}), 10'000U);
     EXPECT_EQ(chosen({.context = 0}).error().message, "context: expected at least 1 token, found 0");
-    EXPECT_EQ(chosen({.context = 10'001}).error().message, "context: expected at most 10000, which the model was trained for, found 10001");
+    EXPECT_EQ(chosen({.context = 10'001}).error().message, "context: expected at most 10,000, which the model was trained for, found 10,001");
     config.n_context = 512;
     EXPECT_EQ(*chosen({}), 512U);
 }

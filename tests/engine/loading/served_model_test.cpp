@@ -249,7 +249,7 @@ TEST_F(ServedModelTest, ACacheOnDiskThatCannotBeHadIsAWarning) {
     EXPECT_EQ(answers_of(second->engine()).tokens, expected().tokens);
     ASSERT_EQ(warned.size(), 1U);
     EXPECT_NE(warned[0].find("kv_disk: "), std::string::npos);
-    EXPECT_NE(warned[0].find("another process uses it; going on without it"), std::string::npos) << warned[0];
+    EXPECT_NE(warned[0].find("another process is using this file; going on without the cache on disk"), std::string::npos) << warned[0];
     ServeOptions windows = busy;
     windows.kv_disk.path = folder_ / "another";
     EXPECT_EQ(served(windows, "windows")->kv_disk(), nullptr);

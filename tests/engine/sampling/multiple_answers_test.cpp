@@ -120,8 +120,9 @@ TEST(Several, OptionsAreCheckedBeforeUse) {
     EXPECT_EQ(message({.n = 3, .best_of = 2}), "best-of: expected 3 (n) to 128, found 2");
     EXPECT_EQ(message({.n = 3, .best_of = 129}), "best-of: expected 3 (n) to 128, found 129");
     EXPECT_EQ(message({.n = 1, .best_of = 1}, 0.0), "");
-    EXPECT_EQ(message({.n = 2}, 0.0), "n: several answers need a temperature above 0, or all are the same");
-    EXPECT_EQ(message({.n = 1, .best_of = 2}, 0.0), "best-of: several answers need a temperature above 0, or all are the same");
+    EXPECT_EQ(message({.n = 2}, 0.0), "n: several answers need a temperature above 0; with 0 all of them would be the same");
+    EXPECT_EQ(message({.n = 1, .best_of = 2}, 0.0),
+              "best-of: several answers need a temperature above 0; with 0 all of them would be the same");
 }
 
 }  // namespace

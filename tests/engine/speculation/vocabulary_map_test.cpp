@@ -163,8 +163,8 @@ TEST(VocabularyMap, RefusesMoreThanOneMissingInTwentyAndSaysSo) {
         EXPECT_EQ(error_of(numbered(n), without(n, n / 20)), "") << n;
         const std::string refused = error_of(numbered(n), without(n, n / 20 + 1));
         EXPECT_EQ(refused,
-                  fmt::format("the draft model's vocabulary is another one: of the model's {} tokens expected at most {} not to be "
-                              "in it, found {}, the first is \"word 5\"",
+                  fmt::format("the draft model's vocabulary differs from the model's: expected at most {1} of {0} tokens to be missing "
+                              "from it, found {2}; the first is \"word 5\"",
                               n, n / 20, n / 20 + 1));
     }
     EXPECT_NE(error_of(numbered(19), without(19, 1)), "");

@@ -372,7 +372,8 @@ TEST(CacheSize, ContextsAreChosenWithinWhatTheModelWasTrainedFor) {
     EXPECT_EQ(*chosen({.context = 1, .context_needed = 500}), 1U);
     EXPECT_EQ(*chosen({.context = 10'000}), 10'000U);
     EXPECT_EQ(chosen({.context = 0}).error().message, "context: expected at least 1 token, found 0");
-    EXPECT_EQ(chosen({.context = 10'001}).error().message, "context: expected at most 10,000, which the model was trained for, found 10,001");
+    EXPECT_EQ(chosen({.context = 10'001}).error().message,
+              "context: expected at most 10,000, which the model was trained for, found 10,001");
     config.n_context = 512;
     EXPECT_EQ(*chosen({}), 512U);
 }

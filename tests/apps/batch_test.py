@@ -612,7 +612,7 @@ class OtherResults(BatchCase):
         self.write(self.first)
         self.rafter(*self.command("--resume", "strict"))
         self.assertEqual(self.results.read_bytes(), self.data)
-        self.expect_error("--resume: expected one of again,strict", *self.command("--resume", "no"), status=2)
+        self.expect_error("--resume: expected one of again, strict", *self.command("--resume", "no"), status=2)
 
     def test_white_space_order_and_settings_that_decide_nothing_are_no_change(self):
         self.write([json.dumps(dict(reversed(one.items())), indent=None, separators=(" , ", " : ")).encode() + b"\n" for one in self.first])

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -13,7 +14,7 @@ namespace fs = std::filesystem;
 
 class LineHistory : public testing::Test {
   protected:
-    LineHistory() : folder_(fs::path(testing::TempDir()) / "line_history_test"), path_(folder_ / "data" / "history") {
+    LineHistory() : folder_(fs::path(testing::TempDir()) / ("line_history_test_" + std::to_string(getpid()))), path_(folder_ / "data" / "history") {
         fs::remove_all(folder_);
     }
     ~LineHistory() override { fs::remove_all(folder_); }

@@ -355,7 +355,7 @@ TEST(CacheSize, WhatIsAllowedBeyondWhatIsThereIsNotWhatIsMissing) {
                           {.context = kMax, .kv_memory_bytes = allowed, .key_type = KvType::kF32, .value_type = KvType::kF32});
         ASSERT_FALSE(refused.has_value());
         EXPECT_EQ(refused.error().kind, ErrorKind::kOutOfMemory);
-        EXPECT_TRUE(refused.error().message.starts_with("a KV cache for 4,294,967,295 tokens takes 12.0 TiB, and "))
+        EXPECT_TRUE(refused.error().message.starts_with("a KV cache for 4,294,967,295 tokens takes 12.0 TiB, but only "))
             << refused.error().message;
         EXPECT_TRUE(refused.error().message.ends_with(" of memory is available beside the weights; use a smaller context"))
             << refused.error().message;

@@ -176,8 +176,8 @@ Result<BatchRequests> BatchRequests::read(const std::string& path, const Visitor
     for (std::size_t number = 1; !rest.empty(); ++number) {
         BatchLine line{.number = number, .text = next_line(rest), .custom_id = {}};
         if (is_blank(line.text)) continue;
-        const auto value = parse_json(line.text, requests.where(line));
-        auto custom_id = value ? custom_id_in(*value, requests.where(line)) : value.error();
+        const auto value = parse_json(line.text, "line");  // the visitor adds the file and the number where it says them
+        auto custom_id = value ? custom_id_in(*value, requests.where(line)) : value.error().within(requests.where(line));
         if (const auto readable = value ? std::nullopt : readable_custom_id(line.text)) custom_id = *readable;
         if (!custom_id) {
             const Fault fault = !value ? Fault::kNotJson : !value->is_object() ? Fault::kNotAnObject : Fault::kNoCustomId;

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 class LineHistory : public testing::Test {
   protected:
-    LineHistory() : folder_(fs::path(testing::TempDir()) / ("line_history_test_" + std::to_string(getpid()))), path_(folder_ / "data" / "history") {
+    LineHistory()
+        : folder_(fs::path(testing::TempDir()) / ("line_history_test_" + std::to_string(getpid()))), path_(folder_ / "data" / "history") {
         fs::remove_all(folder_);
     }
     ~LineHistory() override { fs::remove_all(folder_); }

@@ -154,7 +154,8 @@ TEST(BadVocabulary, WithoutAPreTokenizerThatIsKnown) {
     TinyVocabulary vocabulary = TinyVocabulary::of_bytes({"a b"});
     vocabulary.pre = "no-such-one";
     ASSERT_EQ(vocabulary.load()->warnings().size(), 1U);
-    EXPECT_TRUE(vocabulary.load()->warnings()[0].starts_with("tokenizer.ggml.pre: \"no-such-one\" is unknown; using the default pre-tokenizer"));
+    EXPECT_TRUE(
+        vocabulary.load()->warnings()[0].starts_with("tokenizer.ggml.pre: \"no-such-one\" is unknown; using the default pre-tokenizer"));
     vocabulary.pre = "";
     ASSERT_EQ(vocabulary.load()->warnings().size(), 1U);
     EXPECT_TRUE(vocabulary.load()->warnings()[0].starts_with("tokenizer.ggml.pre: the file names no pre-tokenizer; "));

@@ -176,8 +176,8 @@ Result<BatchRequests> BatchRequests::read(const std::string& path, const Visitor
     for (std::size_t number = 1; !rest.empty(); ++number) {
         BatchLine line{.number = number, .text = next_line(rest), .custom_id = {}};
         if (is_blank(line.text)) continue;
-        const auto value = parse_json(line.text, "line");  // the visitor adds the file and the number where it says them
-        auto custom_id = value ? custom_id_in(*value, requests.where(line)) : value.error().within(requests.where(line));
+        auto value = parse_json(line.text, requests.where(line));
+        auto custom_id = value ? custom_id_in(*value, requests.where(line)) : value.error();
         if (const auto readable = value ? std::nullopt : readable_custom_id(line.text)) custom_id = *readable;
         if (!custom_id) {
             const Fault fault = !value ? Fault::kNotJson : !value->is_object() ? Fault::kNotAnObject : Fault::kNoCustomId;
@@ -193,6 +193,8 @@ Result<BatchRequests> BatchRequests::read(const std::string& path, const Visitor
         line.custom_id = *std::move(custom_id);
         requests.lines_.push_back(std::move(line));
         if (!faults.none()) continue;
+        // An answer to this line names no file; whoever prints the error adds the place.
+        if (!value) value = Error{value.error().message.substr(requests.where(line).size() + 2), value.error().kind};
         visit(requests.lines_.back(), value, 1.0 - static_cast<double>(rest.size()) / static_cast<double>(requests.text_->size()));
     }
     if (faults.none()) return requests;

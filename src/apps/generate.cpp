@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "apps/machine_profile.h"
+#include "base/os_cpu.h"
 #include "report/units.h"
 #include "roofline/op_cost.h"
 
@@ -13,6 +14,8 @@ namespace {
 // Of the rate that is reached undisturbed; on a quiet machine steps are within a tenth.
 constexpr double kQuietShare = 0.75;
 constexpr std::size_t kLeastSteps = 16;
+// Of the time of all steps. Threads of one team wait for the one that waits for a CPU.
+constexpr double kWaitedShare = 0.1;
 
 }  // namespace
 
@@ -25,11 +28,13 @@ GenerationCost& GenerationCost::operator+=(const GenerationCost& other) {
     n_decode_steps += other.n_decode_steps;
     decode_seconds += other.decode_seconds;
     decode_bytes += other.decode_bytes;
+    waited_seconds += other.waited_seconds;
     plain_step_rates.insert(plain_step_rates.end(), other.plain_step_rates.begin(), other.plain_step_rates.end());
     return *this;
 }
 
 bool GenerationCost::was_disturbed() const {
+    if (waited_seconds > kWaitedShare * (prefill_seconds + decode_seconds)) return true;
     if (plain_step_rates.size() < kLeastSteps) return false;
     std::vector<float> rates = plain_step_rates;
     const auto fast = rates.begin() + static_cast<std::ptrdiff_t>(rates.size() * 9 / 10);
@@ -60,6 +65,9 @@ Result<Generations> generate_all(Session& session, std::vector<engine::Request> 
     Generations all;
     all.answers.resize(streams.size());
     GenerationCost& cost = all.cost;
+    // Of a team with more threads than CPUs, threads wait for each other.
+    const bool has_cpus = session.runtime().pool().n_threads() <= usable_cpus();
+    const std::optional<double> waited_before = has_cpus ? waited_for_cpu_seconds() : std::nullopt;
     Result<void> written;
     std::optional<Error> failed;
     std::vector<bool> finished(streams.size(), false);
@@ -103,6 +111,7 @@ Result<Generations> generate_all(Session& session, std::vector<engine::Request> 
     }
     if (!written) return written.error();
     if (failed) return *failed;
+    if (waited_before) cost.waited_seconds = std::max(0.0, waited_for_cpu_seconds().value_or(0.0) - *waited_before);
     return all;
 }
 

@@ -23,13 +23,14 @@ struct GenerationCost {
     double decode_seconds = 0.0;
     double decode_bytes = 0.0;            // weights and KV cache read in that time
     std::vector<float> plain_step_rates;  // of those steps that computed one token a sequence: bytes a second
+    double waited_seconds = 0.0;          // that threads were ready and waited for a CPU, all of them together
 
     [[nodiscard]] double prefill_tokens_per_second() const { return prefill_seconds > 0 ? (n_prompt - n_reused) / prefill_seconds : 0.0; }
     [[nodiscard]] double decode_tokens_per_second() const { return decode_seconds > 0 ? n_decoded / decode_seconds : 0.0; }
     [[nodiscard]] double bytes_per_token() const { return n_decoded > 0 ? decode_bytes / n_decoded : 0.0; }
     [[nodiscard]] double bytes_per_step() const { return n_decode_steps > 0 ? decode_bytes / n_decode_steps : 0.0; }
     [[nodiscard]] double bytes_per_second() const { return decode_seconds > 0 ? decode_bytes / decode_seconds : 0.0; }
-    // Whether other programs were using the CPUs: on a quiet machine equal steps take equally long.
+    // Whether other programs were using the CPUs: threads waited for one, or steps that are equal took unequally long.
     [[nodiscard]] bool was_disturbed() const;
     GenerationCost& operator+=(const GenerationCost& other);
 };

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <thread>
 
@@ -48,6 +50,19 @@ unsigned usable_cpus(std::size_t n_allowed, std::optional<double> quota_cpus) {
 }
 
 unsigned usable_cpus() { return usable_cpus(allowed_cpus().size(), read_cgroup_limits().cpus); }
+
+std::optional<double> waited_for_cpu_seconds() {
+    constexpr double kNanosecond = 1e-9;
+    std::optional<double> all;
+    std::error_code failed;
+    for (std::filesystem::directory_iterator it("/proc/self/task", failed), end; !failed && it != end; it.increment(failed)) {
+        std::ifstream file(it->path() / "schedstat");
+        double running = 0.0;
+        double waiting = 0.0;
+        if (file >> running >> waiting) all = all.value_or(0.0) + waiting * kNanosecond;
+    }
+    return all;
+}
 
 bool pin_this_thread(unsigned cpu) {
     const int n_bits = std::max(CPU_SETSIZE, static_cast<int>(cpu) + 1);

@@ -14,6 +14,10 @@ namespace rafter {
 [[nodiscard]] unsigned usable_cpus();
 [[nodiscard]] unsigned usable_cpus(std::size_t n_allowed, std::optional<double> quota_cpus);
 
+// Seconds that this process's threads were ready to run and waited for a CPU, all of them together, since they started; nothing where the
+// kernel does not say (/proc/self/task/*/schedstat, https://docs.kernel.org/scheduler/sched-stats.html).
+[[nodiscard]] std::optional<double> waited_for_cpu_seconds();
+
 // False where the operating system refuses: then the thread runs anywhere, as before.
 bool pin_this_thread(unsigned cpu);
 

@@ -1,7 +1,9 @@
 """rafter run on a tiny model: one-shot text, JSON, sampling options, and everything that can be wrong with prompt, model and output."""
 import json
 import math
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,6 +36,20 @@ class Run(program.Case):
             self.assertGreater(timings[name], 0, name)
         self.assertAlmostEqual(timings["roof_fraction"], timings["read_bytes_per_s"] / timings["bandwidth_bytes_per_s"])
         self.assertAlmostEqual(timings["read_bytes_per_s"], timings["bytes_per_token"] * timings["decode_tokens_per_second"], delta=1)
+
+    def test_other_programs_on_all_cpus_are_said(self):
+        spin = [sys.executable, "-c", "while True: pass"]
+        others = [subprocess.Popen(spin) for _ in range(4 * os.cpu_count())]
+        try:
+            for _ in range(10):  # a run as short as this may by chance never be interrupted
+                if self.generate("-p", "hello", "-n", "200")["timings"]["machine_busy"]:
+                    return
+            self.fail("ten runs beside busy programs were all called undisturbed")
+        finally:
+            for other in others:
+                other.kill()
+            for other in others:
+                other.wait()
 
     def test_logprobs_are_of_the_chosen_tokens_and_sorted(self):
         result = self.generate("-p", "hello", "--logprobs", "5")

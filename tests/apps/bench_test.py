@@ -50,10 +50,14 @@ class Bench(program.Case):
             self.assertEqual(row["busy"], row["disturbance"] > 0.25)
 
     def test_a_busy_machine_is_said(self):
-        # Two threads on one CPU wait for each other, now shorter and now longer.
+        # Two threads on one CPU wait for each other, now shorter and now longer; in a single bench by chance always alike.
         shared = {"preexec_fn": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})}
-        text = self.rafter("bench", self.model, "--threads", "2", "--prompt", "8", "--generate", "4", "--repeat", "6", **shared).stdout.decode()
-        self.assertRegex(text, r"\nThe machine was busy: measurements of batch 1 differ by \d+%\. Measure again when no other program uses the CPUs\.\n$")
+        for _ in range(20):
+            bench = self.rafter("bench", self.model, "--threads", "2", "--prompt", "8", "--generate", "4", "--repeat", "6", **shared)
+            text = bench.stdout.decode()
+            if re.search(r"\nThe machine was busy: measurements of batch 1 differ by \d+%\. Measure again when no other program uses the CPUs\.\n$", text):
+                return
+        self.fail("20 benches of threads that wait for each other were all called undisturbed; the last one:\n" + text)
 
     def test_every_fusion_can_be_left_out_and_changes_no_token(self):
         sys.path.insert(0, str(program.ROOT / "bench"))

@@ -75,7 +75,8 @@ LineEditor::LineEditor(Options options) : state_(std::make_unique<State>()) {
     el_set(state_->editor, EL_HIST, history, state_->history);
     // A Ctrl-D typed while nobody reads is kept by the terminal as a NUL, which libedit takes for "the next key as it is".
     el_set(state_->editor, EL_BIND, "^@", "em-delete-or-list", nullptr);
-    el_set(state_->editor, EL_ADDFN, "insert-paste", "insert pasted text", insert_paste);
+    // In wide characters, because of the others libedit keeps copies that it never frees.
+    el_wset(state_->editor, EL_ADDFN, L"insert-paste", L"insert pasted text", insert_paste);
     el_set(state_->editor, EL_BIND, "\\e[200~", "insert-paste", nullptr);
     // Between two reads libedit would show what is typed, and hand it on in whole lines only: not so under a HeldInput.
     el_set(state_->editor, EL_SETTY, "-x", "-echo", "-icanon", "-icrnl", nullptr);

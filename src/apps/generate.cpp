@@ -13,7 +13,7 @@ namespace {
 
 // Of the rate that is reached undisturbed; on a quiet machine steps are within a tenth.
 constexpr double kQuietShare = 0.75;
-constexpr std::size_t kLeastSteps = 16;
+constexpr std::size_t kMinSteps = 16;
 // Of the time of all steps. Threads of one team wait for the one that waits for a CPU.
 constexpr double kWaitedShare = 0.1;
 
@@ -35,7 +35,7 @@ GenerationCost& GenerationCost::operator+=(const GenerationCost& other) {
 
 bool GenerationCost::was_disturbed() const {
     if (waited_seconds > kWaitedShare * (prefill_seconds + decode_seconds)) return true;
-    if (plain_step_rates.size() < kLeastSteps) return false;
+    if (plain_step_rates.size() < kMinSteps) return false;
     std::vector<float> rates = plain_step_rates;
     const auto fast = rates.begin() + static_cast<std::ptrdiff_t>(rates.size() * 9 / 10);
     std::nth_element(rates.begin(), fast, rates.end());

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <memory>
 
+#include "base/folded_name.h"
 #include "base/quote.h"
 #include "base/version.h"
 
@@ -40,10 +41,9 @@ std::string url_field(const std::string& url, CURLUPart part) {
     char* text = nullptr;
     if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
     if (curl_url_get(parsed.get(), part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return {};
-    std::string field = text;
+    const std::string field = text;
     curl_free(text);
-    std::ranges::transform(field, field.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return field;
+    return lower_case(field);
 }
 
 // Scheme, host and port.
@@ -82,8 +82,7 @@ std::size_t take_header(char* data, std::size_t one, std::size_t n, void* to) {
     const std::size_t colon = line.find(':');
     if (line.starts_with("HTTP/")) exchange.head = {};  // an interim response's headers do not count
     if (colon == line.npos) return one * n;
-    std::string name(line.substr(0, colon));
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string name = lower_case(line.substr(0, colon));
     std::string_view value = line.substr(colon + 1);
     value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
     HttpHead& head = exchange.head;

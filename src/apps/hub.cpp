@@ -8,20 +8,16 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/folded_name.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
+#include "files/split_name.h"
 
 namespace rafter::apps {
 namespace {
 
 constexpr std::string_view kDefaultQuant = "q4_k_m";
 constexpr std::size_t kShaDigits = 64;
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return result;
-}
 
 bool is_name(std::string_view text) {
     const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
@@ -42,32 +38,21 @@ bool is_safe_path(std::string_view path) {
     return true;
 }
 
-// "model-00001-of-00003.gguf": which part of how many, and the name without that.
-struct Part {
-    std::string whole;  // "model.gguf"
-    unsigned number = 1;
-    unsigned n_parts = 1;
-};
-Part part_of(const std::string& path) {
-    constexpr std::size_t kSuffix = std::string_view("-00001-of-00003.gguf").size();
-    if (path.size() < kSuffix) return {.whole = path};
-    const std::string suffix = path.substr(path.size() - kSuffix);
-    const auto digits = [&](std::size_t at) { return std::all_of(&suffix[at], &suffix[at] + 5, ::isdigit); };
-    if (suffix[0] != '-' || !digits(1) || suffix.compare(6, 4, "-of-") != 0 || !digits(10)) return {.whole = path};
-    return {.whole = path.substr(0, path.size() - kSuffix) + ".gguf",
-            .number = static_cast<unsigned>(std::stoul(suffix.substr(1, 5))),
-            .n_parts = static_cast<unsigned>(std::stoul(suffix.substr(10, 5)))};
+// Which part of how many a path names; a whole model is its only one.
+files::SplitName part_of(const std::string& path) {
+    const auto part = files::parse_split_name(path);
+    return part ? *part : files::SplitName{.model = path.substr(0, path.size() - std::string_view(".gguf").size())};
 }
 
 // Vision towers and the importance matrices of quantisers are no models.
 bool is_model(const std::string& path) {
-    const std::string name = lower(path.substr(path.rfind('/') + 1));
+    const std::string name = lower_case(path.substr(path.rfind('/') + 1));
     return name.ends_with(".gguf") && name.find("mmproj") == std::string::npos && name.find("imatrix") == std::string::npos;
 }
 
 // Whether a model's path has the quantisation as a word: "Q4_K" is none of "model-Q4_K_M.gguf".
 bool has_quant(const std::string& path, const std::string& quant) {
-    const std::string text = lower(path.substr(0, path.size() - std::string_view(".gguf").size()));
+    const std::string text = lower_case(path.substr(0, path.size() - std::string_view(".gguf").size()));
     const auto is_inside = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
     for (std::size_t at = text.find(quant); at != std::string::npos; at = text.find(quant, at + 1)) {
         const std::size_t end = at + quant.size();
@@ -123,7 +108,7 @@ Result<std::vector<HubFile>> hub_files(std::string_view json, const HubName& nam
         RAFTER_TRY(const auto lfs, reader.find_object("lfs"));
         if (lfs) {
             RAFTER_TRY(const auto sha256, lfs->find_string("sha256"));
-            if (sha256 && sha256->size() == kShaDigits) file.sha256 = lower(*sha256);
+            if (sha256 && sha256->size() == kShaDigits) file.sha256 = lower_case(*sha256);
         }
         files.push_back(std::move(file));
     }
@@ -132,16 +117,16 @@ Result<std::vector<HubFile>> hub_files(std::string_view json, const HubName& nam
 
 Result<std::vector<HubFile>> choose_hub_model(const std::vector<HubFile>& files, const HubName& name) {
     std::map<std::string, std::vector<HubFile>> models;  // by the name without the part
-    for (const HubFile& file : files) models[part_of(file.path).whole].push_back(file);
+    for (const HubFile& file : files) models[part_of(file.path).model + ".gguf"].push_back(file);
     if (models.empty()) return bad_input("{}: expected a .gguf file in this repository, found none", name.repository());
-    const std::string quant = lower(name.quant.empty() ? kDefaultQuant : std::string_view(name.quant));
+    const std::string quant = lower_case(name.quant.empty() ? kDefaultQuant : std::string_view(name.quant));
     std::vector<std::string> all;
     std::vector<std::string> meant;
     for (const auto& [whole, parts] : models) {
         all.push_back(whole);
-        const bool is_file =
-            std::ranges::any_of(parts, [&](const HubFile& part) { return lower(part.path) == quant || lower(part.name()) == quant; });
-        if (is_file || lower(whole) == quant || has_quant(whole, quant)) meant.push_back(whole);
+        const bool is_file = std::ranges::any_of(
+            parts, [&](const HubFile& part) { return lower_case(part.path) == quant || lower_case(part.name()) == quant; });
+        if (is_file || lower_case(whole) == quant || has_quant(whole, quant)) meant.push_back(whole);
     }
     if (name.quant.empty() && models.size() == 1) meant = all;
     if (meant.size() != 1) {
@@ -153,7 +138,7 @@ Result<std::vector<HubFile>> choose_hub_model(const std::vector<HubFile>& files,
     std::ranges::sort(parts, {}, [](const HubFile& part) { return part_of(part.path).number; });
     const unsigned n_parts = part_of(parts.front().path).n_parts;
     for (unsigned i = 0; i < std::max<std::size_t>(n_parts, parts.size()); ++i) {
-        const Part part = i < parts.size() ? part_of(parts[i].path) : Part();
+        const files::SplitName part = i < parts.size() ? part_of(parts[i].path) : files::SplitName();
         if (i < parts.size() && part.number == i + 1 && part.n_parts == n_parts) continue;
         return bad_input("{}: {}: expected {} parts, found {}", name.repository(), meant.front(), n_parts, parts.size());
     }

@@ -10,6 +10,7 @@
 #include <map>
 #include <vector>
 
+#include "files/split_name.h"
 #include "tensor/formats/formats.h"
 #include "text/utf8_stream.h"
 
@@ -79,10 +80,9 @@ std::string name_from(std::string_view stem) {
 }
 
 // "model-00001-of-00003": the part's number says nothing of the model.
-std::string_view without_part(std::string_view stem) {
-    constexpr std::size_t kSuffix = std::string_view("-00001-of-00003").size();
-    if (stem.size() > kSuffix && stem.substr(stem.size() - kSuffix + 6, 4) == "-of-") stem.remove_suffix(kSuffix);
-    return stem;
+std::string without_part(const std::string& stem) {
+    const auto part = files::parse_split_name(stem);
+    return part ? part->model : stem;
 }
 
 std::string quantisation_of(const files::GgufFile& file) {

@@ -13,10 +13,12 @@
 #include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/session.h"
+#include "base/folded_name.h"
 #include "base/os_terminal.h"
 #include "base/quote.h"
 #include "base/suggest.h"
 #include "files/model_store.h"
+#include "files/split_name.h"
 #include "report/table.h"
 #include "report/units.h"
 
@@ -78,25 +80,20 @@ Result<int> get_model(const Environment& environment, const std::string& name) {
 
 // The parts of a split model, or the one file.
 std::vector<fs::path> files_of_model(const fs::path& path) {
-    constexpr std::string_view kFirst = "-00001-of-";
-    const std::string name = path.filename().string();
-    const std::size_t at = name.rfind(kFirst);
-    if (at == std::string::npos) return {path};
+    const auto named = files::parse_split_name(path.filename().string());
+    if (!named || named->number != 1) return {path};
     std::vector<fs::path> parts;
     std::error_code error;
     for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), error)) {
-        const std::string other = entry.path().filename().string();
-        const bool same = other.size() == name.size() && other.compare(0, at, name, 0, at) == 0;
-        if (same && other.substr(at + kFirst.size()) == name.substr(at + kFirst.size())) parts.push_back(entry.path());
+        const auto other = files::parse_split_name(entry.path().filename().string());
+        const bool same = other && other->model == named->model && other->n_parts == named->n_parts;
+        if (same && entry.path().extension() == path.extension()) parts.push_back(entry.path());
     }
     std::sort(parts.begin(), parts.end());
     return parts;
 }
 
-bool same_name(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
+bool same_name(std::string_view a, std::string_view b) { return lower_case(a) == lower_case(b); }
 
 Result<bool> is_confirmed(const std::string& question) {
     if (!is_terminal(stdin)) return Error{"standard input is no terminal to ask on; --yes removes without asking", ErrorKind::kUsage};
@@ -122,10 +119,7 @@ Result<int> remove_model(const Environment& environment, const std::string& name
             if (is_it && !found) found = path;
         }
     }
-    if (!found) {
-        const auto close = closest(name, names);
-        return bad_input("{}: no such model here{}", quote(name), close ? fmt::format("; did you mean {}?", *close) : "");
-    }
+    if (!found) return bad_input("{}: no such model here{}", quote(name), did_you_mean(name, names));
     const std::vector<fs::path> parts = files_of_model(*found);
     double bytes = 0.0;
     std::error_code error;

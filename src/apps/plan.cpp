@@ -89,7 +89,7 @@ void add_device_options(OptionSet& options, planning::PlanOptions& o) {
     options.add("engine", o.engine);
     options.add("step-tokens", o.step_tokens);
     options.add("max-sequences", o.max_sequences);
-    options.add("reserve-memory", o.reserve_memory);
+    options.add("reserve-memory", o.reserved_bytes);
     options.add("price", o.price);
     options.add("memory-fraction", o.memory_fraction);
     options.add("block-size", o.block_size);

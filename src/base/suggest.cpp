@@ -43,4 +43,9 @@ std::optional<std::string> closest(std::string_view word, std::span<const std::s
     return best;
 }
 
+std::string did_you_mean(std::string_view word, std::span<const std::string> known) {
+    const auto close = closest(word, known);
+    return close ? "; did you mean " + *close + "?" : std::string();
+}
+
 }  // namespace rafter

@@ -9,6 +9,7 @@
 
 #include "base/os_file.h"
 #include "files/gguf_parser.h"
+#include "files/split_name.h"
 
 namespace rafter::files {
 namespace {
@@ -37,7 +38,7 @@ Result<Split> split_of(const Metadata& metadata) {
     return split;
 }
 
-std::string part_suffix(const Split& split) { return fmt::format("-{:05}-of-{:05}.gguf", split.no + 1, split.count); }
+std::string part_suffix(const Split& split) { return split_suffix(split.no + 1, split.count) + ".gguf"; }
 
 std::string describe(const Split& split) {
     return fmt::format("part {} of {} with {} tensors in all", split.no + 1, split.count, split.n_tensors.value_or(0));

@@ -9,26 +9,21 @@
 #include <map>
 #include <optional>
 
+#include "base/folded_name.h"
 #include "base/quote.h"
+#include "files/split_name.h"
 
 namespace rafter::files {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return result;
-}
-
 // A model's file, or the first part of one that is split. Vision towers ("mmproj") are no models of their own.
 bool is_model_file(const fs::path& path) {
-    const std::string name = lower(path.filename().string());
+    const std::string name = lower_case(path.filename().string());
     if (!name.ends_with(".gguf") || name.starts_with("mmproj")) return false;
-    const std::size_t of = name.rfind("-of-");
-    const bool is_part = of != std::string::npos && of >= 6 && name[of - 6] == '-' && std::all_of(&name[of - 5], &name[of], ::isdigit);
-    return !is_part || name.compare(of - 5, 5, "00001") == 0;
+    const auto part = parse_split_name(name);
+    return !part || part->number == 1;
 }
 
 // models--org--name/snapshots/REVISION: the revision that refs/main names, else the snapshot changed last.
@@ -85,7 +80,8 @@ Result<fs::path> model_in_folder(const fs::path& folder) {
 std::optional<fs::path> named_file(std::string_view name, std::span<const fs::path> folders) {
     for (const fs::path& folder : folders) {
         for (const fs::path& file : model_files(folder)) {
-            if (lower(file.filename().string()) == lower(name) || lower(file.stem().string()) == lower(name)) return file;
+            if (lower_case(file.filename().string()) == lower_case(name) || lower_case(file.stem().string()) == lower_case(name))
+                return file;
         }
     }
     return std::nullopt;
@@ -127,7 +123,7 @@ std::span<const KnownModel> known_models() {
 
 const KnownModel* find_known_model(std::string_view name) {
     for (const KnownModel& known : known_models()) {
-        if (lower(known.name) == lower(name)) return &known;
+        if (lower_case(known.name) == lower_case(name)) return &known;
     }
     return nullptr;
 }

@@ -44,8 +44,8 @@ constexpr Quantity kLink{"link_bandwidth_bytes_per_s", "bytes/s", 1e7, 1e14, {{{
 constexpr Quantity kLatency{"link_latency_s", "seconds", 1e-9, 0.1, {{{0.1, "us", 1e-6}, {1e3, "ns", 1e-9}}}};
 constexpr Quantity kPrice{"price_per_hour", "dollars an hour", 1e-4, 1e3, {}};
 // Operations for each byte of memory bandwidth at 16 bits: 5 to 600 in the catalog.
-constexpr double kLeastRidge = 0.5;
-constexpr double kMostRidge = 1e4;
+constexpr double kMinRidge = 0.5;
+constexpr double kMaxRidge = 1e4;
 
 // "3.35", "0.0000001", "989,000,000,000": without an exponent, from a million on in groups.
 std::string shown(double n) {
@@ -95,7 +95,7 @@ void add_doubts(const std::string& name, HardwareFile& file) {
     // Each may be right of some device, and both of none.
     const double rate = peak_for(h, Precision::kBf16)->flop_per_s;
     const double ridge = rate / h.memory_bandwidth_bytes_per_s;
-    if (ridge < kLeastRidge || ridge > kMostRidge) {
+    if (ridge < kMinRidge || ridge > kMaxRidge) {
         file.doubts.push_back(fmt::format(
             "{}: flop_per_s of {} and memory_bandwidth_bytes_per_s of {} are {} operations for each byte: expected about 5 to 600, "
             "as known devices have; one of the two may be in the wrong unit",

@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/folded_name.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "base/suggest.h"
@@ -190,8 +191,7 @@ constexpr std::array kFlagKeys{FlagKey{"engine_collectives", &Efficiency::engine
 }  // namespace
 
 Efficiency typical_efficiency(const hardware::Hardware& hardware) {
-    std::string said = hardware.name + " " + hardware.description;
-    std::ranges::transform(said, said.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string said = lower_case(hardware.name + " " + hardware.description);
     for (const Kind& kind : kKinds) {
         const auto is_said = [&](std::string_view word) { return !word.empty() && said.find(word) != std::string::npos; };
         if (std::ranges::any_of(kind.words, is_said)) return kind.efficiency();
@@ -224,9 +224,7 @@ Result<Efficiency> read_efficiency(const std::string& name, const hardware::Hard
         if (found) e.*key.place = *found;
     }
     for (const std::string& key : keys.unknown_keys()) {
-        const auto close = closest(key, keys.known_keys());
-        warnings.push_back(
-            fmt::format("{}: unknown key {} is ignored{}", name, quote(key), close ? fmt::format("; did you mean {}?", *close) : ""));
+        warnings.push_back(fmt::format("{}: unknown key {} is ignored{}", name, quote(key), did_you_mean(key, keys.known_keys())));
     }
     return e;
 }

@@ -16,6 +16,7 @@
 #include "hardware/catalog.h"
 #include "hardware/hardware_file.h"
 #include "model/model_json.h"
+#include "planning/checked_number.h"
 #include "planning/efficiency.h"
 #include "planning/planned_engine.h"
 #include "planning/this_machine.h"
@@ -28,26 +29,6 @@ namespace {
 
 constexpr double kMaxSequences = 1e9;
 constexpr double kMaxTokens = 1e12;
-
-// "1,000,000", "0.5".
-std::string shown(double n) { return n >= 1000 && n == std::floor(n) ? report::whole(n) : report::plain(n); }
-
-Result<double> in_range(const char* option, std::optional<double> value, double fallback, double low, double high) {
-    if (!value) return fallback;
-    if (!(*value >= low && *value <= high))
-        return bad_input("{}: expected a number from {} to {}, found {}", option, shown(low), shown(high), shown(*value));
-    return *value;
-}
-Result<double> whole_in_range(const char* option, std::optional<double> value, double fallback, double low, double high) {
-    RAFTER_TRY(const double n, in_range(option, value, fallback, low, high));
-    if (n != std::floor(n)) return bad_input("{}: expected a whole number, found {}", option, shown(n));
-    return n;
-}
-
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& known) {
-    const auto close = closest(word, known);
-    return close ? fmt::format("; did you mean {}?", *close) : std::string();
-}
 
 Result<roofline::NumberType> type_of(const char* option, const std::string& name,
                                      std::optional<roofline::NumberType> (*named)(std::string_view) = roofline::number_type) {
@@ -89,11 +70,8 @@ Result<void> set_types(const PlanOptions& o, PlanRequest& r) {
     r.weight_type = r.model->weight_type;
     if (!o.weights.empty()) {
         RAFTER_TRY(const roofline::NumberType type, type_of("--weights", o.weights));
-        types.weight_bits = type.bits;
-        types.expert_bits.reset();
-        types.table_bits.reset();
-        // The ideal engine's published cases count every weight alike.
-        if (roofline::keeps_table(r.scenario.setup.engine) && type.keeps_table) types.table_bits = 16;
+        roofline::set_weight_bits(r.scenario.setup, type.bits);
+        if (!type.keeps_table) types.table_bits.reset();
         r.weight_type = type.name;
         if (type.is_mixture) {
             r.warnings.push_back(

@@ -27,7 +27,7 @@ struct PlanOptions {
     std::optional<double> devices;
     std::string engine;  // empty: ideal with ideal rates, rafter on this machine, else the usual one of such devices
     std::optional<double> step_tokens, max_sequences;
-    std::string reserve_memory;  // "9.4GiB"
+    std::optional<double> reserved_bytes;  // of a device, that weights and cache do not get
     std::string parallel;
     std::string collective = "ring";
     std::string draft;

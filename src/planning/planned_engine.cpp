@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "base/byte_size.h"
 #include "base/quote.h"
 #include "base/suggest.h"
+#include "planning/checked_number.h"
 #include "report/units.h"
 #include "roofline/engine.h"
 
@@ -17,13 +17,10 @@ namespace {
 
 using roofline::EngineKind;
 
-Result<std::optional<double>> number(const char* option, const std::optional<double>& value, double low, double high) {
-    if (!value) return std::optional<double>();
-    if (!(*value >= low && *value <= high)) {
-        return bad_input("{}: expected a number from {} to {}, found {}", option, report::whole(low), report::whole(high),
-                         *value < 0 ? fmt::format("{}", *value) : report::whole(*value));
-    }
-    return value;
+Result<void> set(const char* option, const std::optional<double>& value, double most, std::optional<double>& place) {
+    RAFTER_TRY_VOID(in_range(option, value, 1, 1, most));
+    place = value;
+    return {};
 }
 
 // "each key and value head is held by 4 devices"
@@ -50,9 +47,8 @@ Result<void> choose_engine(const PlanOptions& o, PlanRequest& r) {
         const auto named = roofline::engine_named(o.engine);
         const std::vector<std::string> names = roofline::engine_names();
         if (!named) {
-            const auto close = closest(o.engine, names);
             return bad_input("--engine: expected one of {}, found {}{}", fmt::join(names, ", "), quote(o.engine),
-                             close ? fmt::format("; did you mean {}?", *close) : "");
+                             did_you_mean(o.engine, names));
         }
         engine = *named;
     } else if (o.hardware == "this") {
@@ -68,21 +64,13 @@ Result<void> set_engine_memory(const PlanOptions& o, PlanRequest& r) {
     roofline::Load& load = r.scenario.load;
     load.memory_fraction = roofline::default_memory_fraction(setup.engine, setup.hardware, setup.parallel);
     load.follows_engine = !o.memory_fraction;
-    if (o.memory_fraction) {
-        if (!(*o.memory_fraction >= 1e-6 && *o.memory_fraction <= 1))
-            return bad_input("--memory-fraction: expected a number from 0.000001 to 1, found {}", *o.memory_fraction);
-        load.memory_fraction = *o.memory_fraction;
-    }
-    RAFTER_TRY(load.step_tokens, number("--step-tokens", o.step_tokens, 1, 1e9));
-    RAFTER_TRY(load.max_sequences, number("--max-sequences", o.max_sequences, 1, 1e9));
-    if (!o.reserve_memory.empty()) {
-        load.reserved_bytes = byte_size(o.reserve_memory);
-        if (!load.reserved_bytes)
-            return bad_input("--reserve-memory: expected a size such as 2GB or 9.4GiB, found {}", quote(o.reserve_memory));
-    }
+    RAFTER_TRY(load.memory_fraction, in_range("--memory-fraction", o.memory_fraction, load.memory_fraction, 1e-6, 1));
+    RAFTER_TRY_VOID(set("--step-tokens", o.step_tokens, 1e9, load.step_tokens));
+    RAFTER_TRY_VOID(set("--max-sequences", o.max_sequences, 1e9, load.max_sequences));
+    load.reserved_bytes = o.reserved_bytes;
     const roofline::MemoryFit fit = roofline::price_memory(r.scenario);
     std::vector<std::string> said;
-    if (setup.engine != EngineKind::kIdeal && setup.engine != EngineKind::kRafter) {
+    if (roofline::has_overheads(setup.engine)) {
         said.push_back(fmt::format("{} of memory used", report::percent(load.memory_fraction)));
         said.push_back(fmt::format("{} a device besides weights and cache{}", report::bytes(fit.workspace_bytes / setup.parallel.devices()),
                                    load.reserved_bytes ? "" : " (estimated)"));

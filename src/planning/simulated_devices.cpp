@@ -81,7 +81,7 @@ std::uint32_t n_blocks_of(std::uint32_t window, const SimulationLimits& limits, 
 
 std::uint32_t usual_step_tokens(const roofline::Setup& setup) {
     constexpr std::uint32_t kUsual = 8192;
-    if (setup.engine == roofline::EngineKind::kIdeal || setup.engine == roofline::EngineKind::kRafter) return kUsual;
+    if (!roofline::has_overheads(setup.engine)) return kUsual;
     return static_cast<std::uint32_t>(roofline::default_limits(setup.engine, setup.hardware).n_tokens);
 }
 

@@ -125,7 +125,14 @@ double default_memory_fraction(EngineKind engine, const hardware::Hardware& h, c
 
 double driver_share(EngineKind engine) {
     // Logs of vLLM: 79.22 of 80 GiB (H100), 39.39 of 40 (A100), 23.6 of 24 (RTX 4090).
-    return engine == EngineKind::kIdeal || engine == EngineKind::kRafter ? 1.0 : 0.988;
+    return has_overheads(engine) ? 0.988 : 1.0;
+}
+
+void set_weight_bits(Setup& setup, double bits) {
+    setup.types.weight_bits = bits;
+    setup.types.expert_bits.reset();
+    setup.types.table_bits.reset();
+    if (has_overheads(setup.engine)) setup.types.table_bits = 16;
 }
 
 EngineMemory engine_memory(const PricedList& list, const Setup& setup, const StepLimits& limits) {

@@ -28,8 +28,12 @@ struct StepLimits {
 // Of a GPU's memory, what its driver leaves to programs; 1 for `ideal` and where the device is the machine itself.
 [[nodiscard]] double driver_share(EngineKind engine);
 
-// Whose checkpoints of 8 and 4 bits leave the embedding's table and the head in 16; the ideal engine's published cases count all alike.
-[[nodiscard]] inline bool keeps_table(EngineKind engine) { return engine != EngineKind::kIdeal && engine != EngineKind::kRafter; }
+// All but the ideal engine, which takes nothing, and this program's own, whose list of ops says what it takes. Checkpoints of 8 and 4 bits
+// for such engines leave the embedding's table and the head in 16 bits.
+[[nodiscard]] inline bool has_overheads(EngineKind engine) { return engine != EngineKind::kIdeal && engine != EngineKind::kRafter; }
+
+// All weights with so many bits, as --weights takes it: but for the table and the head where the engine has overheads.
+void set_weight_bits(Setup& setup, double bits);
 
 // What an engine holds besides weights and cache, in bytes of one device.
 struct EngineMemory {

@@ -34,8 +34,7 @@ double engine_bytes(const PricedList& list, const Setup& setup, const MemoryQues
     const Parallel& p = setup.parallel;
     if (q.reserved_bytes) return *q.reserved_bytes * p.devices();
     const double n = n_sequences / p.ep / p.pp;
-    if (setup.engine == EngineKind::kIdeal || setup.engine == EngineKind::kRafter)
-        return workspace_bytes(list, setup.types, std::max(n, q.chunk_tokens), n) * p.devices();
+    if (!has_overheads(setup.engine)) return workspace_bytes(list, setup.types, std::max(n, q.chunk_tokens), n) * p.devices();
     StepLimits limits = default_limits(setup.engine, setup.hardware);
     limits.n_tokens = q.step_tokens.value_or(limits.n_tokens);
     limits.n_sequences = q.max_sequences.value_or(limits.n_sequences);
@@ -117,10 +116,7 @@ class Remedies {
     void narrower_weights() {
         for (const double bits : {8.0, 4.0}) {
             Setup v = setup_;
-            v.types.weight_bits = bits;
-            v.types.expert_bits.reset();
-            v.types.table_bits.reset();
-            if (keeps_table(setup_.engine)) v.types.table_bits = 16;
+            set_weight_bits(v, bits);
             const MemoryFit after = fit_alone(list_, v, q_);
             if (after.weights_bytes >= fit_.weights_bytes) continue;
             if (after.fits) {

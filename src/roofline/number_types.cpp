@@ -6,6 +6,7 @@
 #include <charconv>
 #include <iterator>
 
+#include "base/folded_name.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::roofline {
@@ -27,16 +28,10 @@ constexpr Named kNamed[] = {
     {"q3_k_l", 4.30, true}, {"q4_k_s", 4.67, true}, {"q4_k_m", 4.89, true}, {"q5_k_s", 5.57, true}, {"q5_k_m", 5.70, true},
 };
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return result;
-}
-
 }  // namespace
 
 std::optional<NumberType> number_type(std::string_view name) {
-    const std::string wanted = lower(name);
+    const std::string wanted = lower_case(name);
     for (const Named& known : kNamed) {
         if (known.name != wanted) continue;
         // A checkpoint's own tools (modelopt, llm-compressor, bitsandbytes) quantise linear layers alone.
@@ -53,7 +48,7 @@ std::optional<NumberType> number_type(std::string_view name) {
 }
 
 std::optional<NumberType> kv_number_type(std::string_view name) {
-    const std::string wanted = lower(name);
+    const std::string wanted = lower_case(name);
     if (wanted == "q8") return NumberType{"q8", 8.5, false};  // a scale of 16 bits to 32 elements
     if (wanted == "q4") return NumberType{"q4", 5.0, false};  // and a minimum
     return number_type(name);
@@ -63,14 +58,14 @@ std::vector<std::string> number_type_names() {
     std::vector<std::string> names;
     for (const Named& known : kNamed) names.emplace_back(known.name);
     for (const tensor::FormatInfo& format : tensor::formats()) {
-        const std::string name = lower(format.name);
+        const std::string name = lower_case(format.name);
         if (format.block_elements > 1 && std::ranges::find(names, name) == names.end()) names.push_back(name);
     }
     return names;
 }
 
 std::optional<hardware::Precision> precision_named(std::string_view name) {
-    std::string wanted = lower(name);
+    std::string wanted = lower_case(name);
     if (wanted == "f32") wanted = "fp32";
     if (wanted == "f16") wanted = "fp16";
     for (const hardware::Precision p : hardware::all_precisions()) {

@@ -51,21 +51,13 @@ class Variants {
 
     [[nodiscard]] double share(double seconds) const { return decode_.seconds > 0 ? seconds / decode_.seconds : 0.0; }
 
-    // As --weights takes it: engines leave the table and the head in 16 bits.
-    void set_weights(Scenario& v, double bits) const {
-        v.setup.types.weight_bits = bits;
-        v.setup.types.expert_bits.reset();
-        v.setup.types.table_bits.reset();
-        if (keeps_table(s_.setup.engine)) v.setup.types.table_bits = 16;
-    }
-
     void narrower_weights() {
         const CostOptions now = s_.setup.types.cost_options();
         const double bits = weight_bytes(s_.list(), now) * 8 / parameters(s_.list());
         for (const double to : {8.0, 4.0}) {
             if (bits < to * 1.2) continue;
             Scenario v = s_;
-            set_weights(v, to);
+            set_weight_bits(v.setup, to);
             const std::string why =
                 decode_.bound == Bound::kMemory
                     ? fmt::format("reading weights is {} of a decode step, and they shrink by a factor of {}",
@@ -77,7 +69,7 @@ class Variants {
             if (bits < 7.5 || s_.setup.types.activations == precision || !s_.setup.hardware.peak(precision)) continue;
             const std::string name(hardware::to_string(precision));
             Scenario v = s_;
-            set_weights(v, 8.0);
+            set_weight_bits(v.setup, 8.0);
             v.setup.types.activations = precision;
             v.setup.types.activation_bytes = std::min(1.0, s_.setup.types.activation_bytes);
             add(name + " weights and activations", fmt::format("--weights {0} --activations {0}", name),
@@ -178,7 +170,6 @@ class Variants {
         const bool tensor = std::fmod(heads, p.tp * 2) == 0;
         (tensor ? p.tp : p.pp) *= 2;
         if (!check_parallel(v.list(), p)) return;
-        follow_engine(v);
         const PricedStep after = price_decode(v, Detail::kTotals).price;
         const std::string why =
             tensor ? fmt::format("each reads half the weights; communication takes {} of the new step",
@@ -219,12 +210,7 @@ class Variants {
         v.setup.hardware = hardware;
         v.price_per_hour.reset();
         if (s_.efficiency_of) v.setup.efficiency = s_.efficiency_of(hardware);
-        follow_engine(v);
         return v;
-    }
-    // What an engine leaves free depends on the device and on how many there are.
-    static void follow_engine(Scenario& v) {
-        if (v.load.follows_engine) v.load.memory_fraction = default_memory_fraction(v.setup.engine, v.setup.hardware, v.setup.parallel);
     }
     void add_device(const hardware::Hardware& hardware, const Summary& after, std::string_view what) {
         const hardware::Hardware& now = s_.setup.hardware;

@@ -4,6 +4,7 @@
 #include <string>
 #include <variant>
 
+#include "base/folded_name.h"
 #include "base/quote.h"
 #include "text/added_tokens.h"
 #include "text/byte_alphabet.h"
@@ -97,8 +98,7 @@ Result<std::unique_ptr<Tokenizer>> FileTokenizer::make(Parts parts, const files:
 // Files do not say which added tokens swallow the white space beside them; these models' own tokenizers do.
 Result<void> FileTokenizer::apply_strips(const files::Metadata& metadata) {
     RAFTER_TRY(const std::optional<std::string_view> name, metadata.find_string("general.name"));
-    std::string lower(name.value_or(""));
-    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const std::string lower = lower_case(name.value_or(""));
     if (lower.find("phi-3") == std::string::npos && lower.find("phi3") == std::string::npos) return {};
     const Vocabulary& vocabulary = parts_.vocabulary;
     for (std::size_t i = 0; i < vocabulary.size(); ++i) {

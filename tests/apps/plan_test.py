@@ -456,6 +456,9 @@ class Plan(program.Case):
             ("--alpha", "2", 'a number from 0 to 1, found 2'),
             ("--gamma", "-1", 'a whole number from 0 to 256, found -1'),
             ("--price", "-1", 'a number from 0 to 1e+12, found -1'),
+            ("--reserve-memory", "much", 'a size, such as 512MB or 2GiB, found "much"'),
+            ("--reserve-memory", "-1GB", 'a size, such as 512MB or 2GiB, found "-1GB"'),
+            ("--reserve-memory", "1e300GB", 'a size, such as 512MB or 2GiB, found "1e300GB"'),
         ]:
             with self.subTest(option=option, value=value):
                 self.expect_error(f"{option}: expected {words}", "plan", *model, option, value, status=2)

@@ -158,8 +158,10 @@ TEST_F(PlanRequested, EngineFollowsFromTheQuestionWhereItIsNotNamed) {
               "parallelism)");
     options.engine = "llama.cpp";
     EXPECT_EQ(request(options)->scenario.setup.parallel.pp, 16.0);
-    options.reserve_memory = "much";
-    EXPECT_EQ(refusal(options), "--reserve-memory: expected a size such as 2GB or 9.4GiB, found \"much\"");
+    const double estimated = roofline::price_memory(request(options)->scenario).workspace_bytes;
+    options.reserved_bytes = 2e9;
+    EXPECT_EQ(roofline::price_memory(request(options)->scenario).workspace_bytes, 16 * 2e9);
+    EXPECT_GT(estimated, 0.0);
     PlanOptions here;
     here.model = "tiny";
     EXPECT_EQ(request(here)->scenario.setup.engine, EngineKind::kRafter);

@@ -7,26 +7,14 @@
 #include <cmath>
 #include <random>
 
-#include "hardware/catalog.h"
-#include "model/catalog.h"
 #include "roofline/parallel.h"
 #include "roofline/plan.h"
+#include "tests/roofline/catalog_scenario.h"
 
 namespace rafter::roofline {
 namespace {
 
 using hardware::Precision;
-
-const hardware::Hardware& device(const char* name) { return hardware::find_in_catalog(name)->hardware; }
-PlannedModel planned(const char* name) { return plan_described(model::find_in_catalog(name)->model); }
-
-Scenario scenario_of(const PlannedModel& m, const char* hardware) {
-    Scenario s;
-    s.model = &m;
-    s.setup.hardware = device(hardware);
-    s.setup.types = m.native;
-    return s;
-}
 
 TEST(OpTime, IdealIsTheLargerOfBothRoofsExactly) {
     std::mt19937 random(1);

@@ -7,26 +7,16 @@
 #include <random>
 
 #include "backend/backend.h"
-#include "hardware/catalog.h"
 #include "model/catalog.h"
 #include "model/model_json.h"
 #include "roofline/number_types.h"
+#include "tests/roofline/catalog_scenario.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::roofline {
 namespace {
 
-PlannedModel planned(const char* name) { return plan_described(model::find_in_catalog(name)->model); }
 PlannedModel from_json(const std::string& text) { return plan_described(*model::read_model_json(*parse_json(text, "m.json"), "m.json")); }
-const hardware::Hardware& device(const char* name) { return hardware::find_in_catalog(name)->hardware; }
-
-Scenario scenario_of(const PlannedModel& m, const char* hardware) {
-    Scenario s;
-    s.model = &m;
-    s.setup.hardware = device(hardware);
-    s.setup.types = m.native;
-    return s;
-}
 
 TEST(ModelCatalog, HasTheParametersThatItsModelsWerePublishedWith) {
     for (const model::CatalogModel& entry : model::catalog()) {

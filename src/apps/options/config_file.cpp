@@ -77,8 +77,7 @@ std::string suggestion(std::string_view key) {
     for (const std::string& known : keys) {
         if (std::string_view(known).substr(known.rfind('.') + 1) == last) return fmt::format("; did you mean {}?", known);
     }
-    const auto close = closest(key, keys);
-    return close ? fmt::format("; did you mean {}?", *close) : std::string();
+    return did_you_mean(key, keys);
 }
 
 Result<void> collect(const json& object, const std::string& section, int depth, ConfigFile& config) {

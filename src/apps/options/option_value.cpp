@@ -3,11 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 
+#include "base/byte_size.h"
 #include "base/quote.h"
 
 namespace rafter::apps {
@@ -45,16 +45,10 @@ Result<bool> flag_value(const OptionSpec& spec, const std::string& text) {
 
 Result<std::uint64_t> whole_value(const OptionSpec& spec, const std::string& text) {
     if (spec.kind == ValueKind::kBytes) {
-        std::string bytes = text;
-        try {
-            const std::string refused = CLI::AsSizeValue(true)(bytes);
-            if (!refused.empty()) return unexpected_value(spec, text);
-        } catch (const CLI::Error&) {
-            return unexpected_value(spec, text);
-        }
-        const auto value = number_in<std::uint64_t>(bytes);
-        if (!value) return unexpected_value(spec, text);
-        return *value;
+        constexpr double kMax = 9e18;  // what a whole number of 64 bits holds
+        const auto bytes = byte_size(text);
+        if (!bytes || *bytes > kMax) return unexpected_value(spec, text);
+        return static_cast<std::uint64_t>(*bytes);
     }
     if (!spec.choices.empty() && !is_choice(spec, text)) return unexpected_value(spec, text);
     auto value = number_in<std::uint64_t>(text);

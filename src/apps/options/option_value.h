@@ -56,7 +56,7 @@ template <typename T>
         RAFTER_TRY(const std::uint64_t value, whole_value(spec, texts.back()));
         return static_cast<T>(value);
     } else if constexpr (std::is_floating_point_v<T>) {
-        if (spec.kind == ValueKind::kWhole) {
+        if (spec.kind == ValueKind::kWhole || spec.kind == ValueKind::kBytes) {
             RAFTER_TRY(const std::uint64_t value, whole_value(spec, texts.back()));
             return static_cast<T>(value);
         }

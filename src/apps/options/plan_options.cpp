@@ -192,7 +192,7 @@ std::vector<OptionSpec> device_rows() {
          .help = "Largest number of sequences that the engine samples together"},
         {.name = "reserve-memory",
          .subject = kDevicesSubject,
-         .kind = ValueKind::kText,
+         .kind = ValueKind::kBytes,
          .value = "SIZE",
          .otherwise = "an estimate for the engine",
          .help = "Memory of each device that weights and cache cannot use, such as 9.4GiB"},

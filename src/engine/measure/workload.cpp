@@ -79,9 +79,8 @@ Result<void> Workload::add_line(std::string_view text, const std::string& where,
     trace_.push_back(std::move(traced));
     for (const std::string& key : line.unknown_keys()) {
         if (!warned.insert(key).second) continue;
-        const auto close = closest(key, line.known_keys());
         warnings_.push_back(fmt::format("{}: {} is not a key of a trace and is ignored, here and in other lines{}", where, quote(key),
-                                        close ? fmt::format("; did you mean {}?", *close) : std::string()));
+                                        did_you_mean(key, line.known_keys())));
     }
     return {};
 }

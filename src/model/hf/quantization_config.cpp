@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/folded_name.h"
 #include "base/quote.h"
 
 namespace rafter::model::hf {
@@ -20,8 +21,7 @@ class MethodReader {
 
     Result<void> read() {
         RAFTER_TRY(const auto method, keys_.find_string("quant_method"));
-        q_.method = method.value_or("");
-        std::ranges::transform(q_.method, q_.method.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        q_.method = lower_case(method.value_or(""));
         if (q_.method.empty() && json_.contains("bits") && json_.contains("group_size")) q_.method = "mlx";
         if (q_.method.empty() && json_.contains("quantization")) q_.method = "modelopt";  // hf_quant_config.json
         if (q_.method.empty() && (json_.contains("quant_algo") || json_.contains("quantized_layers"))) q_.method = "modelopt";
@@ -246,7 +246,7 @@ class MethodReader {
         }
         if (json_.contains("quant_type_kwargs")) group = number(json_["quant_type_kwargs"], "group_size", group);
         std::erase(type, '_');
-        std::ranges::transform(type, type.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        type = lower_case(type);
         // A scale and a zero of 16 bits a group.
         if (type.starts_with("int4weightonly")) {
             StoredType stored = grouped(4, group, false);

@@ -1,0 +1,98 @@
+// HTTP/1.1 on sockets: connections with limits and timeouts, TLS, one thread. What a request means is the handler's matter.
+//
+// Every function is for the thread in run(), where nothing may wait, but for those that say otherwise.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "server/http/message.h"
+
+namespace rafter::server {
+
+struct HttpOptions {
+    std::string host = "127.0.0.1";            // a name or an address
+    std::optional<std::uint16_t> port = 8080;  // 0: any free one; none: no TCP
+    std::string unix_socket;                   // a path; "": none
+    std::string tls_cert_file, tls_key_file;   // PEM; "": no TLS
+    std::size_t max_header_bytes = 16'384;
+    std::uint64_t max_request_bytes = 32'000'000;  // of a body
+    std::size_t max_connections = 10'000;
+    double header_seconds = 10.0;              // for a request's headers to arrive, from their first byte
+    double body_seconds = 60.0;                // for its body
+    double idle_seconds = 75.0;                // between requests on a connection
+    double heartbeat_seconds = 15.0;           // a comment on a stream of events that is silent for so long
+    std::size_t max_unread_bytes = 1'000'000;  // of an answer that the client has not taken
+    double max_stalled_seconds = 30.0;         // in which it took nothing
+};
+
+enum class Gone {
+    kClosed,   // the client closed its connection, or its sending side
+    kStalled,  // it read too slowly
+    kStopped,  // the server stops
+};
+
+// One request on its connection. Answered once: respond(), or begin_events() and what follows. The handler keeps the pointer until then;
+// when the last pointer goes unanswered, the client gets a 500.
+class Exchange {
+  public:
+    virtual ~Exchange() = default;
+    [[nodiscard]] virtual const HttpRequest& request() const = 0;
+    virtual void respond(HttpResponse response) = 0;
+    // 200 and "text/event-stream".
+    virtual void begin_events(std::vector<Header> headers) = 0;
+    // event: its name, or "" for none. data: without line ends.
+    virtual void send_event(std::string_view event, std::string_view data) = 0;
+    virtual void end_events() = 0;
+    // Called once, when the client is gone before its answer was complete. What is sent after that is dropped.
+    virtual void on_gone(std::function<void(Gone)> call) = 0;
+    [[nodiscard]] virtual bool gone() const = 0;
+};
+using Handler = std::function<void(std::shared_ptr<Exchange>)>;
+
+struct HttpCounters {
+    std::uint64_t n_connections = 0;  // open
+    std::uint64_t n_accepted = 0;
+    std::uint64_t n_refused = 0;       // beyond max_connections, or without a file descriptor
+    std::uint64_t n_bad_requests = 0;  // that were answered here: malformed, too large, too slow
+};
+
+class HttpServer {
+  public:
+    // Binds and listens. Fails on an address in use, and on a certificate that cannot be read.
+    [[nodiscard]] static Result<std::unique_ptr<HttpServer>> bind(const HttpOptions& options);
+    ~HttpServer();
+    HttpServer(const HttpServer&) = delete;
+    HttpServer& operator=(const HttpServer&) = delete;
+
+    // "http://127.0.0.1:8080", "unix:/run/rafter.sock": where it listens.
+    [[nodiscard]] std::vector<std::string> addresses() const;
+    // Serves until stop(). handler: called with each whole request; one that throws has answered with 500.
+    void run(Handler handler);
+    // From any thread, and from handlers: what run()'s thread does next.
+    void post(std::function<void()> work);
+    // Once, after so many seconds of run()'s thread.
+    void after(double seconds, std::function<void()> work);
+    // From here on nothing is accepted, and each connection closes after the answer that is under way.
+    void stop_accepting();
+    // Exchanges that are not answered yet.
+    [[nodiscard]] std::size_t n_exchanges() const;
+    // Ends run(): what is not answered is gone (kStopped).
+    void stop();
+    // The certificate and its key, read again, for connections to come. Fails and goes on with the old ones.
+    [[nodiscard]] Result<void> reload_tls();
+    [[nodiscard]] HttpCounters counters() const;
+
+  private:
+    class Impl;
+    explicit HttpServer(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rafter::server

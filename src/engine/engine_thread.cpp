@@ -88,6 +88,8 @@ void EngineThread::take_steps() {
     while (wait_for_work()) {
         take_step();
         take_snapshot();
+        const StepReport& step = engine_->last_step();
+        if (options_.on_step && !step.shape.sequences.empty()) options_.on_step(step);
     }
 }
 

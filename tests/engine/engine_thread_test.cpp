@@ -63,6 +63,25 @@ void run_threads(int n, const std::function<void(int thread)>& work) {
     for (std::thread& thread : threads) thread.join();
 }
 
+TEST(EngineThread, TellsOfEachStepThatComputedSomething) {
+    std::uint64_t n_steps = 0, n_tokens = 0, n_chosen = 0;  // written on the engine's thread, read when it has ended
+    ThreadRig rig(RigOptions{}, EngineThreadOptions{.on_step = [&](const StepReport& step) {
+                      ++n_steps;
+                      n_tokens += step.shape.n_tokens();
+                      n_chosen += step.n_chosen;
+                      EXPECT_FALSE(step.shape.sequences.empty());
+                      EXPECT_NE(step.kind, StepKind::kNone);
+                  }});
+    std::uint64_t n_generated = 0;
+    for (const Asked& asked : random_questions(7, 20)) n_generated += read(*rig.submit(asked.request)).finish->times.n_generated;
+    rig.thread->stop(StopMode::kDrain);
+    const EngineSnapshot end = rig.thread->snapshot();
+    EXPECT_GT(n_steps, 0U);
+    EXPECT_EQ(n_steps, end.n_steps);
+    EXPECT_EQ(n_tokens, end.n_tokens);
+    EXPECT_EQ(n_chosen, n_generated);
+}
+
 TEST(EngineThread, GivesManyThreadsWhatAnEngineSteppedByHandGives) {
     constexpr int kThreads = 6;
     const auto asked = random_questions(1, kThreads * rafter::tests::rounds(60));

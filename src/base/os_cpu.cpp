@@ -1,6 +1,7 @@
 // The scheduler's calls behind os_cpu.h.
 #include "base/os_cpu.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -63,6 +64,8 @@ std::optional<double> waited_for_cpu_seconds() {
     }
     return all;
 }
+
+void name_this_thread(const char* name) { static_cast<void>(pthread_setname_np(pthread_self(), name)); }
 
 bool pin_this_thread(unsigned cpu) {
     const int n_bits = std::max(CPU_SETSIZE, static_cast<int>(cpu) + 1);

@@ -18,6 +18,9 @@ namespace rafter {
 // kernel does not say (/proc/self/task/*/schedstat, https://docs.kernel.org/scheduler/sched-stats.html).
 [[nodiscard]] std::optional<double> waited_for_cpu_seconds();
 
+// What top, ps and /proc/PID/task/TID/comm call this thread; at most 15 characters.
+void name_this_thread(const char* name);
+
 // False where the operating system refuses: then the thread runs anywhere, as before.
 bool pin_this_thread(unsigned cpu);
 

@@ -103,6 +103,7 @@ ThreadPool::ThreadPool(const Options& options) {
     for (unsigned thread = 1; thread < n; ++thread) {
         try {
             state_->threads.emplace_back([state = state_.get(), thread, pin, cpu = pin ? cpus[thread] : 0] {
+                name_this_thread("rafter-compute");
                 if (pin) pin_this_thread(cpu);
                 state->live(thread);
             });

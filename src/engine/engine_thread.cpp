@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/os_cpu.h"
+
 namespace rafter::engine {
 
 Result<std::unique_ptr<EngineThread>> EngineThread::start(std::unique_ptr<Engine> engine, const EngineThreadOptions& options) {
@@ -64,6 +66,7 @@ EngineSnapshot EngineThread::snapshot() const {
 }
 
 void EngineThread::run() noexcept {
+    name_this_thread("rafter-engine");
     std::optional<CacheUse> cache;  // none: the engine has failed
     try {
         take_steps();

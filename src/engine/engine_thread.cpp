@@ -31,10 +31,19 @@ Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request, OnUpd
         const std::lock_guard lock(mutex_);
         if (auto refused = refusal()) return *std::move(refused);
     }
+    RAFTER_TRY(auto sequence, prepare(std::move(request), std::move(on_update)));
+    return enqueue(std::move(sequence));
+}
+
+Result<std::unique_ptr<Sequence>> EngineThread::prepare(Request request, OnUpdate on_update) {
     const auto mask = request.mask;
     if (mask) mask->wake_when_decided(waker_);
     RAFTER_TRY(auto sequence, engine_->prepare(std::move(request), std::move(on_update)));
     if (mask) sequence->stream->wake_on_cancel(waker_);
+    return sequence;
+}
+
+Result<std::shared_ptr<TokenStream>> EngineThread::enqueue(std::unique_ptr<Sequence> sequence) {
     const std::lock_guard lock(mutex_);
     if (auto refused = refusal()) return *std::move(refused);
     RAFTER_TRY(auto stream, engine_->enqueue(std::move(sequence)));
@@ -42,6 +51,21 @@ Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request, OnUpd
     ++snapshot_.n_waiting;
     waker_->wake();
     return stream;
+}
+
+void EngineThread::call_after_steps(std::function<void()> call) {
+    auto shared = call ? std::make_shared<const std::function<void()>>(std::move(call)) : nullptr;
+    const std::lock_guard lock(mutex_);
+    after_step_.swap(shared);  // the old one goes without the lock
+}
+
+void EngineThread::call_after_step() const {
+    std::shared_ptr<const std::function<void()>> call;
+    {
+        const std::lock_guard lock(mutex_);
+        call = after_step_;
+    }
+    if (call) (*call)();
 }
 
 // With the lock held.
@@ -78,6 +102,7 @@ void EngineThread::run() noexcept {
     } catch (...) {
         engine_->fail("an exception of unknown type");
     }
+    call_after_step();
     const std::lock_guard lock(mutex_);
     snapshot_.n_running = snapshot_.n_waiting = 0;
     snapshot_.queued_seconds = 0.0;
@@ -93,6 +118,7 @@ void EngineThread::take_steps() {
         take_snapshot();
         const StepReport& step = engine_->last_step();
         if (options_.on_step && !step.shape.sequences.empty()) options_.on_step(step);
+        call_after_step();
     }
 }
 

@@ -62,6 +62,14 @@ class EngineThread {
     // Fails as Engine::submit does; with kBusy when too many wait, and with kCancelled after stop(). on_update: called on the engine's
     // thread; empty: the stream is the mailbox.
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request, OnUpdate on_update = {});
+    // submit() in two, for a caller with a line of its own: what fails for the request's own sake, and its place in the engine's line. A
+    // request arrives with prepare(): its timeout and its times count from there.
+    [[nodiscard]] Result<std::unique_ptr<Sequence>> prepare(Request request, OnUpdate on_update = {});
+    [[nodiscard]] Result<std::shared_ptr<TokenStream>> enqueue(std::unique_ptr<Sequence> sequence);
+    // Called on the engine's thread after each step, when its updates are with their readers and the snapshot is of it, and once more when
+    // every stream has ended. It must not wait, throw, stop or destroy this. In place of the one before, which may still be in a call;
+    // empty: nothing is called.
+    void call_after_steps(std::function<void()> call);
     // Returns when every request has ended, the thread takes no more steps, and the cache's blocks are in the file on disk, if there is
     // one. A kCancel hurries a kDrain that another thread waits for.
     void stop(StopMode mode);
@@ -76,6 +84,7 @@ class EngineThread {
     void take_step();
     [[nodiscard]] bool wait_for_work();
     void take_snapshot();
+    void call_after_step() const;
     [[nodiscard]] std::optional<Error> refusal();
 
     const std::unique_ptr<Engine> engine_;  // but for submit(), options() and failure(), the thread's
@@ -86,6 +95,7 @@ class EngineThread {
     std::optional<StopMode> stop_;
     bool ended_ = false;
     EngineSnapshot snapshot_;
+    std::shared_ptr<const std::function<void()>> after_step_;
     std::thread thread_;
 };
 

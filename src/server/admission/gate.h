@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -48,7 +49,12 @@ struct Prediction {
     std::string bound;  // what takes most of the time until the first token: "queue", "compute", "memory"; "": not known
 };
 
-enum class RefusalKind { kBusy, kBadInput, kStopping };
+enum class RefusalKind {
+    kBusy,      // too much waits: later
+    kBadInput,  // it can never run
+    kStopping,
+    kFailed,  // the engine has failed, or there is no memory for it
+};
 struct Refusal {
     RefusalKind kind = RefusalKind::kBusy;
     std::string message;
@@ -72,12 +78,15 @@ struct GateLoad {
 class Gate {
   public:
     // served: started(); it and what post refers to outlive this.
-    Gate(engine::ServedModel& served, GateOptions options);
+    Gate(engine::ServedModel& served, GateOptions options) : Gate(served.thread(), std::move(options)) {}
+    // The same for an engine's thread that has no other gate.
+    Gate(engine::EngineThread& thread, GateOptions options);
+    // Sequences under way are cancelled, and nobody hears of them.
     ~Gate();
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
 
-    // on_update is not called before this returns.
+    // on_update is not called before this returns, nor while another function of this runs. One that throws ends its arrival.
     [[nodiscard]] std::optional<Refusal> submit(Arrival arrival, Ticket& ticket);
     // Its sequences end before the engine's next step, as FinishReason::kCancelled; unknown ids count for nothing.
     void cancel(std::uint64_t id);

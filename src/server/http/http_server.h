@@ -33,13 +33,14 @@ struct HttpOptions {
 };
 
 enum class Gone {
-    kClosed,   // the client closed its connection, or its sending side
+    kClosed,   // the client closed its connection, or its sending side; or memory ran out for it here
     kStalled,  // it read too slowly
     kStopped,  // the server stops
 };
 
-// One request on its connection. Answered once: respond(), or begin_events() and what follows. The handler keeps the pointer until then;
-// when the last pointer goes unanswered, the client gets a 500.
+// One request on its connection. Answered once: respond(), or begin_events() and what follows; a second answer is dropped. The handler
+// keeps the pointer until then; when the last pointer goes unanswered, the client gets a 500, and a stream without its end is cut off. May
+// outlive the server.
 class Exchange {
   public:
     virtual ~Exchange() = default;
@@ -81,7 +82,7 @@ class HttpServer {
     void after(double seconds, std::function<void()> work);
     // From here on nothing is accepted, and each connection closes after the answer that is under way.
     void stop_accepting();
-    // Exchanges that are not answered yet.
+    // Exchanges whose answer is not complete, or not sent yet.
     [[nodiscard]] std::size_t n_exchanges() const;
     // Ends run(): what is not answered is gone (kStopped).
     void stop();

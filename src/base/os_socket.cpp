@@ -1,0 +1,26 @@
+// Linux's socket options. See os_socket.h.
+#include "base/os_socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace rafter {
+
+void tune_connection(int socket) {
+    // What cannot be set changes speed or delays only, so errors are of no interest.
+    const auto set = [socket](int level, int option, int value) { (void)setsockopt(socket, level, option, &value, sizeof(value)); };
+    set(IPPROTO_TCP, TCP_NODELAY, 1);
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
+    // Unsent data beyond this stays in this program, where it is counted and limited per connection.
+    set(SOL_SOCKET, SO_SNDBUF, 256 * 1024);
+}
+
+void make_socket_file_private(int socket) { (void)fchmod(socket, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP); }
+
+}  // namespace rafter

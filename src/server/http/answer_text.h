@@ -1,0 +1,34 @@
+// The bytes of answers: heads, events, errors. Plain text in, no sockets.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/http/message.h"
+
+namespace rafter::server {
+
+[[nodiscard]] std::string_view reason_phrase(int status);
+
+// {"error": {...}} as OpenAI's API has it.
+[[nodiscard]] HttpResponse error_response(int status, std::string_view message);
+
+enum class After { kKeepAlive, kClose };  // what becomes of the connection
+
+struct AnswerForm {
+    After after = After::kKeepAlive;
+    std::string_view method = "GET";  // HEAD: the same head, no body
+    bool chunked = true;              // events: in chunks, or until the connection closes (HTTP/1.0)
+    std::string_view date;            // "Sat, 28 Nov 2026 20:30:00 GMT"
+};
+
+// Headers that HTTP would not allow, and those that are the connection's own (lengths, connection, date), are left out.
+void append_response(std::string& out, const HttpResponse& response, const AnswerForm& form);
+void append_events_head(std::string& out, const std::vector<Header>& headers, const AnswerForm& form);
+// One event as one chunk (chunked), or bare. Line ends in data become lines of the same event; those in event are left out.
+void append_event(std::string& out, std::string_view event, std::string_view data, bool chunked);
+void append_heartbeat(std::string& out, bool chunked);
+void append_last_chunk(std::string& out);
+
+}  // namespace rafter::server

@@ -74,7 +74,9 @@ class BatchWriter {
         ++counts_.n_answered;
         counts_.n_prompt_tokens += request.n_prompt_tokens;
         for (const protocols::OpenAiChoice& choice : choices) counts_.n_generated_tokens += choice.finish.times.n_generated;
-        return add(line, request_hash, kStatusOk, protocols::openai_answer(request, choices, identity, tokenizer));
+        // A result must not depend on what ran before it.
+        return add(line, request_hash, kStatusOk,
+                   protocols::openai_answer(request, choices, identity, tokenizer, {.without_cached_tokens = true}));
     }
     [[nodiscard]] Result<void> add_error(const BatchLine& line, std::uint64_t request_hash, int status, const Error& error) {
         if (counts_.n_errors == 0) counts_.first_error = error.within(requests_.where(line)).message;

@@ -1,14 +1,17 @@
-// The engine's answers as OpenAI's: chat.completion and text_completion objects, and errors.
+// The engine's answers as OpenAI's: chat.completion and text_completion objects.
 // https://platform.openai.com/docs/api-reference/chat/object and .../completions/object
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "engine/token_stream.h"
+#include "protocols/answer_timings.h"
+#include "protocols/openai_error.h"
 #include "protocols/openai_request.h"
 #include "text/tokenizer.h"
 
@@ -31,13 +34,25 @@ struct OpenAiIdentity {
     std::string model;
 };
 
-// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request, the
-// endpoint, n, the echoes and the number of prompt tokens are used. Text that is not UTF-8 (a model's name) is left to dump()'s error
-// handler.
-[[nodiscard]] nlohmann::ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
-                                                   const OpenAiIdentity& identity, const text::Tokenizer& tokenizer);
+struct OpenAiUsage {
+    std::uint64_t n_prompt_tokens = 0;             // each prompt counted once
+    std::optional<std::uint64_t> n_cached_tokens;  // of them, found in the prefix cache; none: left out
+    std::uint64_t n_generated_tokens = 0;
+};
+// finishes: of all choices, in order; n: choices of each prompt. Of a prompt those tokens are cached that none of its choices computed.
+[[nodiscard]] OpenAiUsage openai_usage(std::uint64_t n_prompt_tokens, std::uint32_t n, std::span<const engine::Finish> finishes);
+[[nodiscard]] nlohmann::ordered_json openai_usage_json(const OpenAiUsage& usage);
 
-// {"error": {"message", "type", "param", "code"}}: "invalid_request_error" below 500, "server_error" from there on.
-[[nodiscard]] nlohmann::ordered_json openai_error(int status, const std::string& message);
+struct OpenAiAnswerOptions {
+    const AnswerTimings* timings = nullptr;  // null: none
+    // Leave out how many tokens were cached: the answer is then the same whatever ran before it.
+    bool without_cached_tokens = false;
+};
+// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request, the
+// endpoint, n, the echoes, ignore_eos and the number of prompt tokens are used. Text that is not UTF-8 (a model's name) is left to
+// dump()'s error handler.
+[[nodiscard]] nlohmann::ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
+                                                   const OpenAiIdentity& identity, const text::Tokenizer& tokenizer,
+                                                   const OpenAiAnswerOptions& options = {});
 
 }  // namespace rafter::protocols

@@ -42,6 +42,7 @@ struct OpenAiRequest {
     std::uint32_t n = 1;                   // choices of each prompt
     std::vector<OpenAiEcho> echoes;        // [n_prompts], or none
     std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
+    bool ignore_eos = false;               // of every choice
     bool stream = false;                   // the client wants a stream, and stream_usage: one that ends with the usage
     bool stream_usage = false;
     std::vector<std::string> unknown_keys;  // of the body

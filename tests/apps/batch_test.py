@@ -24,6 +24,11 @@ def chat(custom_id, text="hello", **body):
     return line(custom_id, CHAT, messages=[{"role": "user", "content": text}], **body)
 
 
+def usage(n_prompt, n_generated):
+    return {"prompt_tokens": n_prompt, "completion_tokens": n_generated, "total_tokens": n_prompt + n_generated,
+            "completion_tokens_details": {"reasoning_tokens": 0}}
+
+
 def without_identity(result):
     """A result without what differs from run to run."""
     result = json.loads(json.dumps(result))
@@ -91,7 +96,7 @@ class Answers(BatchCase):
         self.assertEqual(choice["message"], {"role": "assistant", "content": run["text"], "refusal": None})
         self.assertEqual((choice["index"], choice["finish_reason"]), (0, "length"))
         n_prompt = len(run["prompt_tokens"])
-        self.assertEqual(body["usage"], {"prompt_tokens": n_prompt, "completion_tokens": 12, "total_tokens": n_prompt + 12})
+        self.assertEqual(body["usage"], usage(n_prompt, 12))
         for entry, expected in zip(choice["logprobs"]["content"], run["logprobs"], strict=True):
             self.assertEqual(entry["logprob"], expected["logprob"])
             self.assertEqual([top["logprob"] for top in entry["top_logprobs"]], [logprob for _, logprob in expected["top"]])
@@ -125,7 +130,7 @@ class Answers(BatchCase):
         self.assertEqual([(choice["index"], choice["text"]) for choice in bodies["texts"]["choices"]],
                          [(0, run["text"]), (1, run["text"]), (2, other["text"]), (3, other["text"])])
         n_prompt = len(tokens) + len(other["prompt_tokens"])
-        self.assertEqual(bodies["texts"]["usage"], {"prompt_tokens": n_prompt, "completion_tokens": 48, "total_tokens": n_prompt + 48})
+        self.assertEqual(bodies["texts"]["usage"], usage(n_prompt, 48))
 
     def test_messages_go_through_the_template(self):
         messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}, {"role": "assistant", "content": "yes"},

@@ -5,27 +5,15 @@
 
 #include <limits>
 
-#include "tests/engine/fake_model.h"
+#include "tests/protocols/letters.h"
 
 namespace rafter::protocols {
 namespace {
 
 using engine::tests::FakeTokenizer;
+using tests::Letters;
+using tests::token;
 using json = nlohmann::ordered_json;
-
-// As FakeTokenizer, with an end token.
-class Letters : public FakeTokenizer {
-  public:
-    Letters() { special_.end_of_generation = {kEnd}; }
-    [[nodiscard]] const text::SpecialIds& special() const override { return special_; }
-
-  private:
-    text::SpecialIds special_;
-};
-
-engine::GeneratedToken token(engine::TokenId id, double logprob = -0.5) {
-    return {.id = id, .logprobs = engine::TokenLogprobs{.logprob = logprob, .top = {{id, logprob}, {25, -3.0}}}};
-}
 
 OpenAiChoice choice(std::vector<engine::GeneratedToken> tokens, std::string text, engine::FinishReason reason) {
     OpenAiChoice choice{.tokens = std::move(tokens), .text = std::move(text), .finish = {.reason = reason}};
@@ -54,7 +42,11 @@ TEST_F(OpenAiAnswers, CompletionsAndChatsHaveTheirOwnShapes) {
     EXPECT_EQ(completion["model"], "m");
     EXPECT_EQ(completion["choices"][0], (json{{"index", 0}, {"text", "ab"}, {"logprobs", nullptr}, {"finish_reason", "length"}}));
     EXPECT_EQ(completion["choices"][1]["finish_reason"], "stop");
-    EXPECT_EQ(completion["usage"], (json{{"prompt_tokens", 5}, {"completion_tokens", 4}, {"total_tokens", 9}}));
+    EXPECT_EQ(completion["usage"], (json{{"prompt_tokens", 5},
+                                         {"completion_tokens", 4},
+                                         {"total_tokens", 9},
+                                         {"prompt_tokens_details", {{"cached_tokens", 0}}},
+                                         {"completion_tokens_details", {{"reasoning_tokens", 0}}}}));
     request_.endpoint = OpenAiEndpoint::kChatCompletions;
     const auto chat = answer(choices);
     EXPECT_EQ(chat["id"], "chatcmpl-7");
@@ -107,6 +99,49 @@ TEST_F(OpenAiAnswers, AnEchoStandsBeforeTheAnswerInTextAndLogprobs) {
     EXPECT_EQ(answer({one})["choices"][0]["logprobs"]["text_offset"], (json{0, 0, 1}));
 }
 
+TEST_F(OpenAiAnswers, AnEchoWithoutItsScoresHasNulls) {
+    request_.echoes = {{.text = "ab", .tokens = {0, 1}}};
+    const auto logprobs = first(choice({token(2)}, "c", engine::FinishReason::kTimeout))["logprobs"];
+    EXPECT_EQ(logprobs["token_logprobs"], (json{nullptr, nullptr, -0.5}));
+    EXPECT_EQ(logprobs["top_logprobs"][1], nullptr);
+}
+
+TEST_F(OpenAiAnswers, EndTokensThatEndNothingAreShownAsOthersAre) {
+    request_.ignore_eos = true;
+    const std::vector<engine::GeneratedToken> tokens = {token(0), token(FakeTokenizer::kEnd), token(1), token(FakeTokenizer::kEnd)};
+    EXPECT_EQ(first(choice(tokens, "ab", engine::FinishReason::kLength))["logprobs"]["tokens"], (json{"a", "", "b", ""}));
+    // The stop text "b" was found: the last end token comes after it.
+    EXPECT_EQ(first(choice(tokens, "a", engine::FinishReason::kStop))["logprobs"]["tokens"], (json{"a"}));
+}
+
+// Prompt tokens count once, so those are cached that no choice had to compute.
+TEST_F(OpenAiAnswers, CachedTokensAreThoseOfTheChoiceThatFoundFewest) {
+    std::vector<engine::Finish> finishes(4);
+    finishes[0].times.n_reused = 5;
+    finishes[1].times.n_reused = 3;
+    finishes[2].times.n_reused = 0;
+    finishes[3].times.n_reused = 9;
+    EXPECT_EQ(openai_usage(20, 2, finishes).n_cached_tokens, 3U);
+    EXPECT_EQ(openai_usage(20, 1, finishes).n_cached_tokens, 17U);
+}
+
+TEST_F(OpenAiAnswers, TimingsStandBehindTheUsageWhereThereAreSome) {
+    const std::vector<OpenAiChoice> choices = {choice({{0}}, "a", engine::FinishReason::kLength)};
+    const AnswerTimings timings{.queue_seconds = 0.5, .bound = "memory"};
+    const auto timed = openai_answer(request_, choices, {.id = "7", .model = "m"}, tokenizer_, {.timings = &timings});
+    EXPECT_EQ(timed["timings"]["queue_seconds"], 0.5);
+    EXPECT_EQ(timed["timings"]["bound"], "memory");
+    EXPECT_EQ(timed["timings"]["predicted_first_token_seconds"], nullptr);
+    EXPECT_FALSE(answer(choices).contains("timings"));
+}
+
+TEST_F(OpenAiAnswers, CachedTokensCanBeLeftOut) {
+    const std::vector<OpenAiChoice> choices = {choice({{0}}, "a", engine::FinishReason::kLength)};
+    const auto usage = openai_answer(request_, choices, {.id = "7", .model = "m"}, tokenizer_, {.without_cached_tokens = true})["usage"];
+    EXPECT_FALSE(usage.contains("prompt_tokens_details"));
+    EXPECT_EQ(usage["total_tokens"], 6);
+}
+
 TEST_F(OpenAiAnswers, InfiniteLogprobsAreOpenAisLeast) {
     const double least = -std::numeric_limits<double>::infinity();
     const auto logprobs = first(choice({token(0, least)}, "a", engine::FinishReason::kLength))["logprobs"];
@@ -121,14 +156,6 @@ TEST_F(OpenAiAnswers, ChoiceIsWhatItsStreamBrought) {
     EXPECT_EQ(choice.text, "ab");
     EXPECT_EQ(choice.tokens.size(), 2U);
     EXPECT_EQ(choice.finish.reason, engine::FinishReason::kLength);
-}
-
-TEST(OpenAiErrors, AreTheClientsBelow500) {
-    const auto bad = openai_error(400, "body: n: expected less");
-    EXPECT_EQ(bad,
-              (json{{"error",
-                     {{"message", "body: n: expected less"}, {"type", "invalid_request_error"}, {"param", nullptr}, {"code", nullptr}}}}));
-    EXPECT_EQ(openai_error(500, "x")["error"]["type"], "server_error");
 }
 
 }  // namespace

@@ -1,0 +1,83 @@
+// Log-probabilities as OpenAI's endpoints show them: which tokens a text shows, where each begins, and the objects of both endpoints. Whole
+// answers and streams share all of it, so that a stream's chunks joined are the whole answer's.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/token_stream.h"
+#include "protocols/openai_request.h"
+#include "text/tokenizer.h"
+#include "text/utf8_stream.h"
+
+namespace rafter::protocols {
+
+// Code points of valid UTF-8.
+[[nodiscard]] std::size_t n_characters(std::string_view text);
+
+// Where each token of a text begins, in characters.
+class TokenOffsets {
+  public:
+    // Of the next token. One that does not continue the character begun before it comes after that character's U+FFFD.
+    std::size_t add(std::string_view bytes);
+    [[nodiscard]] std::size_t end() const;
+
+  private:
+    text::Utf8Stream characters_;
+    std::size_t end_ = 0;
+};
+
+struct ShownToken {
+    engine::GeneratedToken token;
+    std::size_t offset = 0;  // in the answer's text, in characters
+};
+
+// The tokens that an answer's text shows: not the end token, and not those that a stop text cut off. Text lags behind the tokens, so a
+// token counts once its text has come.
+class ShownTokens {
+  public:
+    // end_tokens: of the vocabulary, whose texts are never shown. ignore_eos: of the request; they then end nothing.
+    ShownTokens(const text::Tokenizer& tokenizer, bool ignore_eos) : tokenizer_(tokenizer), ignore_eos_(ignore_eos) {}
+
+    // Those that the text is sure to show after this update, each once, in order. Takes the update's tokens.
+    [[nodiscard]] std::vector<ShownToken> take(engine::StreamUpdate& update);
+
+  private:
+    [[nodiscard]] bool is_end(engine::TokenId id) const;
+
+    const text::Tokenizer& tokenizer_;
+    bool ignore_eos_;
+    TokenOffsets offsets_;
+    std::deque<ShownToken> waiting_;  // their texts have not come yet
+    std::size_t n_characters_ = 0;    // that have come
+};
+
+// {"content": [...], "refusal": null}; each token must have its log-probabilities.
+[[nodiscard]] nlohmann::ordered_json chat_logprobs(std::span<const ShownToken> shown, const text::Tokenizer& tokenizer);
+
+// {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of a completion: an echo first, then tokens of the answer.
+class CompletionLogprobs {
+  public:
+    explicit CompletionLogprobs(const text::Tokenizer& tokenizer);
+    // scores: of the echo's tokens from the second on. A token without a score, such as the first, has null.
+    void add_echo(const OpenAiEcho& echo, std::span<const engine::TokenLogprobs> scores);
+    // begin: where the answer's text begins, behind that of the echo.
+    void add(std::span<const ShownToken> shown, std::size_t begin);
+    [[nodiscard]] nlohmann::ordered_json take() { return std::move(json_); }
+
+  private:
+    void add(engine::TokenId id, const engine::TokenLogprobs* logprobs, std::size_t offset);
+
+    const text::Tokenizer& tokenizer_;
+    nlohmann::ordered_json json_;
+};
+
+// JSON has no infinity: at least -9999, as with OpenAI.
+[[nodiscard]] double finite_logprob(double logprob);
+
+}  // namespace rafter::protocols

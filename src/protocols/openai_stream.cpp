@@ -1,0 +1,150 @@
+// Chunks are put together as text: a stream sends one for each token, and only what a token brings is turned into JSON.
+#include "protocols/openai_stream.h"
+
+#include <iterator>
+#include <utility>
+
+namespace rafter::protocols {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::string_view kNull = "null";
+
+std::string dump(const ordered_json& value) { return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
+
+void append(engine::StreamUpdate& to, engine::StreamUpdate&& from) {
+    std::move(from.tokens.begin(), from.tokens.end(), std::back_inserter(to.tokens));
+    to.text += from.text;
+    if (from.finish) to.finish = std::move(from.finish);
+}
+
+}  // namespace
+
+OpenAiStream::OpenAiStream(const OpenAiRequest& request, OpenAiIdentity identity, const text::Tokenizer& tokenizer)
+    : endpoint_(request.endpoint),
+      n_(request.n),
+      n_prompt_tokens_(request.n_prompt_tokens),
+      with_logprobs_(!request.choices.empty() && request.choices.front().n_logprobs.has_value()),
+      with_usage_(request.stream_usage),
+      echoes_(request.echoes),
+      scores_(request.echoes.size()),
+      tokenizer_(tokenizer),
+      choices_(request.choices.size(), Choice{.shown = ShownTokens(tokenizer, request.ignore_eos), .held = {}, .finish = {}}),
+      n_open_(request.choices.size()) {
+    const bool is_chat = endpoint_ == OpenAiEndpoint::kChatCompletions;
+    head_ = dump({{"id", (is_chat ? "chatcmpl-" : "cmpl-") + identity.id},
+                  {"object", is_chat ? "chat.completion.chunk" : "text_completion"},
+                  {"created", identity.created_unix_s},
+                  {"model", std::move(identity.model)}});
+    head_.back() = ',';  // the object goes on
+    head_ += "\"choices\":";
+}
+
+// Without the end of the object.
+std::string OpenAiStream::chunk(std::size_t index, std::string_view delta, std::string_view logprobs, std::string_view finish) const {
+    const char* key = endpoint_ == OpenAiEndpoint::kChatCompletions ? "delta" : "text";
+    return fmt::format(R"({}[{{"index":{},"{}":{},"logprobs":{},"finish_reason":{}}}])", head_, index, key, delta, logprobs, finish) +
+           (with_usage_ ? R"(,"usage":null)" : "");
+}
+
+bool OpenAiStream::has_scores(std::size_t prompt) const {
+    if (echoes_.empty() || echoes_[prompt].tokens.empty()) return true;
+    const Choice& first = choices_[prompt * n_];
+    return scores_[prompt].size() + 1 >= echoes_[prompt].tokens.size() || first.ended || first.held.finish.has_value();
+}
+
+// The role, or the echo.
+void OpenAiStream::begin(std::size_t index, std::vector<std::string>& events) {
+    choices_[index].begun = true;
+    if (endpoint_ == OpenAiEndpoint::kChatCompletions) {
+        events.push_back(chunk(index, R"({"role":"assistant","content":"","refusal":null})", kNull, kNull) + "}");
+        return;
+    }
+    if (echoes_.empty()) return;
+    const OpenAiEcho& echo = echoes_[index / n_];
+    std::string logprobs(kNull);
+    if (!echo.tokens.empty()) {
+        CompletionLogprobs list(tokenizer_);
+        list.add_echo(echo, scores_[index / n_]);
+        logprobs = dump(list.take());
+    }
+    events.push_back(chunk(index, dump(echo.text), logprobs, kNull) + "}");
+}
+
+void OpenAiStream::flush(std::size_t index, std::vector<std::string>& events) {
+    Choice& choice = choices_[index];
+    if (choice.held.empty()) return;
+    if (!choice.begun) begin(index, events);
+    const bool is_chat = endpoint_ == OpenAiEndpoint::kChatCompletions;
+    std::string logprobs(kNull);
+    if (with_logprobs_) {
+        if (const std::vector<ShownToken> shown = choice.shown.take(choice.held); !shown.empty() && is_chat) {
+            logprobs = dump(chat_logprobs(shown, tokenizer_));
+        } else if (!shown.empty()) {
+            CompletionLogprobs list(tokenizer_);
+            list.add(shown, echoes_.empty() ? 0 : n_characters(echoes_[index / n_].text));
+            logprobs = dump(list.take());
+        }
+    }
+    if (!choice.held.text.empty() || logprobs != kNull) {
+        const std::string text = dump(choice.held.text);
+        events.push_back(chunk(index, is_chat ? fmt::format(R"({{"content":{}}})", text) : text, logprobs, kNull) + "}");
+    }
+    if (choice.held.finish) {
+        choice.finish = *std::move(choice.held.finish);
+        choice.ended = true;
+        --n_open_;
+        std::string finish = chunk(index, is_chat ? "{}" : R"("")", kNull, fmt::format("\"{}\"", engine::to_string(choice.finish.reason)));
+        if (n_open_ == 0) {
+            last_ = std::move(finish);
+        } else {
+            events.push_back(finish + "}");
+        }
+    }
+    choice.held.clear();
+}
+
+std::vector<std::string> OpenAiStream::update(std::size_t index, engine::StreamUpdate&& update) {
+    std::vector<std::string> events;
+    Choice& choice = choices_.at(index);
+    if (failed_ || choice.ended) return events;
+    if (update.finish && update.finish->reason == engine::FinishReason::kError) {
+        return fail(500, update.finish->error ? update.finish->error->message : "the answer ended with an error");
+    }
+    const std::size_t prompt = index / n_;
+    const bool brings_scores = !echoes_.empty() && index % n_ == 0;
+    const bool had_scores = has_scores(prompt);
+    if (brings_scores) std::move(update.prompt_scores.begin(), update.prompt_scores.end(), std::back_inserter(scores_[prompt]));
+    append(choice.held, std::move(update));
+    if (!has_scores(prompt)) return events;
+    if (had_scores) {
+        flush(index, events);
+    } else {
+        for (std::size_t i = 0; i < n_; ++i) flush(prompt * n_ + i, events);
+    }
+    return events;
+}
+
+std::vector<std::string> OpenAiStream::end(const AnswerTimings* timings) {
+    std::vector<std::string> events;
+    if (!complete() || last_.empty()) return events;
+    const std::string ending = timings == nullptr ? "}" : R"(,"timings":)" + dump(timings_json(*timings)) + "}";
+    events.push_back(std::exchange(last_, {}) + (with_usage_ ? "}" : ending));
+    if (with_usage_) events.push_back(head_ + R"([],"usage":)" + dump(openai_usage_json(usage())) + ending);
+    events.emplace_back("[DONE]");
+    return events;
+}
+
+std::vector<std::string> OpenAiStream::fail(int status, const std::string& message) {
+    if (std::exchange(failed_, true)) return {};
+    return {dump(openai_error(status, message))};
+}
+
+OpenAiUsage OpenAiStream::usage() const {
+    std::vector<engine::Finish> finishes;
+    for (const Choice& choice : choices_) finishes.push_back(choice.finish);
+    return openai_usage(n_prompt_tokens_, n_, finishes);
+}
+
+}  // namespace rafter::protocols

@@ -10,6 +10,7 @@ class Chat {
         this.views = new Map();  // message: its view, of the conversation that is shown
         this.list = by_id("list");
         this.scroller = by_id("messages");
+        this.leaving = false;
         this.stick = true;  // to the end, while text comes
         this.scroller.addEventListener("scroll", () => this.scrolled());
         by_id("jump").addEventListener("click", () => this.to_end());
@@ -71,7 +72,7 @@ class Chat {
             this.failed(message, error, stream);
         }
         if (this.streams.get(conversation.id) === stream) this.streams.delete(conversation.id);
-        if (!stream.dropped) this.ended(conversation, message);
+        if (!stream.dropped && !this.leaving) this.ended(conversation, message);
     }
 
     failed(message, error, stream) {
@@ -155,8 +156,9 @@ class Chat {
         });
     }
 
-    // The page goes away: what has arrived is kept.
-    save_streams() {
+    // The page goes away: what has arrived is kept, and that its requests end with it is no failure of theirs.
+    leave() {
+        this.leaving = true;
         for (const [id] of this.streams) {
             const conversation = id === this.current.id ? this.current : this.store.conversations.get(id);
             if (conversation) this.store.save(conversation);

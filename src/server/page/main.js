@@ -247,7 +247,8 @@ function main() {
         view.wake();
     });
     follow_other_tabs(store, chat, list);
-    addEventListener("pagehide", () => chat.save_streams());
+    addEventListener("pagehide", () => chat.leave());
+    addEventListener("pageshow", () => { chat.leaving = false; });
     models();
     by_id("prompt").focus();
 }

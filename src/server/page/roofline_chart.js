@@ -61,7 +61,7 @@ class RooflineChart {
         this.svg = make("svg:svg", { role: "group", "aria-label": "Roofline of the latest steps" }, this.frame, this.marks);
         this.tip = make("div", { class: "tip", hidden: true });
         this.legend = make("ul", { class: "legend" });
-        this.dots = new Map();  // a step's id: {node, step}
+        this.dots = new Map();  // a step's id: {node, step, kind}
         this.drawn_for = "";
         this.tip_id = null;
         figure.append(this.svg, this.tip, this.legend);
@@ -152,7 +152,7 @@ class RooflineChart {
         const latest = new Map(this.steps.map((step) => [step.id, step])), n = this.steps.length;
         const focused = [...this.dots].find(([, dot]) => dot.node === document.activeElement);
         for (const [id, dot] of this.dots) {
-            if (latest.has(id)) continue;
+            if (latest.has(id) && kind_of(latest.get(id)) === dot.kind) continue;  // another kind: a server that began anew
             dot.node.remove();
             this.dots.delete(id);
         }
@@ -181,7 +181,7 @@ class RooflineChart {
         for (const name of ["pointerenter", "focus"]) node.addEventListener(name, show);
         for (const name of ["pointerleave", "blur"]) node.addEventListener(name, hide);
         this.marks.append(node);
-        const dot = { node, step };
+        const dot = { node, step, kind };
         this.dots.set(step.id, dot);
         return dot;
     }

@@ -40,7 +40,9 @@ async function* read_events(response) {
     const reader = response.body.getReader(), decoder = new TextDecoder(), parser = new EventParser();
     try {
         for (;;) {
-            const { value, done } = await reader.read();
+            const { value, done } = await reader.read().catch((error) => {
+                throw error.name === "AbortError" ? error : new ApiError(0, "The connection broke before the answer was complete.");
+            });
             yield* parser.push(done ? decoder.decode() : decoder.decode(value, { stream: true }));
             if (done) return;
         }

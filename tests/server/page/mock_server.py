@@ -60,16 +60,11 @@ class Refused(Exception):
 
 class MockServer:
     """chat: a function from the body of a request to its events (bytes; a number is a pause in seconds), or one that raises Refused.
-    roofline: a function that gives the data of /roofline. requests: the bodies of chat that came. key: the one that is wanted, or None."""
+    roofline: a function that gives the data of /roofline. cut_off: answers claim to be longer than they are. requests: the bodies of chat that came. key: the one that is wanted, or None."""
 
     def __init__(self, build_dir, port=0):
         self.html, self.policy = built_page(build_dir)
-        self.key = None
-        self.chat = lambda body: events_of("Hello.")
-        self.roofline = MovingSteps().data
-        self.requests = []
-        self.n_polls = 0
-        self.n_broken = 0  # answers whose reader left
+        self.reset()
         mock = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -88,6 +83,15 @@ class MockServer:
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def reset(self):
+        self.key = None
+        self.chat = lambda body: events_of("Hello.")
+        self.roofline = MovingSteps().data
+        self.requests = []
+        self.n_polls = 0
+        self.cut_off = False
+        self.n_broken = 0  # answers whose reader left
 
     def close(self):
         self.server.shutdown()
@@ -135,6 +139,8 @@ class MockServer:
         handler.send_response(200)
         handler.send_header("content-type", "text/event-stream")
         handler.send_header("connection", "close")
+        if self.cut_off:
+            handler.send_header("content-length", "1000000")  # that never come
         handler.end_headers()
         handler.close_connection = True
         try:

@@ -133,6 +133,8 @@ bool Engine::take_step() {
     describe(plan);
     outbox_.deliver(scheduler_.commit(plan, accepted_));
     report_.cache = scheduler_.cache_use();
+    report_.prefix = scheduler_.cache().counters();
+    report_.scheduler = scheduler_.counters();
     scheduler_.learn(report_.shape, report_.forward_seconds);
     report_.step_seconds = timer.total();
     return true;
@@ -140,7 +142,18 @@ bool Engine::take_step() {
 
 // What the step does, before commit() moves its sequences on.
 void Engine::describe(const Plan& plan) {
-    for (const Accepted& each : accepted_) report_.n_chosen += static_cast<std::uint32_t>(each.tokens.size());
+    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+        const PlannedSequence& planned = plan.sequences[i];
+        const auto n_chosen = static_cast<std::uint32_t>(accepted_[i].tokens.size());
+        const auto n_drafts = static_cast<std::uint32_t>(planned.drafts.size());
+        report_.n_chosen += n_chosen;
+        report_.n_decoding += planned.decodes() ? 1 : 0;
+        report_.n_draft_tokens += n_drafts;
+        report_.n_accepted_drafts += std::min(n_drafts, n_chosen - std::min(n_chosen, 1U));
+        const Sequence& sequence = *planned.sequence;
+        const std::uint32_t n_before = sequence.n_sampled_through - std::min(sequence.n_sampled_through, sequence.n_computed);
+        if (sequence.n_preemptions > 0) report_.n_recomputed += std::min(planned.n_new, n_before);
+    }
     report_.kind = plan.kind();
     report_.shape = runner_.batch().shape();
     report_.predicted_seconds = scheduler_.cost().seconds(report_.shape);

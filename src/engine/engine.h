@@ -26,8 +26,14 @@ namespace rafter::engine {
 struct StepReport {
     StepKind kind = StepKind::kNone;
     model::StepShape shape;
-    std::uint32_t n_chosen = 0;      // tokens that it added to answers
-    CacheUse cache;                  // at its end
+    std::uint32_t n_chosen = 0;           // tokens that it added to answers
+    std::uint32_t n_decoding = 0;         // sequences whose answers it went on with
+    std::uint32_t n_draft_tokens = 0;     // that it checked
+    std::uint32_t n_accepted_drafts = 0;  // of them, that were right
+    std::uint32_t n_recomputed = 0;       // of its tokens, that were computed before a preemption
+    CacheUse cache;                       // at its end
+    kv::BlockCacheCounters prefix;        // since the engine's start, at the step's end, as the next
+    SchedulerCounters scheduler;
     double predicted_seconds = 0.0;  // for the model; 0: nothing is known of this machine
     double priced_seconds = 0.0;     // the same without what earlier steps taught
     double draft_seconds = 0.0;      // drafting

@@ -154,6 +154,8 @@ void EngineThread::take_snapshot() {
     snapshot_.n_not_ready = failed ? 0 : engine_->scheduler().n_not_ready();
     if (failed) return;
     snapshot_.scheduler = engine_->scheduler().counters();
+    snapshot_.speculation = engine_->scheduler().speculator().counters();
+    snapshot_.prefix = engine_->scheduler().cache().counters();
     snapshot_.n_draft_tokens = engine_->scheduler().speculator().counters().n_draft_tokens;
     snapshot_.n_accepted_drafts = engine_->scheduler().speculator().counters().n_accepted_tokens;
     if (step.shape.sequences.empty()) return;

@@ -29,6 +29,8 @@ struct EngineSnapshot {
     StepReport last_step;  // the last one that computed something
     CacheUse cache;
     SchedulerCounters scheduler;
+    SpeculationCounters speculation;
+    kv::BlockCacheCounters prefix;
     std::uint64_t n_running = 0;
     std::uint64_t n_waiting = 0;
     std::uint64_t n_not_ready = 0;  // of those that wait: their masks are still being compiled

@@ -18,6 +18,7 @@ struct OpPrice {
     double overhead_seconds = 0.0;  // comes on top
     // Of the best that the hardware could do: the larger of bytes over the best bandwidth and flops over the peak.
     double roof_seconds = 0.0;
+    double peak_flop_per_s = 0.0;            // of the arithmetic that it does
     PriceBound bound = PriceBound::kMemory;  // what takes most of the predicted seconds
     OpCost cost;
 };

@@ -124,8 +124,8 @@ class Pricer {
         price.overhead_seconds += overhead_seconds(op);
         price.seconds += price.overhead_seconds;
         const bool in_bytes = !op.inputs.empty() && value(op.inputs.front()).encoding != model::Encoding::kF32;
-        const double peak = in_bytes ? profile_.int8_flop_per_s : profile_.float_flop_per_s;
-        price.roof_seconds = std::max(price.cost.read_bytes() / roof_, price.cost.flops / peak);
+        price.peak_flop_per_s = in_bytes ? profile_.int8_flop_per_s : profile_.float_flop_per_s;
+        price.roof_seconds = std::max(price.cost.read_bytes() / roof_, price.cost.flops / price.peak_flop_per_s);
         const double most = std::max({price.compute_seconds, price.memory_seconds, price.overhead_seconds});
         price.bound = most == price.overhead_seconds ? PriceBound::kOverhead
                       : most == price.memory_seconds ? PriceBound::kMemory

@@ -1,0 +1,20 @@
+// The model's time is what the roof takes, what was predicted beyond it, and what no prediction saw.
+#include "server/observe/losses.h"
+
+namespace rafter::server {
+
+std::vector<LostSeconds> losses_of(const StepSums& sums) {
+    std::vector<LostSeconds> losses;
+    if (sums.roof() > 0.0 && sums.predicted > 0.0) {
+        losses = {{"overhead", "beginning steps and barriers between ops", sums.overhead},
+                  {"kernels", "kernels below the roof", sums.predicted - sums.roof() - sums.overhead},
+                  {"prediction", "the model slower than predicted", sums.forward - sums.predicted}};
+    }
+    losses.insert(losses.end(), {{"sampling", "choosing tokens", sums.sample},
+                                 {"drafting", "drafting", sums.draft},
+                                 {"engine", "scheduling and streams", sums.step - sums.forward - sums.sample - sums.draft},
+                                 {"between", "between steps while requests ran", sums.between}});
+    return losses;
+}
+
+}  // namespace rafter::server

@@ -1,0 +1,63 @@
+// The metrics of GET /metrics, in Prometheus' text format: vLLM's names, so that its dashboards work, and this program's own beyond them.
+// With the prefix "vllm:" names are exactly vLLM's; with any other, a histogram whose name ends in "_total" loses that ending.
+//
+// Every function is for the server's thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/engine_thread.h"
+#include "server/admission/gate.h"
+#include "server/http/http_server.h"
+#include "server/observe/request_record.h"
+#include "server/observe/step_watch.h"
+
+namespace rafter::server {
+
+struct MetricsOptions {
+    std::string prefix = "rafter_";  // letters, digits, '_' and ':'; not a digit first
+    std::string model_name;          // of the label model_name
+    std::uint32_t context = 4096;    // tokens of a sequence at most: the last bucket of token counts
+};
+
+class Metrics {
+  public:
+    // watch outlives this.
+    Metrics(const MetricsOptions& options, const StepWatch& watch);
+    ~Metrics();
+    Metrics(const Metrics&) = delete;
+    Metrics& operator=(const Metrics&) = delete;
+
+    // Each HTTP request that was answered or whose client is gone, once.
+    void add_request(const RequestRecord& record);
+    // Of each sequence: from its arrival to its first token; from one token to the next.
+    void first_token(double seconds);
+    void between_tokens(double seconds);
+    // Requests that the gate or the limits refused: "busy", "rate", "too_large", "stopping", "unauthorized", "bad_request", ...: a fixed
+    // set of words of the program, never text of a request.
+    void refused(std::string_view reason);
+    // Lines that the request log has lost.
+    void lost_log_lines(std::uint64_t n);
+
+    // The page, with how things are now.
+    struct Now {
+        const engine::EngineSnapshot& engine;
+        const GateLoad& load;
+        const HttpCounters& http;
+        double seconds = watch_seconds();
+    };
+    [[nodiscard]] std::string text(const Now& now);
+    [[nodiscard]] static constexpr std::string_view content_type() { return "text/plain; version=0.0.4; charset=utf-8"; }
+
+  private:
+    class State;
+    std::unique_ptr<State> state_;
+};
+
+// Why a prefix cannot stand before metrics' names; empty: it can.
+[[nodiscard]] std::string check_metrics_prefix(std::string_view prefix);
+
+}  // namespace rafter::server

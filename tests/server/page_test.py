@@ -362,7 +362,7 @@ class Markup(PageCase):
             "- a\n- b\n  - c\n\n    more\n- d": "<ul><li>a</li><li>b<ul><li>c<p>more</p></li></ul></li><li>d</li></ul>",
             "3. c\n4. d\n   - e": '<ol start="3"><li>c</li><li>d<ul><li>e</li></ul></li></ol>',
             "- a\n\n- b": "<ul><li><p>a</p></li><li><p>b</p></li></ul>",
-            "- [ ] x\n- [x] y": "<ul><li>☐ x</li><li>☑ y</li></ul>",
+            "- [ ] x\n- [x] y": '<ul><li class="task">☐ x</li><li class="task">☑ y</li></ul>',
             "1. a\n```\ncode\n```\n2. b": None,
             "> q\n> - r\n\ntext": "<blockquote><p>q</p><ul><li>r</li></ul></blockquote><p>text</p>",
             "---\n***": "<hr><hr>",
@@ -430,7 +430,7 @@ class Roofline(PageCase):
         self.assertEqual(self.page.locator(".chart .roof-name").all_text_contents(), ["31.0 GB/s", "230 GFLOP/s"])
         self.page.click("#steps summary")
         self.page.wait_for_selector("#steps tbody tr")
-        self.assertEqual(self.page.locator("#steps th").count(), 8)
+        self.assertEqual(self.page.locator("#steps th").count(), 7)
 
     def test_marks_lie_where_their_numbers_say(self):
         steps = [{"id": 1000 + i, "seconds_ago": 0.1, "kind": "decode", "n_tokens": 1, "n_sequences": 1, "flops_per_byte": 10.0**i, "flop_per_s": 10.0 ** (9 + i), "bytes_per_s": 1e9,

@@ -168,7 +168,7 @@ function render_list(block, depth) {
         const task = /^\[([ xX])\]\s/.exec(lines[0]);
         const rest = task ? [(task[1] === " " ? "☐ " : "☑ ") + lines[0].slice(task[0].length), ...lines.slice(1)] : lines;
         const bare = (inner, i) => i === 0 && inner.kind === "paragraph" && !block.loose;
-        return make("li", {}, parse_blocks(rest, depth + 1).map((inner, i) => (bare(inner, i) ? inline(inner.text) : render_block(inner, depth + 1))));
+        return make("li", { class: task ? "task" : null }, parse_blocks(rest, depth + 1).map((inner, i) => (bare(inner, i) ? inline(inner.text) : render_block(inner, depth + 1))));
     });
     return make(block.ordered ? "ol" : "ul", { start: block.start !== 1 ? block.start : null }, items);
 }

@@ -94,7 +94,7 @@ class MessageView {
         const wait = make("span", { class: "wait", "aria-live": "off" });
         const tick = () => {
             const left = Math.ceil((failure.retry_at - Date.now()) / 1000);
-            wait.textContent = left > 0 ? "It asks to wait " + seconds(left) + " before the next try." : "It can be asked again now.";
+            wait.textContent = left > 0 ? "It asks to wait " + (left > 90 ? seconds(left) : left + " s") + " before the next try." : "It can be asked again now.";
             if (left <= 0) clearInterval(this.timer);
         };
         this.timer = setInterval(tick, 500);

@@ -157,11 +157,11 @@ class RooflineView {
     draw_table() {
         const { latest } = this, [head, body] = [by_id("steps").querySelector("thead"), by_id("steps").querySelector("tbody")];
         if (!latest || !by_id("steps").open) return;
-        const names = ["Kind", "Tokens", "FLOP/byte", "FLOP/s", "Bytes/s", "Predicted", "Measured", "Bound by"];
+        const names = ["Kind", "Tokens", "FLOP/byte", "FLOP/s", "Predicted", "Measured", "Bound"];
         head.replaceChildren(make("tr", {}, names.map((name) => make("th", { scope: "col" }, name))));
         const steps = (latest.steps || []).slice().sort((a, b) => b.id - a.id).slice(0, 16);
         body.replaceChildren(...steps.map((step) => make("tr", {}, [
-            String(step.kind), whole(step.n_tokens), digits(step.flops_per_byte), si(step.flop_per_s, ""), si(step.bytes_per_s, ""),
+            String(step.kind), whole(step.n_tokens), digits(step.flops_per_byte), si(step.flop_per_s, ""),
             seconds(step.predicted_seconds), seconds(step.measured_seconds), String(step.bound || "–"),
         ].map((text) => make("td", {}, text)))));
     }

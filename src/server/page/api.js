@@ -55,7 +55,7 @@ async function ask_server(path, options = {}) {
     let response;
     try {
         response = await fetch(path, {
-            method: options.body ? "POST" : "GET", headers, signal: options.signal, cache: "no-store", redirect: "error", credentials: "omit",
+            method: options.body ? "POST" : "GET", headers, signal: options.signal, cache: "no-store",
             body: options.body ? JSON.stringify(options.body) : undefined,
         });
     } catch (error) {

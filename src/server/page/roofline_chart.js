@@ -208,7 +208,10 @@ class RooflineChart {
     key(event) {
         const at = this.steps.findIndex((step) => this.dots.get(step.id).node === document.activeElement);
         const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowDown: at - 1, ArrowUp: at + 1, Home: 0, End: this.steps.length - 1 }[event.key];
-        if (event.key === "Escape" && this.tip_id !== null) this.hide_tip(this.tip_id);
+        if (event.key === "Escape" && this.tip_id !== null) {
+            event.stopPropagation();  // the first one closes the tooltip, the next stops an answer
+            this.hide_tip(this.tip_id);
+        }
         if (at < 0 || to === undefined || !this.steps[to]) return;
         event.preventDefault();
         const next = this.dots.get(this.steps[to].id).node;

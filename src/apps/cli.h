@@ -46,6 +46,7 @@ struct Cli {
 };
 
 void add_run(CLI::App& app, Cli& cli);
+void add_serve(CLI::App& app, Cli& cli);
 void add_batch(CLI::App& app, Cli& cli);
 void add_eval(CLI::App& app, Cli& cli);
 void add_bench(CLI::App& app, Cli& cli);

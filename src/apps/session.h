@@ -73,6 +73,7 @@ class Session {
     [[nodiscard]] engine::Runtime& runtime() { return runtime_; }
     [[nodiscard]] const engine::OpenedModel& opened() const { return served_->opened(); }
     [[nodiscard]] engine::LoadedModel& loaded() { return served_->loaded(); }
+    [[nodiscard]] engine::ServedModel& served() { return *served_; }
     [[nodiscard]] engine::Engine& engine() { return served_->engine(); }
     [[nodiscard]] roofline::PriceOptions price_options() const { return served_->price_options(); }
     // --kv-disk, if it could be had. After keep_on_disk() the blocks that nobody uses are in the file, and no longer in memory.

@@ -22,7 +22,9 @@ TEST(SignalThread, CallsForEachSignalThatTheProcessGets) {
 
 TEST(SignalThread, EndsWithoutASignal) {
     bool called = false;
-    { const SignalThread thread([&](Signal) { called = true; }); }
+    {
+        const SignalThread thread([&](Signal) { called = true; });
+    }
     EXPECT_FALSE(called);
 }
 

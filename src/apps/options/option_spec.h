@@ -101,5 +101,6 @@ struct OptionSpec {
 [[nodiscard]] std::vector<OptionSpec> output_options();
 [[nodiscard]] std::vector<OptionSpec> plan_options();
 [[nodiscard]] std::vector<OptionSpec> tool_options();
+[[nodiscard]] std::vector<OptionSpec> server_options();
 
 }  // namespace rafter::apps

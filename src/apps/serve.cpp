@@ -1,0 +1,146 @@
+// rafter serve: a model behind HTTP, for OpenAI's clients, dashboards and browsers.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "apps/cli.h"
+#include "apps/model_title.h"
+#include "apps/options/flags.h"
+#include "apps/output.h"
+#include "apps/session.h"
+#include "base/os_signals.h"
+#include "report/units.h"
+#include "server/server.h"
+
+namespace rafter::apps {
+namespace {
+
+constexpr std::uint64_t kUsualContext = 8192;      // of one sequence, where the model has it
+constexpr std::uint32_t kSequencesPerContext = 4;  // that share the cache memory of one full context: few fill theirs
+
+struct ServeVerbOptions {
+    SessionOptions session;
+    std::uint32_t n_together = 32;
+    std::optional<std::uint64_t> kv_memory_bytes;
+    bool no_prefix_cache = false;
+    std::optional<double> target_itl_ms;
+    std::optional<std::uint16_t> port;
+    std::vector<std::string> served_names;
+    server::ServerOptions server;
+};
+
+Result<void> check_usage(const ServeVerbOptions& options) {
+    RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    for (const std::string& name : options.served_names) {
+        if (name.empty()) return Error{"--served-name: expected names that are not empty, found one that is", ErrorKind::kUsage};
+    }
+    return {};
+}
+
+server::ServerOptions server_options(const ServeVerbOptions& options, const Session& session) {
+    server::ServerOptions server = options.server;
+    server.http.port = options.port;
+    if (!options.port && server.http.unix_socket.empty()) server.http.port = server::HttpOptions().port;
+    server.model_names = options.served_names;
+    const std::filesystem::path file = session.opened().file.name();
+    server.file_name = file.filename();
+    if (server.model_names.empty()) {
+        server.model_names.push_back(file.stem());
+        if (options.session.model != server.model_names.front() && options.session.model.find('/') == std::string::npos)
+            server.model_names.push_back(options.session.model);
+    }
+    return server;
+}
+
+Result<int> serve(const ServeVerbOptions& options, const Environment& environment) {
+    RAFTER_TRY_VOID(check_usage(options));
+    // Before any thread, so that none of them receives a signal.
+    server::Server* running = nullptr;
+    std::mutex mutex;
+    bool ends_early = false;
+    SignalThread signals([&](Signal signal) {
+        const std::lock_guard lock(mutex);
+        if (running == nullptr) {
+            if (signal == Signal::kTerminate && std::exchange(ends_early, true)) std::quick_exit(0);
+            return;
+        }
+        if (signal == Signal::kTerminate) running->shut_down();
+        if (signal == Signal::kHangUp) running->reload();
+    });
+    RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
+    RAFTER_TRY_VOID(
+        session->load({.context = std::min<std::uint64_t>(session->opened().config.n_context, kUsualContext),
+                       .n_outputs = options.n_together,
+                       .n_sequences = std::max(options.n_together / kSequencesPerContext, 1U),
+                       .kv_memory_bytes = options.kv_memory_bytes,
+                       .prefix_cache = !options.no_prefix_cache,
+                       .priced_for = "serve",
+                       .target_itl_seconds = options.target_itl_ms ? std::optional(*options.target_itl_ms * 1e-3) : std::nullopt,
+                       .learns_texts = true}));
+    const auto tell = [](std::string_view sentence) { fmt::print(stderr, "rafter serve: {}\n", sentence); };
+    RAFTER_TRY(const std::unique_ptr<server::Server> server,
+               server::Server::start(session->served(), server_options(options, *session), tell));
+    RAFTER_TRY_VOID(
+        write_stdout(fmt::format("Listening on {} · {}\n", fmt::join(server->addresses(), " and "), model_title(session->opened().file))));
+    {
+        const std::lock_guard lock(mutex);
+        running = server.get();
+        if (ends_early) running->shut_down();
+    }
+    server->run();
+    {
+        const std::lock_guard lock(mutex);
+        running = nullptr;
+    }
+    return 0;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Cli& cli) {
+    const auto serve_options = std::make_shared<ServeVerbOptions>();
+    ServeVerbOptions& o = *serve_options;
+    Verb verb{.name = "serve", .summary = "Serve a model over HTTP to OpenAI's clients, with a web page and metrics"};
+    verb.options.add("model", o.session.model, {.required = true});
+    verb.options.add("chat-template", o.session.chat_template_file);
+    verb.options.add("host", o.server.http.host);
+    verb.options.add("port", o.port);
+    verb.options.add("unix-socket", o.server.http.unix_socket);
+    verb.options.add("tls-cert", o.server.http.tls_cert_file);
+    verb.options.add("tls-key", o.server.http.tls_key_file);
+    verb.options.add("served-name", o.served_names);
+    verb.options.add("api-key-file", o.server.api_key_file);
+    verb.options.add("api-key", o.server.api_key);
+    verb.options.add("insecure", o.server.insecure);
+    verb.options.add("cors", o.server.cors_origins);
+    verb.options.add("allowed-host", o.server.allowed_hosts);
+    verb.options.add("batch", o.n_together, {.default_value = "32"});
+    verb.options.add("max-queue", o.server.max_queue);
+    verb.options.add("max-queue-seconds", o.server.max_queue_seconds);
+    verb.options.add("max-request-bytes", o.server.http.max_request_bytes);
+    verb.options.add("max-connections", o.server.http.max_connections);
+    verb.options.add("request-timeout", o.server.request_timeout_seconds);
+    verb.options.add("drain-seconds", o.server.drain_seconds);
+    verb.options.add("metrics-prefix", o.server.metrics_prefix);
+    verb.options.add("context", o.session.context);
+    verb.options.add("kv-memory", o.kv_memory_bytes);
+    verb.options.add("no-prefix-cache", o.no_prefix_cache);
+    verb.options.add("target-itl", o.target_itl_ms);
+    add_session_options(verb.options, o.session);
+    add_kv_disk_options(verb.options, o.session.kv_disk);
+    add_speculation_options(verb.options, o.session.speculation, {.default_value = "auto", .except = "compare"});
+    verb.options.add("quiet", o.session.quiet);
+    verb.footer =
+        "\"Listening on ...\" is printed on standard output once the model is loaded and requests are taken.\n"
+        "SIGTERM or Ctrl-C stops: what is under way has --drain-seconds to complete; a second one ends it at once.\n\n"
+        "Example:\n"
+        "  rafter serve SmolLM2-135M-Instruct --port 8080\n"
+        "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+        "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Why is the sky blue?\"}]}'";
+    verb.run = [serve_options](const Environment& environment) { return serve(*serve_options, environment); };
+    add_verb(app, cli, std::move(verb));
+}
+
+}  // namespace rafter::apps

@@ -1,0 +1,56 @@
+// Answers in each of their forms, and the request's record when the last of them has gone.
+#include "server/call.h"
+
+#include "base/clock.h"
+
+namespace rafter::server {
+namespace {
+
+constexpr int kStatusClientGone = 499;  // nginx's number, in logs only
+
+}  // namespace
+
+std::string dump(const nlohmann::ordered_json& json) { return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+
+Call::Call(std::shared_ptr<Exchange> exchange, std::string id, std::vector<Header> headers, Ended ended)
+    : exchange_(std::move(exchange)), headers_(std::move(headers)), ended_(std::move(ended)), start_ns_(monotonic_ns()) {
+    record.id = std::move(id);
+    record.method = request().method;
+    record.path = request().path;
+    record.client = request().client;
+}
+
+Call::~Call() {
+    record.seconds = seconds();
+    if (exchange_->gone()) record.status = kStatusClientGone;
+    if (ended_) ended_(record, request());
+}
+
+double Call::seconds() const { return static_cast<double>(monotonic_ns() - start_ns_) * 1e-9; }
+
+void Call::json(const nlohmann::ordered_json& body, int status) { text("application/json", dump(body), status); }
+
+void Call::text(std::string_view content_type, std::string body, int status) {
+    respond({.status = status, .content_type = std::string(content_type), .body = std::move(body)});
+}
+
+void Call::respond(HttpResponse response) {
+    record.status = response.status;
+    response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
+    exchange_->respond(std::move(response));
+}
+
+void Call::refuse(const Refused& refused) {
+    record.error = refused.message;
+    for (const Header& header : refused.headers) headers_.push_back(header);
+    nlohmann::ordered_json body = protocols::openai_error(refused.status, refused.message);
+    if (!refused.code.empty()) body["error"]["code"] = refused.code;
+    json(body, refused.status);
+}
+
+void Call::begin_events() {
+    record.status = 200;
+    exchange_->begin_events(headers_);
+}
+
+}  // namespace rafter::server

@@ -1,0 +1,68 @@
+// A request on its way through the routes: its connection, who asked, the answer in each of its forms, and what will be logged of it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocols/openai_answer.h"
+#include "server/http/http_server.h"
+#include "server/keys.h"
+#include "server/observe/request_record.h"
+
+namespace rafter::server {
+
+// What the routes say when something cannot be answered.
+struct Refused {
+    int status = 400;
+    std::string message;
+    std::string code = {};  // OpenAI's: "model_not_found"; "": none
+    std::vector<Header> headers = {};
+};
+
+// On the server's thread. Answered once; when the last pointer goes, `ended` gets the record.
+class Call {
+  public:
+    using Ended = std::function<void(const RequestRecord& record, const HttpRequest& request)>;
+    // headers: that every answer to it has.
+    Call(std::shared_ptr<Exchange> exchange, std::string id, std::vector<Header> headers, Ended ended);
+    ~Call();
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+    [[nodiscard]] const HttpRequest& request() const { return exchange_->request(); }
+    [[nodiscard]] const std::string& id() const { return record.id; }
+    // For each answer that is still to begin.
+    void add_header(std::string name, std::string value) { headers_.push_back({std::move(name), std::move(value)}); }
+
+    void json(const nlohmann::ordered_json& body, int status = 200);
+    void text(std::string_view content_type, std::string body, int status = 200);
+    void empty(int status) { respond({.status = status, .content_type = {}}); }
+    void respond(HttpResponse response);
+    void refuse(const Refused& refused);
+    void begin_events();
+    void send_event(std::string_view event, std::string_view data) { exchange_->send_event(event, data); }
+    void end_events() { exchange_->end_events(); }
+
+    void on_gone(std::function<void(Gone)> call) { exchange_->on_gone(std::move(call)); }
+    [[nodiscard]] bool gone() const { return exchange_->gone(); }
+    [[nodiscard]] double seconds() const;  // since it came
+
+    RequestRecord record;
+    const ApiKey* key = nullptr;  // null: none is needed
+
+  private:
+    std::shared_ptr<Exchange> exchange_;
+    std::vector<Header> headers_;
+    Ended ended_;
+    std::int64_t start_ns_;
+};
+
+// As JSON text; what is not UTF-8 becomes U+FFFD.
+[[nodiscard]] std::string dump(const nlohmann::ordered_json& json);
+
+}  // namespace rafter::server

@@ -1,0 +1,61 @@
+// Requests that the engine computes: parsed on a worker, taken in by the gate, and answered by a writer of the API that was asked. A new
+// API needs a parser and a writer.
+//
+//   parse     on a worker thread: the body becomes a Job, or a refusal
+//   submit    the gate predicts, and queues or refuses
+//   updates   the job's writer makes the answer, or events, of them
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/token_stream.h"
+#include "protocols/openai_answer.h"
+#include "server/call.h"
+#include "server/services.h"
+
+namespace rafter::server {
+
+// Makes the answer. On the server's thread.
+class AnswerWriter {
+  public:
+    AnswerWriter() = default;
+    virtual ~AnswerWriter() = default;
+    AnswerWriter(const AnswerWriter&) = delete;
+    AnswerWriter& operator=(const AnswerWriter&) = delete;
+
+    // Its request was taken.
+    virtual void begin(Call& call) = 0;
+    // Of sequence `index`; the finish is in the last one of each, without an error.
+    virtual void update(Call& call, std::size_t index, engine::StreamUpdate&& update) = 0;
+    // After the last update of the last sequence.
+    virtual void end(Call& call, const protocols::AnswerTimings& timings) = 0;
+    // A sequence failed; nothing follows. True: the writer has said so itself, because its answer had begun.
+    virtual bool fail(Call& call, const Refused& refused) = 0;
+};
+
+struct Job {
+    std::vector<engine::Request> sequences;
+    int priority = 0;
+    std::optional<double> max_ttft_seconds;
+    std::optional<std::string> model;       // as the client calls it
+    std::vector<std::string> ignored_keys;  // of the body
+    std::vector<std::string> warnings;
+    std::unique_ptr<AnswerWriter> writer;
+};
+// On a worker thread. The body and the key are the call's; nothing else of it may be touched.
+using JobParser = std::function<Result<Job>(const std::string& body, const std::string& call_id)>;
+
+// Answers the call, now or later.
+void generate(Services& services, std::shared_ptr<Call> call, JobParser parse);
+
+// 404 where the client names a model that is not served.
+[[nodiscard]] std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model);
+// What an error of ours is in HTTP.
+[[nodiscard]] Refused refused_by(const Error& error);
+
+}  // namespace rafter::server

@@ -1,0 +1,77 @@
+// The table, in the order in which /openapi.json lists it.
+#include "server/routes.h"
+
+#include <array>
+
+namespace rafter::server {
+namespace {
+
+constexpr std::array kRoutes = {
+    Route{.method = "POST",
+          .path = "/v1/chat/completions",
+          .answer = answer_chat,
+          .summary = "Answer a chat",
+          .request_schema = "ChatCompletionRequest",
+          .answer_schema = "ChatCompletion",
+          .streams = true},
+    Route{.method = "POST",
+          .path = "/v1/completions",
+          .answer = answer_completion,
+          .summary = "Continue one or more prompts",
+          .request_schema = "CompletionRequest",
+          .answer_schema = "Completion",
+          .streams = true},
+    Route{.method = "GET",
+          .path = "/v1/models",
+          .answer = answer_models,
+          .summary = "The model that is served",
+          .answer_schema = "ModelList"},
+    Route{.method = "GET", .path = "/version", .answer = answer_version, .summary = "The program's version", .answer_schema = "Version"},
+    Route{.method = "GET",
+          .path = "/health",
+          .access = Access::kOpen,
+          .answer = answer_health,
+          .summary = "200 while the server is alive",
+          .answer_schema = "Status"},
+    Route{.method = "GET",
+          .path = "/ready",
+          .access = Access::kOpen,
+          .answer = answer_ready,
+          .summary = "200 while a request would be taken, 503 otherwise",
+          .answer_schema = "Status"},
+    Route{.method = "GET",
+          .path = "/load",
+          .answer = answer_load,
+          .summary = "How busy the server is, for a router",
+          .answer_schema = "Load"},
+    Route{.method = "GET", .path = "/metrics", .answer = answer_metrics, .summary = "Metrics for Prometheus", .content_type = "text/plain"},
+    Route{.method = "GET",
+          .path = "/roofline",
+          .answer = answer_roofline,
+          .summary = "The latest steps under the machine's roofs",
+          .answer_schema = "Roofline"},
+    Route{.method = "GET",
+          .path = "/",
+          .access = Access::kOpen,
+          .answer = answer_page,
+          .summary = "A page to chat on, with the live roofline",
+          .content_type = "text/html"},
+};
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+FoundRoute find_route(std::string_view method, std::string_view path) {
+    FoundRoute found;
+    for (const Route& route : kRoutes) {
+        if (route.path != path) continue;
+        const bool is_get = route.method == "GET";
+        if (route.method == method || (is_get && method == "HEAD")) found.route = &route;
+        if (!found.allowed.empty()) found.allowed += ", ";
+        found.allowed += is_get ? "GET, HEAD" : std::string(route.method);
+    }
+    return found;
+}
+
+}  // namespace rafter::server

@@ -1,0 +1,60 @@
+// The one table of what the server answers: paths, who may ask, the function that does it, and what /openapi.json says of it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "server/call.h"
+#include "server/services.h"
+
+namespace rafter::server {
+
+enum class Access {
+    kOpen,  // no key is needed
+    kKey,   // one of the API keys, where there are any
+};
+
+struct Route {
+    std::string_view method;
+    std::string_view path;
+    Access access = Access::kKey;
+    void (*answer)(Services& services, std::shared_ptr<Call> call) = nullptr;
+    std::string_view summary;
+    std::string_view request_schema = "";  // of protocols/schemas.h; "": no body
+    std::string_view answer_schema = "";   // the same; "": see `content_type`
+    std::string_view content_type = "application/json";
+    bool streams = false;  // with "stream": true it answers in events
+};
+[[nodiscard]] std::span<const Route> routes();
+
+struct FoundRoute {
+    const Route* route = nullptr;  // null: none has this path and method
+    std::string allowed;           // the methods that the path has: "GET, HEAD"; "": there is no such path
+};
+// HEAD is answered as GET is. Paths are compared as they are: no other spelling of one reaches it.
+[[nodiscard]] FoundRoute find_route(std::string_view method, std::string_view path);
+
+// Generated text: routes/generated.cpp
+void answer_chat(Services& services, std::shared_ptr<Call> call);
+void answer_completion(Services& services, std::shared_ptr<Call> call);
+void answer_response(Services& services, std::shared_ptr<Call> call);
+void answer_embeddings(Services& services, std::shared_ptr<Call> call);
+// Text and tokens: routes/text.cpp
+void answer_tokenize(Services& services, std::shared_ptr<Call> call);
+void answer_detokenize(Services& services, std::shared_ptr<Call> call);
+void answer_apply_template(Services& services, std::shared_ptr<Call> call);
+// How the server is: routes/status.cpp
+void answer_health(Services& services, std::shared_ptr<Call> call);
+void answer_ready(Services& services, std::shared_ptr<Call> call);
+void answer_load(Services& services, std::shared_ptr<Call> call);
+void answer_models(Services& services, std::shared_ptr<Call> call);
+void answer_props(Services& services, std::shared_ptr<Call> call);
+void answer_version(Services& services, std::shared_ptr<Call> call);
+void answer_openapi(Services& services, std::shared_ptr<Call> call);
+void answer_metrics(Services& services, std::shared_ptr<Call> call);
+void answer_roofline(Services& services, std::shared_ptr<Call> call);
+void answer_explain(Services& services, std::shared_ptr<Call> call);
+void answer_page(Services& services, std::shared_ptr<Call> call);
+
+}  // namespace rafter::server

@@ -1,0 +1,79 @@
+// How the server is, what it serves, and what it is doing: for people, routers, dashboards and clients that look before they ask.
+#include <fmt/format.h>
+
+#include "base/version.h"
+#include "server/observe/roofline_view.h"
+#include "server/page/page.h"
+#include "server/routes.h"
+
+namespace rafter::server {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kStatusUnavailable = 503;
+
+// Why a request would not be taken now; "": it would.
+std::string not_ready(const Services& services, const GateLoad& load) {
+    if (services.stopping) return "stopping";
+    if (load.n_queued >= services.max_queue) return "the queue is full";
+    return {};
+}
+
+}  // namespace
+
+void answer_health(Services&, std::shared_ptr<Call> call) { call->json({{"status", "ok"}}); }
+
+void answer_ready(Services& services, std::shared_ptr<Call> call) {
+    const std::string why = not_ready(services, services.gate.load());
+    if (why.empty()) {
+        call->json({{"status", "ready"}});
+    } else {
+        call->json({{"status", why}}, kStatusUnavailable);
+    }
+}
+
+void answer_load(Services& services, std::shared_ptr<Call> call) {
+    const GateLoad load = services.gate.load();
+    call->json({{"ready", not_ready(services, load).empty()},
+                {"n_running", load.n_running},
+                {"n_queued", load.n_queued},
+                {"n_waiting", load.n_waiting},
+                {"queued_seconds", load.queued_seconds},
+                {"first_token_seconds", load.first_token_seconds},
+                {"n_blocks", load.n_blocks},
+                {"n_free_blocks", load.n_free_blocks}});
+}
+
+void answer_models(Services& services, std::shared_ptr<Call> call) {
+    ordered_json list = ordered_json::array();
+    for (const std::string& name : services.model_names) {
+        list.push_back({{"id", name},
+                        {"object", "model"},
+                        {"created", services.started_unix_s},
+                        {"owned_by", "rafter"},
+                        {"max_model_len", services.served.loaded().scheduler.context}});
+    }
+    call->json({{"object", "list"}, {"data", std::move(list)}});
+}
+
+void answer_version(Services&, std::shared_ptr<Call> call) { call->json({{"version", version()}}); }
+
+void answer_metrics(Services& services, std::shared_ptr<Call> call) {
+    const engine::EngineSnapshot engine = services.served.thread().snapshot();
+    const GateLoad load = services.gate.load();
+    call->text(Metrics::content_type(), services.metrics.text({.engine = engine, .load = load, .http = services.http.counters()}));
+}
+
+void answer_roofline(Services& services, std::shared_ptr<Call> call) {
+    call->json(roofline_json({.model_name = services.model_name(),
+                              .machine = machine_roofs(services.served, services.watch),
+                              .watch = services.watch,
+                              .engine = services.served.thread().snapshot(),
+                              .load = services.gate.load(),
+                              .verdict = std::nullopt}));
+}
+
+void answer_page(Services&, std::shared_ptr<Call> call) { call->respond(page_response(call->request())); }
+
+}  // namespace rafter::server

@@ -1,0 +1,34 @@
+// What the routes stand on. All of it belongs to the Server and outlives every call; for the server's thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/loading/served_model.h"
+#include "server/admission/gate.h"
+#include "server/http/http_server.h"
+#include "server/observe/metrics.h"
+#include "server/observe/step_watch.h"
+#include "server/worker.h"
+
+namespace rafter::server {
+
+struct Services {
+    engine::ServedModel& served;
+    HttpServer& http;
+    Gate& gate;
+    Workers& workers;
+    Metrics& metrics;
+    StepWatch& watch;
+    std::vector<std::string> model_names;  // the first is what answers say
+    std::string file_name;                 // of the model, without its folder
+    std::int64_t started_unix_s = 0;
+    double request_timeout_seconds = 0.0;  // 0: none
+    std::size_t max_queue = 0;
+    bool stopping = false;
+
+    [[nodiscard]] const std::string& model_name() const { return model_names.front(); }
+};
+
+}  // namespace rafter::server

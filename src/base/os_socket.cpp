@@ -18,7 +18,7 @@ void tune_connection(int socket) {
     set(IPPROTO_TCP, TCP_KEEPCNT, 3);
     set(IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
     // Unsent data beyond this stays in this program, where it is counted and limited per connection.
-    set(SOL_SOCKET, SO_SNDBUF, 256 * 1024);
+    set(SOL_SOCKET, SO_SNDBUF, 128 * 1024);
 }
 
 void make_socket_file_private(int socket) { (void)fchmod(socket, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP); }

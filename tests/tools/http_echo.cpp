@@ -7,6 +7,7 @@
 //   /big?bytes=            a whole answer of so many bytes
 //   /headers               tries to send headers that HTTP does not allow
 //   /counters              what is open, what happened: clients that went away, by how
+//   /screened              refused before its body is read
 //   /reload /drain /stop   reload_tls(), stop_accepting(), stop()
 #include <cstdio>
 #include <cstdlib>
@@ -47,6 +48,8 @@ bool set_option(HttpOptions& options, const std::string& name, const std::string
         options.port = value.empty() ? std::nullopt : std::optional(static_cast<std::uint16_t>(std::stoul(value)));
     } else if (name == "max_request_bytes") {
         options.max_request_bytes = std::stoull(value);
+    } else if (name == "max_held_bytes") {
+        options.max_held_bytes = std::stoull(value);
     } else if (texts.contains(name)) {
         *texts[name] = value;
     } else if (seconds.contains(name)) {
@@ -102,7 +105,10 @@ class Echo {
             server_.stop_accepting();
             exchange->respond({200, "text/plain", "draining"});
         }
-        if (path == "/stop") server_.stop();
+        if (path == "/stop") {
+            exchange->respond({200, "text/plain", "stopping"});
+            server_.stop();
+        }
     }
 
   private:
@@ -163,6 +169,7 @@ class Echo {
 int main(int argc, char** argv) {
     HttpOptions options;
     options.port = 0;
+    options.on_warning = [](const std::string& message) { std::cerr << message << "\n"; };
     for (int i = 1; i < argc; ++i) {
         const std::string argument = argv[i];
         const std::size_t equals = argument.find('=');
@@ -179,7 +186,11 @@ int main(int argc, char** argv) {
     for (const std::string& address : (*server)->addresses()) std::cout << address << "\n";
     std::cout << "ready" << std::endl;
     Echo echo(**server);
-    (*server)->run([&echo](const std::shared_ptr<Exchange>& exchange) { echo.handle(exchange); });
+    const Screen screen = [](const HttpRequest& head) -> std::optional<HttpResponse> {
+        if (head.path != "/screened") return std::nullopt;
+        return HttpResponse{401, "text/plain", "no"};
+    };
+    (*server)->run([&echo](const std::shared_ptr<Exchange>& exchange) { echo.handle(exchange); }, screen);
     std::cout << "stopped" << std::endl;
     return 0;
 }

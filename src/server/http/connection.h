@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,13 +29,20 @@ struct ConnectionHost {
     const HttpOptions& options;
     HeadLimits limits;
     Handler handler;
+    Screen screen;
     HttpCounters counters;
     std::size_t n_exchanges = 0;
     bool accepting = true;                                 // false: each connection closes after the answer that is under way
     std::vector<char> scratch;                             // what a plain connection has just read
+    std::uint64_t n_held_bytes = 0;                        // of bodies
+    std::list<Connection*> idle;                           // the one that has been longest first
     std::vector<std::shared_ptr<Connection>> connections;  // those that were closed too, until the next sweep
     std::vector<std::shared_ptr<Connection>> unflushed;    // room for all of them: what marks one must not fail
     std::string date;                                      // of the answers' headers
+
+    void warn(const std::string& message) noexcept;
+    // Of the exception that is being handled. doing: "handling a request".
+    void warn_of_exception(const char* doing) noexcept;
 };
 
 class ConnectionExchange;
@@ -42,7 +50,10 @@ class ConnectionExchange;
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
     Connection(ConnectionHost& host, Socket socket, boost::asio::ssl::context* tls, std::string client);
-    void start();
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    void start() noexcept;
     // Sends what has collected.
     void flush() noexcept;
     // Ends what has taken too long, and keeps silent streams alive.
@@ -51,6 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void drop(Gone why) noexcept;
     // Unless a request arrives or is answered.
     void drop_if_idle() noexcept;
+    // For one that is new, when there are too many.
+    void make_room() noexcept { drop(Gone::kClosed); }
     [[nodiscard]] bool closed() const { return phase_ == Phase::kClosed; }
 
     // For the exchange.
@@ -65,15 +78,27 @@ class Connection : public std::enable_shared_from_this<Connection> {
     enum class Phase { kHandshake, kIdle, kReceiving, kAnswering, kLeaving, kClosed };
     enum class Answer { kNone, kEvents, kWhole };  // of kAnswering: how far the handler has come
 
+    // An exception of work is want of memory, and the end of this connection alone.
     template <typename Work>
-    void guarded(Work&& work) noexcept;
+    void guarded(Work&& work) noexcept {
+        try {
+            work();
+        } catch (...) {
+            drop(Gone::kClosed);
+        }
+    }
     void listen();
     void readable();
     void input_ended();
     void received(std::string_view bytes);
     void body_begins();
+    void hold_body();
+    void release_body() noexcept;
+    void become_idle() noexcept;
+    void leave_idle() noexcept;
     void dispatch();
     void refuse(const BadRequest& bad);
+    void refuse_with(const HttpResponse& response);
     void mark_unflushed();
     void try_flush();
     void write_some();
@@ -92,17 +117,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Answer answer_ = Answer::kNone;
     ConnectionExchange* exchange_ = nullptr;  // which the handler holds
     bool http_1_0_ = false, keep_alive_ = true, is_head_ = false;
-    bool counted_ = false;                                               // in n_exchanges
-    bool reading_ = false, waiting_for_break_ = false, writes_ = false;  // operations under way
+    bool counted_ = false;                   // in n_exchanges
+    bool reading_ = false, writes_ = false;  // operations under way
     bool marked_ = false, failed_ = false, input_ended_ = false;
     bool body_began_ = false;        // of kReceiving
     std::int64_t since_ns_ = 0;      // the phase's beginning; of kReceiving: the head's, then the body's
     std::int64_t last_sent_ns_ = 0;  // when the client last took something, or had taken everything
     std::int64_t last_event_ns_ = 0;
-    std::string early_;            // what came while an answer was under way: the next requests
-    std::string out_;              // to be sent
-    std::string writing_;          // being sent
-    std::size_t n_written_ = 0;    // of writing_
+    std::string early_;                       // what came while an answer was under way: the next requests
+    std::string out_;                         // to be sent
+    std::string writing_;                     // being sent
+    std::size_t n_written_ = 0;               // of writing_
+    std::uint64_t n_held_bytes_ = 0;          // of the request's body, counted in the host's
+    std::list<Connection*> idle_link_{this};  // one element, which is in the host's list while this is idle: moving it takes no memory
+    std::list<Connection*>::iterator idle_place_ = idle_link_.begin();
     std::uint64_t n_ignored_ = 0;  // bytes, of kLeaving
 };
 

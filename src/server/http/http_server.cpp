@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 
 #include "base/clock.h"
@@ -26,6 +27,7 @@ namespace asio = boost::asio;
 constexpr std::size_t kScratchBytes = 65'536;
 constexpr int kMaxHandlersPerTurn = 256;  // before what they wrote is sent
 constexpr std::int64_t kAcceptPauseNs = 100'000'000;
+constexpr int kRoomForPaused = 8;  // connections
 
 // Often enough for the shortest deadline, and never often.
 std::int64_t sweep_ns(const HttpOptions& options) {
@@ -34,15 +36,20 @@ std::int64_t sweep_ns(const HttpOptions& options) {
     return static_cast<std::int64_t>(std::clamp(shortest / 8.0, 0.01, 0.25) * 1e9);
 }
 
+HeadLimits limits_of(const HttpOptions& options) {
+    HeadLimits limits;
+    limits.max_header_bytes = options.max_header_bytes;
+    limits.max_target_bytes = std::min(limits.max_target_bytes, options.max_header_bytes / 2);
+    limits.max_request_bytes = options.max_request_bytes;
+    return limits;
+}
+
 }  // namespace
 
 class HttpServer::Impl {
   public:
     explicit Impl(const HttpOptions& wanted)
-        : options_(wanted),
-          host_{.options = options_,
-                .limits = {.max_header_bytes = wanted.max_header_bytes, .max_request_bytes = wanted.max_request_bytes}},
-          sweep_ns_(sweep_ns(wanted)) {
+        : options_(wanted), host_{.options = options_, .limits = limits_of(wanted)}, sweep_ns_(sweep_ns(wanted)) {
         host_.scratch.resize(kScratchBytes);
     }
     ~Impl() { shut(); }
@@ -77,14 +84,15 @@ class HttpServer::Impl {
         return all;
     }
 
-    void run(Handler handler) {
+    void run(Handler handler, Screen screen) {
         host_.handler = std::move(handler);
+        host_.screen = std::move(screen);
         const auto guard = asio::make_work_guard(io_);
         while (!stopped_) {
             try {
                 turn();
-            } catch (const std::exception&) {
-                // Want of memory, or a fault of what was posted: the loop goes on.
+            } catch (...) {
+                host_.warn_of_exception("work on the server's thread");  // which goes on
             }
             flushing_.swap(host_.unflushed);
             for (std::size_t i = 0; i < flushing_.size(); ++i) flushing_[i]->flush();
@@ -92,12 +100,15 @@ class HttpServer::Impl {
         }
         shut();
         host_.handler = nullptr;
+        host_.screen = nullptr;
     }
 
     void post(std::function<void()> work) { asio::post(io_, std::move(work)); }
 
     void after(double seconds, std::function<void()> work) {
-        const auto timer = std::make_shared<asio::steady_timer>(io_, std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
+        constexpr double kMaxSeconds = 1e9;  // 30 years, which fit into the clock's nanoseconds
+        const double bounded = std::isnan(seconds) ? 0.0 : std::clamp(seconds, 0.0, kMaxSeconds);
+        const auto timer = std::make_shared<asio::steady_timer>(io_, std::chrono::nanoseconds(static_cast<std::int64_t>(bounded * 1e9)));
         timer->async_wait([timer, work = std::move(work)](ErrorCode error) {
             if (!error) work();
         });
@@ -156,29 +167,48 @@ class HttpServer::Impl {
         }
         listener.acceptor.async_accept([this, &listener](ErrorCode error, Socket socket) {
             listener.armed = false;
-            if (!error) return accepted(listener, std::move(socket));
             if (error == asio::error::operation_aborted) return;
-            // Out of file descriptors or memory: clients wait in the kernel's queue until there are some again.
-            retry_accept_at_ns_ = monotonic_ns() + kAcceptPauseNs;
+            if (error) return pause_accepting(error);
+            accepting_was_paused_ = false;
+            accepted(listener, std::move(socket));
+            arm(listener);
         });
         listener.armed = true;
     }
 
+    // Out of file descriptors or memory: clients wait in the kernel's queue, and connections that idle make room.
+    void pause_accepting(const ErrorCode& error) {
+        retry_accept_at_ns_ = monotonic_ns() + kAcceptPauseNs;
+        for (int i = 0; i < kRoomForPaused && !host_.idle.empty(); ++i) host_.idle.front()->make_room();
+        if (!std::exchange(accepting_was_paused_, true))
+            host_.warn(fmt::format("cannot accept connections: {}; trying again", error.message()));
+    }
+
     void accepted(const Listener& listener, Socket socket) {
         ++host_.counters.n_accepted;
+        if (host_.counters.n_connections >= options_.max_connections && !host_.idle.empty()) host_.idle.front()->make_room();
         if (!host_.accepting || host_.counters.n_connections >= options_.max_connections) {
             ++host_.counters.n_refused;
             return;
         }
         const bool tcp = listener.socket_file.empty();
         if (tcp) tune_connection(socket.native_handle());
+        // A unix socket needs no TLS: who may open it is the file system's matter.
         std::string client = client_of(socket);
-        const auto connection = std::make_shared<Connection>(host_, std::move(socket), tcp ? tls_.get() : nullptr, std::move(client));
+        auto connection = std::make_shared<Connection>(host_, std::move(socket), tcp ? tls_.get() : nullptr, std::move(client));
+        make_room_for_one();
         host_.connections.push_back(connection);
-        host_.unflushed.reserve(host_.connections.capacity());
-        flushing_.reserve(host_.connections.capacity());
         ++host_.counters.n_connections;
         connection->start();
+    }
+
+    // In all lists of connections, so that adding to one cannot fail later.
+    void make_room_for_one() {
+        if (host_.connections.size() < host_.connections.capacity()) return;
+        const std::size_t n = std::max<std::size_t>(64, 2 * host_.connections.size());
+        host_.unflushed.reserve(n);
+        flushing_.reserve(n);
+        host_.connections.reserve(n);
     }
 
     void shut() {
@@ -187,11 +217,12 @@ class HttpServer::Impl {
         for (std::size_t i = 0; i < host_.connections.size(); ++i) host_.connections[i]->drop(Gone::kStopped);
         host_.connections.clear();
         host_.unflushed.clear();
+        flushing_.clear();
     }
 
     const HttpOptions options_;
-    asio::io_context io_{1};  // outlives all that follows
-    ConnectionHost host_;
+    ConnectionHost host_;  // outlives what is under way in io_
+    asio::io_context io_{1};
     std::unique_ptr<asio::ssl::context> tls_;
     std::vector<Listener> listeners_;
     std::vector<std::shared_ptr<Connection>> flushing_;
@@ -199,6 +230,7 @@ class HttpServer::Impl {
     std::int64_t next_sweep_ns_ = 0;
     std::time_t date_s_ = 0;
     std::optional<std::int64_t> retry_accept_at_ns_;
+    bool accepting_was_paused_ = false;  // and nothing has been accepted since
     bool stopped_ = false;
 };
 
@@ -215,7 +247,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::bind(const HttpOptions& options)
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
 std::vector<std::string> HttpServer::addresses() const { return impl_->addresses(); }
-void HttpServer::run(Handler handler) { impl_->run(std::move(handler)); }
+void HttpServer::run(Handler handler, Screen screen) { impl_->run(std::move(handler), std::move(screen)); }
 void HttpServer::post(std::function<void()> work) { impl_->post(std::move(work)); }
 void HttpServer::after(double seconds, std::function<void()> work) { impl_->after(seconds, std::move(work)); }
 void HttpServer::stop_accepting() { impl_->stop_accepting(); }

@@ -23,13 +23,16 @@ struct HttpOptions {
     std::string tls_cert_file, tls_key_file;   // PEM; "": no TLS
     std::size_t max_header_bytes = 16'384;
     std::uint64_t max_request_bytes = 32'000'000;  // of a body
-    std::size_t max_connections = 10'000;
-    double header_seconds = 10.0;              // for a request's headers to arrive, from their first byte
-    double body_seconds = 60.0;                // for its body
-    double idle_seconds = 75.0;                // between requests on a connection
-    double heartbeat_seconds = 15.0;           // a comment on a stream of events that is silent for so long
-    std::size_t max_unread_bytes = 1'000'000;  // of an answer that the client has not taken
-    double max_stalled_seconds = 30.0;         // in which it took nothing
+    std::size_t max_connections =
+        10'000;  // beyond it, the one that has been idle longest makes room; if none is idle, new ones are refused
+    std::uint64_t max_held_bytes = 512'000'000;          // of bodies, of all requests that arrive or wait for their answer; beyond it: 503
+    double header_seconds = 10.0;                        // for a request's headers to arrive, from their first byte
+    double body_seconds = 60.0;                          // for its body
+    double idle_seconds = 75.0;                          // between requests on a connection
+    double heartbeat_seconds = 15.0;                     // a comment on a stream of events that is silent for so long
+    std::size_t max_unread_bytes = 1'000'000;            // of an answer that the client has not taken
+    double max_stalled_seconds = 30.0;                   // in which it took nothing
+    std::function<void(const std::string&)> on_warning;  // what an operator should know, for the log; on run()'s thread
 };
 
 enum class Gone {
@@ -56,11 +59,13 @@ class Exchange {
     [[nodiscard]] virtual bool gone() const = 0;
 };
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;
+// Looks at a request whose headers have arrived and whose body has not. An answer refuses it: the body is not read.
+using Screen = std::function<std::optional<HttpResponse>(const HttpRequest& head)>;
 
 struct HttpCounters {
     std::uint64_t n_connections = 0;  // open
     std::uint64_t n_accepted = 0;
-    std::uint64_t n_refused = 0;       // beyond max_connections, or without a file descriptor
+    std::uint64_t n_refused = 0;       // beyond max_connections
     std::uint64_t n_bad_requests = 0;  // that were answered here: malformed, too large, too slow
 };
 
@@ -74,8 +79,9 @@ class HttpServer {
 
     // "http://127.0.0.1:8080", "unix:/run/rafter.sock": where it listens.
     [[nodiscard]] std::vector<std::string> addresses() const;
-    // Serves until stop(). handler: called with each whole request; one that throws has answered with 500.
-    void run(Handler handler);
+    // Serves until stop(). handler: called with each whole request; one that throws has answered with 500. screen: called for requests
+    // whose body is still to come; those that arrive whole are the handler's alone, so it makes the same checks.
+    void run(Handler handler, Screen screen = {});
     // From any thread, and from handlers: what run()'s thread does next.
     void post(std::function<void()> work);
     // Once, after so many seconds of run()'s thread.

@@ -31,10 +31,9 @@ std::string text_of(const tcp::endpoint& endpoint) {
     return fmt::format(fmt::runtime(endpoint.address().is_v6() ? "[{}]:{}" : "{}:{}"), address, endpoint.port());
 }
 
-Result<Listener> listen_on(asio::io_context& io, tcp::endpoint endpoint) {
+Result<Listener> listen_on(asio::io_context& io, tcp::endpoint endpoint, ErrorCode& error) {
     const std::string where = text_of(endpoint);
     Listener listener{asio::basic_socket_acceptor<Generic>(io), {}, {}};
-    ErrorCode error;
     listener.acceptor.open(Generic(endpoint.protocol().family(), endpoint.protocol().protocol()), error);
     if (error) return io_error(where, error);
     listener.acceptor.set_option(asio::socket_base::reuse_address(true), error);
@@ -72,9 +71,12 @@ Result<std::vector<Listener>> listen_tcp(asio::io_context& io, const std::string
     for (const auto& entry : found) {
         tcp::endpoint endpoint = entry.endpoint();
         endpoint.port(port);
-        Result<Listener> listener = listen_on(io, endpoint);
+        ErrorCode why;
+        Result<Listener> listener = listen_on(io, endpoint, why);
         if (!listener) {
-            // A name may have an address of a family that this machine has not; an address in use is an error all the same.
+            // A name may have addresses of a family that this machine has not. What is in use or forbidden is an error.
+            const bool family_is_missing = why == asio::error::address_family_not_supported || why == std::errc::address_not_available;
+            if (!family_is_missing) return listener.error();
             if (!first_error) first_error = listener.error();
             continue;
         }

@@ -14,10 +14,25 @@ namespace {
 namespace http = boost::beast::http;
 using ErrorCode = boost::beast::error_code;
 
-// Chunks may be as small as a byte, which takes 6 on the wire; extensions and trailers must not go beyond that without end.
-constexpr std::uint64_t kMaxWireBytesPerByte = 16;
-constexpr std::uint64_t kFreeWireBytes = 16'384;
+// What stands around a body's chunks (sizes, extensions) may be as much as their bytes, and this beyond: a body in chunks of a byte would
+// cost a hundred times the work of one in large chunks.
+constexpr std::uint64_t kMaxWireBytesPerByte = 2;
+constexpr std::uint64_t kFreeWireBytes = 65'536;
 constexpr std::size_t kMaxChunkLineBytes = 4'096;  // and the trailers
+
+}  // namespace
+
+namespace {
+
+// What is left over of a body is the beginning of a chunk's line or of trailers: no LF without CR before it, no control characters.
+bool may_be_lines(std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        const bool line_end = (c == '\n' && i > 0 && text[i - 1] == '\r') || c == '\r';
+        if ((c < 0x20 && c != '\t' && !line_end) || c == 0x7F) return false;
+    }
+    return true;
+}
 
 }  // namespace
 
@@ -158,7 +173,11 @@ std::size_t RequestReader::feed_body(std::string_view bytes) {
         if (state_ == State::kBad) return bytes.size();
         text_.erase(0, n_used);
     }
-    if (text_.size() > kMaxChunkLineBytes) fail({400, "body: a chunk's line, or trailers, without end"});
+    if (!may_be_lines(text_)) {
+        fail({400, "body: malformed lines around chunks"});
+    } else if (text_.size() > kMaxChunkLineBytes) {
+        fail({400, "body: a chunk's line, or trailers, without end"});
+    }
     if (state_ == State::kBody && n_wire_bytes_ > kFreeWireBytes + kMaxWireBytesPerByte * body_bytes()) {
         fail({400, "body: more lines around chunks than chunks"});
     }

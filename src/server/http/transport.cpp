@@ -40,8 +40,6 @@ void Transport::when_readable(Done done) {
     });
 }
 
-void Transport::when_broken(Done done) { socket_.async_wait(Socket::wait_error, std::move(done)); }
-
 void Transport::write(std::string_view data, std::function<void(ErrorCode, std::size_t)> done) {
     if (tls_) {
         tls_->stream.async_write_some(asio::const_buffer(data.data(), data.size()), std::move(done));

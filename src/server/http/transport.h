@@ -32,8 +32,6 @@ class Transport {
     void handshake(Done done);
     // Calls back when read() has something, which may be an end or an error.
     void when_readable(Done done);
-    // Calls back when the other side has closed or reset the connection; not for what it sends.
-    void when_broken(Done done);
     // data: stays as it is until then. n: of it, taken.
     void write(std::string_view data, std::function<void(ErrorCode, std::size_t n)> done);
     // TLS only: says to the other side that nothing follows.

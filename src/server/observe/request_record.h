@@ -16,6 +16,7 @@ struct RequestRecord {
     std::string client;       // its address
     std::string key;          // the API key's name; "": none was needed
     std::string traceparent;  // of the request; "": none
+    std::string span_id;      // of the answer's traceparent: 16 hexadecimal digits; "": none
     int status = 0;           // 499: the client was gone first
     double seconds = 0.0;     // from the whole request to the end of the answer
     std::string error;        // the message of a status from 400 on

@@ -20,7 +20,10 @@ ordered_json choice_json(const OpenAiRequest& request, std::span<const OpenAiCho
     const OpenAiChoice& choice = choices[index];
     const bool is_chat = request.endpoint == OpenAiEndpoint::kChatCompletions;
     const OpenAiEcho echo = request.echoes.empty() ? OpenAiEcho() : request.echoes[index / request.n];
-    const bool has_logprobs = !echo.tokens.empty() || (!choice.tokens.empty() && choice.tokens.front().logprobs.has_value());
+    const bool has_logprobs = request.n_logprobs && (!echo.tokens.empty() || !choice.tokens.empty());
+    const std::size_t n_top = request.n_logprobs.value_or(0);
+    // The first choice of each prompt brings its scores.
+    const std::vector<engine::TokenLogprobs>& scores = choices[index - index % request.n].prompt_scores;
     ordered_json result;
     result["index"] = index;
     if (is_chat) {
@@ -29,15 +32,18 @@ ordered_json choice_json(const OpenAiRequest& request, std::span<const OpenAiCho
         result["text"] = echo.text + choice.text;
     }
     result["logprobs"] = nullptr;
-    if (has_logprobs && is_chat) result["logprobs"] = chat_logprobs(shown_tokens(request, choice, tokenizer), tokenizer);
+    if (has_logprobs && is_chat) result["logprobs"] = chat_logprobs(shown_tokens(request, choice, tokenizer), n_top, tokenizer);
     if (has_logprobs && !is_chat) {
-        CompletionLogprobs logprobs(tokenizer);
-        // The first choice of each prompt brings its scores.
-        logprobs.add_echo(echo, choices[index - index % request.n].prompt_scores);
+        CompletionLogprobs logprobs(n_top, tokenizer);
+        logprobs.add_echo(echo, scores);
         logprobs.add(shown_tokens(request, choice, tokenizer), n_characters(echo.text));
         result["logprobs"] = logprobs.take();
     }
     result["finish_reason"] = engine::to_string(choice.finish.reason);
+    if (request.n_prompt_logprobs && !is_chat) {
+        result["prompt_logprobs"] =
+            prompt_logprobs(request.scored_prompts.at(index / request.n), scores, *request.n_prompt_logprobs, tokenizer);
+    }
     return result;
 }
 
@@ -88,6 +94,10 @@ ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiC
                         {"model", identity.model},
                         {"choices", std::move(list)},
                         {"usage", openai_usage_json(usage)}};
+    if (request.n_prompt_logprobs && is_chat && !choices.empty()) {
+        answer["prompt_logprobs"] =
+            prompt_logprobs(request.scored_prompts.at(0), choices[0].prompt_scores, *request.n_prompt_logprobs, tokenizer);
+    }
     if (options.timings != nullptr) answer["timings"] = timings_json(*options.timings);
     return answer;
 }

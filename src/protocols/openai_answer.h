@@ -48,9 +48,8 @@ struct OpenAiAnswerOptions {
     // Leave out how many tokens were cached: the answer is then the same whatever ran before it.
     bool without_cached_tokens = false;
 };
-// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request, the
-// endpoint, n, the echoes, ignore_eos and the number of prompt tokens are used. Text that is not UTF-8 (a model's name) is left to
-// dump()'s error handler.
+// The body of an answer with status 200. choices: as many as the request's, all finished without an error. Of the request all
+// is used but its choices: they may have moved to the engine. Text that is not UTF-8 (a model's name) is left to dump()'s error handler.
 [[nodiscard]] nlohmann::ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices,
                                                    const OpenAiIdentity& identity, const text::Tokenizer& tokenizer,
                                                    const OpenAiAnswerOptions& options = {});

@@ -31,6 +31,10 @@ ordered_json chat_logprob(TokenId id, double logprob, const text::Tokenizer& tok
     return {{"token", text::valid_utf8(bytes)}, {"logprob", finite_logprob(logprob)}, {"bytes", std::move(list)}};
 }
 
+std::span<const std::pair<TokenId, double>> likeliest(const engine::TokenLogprobs& logprobs, std::size_t n) {
+    return std::span(logprobs.top).first(std::min(n, logprobs.top.size()));
+}
+
 // The tokens of an echoed prompt end where its text ends: what stands before that text (BOS, a leading space that the vocabulary adds) has
 // no characters of it.
 std::vector<std::size_t> echo_offsets(const OpenAiEcho& echo, const text::Tokenizer& tokenizer) {
@@ -87,19 +91,21 @@ std::vector<ShownToken> ShownTokens::take(engine::StreamUpdate& update) {
     return shown;
 }
 
-ordered_json chat_logprobs(std::span<const ShownToken> shown, const text::Tokenizer& tokenizer) {
+ordered_json chat_logprobs(std::span<const ShownToken> shown, std::size_t n_top, const text::Tokenizer& tokenizer) {
     ordered_json content = ordered_json::array();
     for (const ShownToken& one : shown) {
         ordered_json entry = chat_logprob(one.token.id, one.token.logprobs->logprob, tokenizer);
         entry["top_logprobs"] = ordered_json::array();
-        for (const auto& [id, logprob] : one.token.logprobs->top) entry["top_logprobs"].push_back(chat_logprob(id, logprob, tokenizer));
+        for (const auto& [id, logprob] : likeliest(*one.token.logprobs, n_top))
+            entry["top_logprobs"].push_back(chat_logprob(id, logprob, tokenizer));
         content.push_back(std::move(entry));
     }
     return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-CompletionLogprobs::CompletionLogprobs(const text::Tokenizer& tokenizer)
-    : tokenizer_(tokenizer),
+CompletionLogprobs::CompletionLogprobs(std::size_t n_top, const text::Tokenizer& tokenizer)
+    : n_top_(n_top),
+      tokenizer_(tokenizer),
       json_{{"tokens", ordered_json::array()},
             {"token_logprobs", ordered_json::array()},
             {"top_logprobs", ordered_json::array()},
@@ -115,7 +121,7 @@ void CompletionLogprobs::add(TokenId id, const engine::TokenLogprobs* logprobs, 
     }
     ordered_json top = ordered_json::object();
     // Of several tokens with the same text the likeliest counts: it comes first.
-    for (const auto& [likely, logprob] : logprobs->top) top.emplace(name(likely), finite_logprob(logprob));
+    for (const auto& [likely, logprob] : likeliest(*logprobs, n_top_)) top.emplace(name(likely), finite_logprob(logprob));
     top.emplace(name(id), finite_logprob(logprobs->logprob));
     json_["token_logprobs"].push_back(finite_logprob(logprobs->logprob));
     json_["top_logprobs"].push_back(std::move(top));
@@ -131,6 +137,33 @@ void CompletionLogprobs::add_echo(const OpenAiEcho& echo, std::span<const engine
 
 void CompletionLogprobs::add(std::span<const ShownToken> shown, std::size_t begin) {
     for (const ShownToken& one : shown) add(one.token.id, &*one.token.logprobs, begin + one.offset);
+}
+
+ordered_json prompt_logprobs(std::span<const TokenId> prompt, std::span<const engine::TokenLogprobs> scores, std::size_t n_top,
+                             const text::Tokenizer& tokenizer) {
+    ordered_json list = ordered_json::array();
+    for (std::size_t i = 0; i < prompt.size(); ++i) {
+        if (i == 0 || i - 1 >= scores.size()) {
+            list.push_back(nullptr);
+            continue;
+        }
+        const engine::TokenLogprobs& score = scores[i - 1];
+        ordered_json entry = ordered_json::object();
+        const auto add = [&](TokenId id, double logprob, ordered_json rank) {
+            const bool has_text = static_cast<std::size_t>(id) < tokenizer.n_tokens();  // a model may have more ids than texts
+            const std::string text = has_text ? text::valid_utf8(tokenizer.piece(id, text::SpecialTokens::kParse)) : "";
+            entry[std::to_string(id)] = {{"logprob", finite_logprob(logprob)}, {"rank", std::move(rank)}, {"decoded_token", text}};
+        };
+        const auto found = std::ranges::find(score.top, prompt[i], &std::pair<TokenId, double>::first);
+        add(prompt[i], score.logprob, found == score.top.end() ? ordered_json() : ordered_json(found - score.top.begin() + 1));
+        std::size_t rank = 0;
+        for (const auto& [id, logprob] : likeliest(score, n_top)) {
+            ++rank;
+            if (id != prompt[i]) add(id, logprob, rank);
+        }
+        list.push_back(std::move(entry));
+    }
+    return list;
 }
 
 }  // namespace rafter::protocols

@@ -57,13 +57,13 @@ class ShownTokens {
     std::size_t n_characters_ = 0;    // that have come
 };
 
-// {"content": [...], "refusal": null}; each token must have its log-probabilities.
-[[nodiscard]] nlohmann::ordered_json chat_logprobs(std::span<const ShownToken> shown, const text::Tokenizer& tokenizer);
+// {"content": [...], "refusal": null}; each token must have its log-probabilities. n_top: likeliest ones that are shown at each place.
+[[nodiscard]] nlohmann::ordered_json chat_logprobs(std::span<const ShownToken> shown, std::size_t n_top, const text::Tokenizer& tokenizer);
 
 // {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of a completion: an echo first, then tokens of the answer.
 class CompletionLogprobs {
   public:
-    explicit CompletionLogprobs(const text::Tokenizer& tokenizer);
+    CompletionLogprobs(std::size_t n_top, const text::Tokenizer& tokenizer);
     // scores: of the echo's tokens from the second on. A token without a score, such as the first, has null.
     void add_echo(const OpenAiEcho& echo, std::span<const engine::TokenLogprobs> scores);
     // begin: where the answer's text begins, behind that of the echo.
@@ -73,9 +73,16 @@ class CompletionLogprobs {
   private:
     void add(engine::TokenId id, const engine::TokenLogprobs* logprobs, std::size_t offset);
 
+    std::size_t n_top_;
     const text::Tokenizer& tokenizer_;
     nlohmann::ordered_json json_;
 };
+
+// "prompt_logprobs" as vLLM has them: for each token of the prompt an object from token ids to {"logprob", "rank", "decoded_token"}, of the
+// token itself and of the n_top likeliest; null for the first one. The rank of a token that is not among those reported is null. scores: of
+// the tokens from the second on; one without a score has null.
+[[nodiscard]] nlohmann::ordered_json prompt_logprobs(std::span<const engine::TokenId> prompt, std::span<const engine::TokenLogprobs> scores,
+                                                     std::size_t n_top, const text::Tokenizer& tokenizer);
 
 // JSON has no infinity: at least -9999, as with OpenAI.
 [[nodiscard]] double finite_logprob(double logprob);

@@ -20,12 +20,14 @@ enum class OpenAiEndpoint { kChatCompletions, kCompletions };
 // By its path, "/v1/chat/completions"; none for another.
 [[nodiscard]] std::optional<OpenAiEndpoint> find_openai_endpoint(std::string_view path);
 
-// Values of keys that a request does not have. A missing temperature is 1, as with OpenAI.
+// Values of keys that a request does not have, and what a prompt may be. A missing temperature is 1, as with OpenAI.
 struct OpenAiDefaults {
-    std::uint32_t max_tokens = 512;
+    std::optional<std::uint32_t> max_tokens = 512;  // none: the rest of the context, as OpenAI's chats have it
     std::uint64_t seed = 0;
     // The tokens of the body's prompts, as an earlier parse of the same body gave them: it is then neither rendered nor tokenised again.
     const std::vector<std::vector<engine::TokenId>>* prompts = nullptr;
+    std::optional<std::uint32_t> context;           // of a sequence; longer prompts are refused. None: only Engine::submit knows
+    std::optional<std::uint64_t> max_prompt_bytes;  // longer texts are refused before they take time
 };
 
 // What "echo" puts before each answer to a prompt.
@@ -43,14 +45,22 @@ struct OpenAiRequest {
     std::vector<OpenAiEcho> echoes;        // [n_prompts], or none
     std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
     bool ignore_eos = false;               // of every choice
-    bool stream = false;                   // the client wants a stream, and stream_usage: one that ends with the usage
+    // Log-probabilities that the answer shows: of its tokens and of the prompt's, and of so many likeliest. The engine may be asked for
+    // more.
+    std::optional<std::uint32_t> n_logprobs;
+    std::optional<std::uint32_t> n_prompt_logprobs;
+    std::vector<std::vector<engine::TokenId>> scored_prompts;  // [n_prompts] with n_prompt_logprobs, else none
+    int priority = 0;                                          // of every choice
+    std::optional<double> max_ttft_seconds;                    // the client would rather be refused than wait longer
+    bool timings = true;                                       // the client wants them
+    bool stream = false;                                       // the client wants a stream, and stream_usage: one that ends with the usage
     bool stream_usage = false;
     std::vector<std::string> unknown_keys;  // of the body
     std::vector<std::string> warnings;      // of its prompts, for a person: sentences, each once
 };
 
 // body: any JSON value. Fails with kBadInput on what cannot be served: "body: top_p: expected a number from 0 to 1, found 2".
-// Engine::submit checks whether a prompt fits into the context.
+// Engine::submit checks whether a prompt and a token of its answer fit into the context.
 [[nodiscard]] Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohmann::json& body,
                                                          const engine::OpenedModel& opened, const OpenAiDefaults& defaults);
 

@@ -25,7 +25,7 @@ OpenAiStream::OpenAiStream(const OpenAiRequest& request, OpenAiIdentity identity
     : endpoint_(request.endpoint),
       n_(request.n),
       n_prompt_tokens_(request.n_prompt_tokens),
-      with_logprobs_(!request.choices.empty() && request.choices.front().n_logprobs.has_value()),
+      n_logprobs_(request.n_logprobs),
       with_usage_(request.stream_usage),
       echoes_(request.echoes),
       scores_(request.echoes.size()),
@@ -65,7 +65,7 @@ void OpenAiStream::begin(std::size_t index, std::vector<std::string>& events) {
     const OpenAiEcho& echo = echoes_[index / n_];
     std::string logprobs(kNull);
     if (!echo.tokens.empty()) {
-        CompletionLogprobs list(tokenizer_);
+        CompletionLogprobs list(n_logprobs_.value_or(0), tokenizer_);
         list.add_echo(echo, scores_[index / n_]);
         logprobs = dump(list.take());
     }
@@ -78,11 +78,11 @@ void OpenAiStream::flush(std::size_t index, std::vector<std::string>& events) {
     if (!choice.begun) begin(index, events);
     const bool is_chat = endpoint_ == OpenAiEndpoint::kChatCompletions;
     std::string logprobs(kNull);
-    if (with_logprobs_) {
+    if (n_logprobs_) {
         if (const std::vector<ShownToken> shown = choice.shown.take(choice.held); !shown.empty() && is_chat) {
-            logprobs = dump(chat_logprobs(shown, tokenizer_));
+            logprobs = dump(chat_logprobs(shown, *n_logprobs_, tokenizer_));
         } else if (!shown.empty()) {
-            CompletionLogprobs list(tokenizer_);
+            CompletionLogprobs list(n_logprobs_.value_or(0), tokenizer_);
             list.add(shown, echoes_.empty() ? 0 : n_characters(echoes_[index / n_].text));
             logprobs = dump(list.take());
         }

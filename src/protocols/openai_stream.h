@@ -54,7 +54,7 @@ class OpenAiStream {
     OpenAiEndpoint endpoint_;
     std::uint32_t n_;  // choices of each prompt
     std::uint64_t n_prompt_tokens_;
-    bool with_logprobs_;
+    std::optional<std::uint32_t> n_logprobs_;
     bool with_usage_;
     std::vector<OpenAiEcho> echoes_;                          // [n_prompts], or none
     std::vector<std::vector<engine::TokenLogprobs>> scores_;  // [n_prompts]: of the echoes

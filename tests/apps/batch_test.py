@@ -394,7 +394,7 @@ class BadLines(BatchCase):
             ("top_logprobs: expected logprobs to be true", {"messages": hello, "top_logprobs": 5}),
             ("logprobs: expected true or false", {"messages": hello, "logprobs": 5}),
             ("chat_template_kwargs: expected an object", {"messages": hello, "chat_template_kwargs": 5}),
-            ("'messages' has a field of its own", {"messages": hello, "chat_template_kwargs": {"messages": None}}),
+            ('expected names of variables that the template does not have already, found "messages"', {"messages": hello, "chat_template_kwargs": {"messages": None}}),
         ]]
         lines = []
         for i, (_, wrong) in enumerate(cases):

@@ -29,10 +29,11 @@ class OpenAiAnswers : public testing::Test {
     nlohmann::ordered_json first(OpenAiChoice one) { return answer({std::move(one)})["choices"][0]; }
 
     Letters tokenizer_;
-    OpenAiRequest request_{.endpoint = OpenAiEndpoint::kCompletions, .n_prompt_tokens = 5};
+    OpenAiRequest request_{.endpoint = OpenAiEndpoint::kCompletions, .n_prompt_tokens = 5, .n_logprobs = 2};
 };
 
 TEST_F(OpenAiAnswers, CompletionsAndChatsHaveTheirOwnShapes) {
+    request_.n_logprobs.reset();
     std::vector<OpenAiChoice> choices = {choice({{0}, {1}}, "ab", engine::FinishReason::kLength),
                                          choice({{2}, {FakeTokenizer::kEnd}}, "c", engine::FinishReason::kStop)};
     const auto completion = answer(choices);
@@ -126,6 +127,7 @@ TEST_F(OpenAiAnswers, CachedTokensAreThoseOfTheChoiceThatFoundFewest) {
 }
 
 TEST_F(OpenAiAnswers, TimingsStandBehindTheUsageWhereThereAreSome) {
+    request_.n_logprobs.reset();
     const std::vector<OpenAiChoice> choices = {choice({{0}}, "a", engine::FinishReason::kLength)};
     const AnswerTimings timings{.queue_seconds = 0.5, .bound = "memory"};
     const auto timed = openai_answer(request_, choices, {.id = "7", .model = "m"}, tokenizer_, {.timings = &timings});
@@ -136,10 +138,44 @@ TEST_F(OpenAiAnswers, TimingsStandBehindTheUsageWhereThereAreSome) {
 }
 
 TEST_F(OpenAiAnswers, CachedTokensCanBeLeftOut) {
+    request_.n_logprobs.reset();
     const std::vector<OpenAiChoice> choices = {choice({{0}}, "a", engine::FinishReason::kLength)};
     const auto usage = openai_answer(request_, choices, {.id = "7", .model = "m"}, tokenizer_, {.without_cached_tokens = true})["usage"];
     EXPECT_FALSE(usage.contains("prompt_tokens_details"));
     EXPECT_EQ(usage["total_tokens"], 6);
+}
+
+TEST_F(OpenAiAnswers, OnlyAsManyLikeliestTokensAreShownAsAskedFor) {
+    request_.n_logprobs = 1;  // the engine gave two
+    const auto one = first(choice({token(0)}, "a", engine::FinishReason::kLength))["logprobs"];
+    EXPECT_EQ(one["top_logprobs"][0], (json{{"a", -0.5}}));
+    request_.endpoint = OpenAiEndpoint::kChatCompletions;
+    request_.n_logprobs = 0;
+    const auto none = first(choice({token(0)}, "a", engine::FinishReason::kLength))["logprobs"];
+    EXPECT_EQ(none["content"][0]["logprob"], -0.5);
+    EXPECT_EQ(none["content"][0]["top_logprobs"], json::array());
+}
+
+TEST_F(OpenAiAnswers, PromptLogprobsAreByTokenWithRanks) {
+    request_.n_logprobs.reset();
+    request_.n_prompt_logprobs = 1;
+    request_.n = 2;
+    request_.scored_prompts = {{0, 1, 2}};
+    auto one = choice({token(3)}, "d", engine::FinishReason::kLength);
+    one.prompt_scores = {{.logprob = -1.5, .top = {{25, -0.25}, {1, -1.5}}}, {.logprob = -9.0, .top = {{25, -0.25}, {24, -3.0}}}};
+    const std::vector<OpenAiChoice> both = {one, choice({token(4)}, "e", engine::FinishReason::kLength)};
+    const json expected{nullptr,
+                        {{"1", {{"logprob", -1.5}, {"rank", 2}, {"decoded_token", "b"}}},
+                         {"25", {{"logprob", -0.25}, {"rank", 1}, {"decoded_token", "z"}}}},
+                        {{"2", {{"logprob", -9.0}, {"rank", nullptr}, {"decoded_token", "c"}}},
+                         {"25", {{"logprob", -0.25}, {"rank", 1}, {"decoded_token", "z"}}}}};
+    const auto completion = answer(both);
+    for (const std::size_t i : {0U, 1U}) {
+        EXPECT_EQ(completion["choices"][i]["prompt_logprobs"], expected);
+        EXPECT_EQ(completion["choices"][i]["logprobs"], nullptr);
+    }
+    request_.endpoint = OpenAiEndpoint::kChatCompletions;
+    EXPECT_EQ(answer(both)["prompt_logprobs"], expected);
 }
 
 TEST_F(OpenAiAnswers, InfiniteLogprobsAreOpenAisLeast) {

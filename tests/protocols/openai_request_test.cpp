@@ -150,6 +150,100 @@ TEST_F(OpenAiRequests, LengthsAndStopsThatCannotBeAreRefused) {
     expect_refused(complete({{"stop", std::vector<std::string>(65, "a")}}), "body: stop: expected at most 64 texts, found 65");
 }
 
+TEST_F(OpenAiRequests, KeysOfOtherServersReachTheEngine) {
+    const auto request = complete(
+        {{"typical_p", 0.5}, {"ignore_eos", true}, {"priority", -3}, {"cache_salt", "s"}, {"max_ttft_seconds", 1.5}, {"timings", false}});
+    const engine::Request choice = only(request);
+    EXPECT_EQ(choice.sampling.typical_p, 0.5);
+    EXPECT_TRUE(choice.ignore_eos);
+    EXPECT_TRUE(request->ignore_eos);
+    EXPECT_EQ(choice.priority, -3);
+    EXPECT_EQ(request->priority, -3);
+    EXPECT_EQ(choice.cache_salt, "s");
+    EXPECT_EQ(request->max_ttft_seconds, 1.5);
+    EXPECT_FALSE(request->timings);
+    const auto plain = complete({});
+    EXPECT_TRUE(plain->timings);
+    EXPECT_FALSE(plain->max_ttft_seconds);
+    EXPECT_EQ(only(plain).sampling.typical_p, 1.0);
+    expect_refused(complete({{"typical_p", 1.5}}), "body: typical_p: expected a number from 0 to 1, found 1.5");
+    expect_refused(complete({{"ignore_eos", 1}}), "body: ignore_eos: expected true or false, found 1");
+    expect_refused(complete({{"priority", 101}}), "body: priority: expected a whole number from -100 to 100, found 101");
+    expect_refused(complete({{"priority", 0.5}}), "body: priority: expected a whole number");
+    expect_refused(complete({{"priority", "high"}}), "body: priority: expected a whole number");
+    expect_refused(complete({{"cache_salt", ""}}), "body: cache_salt: expected a text of 1 to 1024 characters, found 0");
+    expect_refused(complete({{"cache_salt", std::string(1025, 'x')}}), "body: cache_salt: expected a text of 1 to 1024 characters");
+    expect_refused(complete({{"max_ttft_seconds", 0}}), "body: max_ttft_seconds: expected a number from 0.001 to 86400");
+    expect_refused(complete({{"timings", "no"}}), "body: timings: expected true or false");
+}
+
+// Each key that takes a number, with values that break parsers elsewhere: each is refused by name.
+TEST_F(OpenAiRequests, NumbersThatCannotBeAreRefusedByName) {
+    const std::vector<json> bad = {-1e300, 1e300, "1", "NaN", true, json::array(), json::object(), -9223372036854775807LL - 1};
+    for (const char* key :
+         {"temperature", "top_p", "min_p", "typical_p", "top_k", "presence_penalty", "frequency_penalty", "repetition_penalty",
+          "max_tokens", "min_tokens", "n", "logprobs", "prompt_logprobs", "priority", "max_ttft_seconds"}) {
+        for (const json& value : bad) expect_refused(complete({{key, value}}), fmt::format("body: {}: expected ", key));
+    }
+    for (const char* key : {"max_tokens", "min_tokens", "n", "logprobs", "prompt_logprobs", "top_k"}) {
+        for (const json& value : {json(0.5), json(9223372036854775808ULL), json(4294967296ULL), json(-2)}) {
+            expect_refused(complete({{key, value}}), fmt::format("body: {}: expected ", key));
+        }
+    }
+    for (const json& value : {json(0.5), json(1e300), json(true), json("1")}) {
+        expect_refused(complete({{"seed", value}}), "body: seed: expected ");
+    }
+}
+
+TEST_F(OpenAiRequests, WithoutALengthAnAnswerMayTakeTheRestOfTheContext) {
+    defaults_.max_tokens.reset();
+    EXPECT_EQ(only(complete({{"prompt", {1, 2, 3}}})).max_tokens, UINT32_MAX);
+    defaults_.context = 10;
+    EXPECT_EQ(only(complete({{"prompt", {1, 2, 3}}})).max_tokens, 7U);
+    EXPECT_EQ(only(complete({{"prompt", {1, 2, 3}}, {"max_tokens", 9}})).max_tokens, 9U);  // the context ends it
+    const auto several = complete({{"prompt", {json::array({1}), json::array({1, 2})}}});
+    EXPECT_EQ(several->choices[0].max_tokens, 9U);
+    EXPECT_EQ(several->choices[1].max_tokens, 8U);
+    expect_refused(complete({{"prompt", {1, 2, 3}}, {"min_tokens", 8}}), "body: min_tokens: expected at most the 7 of max_tokens, found 8");
+    EXPECT_EQ(only(complete({{"prompt", {1, 2, 3}}, {"min_tokens", 7}})).min_tokens, 7U);
+}
+
+TEST_F(OpenAiRequests, PromptsThatCannotFitAreRefusedBeforeTheyCostAnything) {
+    defaults_.context = 3;
+    expect_refused(complete({{"prompt", {1, 2, 3, 4}}}), "body: prompt: the prompt is too long: expected at most 3 tokens");
+    expect_refused(chat({}), "body: messages: the prompt is too long: expected at most 3 tokens");
+    defaults_.max_prompt_bytes = 4;
+    expect_refused(complete({{"prompt", "hello"}}), "body: prompt: the prompt is too long: expected a text of at most 4 bytes, found 5");
+    expect_refused(chat({}), "body: messages: the prompt is too long: expected a text of at most 4 bytes, found 5");
+    // 100,000 tokens for each of 2,048 choices would be 800 MB.
+    defaults_ = {};
+    const std::vector<std::vector<int>> prompts(16, std::vector<int>(100'000, 1));
+    expect_refused(complete({{"prompt", prompts}, {"n", 128}}),
+                   "body: expected at most 16000000 tokens in the prompts of all choices, found 204800000");
+}
+
+TEST_F(OpenAiRequests, PromptLogprobsAskTheFirstChoiceForScores) {
+    const auto request =
+        complete({{"prompt", {json::array({1, 2, 3}), json::array({4, 5})}}, {"n", 2}, {"prompt_logprobs", 5}, {"logprobs", 1}});
+    ASSERT_TRUE(request);
+    EXPECT_EQ(request->n_prompt_logprobs, 5U);
+    EXPECT_EQ(request->n_logprobs, 1U);
+    EXPECT_EQ(request->scored_prompts, (std::vector<std::vector<engine::TokenId>>{{1, 2, 3}, {4, 5}}));
+    for (const std::size_t i : {0U, 2U}) {
+        EXPECT_EQ(request->choices[i].score_prompt_from, 0U);
+        EXPECT_EQ(request->choices[i].n_logprobs, 5U);
+        EXPECT_FALSE(request->choices[i + 1].score_prompt_from);
+        EXPECT_EQ(request->choices[i + 1].n_logprobs, 1U);
+    }
+    const auto of_chat = chat({{"prompt_logprobs", 0}});
+    ASSERT_TRUE(of_chat);
+    EXPECT_EQ(of_chat->choices[0].n_logprobs, 0U);
+    EXPECT_FALSE(of_chat->n_logprobs);
+    EXPECT_EQ(only(complete({{"prompt_logprobs", 0}, {"max_tokens", 0}})).max_tokens, 0U);
+    expect_refused(complete({{"prompt_logprobs", 21}}), "body: prompt_logprobs: expected a whole number from 0 to 20, found 21");
+    expect_refused(complete({{"prompt_logprobs", 1}, {"stream", true}}), "body: prompt_logprobs: expected stream to be false with it");
+}
+
 TEST_F(OpenAiRequests, LogprobsAreANumberOrAFlagByEndpoint) {
     EXPECT_EQ(only(complete({{"logprobs", 0}})).n_logprobs, 0U);
     EXPECT_EQ(only(complete({{"logprobs", 20}})).n_logprobs, 20U);
@@ -213,7 +307,28 @@ TEST_F(OpenAiRequests, MessagesThatCannotBeRenderedAreRefused) {
     expect_refused(messages({{{"role", "assistant"}, {"content", ""}, {"tool_calls", {{{"id", "1"}}}}}}),
                    "body: messages[0]: tool_calls: expected no such key");
     expect_refused(chat({{"chat_template_kwargs", 5}}), "body: chat_template_kwargs: expected an object");
-    expect_refused(chat({{"chat_template_kwargs", {{"messages", nullptr}}}}), "body: messages: ");
+    expect_refused(chat({{"chat_template_kwargs", {{"messages", nullptr}}}}), "body: chat_template_kwargs: ");
+}
+
+// A template sees what the client says of itself, and nothing of what the server says.
+TEST_F(OpenAiRequests, TemplateArgumentsReplaceNothingThatIsThereAlready) {
+    for (const char* name : {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "raise_exception", "strftime_now",
+                             "range", "namespace", "loop", "chat_template", "tokenize", "", "a b", "a.b", "__class__.x"}) {
+        expect_refused(chat({{"chat_template_kwargs", {{name, "x"}}}}),
+                       fmt::format("body: chat_template_kwargs: expected names of variables that the template does not have already, found "
+                                   "\"{}\"",
+                                   name));
+    }
+}
+
+TEST_F(OpenAiRequests, TemplateArgumentsCannotMakeATemplateLoopForLong) {
+    opened_.chat_template = text::ChatTemplate::parse("{% for i in range(n) %}{{ 'x' * 100000 }}{% endfor %}", "t").value();
+    EXPECT_TRUE(chat({{"chat_template_kwargs", {{"n", 3}}}}));
+    const auto loops = chat({{"chat_template_kwargs", {{"n", 90000}}}});
+    ASSERT_FALSE(loops);
+    EXPECT_EQ(loops.error().message.find("body: messages: "), 0U) << loops.error().message;
+    expect_refused(chat({{"chat_template_kwargs", {{"n", "many"}}}}), "body: messages: ");
+    expect_refused(chat({{"chat_template_kwargs", {{"n", 1e300}}}}), "body: messages: ");
 }
 
 TEST_F(OpenAiRequests, FeaturesThatAreMissingAreRefusedUnlessTheySayNothing) {

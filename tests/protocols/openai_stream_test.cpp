@@ -20,9 +20,7 @@ using json = nlohmann::ordered_json;
 OpenAiRequest request_of(OpenAiEndpoint endpoint, std::size_t n_choices, bool logprobs) {
     OpenAiRequest request{.endpoint = endpoint, .n_prompt_tokens = 5};
     request.choices.resize(n_choices);
-    for (engine::Request& choice : request.choices) {
-        if (logprobs) choice.n_logprobs = 2;
-    }
+    if (logprobs) request.n_logprobs = 2;
     return request;
 }
 

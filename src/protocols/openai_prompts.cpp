@@ -1,0 +1,236 @@
+// What is too long is refused before it is copied, tokenised or rendered again.
+#include "protocols/openai_prompts.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/quote.h"
+#include "engine/conversation.h"
+#include "protocols/openai_parameters.h"
+
+namespace rafter::protocols {
+namespace {
+
+using engine::TokenId;
+
+// Names that templates call or that the interpreter and transformers set: a client must not replace them.
+constexpr std::array<std::string_view, 23> kReserved = {"messages",
+                                                        "tools",
+                                                        "documents",
+                                                        "add_generation_prompt",
+                                                        "bos_token",
+                                                        "eos_token",
+                                                        "unk_token",
+                                                        "pad_token",
+                                                        "sep_token",
+                                                        "mask_token",
+                                                        "raise_exception",
+                                                        "strftime_now",
+                                                        "namespace",
+                                                        "range",
+                                                        "dict",
+                                                        "loop",
+                                                        "self",
+                                                        "caller",
+                                                        "varargs",
+                                                        "kwargs",
+                                                        "chat_template",
+                                                        "tokenize",
+                                                        "tokenizer"};
+constexpr std::size_t kMaxVariableName = 64;
+
+bool is_variable_name(std::string_view name) {
+    const bool is_word =
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == std::string_view::npos;
+    return is_word && !name.empty() && name.size() <= kMaxVariableName;
+}
+
+// The content is a text, or a list of parts that are texts; parts are joined by line ends.
+Result<std::string> read_content(const JsonReader& message) {
+    const nlohmann::json* content = message.find("content");
+    if (content == nullptr) return bad_input("{}: content: expected a text or a list of parts, found no such key", message.where());
+    if (content->is_string()) return content->get<std::string>();
+    if (!content->is_array()) {
+        return bad_input("{}: content: expected a text or a list of parts, found {}", message.where(), shown_json(*content));
+    }
+    std::string text;
+    for (std::size_t i = 0; i < content->size(); ++i) {
+        RAFTER_TRY(const JsonReader part, JsonReader::open((*content)[i], fmt::format("{}: content[{}]", message.where(), i)));
+        const nlohmann::json* type = part.find("type");
+        if (type == nullptr || *type != "text") return not_supported(part, "type", type == nullptr ? nlohmann::json() : *type, "\"text\"");
+        RAFTER_TRY(const auto piece, part.find_string("text"));
+        if (!piece) return bad_input("{}: text: expected a text, found no such key", part.where());
+        if (i > 0) text += '\n';
+        text += *piece;
+    }
+    return text;
+}
+
+Result<nlohmann::ordered_json> read_message(const JsonReader& message) {
+    RAFTER_TRY(const auto role, message.find_string("role"));
+    constexpr std::array<std::string_view, 4> kRoles = {"system", "developer", "user", "assistant"};
+    if (!role || std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end()) {
+        return bad_input("{}: role: expected system, developer, user or assistant, found {}", message.where(),
+                         role ? quote(*role) : "no such key");
+    }
+    for (const char* key : {"tool_calls", "function_call", "audio"}) {
+        const nlohmann::json* value = message.find(key);
+        if (value != nullptr && !says_nothing(*value)) return not_supported(message, key, *value);
+    }
+    RAFTER_TRY(std::string content, read_content(message));
+    // Templates know "system", the older name of "developer".
+    return nlohmann::ordered_json{{"role", *role == "developer" ? "system" : *role}, {"content", std::move(content)}};
+}
+
+Result<void> read_variables(const JsonReader& body, text::ChatTemplateInput& input) {
+    RAFTER_TRY(const auto effort, read_text(body, parameters::kReasoningEffort));
+    if (effort) input.variables["reasoning_effort"] = *effort;
+    RAFTER_TRY(const auto variables, body.find_object(parameters::kChatTemplateKwargs.name));
+    if (!variables) return {};
+    for (const std::string& key : variables->unknown_keys()) {
+        if (std::find(kReserved.begin(), kReserved.end(), key) != kReserved.end() || !is_variable_name(key)) {
+            return bad_input("{}: expected names of variables that the template does not have already, found {}", variables->where(),
+                             quote(key));
+        }
+        const nlohmann::json* value = variables->find(key);
+        input.variables[key] = value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
+    }
+    return {};
+}
+
+Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_t n_vocab, const std::string& where) {
+    std::vector<TokenId> tokens;
+    tokens.reserve(list.size());
+    for (const nlohmann::json& id : list) {
+        const double token = id.is_number() ? id.get<double>() : -1.0;
+        if (!(token >= 0 && token < static_cast<double>(n_vocab)) || token != std::floor(token)) {
+            return bad_input("{}: expected token ids from 0 to {}, found {}", where, n_vocab - 1, shown_json(id));
+        }
+        tokens.push_back(static_cast<TokenId>(token));
+    }
+    if (tokens.empty()) return bad_input("{}: expected at least one token, found none", where);
+    return tokens;
+}
+
+}  // namespace
+
+Result<void> check_prompt_bytes(std::size_t size, const OpenAiDefaults& defaults, const std::string& where) {
+    if (!defaults.max_prompt_bytes || size <= *defaults.max_prompt_bytes) return {};
+    return bad_input("{}: {}: expected a text of at most {} bytes, found {}", where, kTooLong, *defaults.max_prompt_bytes, size);
+}
+
+Result<void> check_prompt_tokens(std::size_t size, const OpenAiDefaults& defaults, const std::string& where) {
+    if (!defaults.context || size <= *defaults.context) return {};
+    return bad_input("{}: {}: expected at most {} tokens in a context of {}, found {}", where, kTooLong, *defaults.context,
+                     *defaults.context, size);
+}
+
+Result<text::ChatTemplateInput> read_chat(const JsonReader& body) {
+    const nlohmann::json* messages = body.find(parameters::kMessages.name);
+    if (messages == nullptr || !messages->is_array() || messages->empty()) {
+        return bad_input("{}: messages: expected a list of at least one message, found {}", body.where(),
+                         messages == nullptr ? "no such key" : shown_json(*messages));
+    }
+    text::ChatTemplateInput input;
+    for (std::size_t i = 0; i < messages->size(); ++i) {
+        RAFTER_TRY(const JsonReader message, JsonReader::open((*messages)[i], fmt::format("{}: messages[{}]", body.where(), i)));
+        RAFTER_TRY(auto read, read_message(message));
+        input.messages.push_back(std::move(read));
+    }
+    RAFTER_TRY_VOID(read_variables(body, input));
+    RAFTER_TRY(const auto add_generation_prompt, read_bool(body, parameters::kAddGenerationPrompt));
+    input.add_generation_prompt = add_generation_prompt.value_or(true);
+    return input;
+}
+
+Result<text::RenderedChat> render_chat(const engine::OpenedModel& opened, const text::ChatTemplateInput& input, const std::string& where,
+                                       const OpenAiDefaults& defaults) {
+    std::size_t n_bytes = 0;
+    for (const auto& message : input.messages) n_bytes += message["content"].get_ref<const std::string&>().size();
+    RAFTER_TRY_VOID(check_prompt_bytes(n_bytes, defaults, where));
+    auto prompt = opened.chat_template.render_any_system(input);
+    if (!prompt) return prompt.error().within(where);
+    RAFTER_TRY_VOID(check_prompt_bytes(prompt->text.size(), defaults, where));
+    return prompt;
+}
+
+Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults) {
+    RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
+    RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
+    if (defaults.prompts != nullptr) return Prompts{.tokens = *defaults.prompts};
+    const std::string where = body.where() + ": messages";
+    RAFTER_TRY(const text::RenderedChat prompt, render_chat(opened, input, where, defaults));
+    std::vector<TokenId> tokens = opened.tokenizer->encode(prompt.text, text::SpecialTokens::kParse);
+    const text::SpecialIds& special = opened.tokenizer->special();
+    if (add_special.value_or(false) && special.add_bos && special.bos) tokens.insert(tokens.begin(), *special.bos);
+    RAFTER_TRY_VOID(check_prompt_tokens(tokens.size(), defaults, where));
+    return Prompts{.tokens = {std::move(tokens)}, .echoes = {}, .system_moved = prompt.system_moved};
+}
+
+Result<std::vector<nlohmann::json>> list_of_prompts(const JsonReader& body, const std::string& key) {
+    const nlohmann::json* prompt = body.find(key);
+    const std::string where = fmt::format("{}: {}", body.where(), key);
+    if (prompt == nullptr) return bad_input("{}: expected a text or token ids, found no such key", where);
+    const bool is_list = prompt->is_array() && (prompt->empty() || !prompt->front().is_number());
+    if (is_list && prompt->empty()) return bad_input("{}: expected at least one prompt, found []", where);
+    if (is_list && prompt->size() > kMaxChoices) {
+        return bad_input("{}: expected at most {} prompts, found {}", where, kMaxChoices, prompt->size());
+    }
+    const std::vector<nlohmann::json> list = is_list ? prompt->get<std::vector<nlohmann::json>>() : std::vector<nlohmann::json>{*prompt};
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        if (list[i].is_string() || list[i].is_array()) continue;
+        return bad_input("{}: expected a text or token ids, found {}", is_list ? fmt::format("{}[{}]", where, i) : where,
+                         shown_json(list[i]));
+    }
+    return list;
+}
+
+Result<std::vector<TokenId>> prompt_tokens(const nlohmann::json& prompt, const engine::OpenedModel& opened, const OpenAiDefaults& defaults,
+                                           const std::string& where, bool add_special_tokens) {
+    Result<std::vector<TokenId>> tokens = std::vector<TokenId>();
+    if (prompt.is_string()) {
+        const auto& text = prompt.get_ref<const std::string&>();
+        RAFTER_TRY_VOID(check_prompt_bytes(text.size(), defaults, where));
+        tokens = add_special_tokens ? engine::encode_prompt(opened, text) : opened.tokenizer->encode(text, text::SpecialTokens::kParse);
+        if (!tokens) return tokens.error().within(where);
+        if (tokens->empty()) return bad_input("{}: expected at least one token, found none", where);
+    } else {
+        RAFTER_TRY_VOID(check_prompt_tokens(prompt.size(), defaults, where));
+        tokens = token_prompt(prompt, opened.config.n_vocab, where);
+        if (!tokens) return tokens.error();
+    }
+    RAFTER_TRY_VOID(check_prompt_tokens(tokens->size(), defaults, where));
+    return tokens;
+}
+
+Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults, bool echo) {
+    RAFTER_TRY(const std::vector<nlohmann::json> list, list_of_prompts(body, parameters::kPrompt.name));
+    RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
+    const nlohmann::json& given = *body.find(parameters::kPrompt.name);
+    const bool is_list = list.size() > 1 || (given.is_array() && !given.front().is_number());
+    Prompts prompts;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::string where = body.where() + (is_list ? fmt::format(": prompt[{}]", i) : ": prompt");
+        std::vector<TokenId> tokens;
+        if (defaults.prompts != nullptr) {
+            tokens = defaults.prompts->at(i);
+        } else {
+            RAFTER_TRY(tokens, prompt_tokens(list[i], opened, defaults, where, add_special.value_or(true)));
+        }
+        const auto has_text = [&](TokenId id) { return static_cast<std::size_t>(id) < opened.tokenizer->n_tokens(); };
+        if (echo && !std::ranges::all_of(tokens, has_text)) {
+            return bad_input("{}: expected token ids from 0 to {}, which have texts to echo, found others", where,
+                             opened.tokenizer->n_tokens() - 1);
+        }
+        if (echo && list[i].is_string()) {
+            prompts.echoes.push_back({.text = list[i].get<std::string>(), .shown = text::SpecialTokens::kParse, .tokens = {}});
+        } else if (echo) {
+            prompts.echoes.push_back({.text = opened.tokenizer->decode(tokens, text::SpecialTokens::kAsText), .tokens = {}});
+        }
+        prompts.tokens.push_back(std::move(tokens));
+    }
+    return prompts;
+}
+
+}  // namespace rafter::protocols

@@ -322,6 +322,25 @@ script:alert(1)) [tab](java&#9;script:alert(1)) [vb](vbscript:x) [up](JAVASCRIPT
 <script>window.hacked=1</script>
 never closed <img src=x onerror=window.hacked=1>"""
 
+RANDOM_DOCUMENTS = """([seed, n]) => {
+     const allowed = new Set("P EM STRONG DEL CODE A BR H3 H4 H5 H6 UL OL LI BLOCKQUOTE HR DIV SPAN BUTTON PRE TABLE THEAD TBODY TR TH TD".split(" "));
+     let state = seed; const next = (k) => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return Math.floor(state / 4294967296 * k); };
+     const pieces = ["*", "**", "_", "~~", "`", "```", "~~~", "\\n", "\\n\\n", "\\n", " ", "  ", "    ", "- ", "* ", "1. ", "2) ", "> ", "#", "# ", "|", "|-|", "|---|---|", "| a | b |", ":", "[", "]", "(", ")", "](https://x.org)", "](javascript:x)", "<b>", "<https://y.org>", "https://z.org/a_b", "\\\\", "a", "b c", "_d_", "---", "***", "[x] ", "!", "é", "🛶", "\\t", "\\r"];
+     const wrong = [];
+     for (let i = 0; i < n; ++i) {
+      let text = ""; const size = 1 + next(60); for (let j = 0; j < size; ++j) text += pieces[next(pieces.length)];
+      const whole = document.createElement("div"), parts = document.createElement("div"), view = new MarkdownView(parts);
+      new MarkdownView(whole).update(text);
+      for (let at = 0; at < text.length;) { at += 1 + next(9); view.update(text.slice(0, at)); }
+      if (whole.innerHTML !== parts.innerHTML) wrong.push(["differs", text, whole.innerHTML, parts.innerHTML]);
+      for (const node of whole.querySelectorAll("*")) {
+        if (!allowed.has(node.tagName)) wrong.push(["element", text, node.tagName]);
+        if (node.tagName === "A" && !/^https?:/.test(node.getAttribute("href"))) wrong.push(["href", text, node.getAttribute("href")]);
+      }
+      if (wrong.length > 5) break;
+     }
+     return wrong; }"""
+
 
 class Markup(PageCase):
     def test_markup_from_the_model_stays_text(self):
@@ -394,6 +413,9 @@ class Markup(PageCase):
             for size in (1, 2, 5, 17):
                 whole, parts = self.page.evaluate(script, [text, size])
                 self.assertEqual(parts, whole, (size, text))
+
+    def test_random_text_in_random_parts_ends_as_the_same_document_of_harmless_elements(self):
+        self.assertEqual(self.page.evaluate(RANDOM_DOCUMENTS, [20260, 600]), [])
 
     def test_what_is_complete_is_made_once(self):
         kept = self.page.evaluate("""() => { const root = document.createElement("div"), view = new MarkdownView(root); let text = "first paragraph\\n\\nsecond one\\n\\n";

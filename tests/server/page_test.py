@@ -448,7 +448,7 @@ class Roofline(PageCase):
         self.assertGreater(len(self.positions()), 8)
         self.assertEqual(self.page.inner_text("#verdict-headline"), "Decode at 64% of the memory roof")
         gauges = dict(zip(self.texts(".gauge dt"), self.texts(".gauge dd")))
-        self.assertEqual((gauges["KV cache"], gauges["Prefix hits"], gauges["Drafts accepted"], gauges["Queued"]), ("27%", "52%", "78%", "2 1.20 s"))
+        self.assertEqual((gauges["KV cache"], gauges["Prefix hits"], gauges["Drafts accepted"], gauges["Running"]), ("27%", "52%", "78%", "3 1.20 s left"))
         self.assertEqual(self.page.locator(".chart .roof-name").all_text_contents(), ["31.0 GB/s", "230 GFLOP/s"])
         self.page.click("#steps summary")
         self.page.wait_for_selector("#steps tbody tr")
@@ -479,6 +479,15 @@ class Roofline(PageCase):
         page.wait_for_selector("text=rafter probe")
         self.assertEqual(page.inner_text("#verdict-headline"), "Nothing has run yet")
         self.assertEqual(self.texts(".gauge dd", page)[:3], ["–", "–", "–"])
+
+    def test_without_a_verdict_it_says_what_it_knows(self):
+        data = self.mock.roofline()
+        data["verdict"] = None
+        self.mock.roofline = lambda: data
+        self.open()
+        self.page.wait_for_selector("text=At 64% of the roof")
+        data["now"].update(roof_fraction=None, n_running=0)
+        self.page.wait_for_selector("text=Idle")
 
     def test_the_view_rests_when_nobody_sees_it(self):
         self.page.wait_for_selector(".dot", state="attached")

@@ -12,6 +12,7 @@
 #include "apps/session.h"
 #include "base/os_signals.h"
 #include "report/units.h"
+#include "server/observe/metrics.h"
 #include "server/server.h"
 
 namespace rafter::apps {
@@ -28,11 +29,16 @@ struct ServeVerbOptions {
     std::optional<double> target_itl_ms;
     std::optional<std::uint16_t> port;
     std::vector<std::string> served_names;
+    std::string log_format = "plain";
+    std::string log_file;
     server::ServerOptions server;
 };
 
 Result<void> check_usage(const ServeVerbOptions& options) {
     RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    if (const std::string wrong = server::check_metrics_prefix(options.server.metrics_prefix); !wrong.empty()) {
+        return Error{fmt::format("--metrics-prefix: {}", wrong), ErrorKind::kUsage};
+    }
     for (const std::string& name : options.served_names) {
         if (name.empty()) return Error{"--served-name: expected names that are not empty, found one that is", ErrorKind::kUsage};
     }
@@ -51,6 +57,8 @@ server::ServerOptions server_options(const ServeVerbOptions& options, const Sess
         if (options.session.model != server.model_names.front() && options.session.model.find('/') == std::string::npos)
             server.model_names.push_back(options.session.model);
     }
+    if (options.log_format == "json") server.log.format = server::LogFormat::kJson;
+    server.log.file = options.log_file;
     return server;
 }
 
@@ -124,6 +132,9 @@ void add_serve(CLI::App& app, Cli& cli) {
     verb.options.add("request-timeout", o.server.request_timeout_seconds);
     verb.options.add("drain-seconds", o.server.drain_seconds);
     verb.options.add("metrics-prefix", o.server.metrics_prefix);
+    verb.options.add("log-format", o.log_format);
+    verb.options.add("log-file", o.log_file);
+    verb.options.add("log-prompts", o.server.log.log_prompts);
     verb.options.add("context", o.session.context);
     verb.options.add("kv-memory", o.kv_memory_bytes);
     verb.options.add("no-prefix-cache", o.no_prefix_cache);

@@ -2,6 +2,7 @@
 #include "server/call.h"
 
 #include "base/clock.h"
+#include "protocols/openai_error.h"
 
 namespace rafter::server {
 namespace {
@@ -11,6 +12,12 @@ constexpr int kStatusClientGone = 499;  // nginx's number, in logs only
 }  // namespace
 
 std::string dump(const nlohmann::ordered_json& json) { return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+
+HttpResponse response_of(const Refused& refused) {
+    nlohmann::ordered_json body = protocols::openai_error(refused.status, refused.message);
+    if (!refused.code.empty()) body["error"]["code"] = refused.code;
+    return {.status = refused.status, .body = dump(body), .headers = refused.headers};
+}
 
 Call::Call(std::shared_ptr<Exchange> exchange, std::string id, std::vector<Header> headers, Ended ended)
     : exchange_(std::move(exchange)), headers_(std::move(headers)), ended_(std::move(ended)), start_ns_(monotonic_ns()) {
@@ -41,11 +48,9 @@ void Call::respond(HttpResponse response) {
 }
 
 void Call::refuse(const Refused& refused) {
-    record.error = refused.message;
-    for (const Header& header : refused.headers) headers_.push_back(header);
-    nlohmann::ordered_json body = protocols::openai_error(refused.status, refused.message);
-    if (!refused.code.empty()) body["error"]["code"] = refused.code;
-    json(body, refused.status);
+    // What was found is the request's, which no log shows.
+    record.error = refused.message.substr(0, refused.message.find(", found "));
+    respond(response_of(refused));
 }
 
 void Call::begin_events() {

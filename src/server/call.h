@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "protocols/openai_answer.h"
 #include "server/http/http_server.h"
 #include "server/keys.h"
 #include "server/observe/request_record.h"
@@ -62,6 +61,7 @@ class Call {
     std::int64_t start_ns_;
 };
 
+[[nodiscard]] HttpResponse response_of(const Refused& refused);
 // As JSON text; what is not UTF-8 becomes U+FFFD.
 [[nodiscard]] std::string dump(const nlohmann::ordered_json& json);
 

@@ -138,7 +138,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
         note_roof();
         cancel();
         if (writer_->fail(*call_, refused)) {
-            call_->record.error = refused.message;
+            call_->record.error = refused.message.substr(0, refused.message.find(", found "));
         } else {
             call_->refuse(refused);
         }

@@ -14,7 +14,7 @@
 
 #include "engine/request.h"
 #include "engine/token_stream.h"
-#include "protocols/openai_answer.h"
+#include "protocols/answer_timings.h"
 #include "server/call.h"
 #include "server/services.h"
 

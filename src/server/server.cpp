@@ -1,4 +1,4 @@
-// The parts put together; what every request passes before its route: host, origin, path, method, key.
+// The parts put together, and how they start, reload and stop.
 #include "server/server.h"
 
 #include <algorithm>
@@ -8,10 +8,8 @@
 #include <random>
 #include <utility>
 
-#include "base/os_file.h"
-#include "base/quote.h"
-#include "protocols/openai_error.h"
-#include "server/cors.h"
+#include "server/front_door.h"
+#include "server/observe/traceparent.h"
 #include "server/routes.h"
 
 namespace rafter::server {
@@ -42,34 +40,6 @@ class RequestIds {
     std::uint32_t n_ = 0;
 };
 
-// The key of a request: "Authorization: Bearer KEY", or "x-api-key: KEY" as some clients send it.
-std::string_view presented_key(const HttpRequest& request) {
-    constexpr std::string_view kBearer = "bearer ";
-    if (const std::string* authorization = request.header("authorization")) {
-        const std::string_view value = *authorization;
-        const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b; };
-        if (value.size() > kBearer.size() && std::ranges::equal(value.substr(0, kBearer.size()), kBearer, same)) {
-            return value.substr(kBearer.size());
-        }
-    }
-    const std::string* key = request.header("x-api-key");
-    return key == nullptr ? std::string_view() : std::string_view(*key);
-}
-
-Result<std::optional<KeyRing>> read_keys(const ServerOptions& options) {
-    if (!options.api_key_file.empty()) {
-        RAFTER_TRY(const std::string text, read_file(options.api_key_file));
-        RAFTER_TRY(KeyRing keys, KeyRing::parse(text, options.api_key_file));
-        return std::optional<KeyRing>(std::move(keys));
-    }
-    if (options.api_key.empty()) return std::optional<KeyRing>();
-    if (options.api_key.find_first_of(" \t\r\n#") != std::string::npos) {
-        return bad_input("RAFTER_API_KEY: expected a key without spaces, found one with some");
-    }
-    RAFTER_TRY(KeyRing keys, KeyRing::parse(options.api_key, "RAFTER_API_KEY"));
-    return std::optional<KeyRing>(std::move(keys));
-}
-
 }  // namespace
 
 class Server::Impl {
@@ -78,13 +48,21 @@ class Server::Impl {
         : options_(std::move(options)), tell_(std::move(tell)), served_(served) {}
 
     Result<void> start() {
-        RAFTER_TRY(keys_, read_keys(options_));
-        if (options_.http.port && !is_loopback_name(options_.http.host) && !keys_ && !options_.insecure) {
-            return Error{
-                fmt::format("--host {}: expected --api-key-file beside an address that other machines reach, or --insecure, found neither",
-                            options_.http.host),
-                ErrorKind::kUsage};
+        const bool only_here = !options_.http.port || is_loopback_name(options_.http.host);
+        RAFTER_TRY(FrontDoor door, FrontDoor::open({.only_here = only_here,
+                                                    .allowed_hosts = options_.allowed_hosts,
+                                                    .cors = {options_.cors_origins},
+                                                    .api_key_file = options_.api_key_file,
+                                                    .api_key = options_.api_key}));
+        door_.emplace(std::move(door));
+        if (!only_here && !door_->has_keys() && !options_.insecure) {
+            return Error{fmt::format("--host {}: other machines reach this address: expected --api-key-file, or --insecure, found neither",
+                                     options_.http.host),
+                         ErrorKind::kUsage};
         }
+        options_.http.on_warning = [this](const std::string& sentence) { tell_(sentence); };
+        options_.log.notice = tell_;
+        RAFTER_TRY(log_, RequestLog::open(options_.log));
         RAFTER_TRY(http_, HttpServer::bind(options_.http));
         RAFTER_TRY(workers_, Workers::start());
         watch_ = std::make_unique<StepWatch>(step_prices_of(served_));
@@ -114,7 +92,8 @@ class Server::Impl {
     }
 
     void run() {
-        http_->run([this](std::shared_ptr<Exchange> exchange) { handle(std::move(exchange)); });
+        http_->run([this](std::shared_ptr<Exchange> exchange) { handle(std::move(exchange)); },
+                   [this](const HttpRequest& head) { return screen(head); });
         gate_->cancel_all();
         served_.thread().stop(engine::StopMode::kCancel);
     }
@@ -143,12 +122,9 @@ class Server::Impl {
                 tell_(done ? fmt::format("{}: read again", what)
                            : fmt::format("{}; going on with what was read before", done.error().message));
             };
-            if (keys_) {
-                auto keys = read_keys(options_);
-                say("API keys", keys ? Result<void>() : keys.error());
-                if (keys) keys_ = *std::move(keys);
-            }
+            if (door_->has_keys()) say("API keys", door_->reload());
             if (!options_.http.tls_cert_file.empty()) say("certificate", http_->reload_tls());
+            log_->reopen();
         });
     }
 
@@ -171,82 +147,54 @@ class Server::Impl {
 
     void handle(std::shared_ptr<Exchange> exchange) {
         const HttpRequest& request = exchange->request();
-        std::string id = ids_.next(request);
-        std::optional<HttpResponse> to_browser = preflight(cors_, request);
+        std::optional<HttpResponse> to_browser = preflight(door_->cors(), request);
         std::vector<Header> headers;
-        if (!to_browser) headers = cors_headers(cors_, request);
+        if (!to_browser) headers = cors_headers(door_->cors(), request);
+        std::string id = ids_.next(request);
         headers.push_back({"x-request-id", id});
+        const std::string* parent = request.header("traceparent");
+        std::string span = parent == nullptr ? std::string() : spans_.answer_to(*parent);
+        const bool traced = !span.empty();
+        if (traced) headers.push_back({"traceparent", std::move(span)});
         auto call = std::make_shared<Call>(std::move(exchange), std::move(id), std::move(headers),
-                                           [this](const RequestRecord& record, const HttpRequest&) { metrics_->add_request(record); });
-        if (const auto refused = refuse(call->request())) {
-            call->refuse(*refused);
-            return;
-        }
+                                           [this](const RequestRecord& record, const HttpRequest& asked) { ended(record, asked); });
+        if (traced) call->record.traceparent = *parent;
         if (to_browser) {
             call->respond(*std::move(to_browser));
             return;
         }
-        route(std::move(call));
-    }
-
-    [[nodiscard]] std::optional<Refused> refuse(const HttpRequest& request) const {
-        const bool only_here = !options_.http.port || is_loopback_name(options_.http.host);
-        if (only_here && request.client != "unix" && !host_allowed(options_.allowed_hosts, request)) {
-            return Refused{.status = 403,
-                           .message = fmt::format("host: expected a name of this machine, or one of --allowed-host, found {}",
-                                                  quote(*request.header("host"))),
-                           .code = "host_not_allowed"};
-        }
-        if (!origin_allowed(cors_, request)) {
-            return Refused{.status = 403,
-                           .message = "origin: expected the server's own, a loopback one, or one of --cors, found another",
-                           .code = "origin_not_allowed"};
-        }
-        return std::nullopt;
-    }
-
-    void route(std::shared_ptr<Call> call) {
-        const HttpRequest& request = call->request();
-        const FoundRoute found = find_route(request.method, request.path);
-        if (found.allowed.empty()) {
-            call->refuse(
-                {.status = 404, .message = fmt::format("no such path: {}; /openapi.json lists those there are", quote(request.path))});
+        FrontDoor::Passed passed = door_->check(call->request());
+        call->key = passed.key;
+        if (passed.key != nullptr) call->record.key = passed.key->name;
+        if (passed.refused) {
+            metrics_->refused(passed.reason);
+            call->refuse(*passed.refused);
             return;
         }
-        if (request.method == "OPTIONS") {
-            call->add_header("allow", found.allowed);
-            call->empty(204);
-            return;
-        }
-        if (found.route == nullptr) {
-            call->add_header("allow", found.allowed);
-            call->refuse(
-                {.status = 405,
-                 .message = fmt::format("{}: expected the method {}, found {}", request.path, found.allowed, quote(request.method)),
-                 .code = "method_not_allowed"});
-            return;
-        }
-        if (keys_) {
-            call->key = keys_->find(presented_key(request));
-            if (call->key != nullptr) call->record.key = call->key->name;
-            if (call->key == nullptr && found.route->access == Access::kKey) {
-                metrics_->refused("unauthorized");
-                call->add_header("www-authenticate", "Bearer");
-                call->refuse({.status = 401,
-                              .message = "expected an API key (Authorization: Bearer KEY), found none that is valid",
-                              .code = "invalid_api_key"});
-                return;
-            }
-        }
-        found.route->answer(*services_, std::move(call));
+        passed.route->answer(*services_, std::move(call));
     }
 
-    const ServerOptions options_;
+    // A request that will be refused need not send its body.
+    [[nodiscard]] std::optional<HttpResponse> screen(const HttpRequest& head) {
+        if (preflight(door_->cors(), head)) return std::nullopt;
+        FrontDoor::Passed passed = door_->check(head);
+        if (!passed.refused) return std::nullopt;
+        metrics_->refused(passed.reason);
+        return response_of(*passed.refused);
+    }
+
+    void ended(const RequestRecord& record, const HttpRequest& request) {
+        metrics_->add_request(record);
+        log_->write(record, request.body);
+    }
+
+    ServerOptions options_;
     const std::function<void(std::string_view)> tell_;
     engine::ServedModel& served_;
-    const CorsPolicy cors_{options_.cors_origins};
     RequestIds ids_;
-    std::optional<KeyRing> keys_;
+    SpanIds spans_;
+    std::optional<FrontDoor> door_;
+    std::unique_ptr<RequestLog> log_;
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<StepWatch> watch_;
     std::unique_ptr<HttpServer> http_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/http/http_server.h"
+#include "server/observe/request_log.h"
 
 namespace rafter::server {
 
@@ -23,6 +24,7 @@ struct ServerOptions {
     double request_timeout_seconds = 0.0;    // 0: none
     double drain_seconds = 30.0;
     std::string metrics_prefix = "rafter_";
+    RequestLogOptions log;  // but for its notice
 };
 
 }  // namespace rafter::server

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apps"))
@@ -119,4 +120,5 @@ class Case(program.Case):
         assert status == 0, f"exit status {status}: {cls.server.log}"
 
 
-main = program.main
+def main():
+    unittest.main(module="__main__", verbosity=1, warnings="ignore")

@@ -2,7 +2,7 @@
 #include <chrono>
 #include <random>
 
-#include "base/json_reader.h"
+#include "protocols/json_body.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_request.h"
 #include "protocols/openai_stream.h"
@@ -36,7 +36,7 @@ class WholeAnswer : public AnswerWriter {
     void update(Call&, std::size_t index, engine::StreamUpdate&& update) override { choices_[index].take(std::move(update)); }
     void end(Call& call, const protocols::AnswerTimings& timings) override {
         nlohmann::ordered_json answer = protocols::openai_answer(request_, choices_, identity_, tokenizer_);
-        answer["timings"] = protocols::timings_json(timings);
+        if (request_.timings) answer["timings"] = protocols::timings_json(timings);
         call.json(answer);
     }
     bool fail(Call&, const Refused&) override { return false; }
@@ -51,14 +51,14 @@ class WholeAnswer : public AnswerWriter {
 class EventAnswer : public AnswerWriter {
   public:
     EventAnswer(const OpenAiRequest& request, OpenAiIdentity identity, const text::Tokenizer& tokenizer)
-        : stream_(request, std::move(identity), tokenizer) {}
+        : stream_(request, std::move(identity), tokenizer), timings_(request.timings) {}
 
     void begin(Call& call) override { call.begin_events(); }
     void update(Call& call, std::size_t index, engine::StreamUpdate&& update) override {
         send(call, stream_.update(index, std::move(update)));
     }
     void end(Call& call, const protocols::AnswerTimings& timings) override {
-        send(call, stream_.end(&timings));
+        send(call, stream_.end(timings_ ? &timings : nullptr));
         call.end_events();
     }
     bool fail(Call& call, const Refused& refused) override {
@@ -73,17 +73,29 @@ class EventAnswer : public AnswerWriter {
     }
 
     protocols::OpenAiStream stream_;
+    bool timings_;  // are wanted
 };
+
+// A chat goes on for the rest of its context where it does not say how long; a completion for 16 tokens, as with OpenAI.
+protocols::OpenAiDefaults defaults_for(OpenAiEndpoint endpoint, const engine::ServedModel& served) {
+    constexpr std::uint32_t kCompletionTokens = 16;
+    protocols::OpenAiDefaults defaults;
+    defaults.max_tokens.reset();
+    if (endpoint == OpenAiEndpoint::kCompletions) defaults.max_tokens = kCompletionTokens;
+    defaults.seed = random_seed();
+    defaults.context = served.loaded().scheduler.context;
+    return defaults;
+}
 
 void answer_openai(Services& services, std::shared_ptr<Call> call, OpenAiEndpoint endpoint) {
     generate(services, std::move(call), [&services, endpoint](const std::string& text, const std::string& id) -> Result<Job> {
         const engine::OpenedModel& opened = services.served.opened();
-        RAFTER_TRY(const nlohmann::json body, parse_json(text, "body"));
-        RAFTER_TRY(OpenAiRequest request, protocols::parse_openai_request(endpoint, body, opened, {.seed = random_seed()}));
+        RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
+        RAFTER_TRY(OpenAiRequest request, protocols::parse_openai_request(endpoint, body, opened, defaults_for(endpoint, services.served)));
         OpenAiIdentity identity{.id = id, .created_unix_s = unix_seconds(), .model = request.model.value_or(services.model_name())};
         Job job{.sequences = {},
-                .priority = 0,
-                .max_ttft_seconds = {},
+                .priority = request.priority,
+                .max_ttft_seconds = request.max_ttft_seconds,
                 .model = request.model,
                 .ignored_keys = request.unknown_keys,
                 .warnings = request.warnings,

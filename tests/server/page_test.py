@@ -322,6 +322,25 @@ script:alert(1)) [tab](java&#9;script:alert(1)) [vb](vbscript:x) [up](JAVASCRIPT
 <script>window.hacked=1</script>
 never closed <img src=x onerror=window.hacked=1>"""
 
+RANDOM_DOCUMENTS = """([seed, n]) => {
+     const allowed = new Set("P EM STRONG DEL CODE A BR H3 H4 H5 H6 UL OL LI BLOCKQUOTE HR DIV SPAN BUTTON PRE TABLE THEAD TBODY TR TH TD".split(" "));
+     let state = seed; const next = (k) => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return Math.floor(state / 4294967296 * k); };
+     const pieces = ["*", "**", "_", "~~", "`", "```", "~~~", "\\n", "\\n\\n", "\\n", " ", "  ", "    ", "- ", "* ", "1. ", "2) ", "> ", "#", "# ", "|", "|-|", "|---|---|", "| a | b |", ":", "[", "]", "(", ")", "](https://x.org)", "](javascript:x)", "<b>", "<https://y.org>", "https://z.org/a_b", "\\\\", "a", "b c", "_d_", "---", "***", "[x] ", "!", "é", "🛶", "\\t", "\\r"];
+     const wrong = [];
+     for (let i = 0; i < n; ++i) {
+      let text = ""; const size = 1 + next(60); for (let j = 0; j < size; ++j) text += pieces[next(pieces.length)];
+      const whole = document.createElement("div"), parts = document.createElement("div"), view = new MarkdownView(parts);
+      new MarkdownView(whole).update(text);
+      for (let at = 0; at < text.length;) { at += 1 + next(9); view.update(text.slice(0, at)); }
+      if (whole.innerHTML !== parts.innerHTML) wrong.push(["differs", text, whole.innerHTML, parts.innerHTML]);
+      for (const node of whole.querySelectorAll("*")) {
+        if (!allowed.has(node.tagName)) wrong.push(["element", text, node.tagName]);
+        if (node.tagName === "A" && !/^https?:/.test(node.getAttribute("href"))) wrong.push(["href", text, node.getAttribute("href")]);
+      }
+      if (wrong.length > 5) break;
+     }
+     return wrong; }"""
+
 
 class Markup(PageCase):
     def test_markup_from_the_model_stays_text(self):
@@ -395,6 +414,9 @@ class Markup(PageCase):
                 whole, parts = self.page.evaluate(script, [text, size])
                 self.assertEqual(parts, whole, (size, text))
 
+    def test_random_text_in_random_parts_ends_as_the_same_document_of_harmless_elements(self):
+        self.assertEqual(self.page.evaluate(RANDOM_DOCUMENTS, [20260, 600]), [])
+
     def test_what_is_complete_is_made_once(self):
         kept = self.page.evaluate("""() => { const root = document.createElement("div"), view = new MarkdownView(root); let text = "first paragraph\\n\\nsecond one\\n\\n";
             view.update(text); root.firstChild.mark = 1;
@@ -426,7 +448,7 @@ class Roofline(PageCase):
         self.assertGreater(len(self.positions()), 8)
         self.assertEqual(self.page.inner_text("#verdict-headline"), "Decode at 64% of the memory roof")
         gauges = dict(zip(self.texts(".gauge dt"), self.texts(".gauge dd")))
-        self.assertEqual((gauges["KV cache"], gauges["Prefix hits"], gauges["Drafts accepted"], gauges["Queued"]), ("27%", "52%", "78%", "2 1.20 s"))
+        self.assertEqual((gauges["KV cache"], gauges["Prefix hits"], gauges["Drafts accepted"], gauges["Running"]), ("27%", "52%", "78%", "3 1.20 s left"))
         self.assertEqual(self.page.locator(".chart .roof-name").all_text_contents(), ["31.0 GB/s", "230 GFLOP/s"])
         self.page.click("#steps summary")
         self.page.wait_for_selector("#steps tbody tr")
@@ -457,6 +479,15 @@ class Roofline(PageCase):
         page.wait_for_selector("text=rafter probe")
         self.assertEqual(page.inner_text("#verdict-headline"), "Nothing has run yet")
         self.assertEqual(self.texts(".gauge dd", page)[:3], ["–", "–", "–"])
+
+    def test_without_a_verdict_it_says_what_it_knows(self):
+        data = self.mock.roofline()
+        data["verdict"] = None
+        self.mock.roofline = lambda: data
+        self.open()
+        self.page.wait_for_selector("text=At 64% of the roof")
+        data["now"].update(roof_fraction=None, n_running=0)
+        self.page.wait_for_selector("text=Idle")
 
     def test_the_view_rests_when_nobody_sees_it(self):
         self.page.wait_for_selector(".dot", state="attached")

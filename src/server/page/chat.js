@@ -13,6 +13,7 @@ class Chat {
         this.leaving = false;
         this.stick = true;  // to the end, while text comes
         this.scroller.addEventListener("scroll", () => this.scrolled());
+        new ResizeObserver(() => this.drawn()).observe(this.scroller);  // a phone's keyboard came up
         by_id("jump").addEventListener("click", () => this.to_end());
         this.open(store.list()[0] || store.create());
     }

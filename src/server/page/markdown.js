@@ -48,10 +48,13 @@ function table_at(lines, at) {
     return alignments && row_cells(lines[at]).length === alignments.length ? alignments : null;
 }
 
+// What ends a paragraph without a blank line before it. Of numbered items only the first does: a line may well begin with a year.
 function starts_block(lines, at) {
-    const line = lines[at], item = kItem.exec(line);
-    return fence_of(line) !== null || kHeading.test(line) || is_rule(line) || kQuote.test(line) || table_at(lines, at) !== null ||
-        (item !== null && item[3] !== "" && (item[2].length === 1 || item[2] === "1."));
+    const line = lines[at];
+    if (fence_of(line) !== null || kHeading.test(line) || is_rule(line) || kQuote.test(line)) return true;
+    const item = kItem.exec(line);
+    if (item) return item[3] !== "" && (item[2].length === 1 || item[2] === "1.");
+    return table_at(lines, at) !== null;
 }
 
 function read_fence(lines, at) {

@@ -7,6 +7,7 @@ const kFinishWords = {
 function fact_texts(message, streaming) {
     const facts = message.facts || {}, texts = [];
     if (!streaming && !message.failure && message.finish !== "stop") texts.push(["", kFinishWords[message.finish] || (message.finish ? String(message.finish) : "interrupted")]);
+    if (!streaming && !message.failure && message.finish === "stop" && !message.content.trim()) texts.push(["", "an empty answer"]);
     if (facts.tokens !== undefined) texts.push(["", count(facts.tokens, "token")]);
     if (facts.tokens_per_second !== undefined) texts.push([digits(facts.tokens_per_second), " tok/s"]);
     if (facts.first_token_seconds !== undefined) {

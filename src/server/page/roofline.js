@@ -8,8 +8,9 @@ const kGauges = [
     { name: "KV cache", title: "Blocks of the KV cache that running sequences hold", bar: "space-used", of: (now) => now.kv_used_fraction },
     { name: "Prefix hits", title: "Prompt tokens that were found in the prefix cache", bar: "", of: (now) => now.prefix_hit_fraction },
     { name: "Drafts accepted", title: "Draft tokens that the model itself would have chosen", bar: "", of: (now) => (now.drafted_per_s > 0 ? now.accepted_per_s / now.drafted_per_s : NaN) },
-    { name: "Running", text: (now) => [whole(now.n_running), ""] },
-    { name: "Queued", text: (now) => [whole(now.n_queued), now.n_queued > 0 || now.queued_seconds > 0 ? " " + seconds(now.queued_seconds) : ""] },
+    { name: "Running", title: "Sequences that are computed, and the predicted seconds until all that is here now has ended",
+      text: (now) => [whole(now.n_running), now.queued_seconds > 0 ? " " + seconds(now.queued_seconds) + " left" : ""] },
+    { name: "Queued", title: "Sequences that wait", text: (now) => [whole(now.n_queued), ""] },
     { name: "Prefill", text: (now) => [digits(now.prefill_tokens_per_s), " tok/s"] },
 ];
 
@@ -117,7 +118,7 @@ class RooflineView {
         this.rates.push(now.decode_tokens_per_s);
         if (this.rates.length > kMaxHistory) this.rates.shift();
         this.show_notice(machine);
-        this.show_verdict(data.verdict);
+        this.show_verdict(data.verdict, now, steps);
         this.chart.update(machine, steps);
         for (const { gauge, value, unit, fill } of this.gauges) {
             const fraction = gauge.of ? gauge.of(now) : NaN, [text, rest] = gauge.text ? gauge.text(now) : [percent(fraction), ""];
@@ -137,10 +138,16 @@ class RooflineView {
         if (machine === null) notice.textContent = "The roofs of this machine are not known yet: “rafter probe” measures them.";
     }
 
-    show_verdict(verdict) {
-        const headline = verdict && verdict.headline ? String(verdict.headline) : "Nothing has run yet";
+    show_verdict(verdict, now, steps) {
+        let headline = "Nothing has run yet", lines = ["Ask something: each step of the model becomes a mark under the roofs."];
+        if (verdict && verdict.headline) {
+            headline = String(verdict.headline);
+            lines = Array.isArray(verdict.lines) ? verdict.lines.map(String) : [];
+        } else if (steps.length) {
+            headline = Number.isFinite(now.roof_fraction) ? "At " + percent(now.roof_fraction) + " of the roof" : now.n_running > 0 ? "Running" : "Idle";
+            lines = [];
+        }
         by_id("verdict-headline").textContent = headline[0].toUpperCase() + headline.slice(1);
-        const lines = verdict && Array.isArray(verdict.lines) ? verdict.lines.map(String) : ["Ask something: each step of the model becomes a mark under the roofs."];
         const shown = by_id("verdict-lines");
         if (shown.textContent !== lines.join("")) shown.replaceChildren(...lines.map((line) => make("li", {}, line)));
     }

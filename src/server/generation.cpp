@@ -44,6 +44,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
                 sequence.timeout_seconds = std::min(sequence.timeout_seconds.value_or(INFINITY), services_.request_timeout_seconds);
             }
         }
+        watch_prefixes(arrival.sequences);
         const RoofClock before = services_.watch.roof_clock();
         if (auto refusal = services_.gate.submit(std::move(arrival), ticket_)) {
             refuse(*refusal);
@@ -65,6 +66,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   private:
     // Keys of one group share what requests of the same salt share.
     static std::string salted(const ApiKey& key, const std::string& salt) { return key.cache_salt + '\x1f' + salt; }
+
+    // Each prompt once: choices of one prompt stand beside each other.
+    void watch_prefixes(const std::vector<engine::Request>& sequences) {
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            if (i > 0 && sequences[i].prompt == sequences[i - 1].prompt) continue;
+            services_.prefixes.arrived(sequences[i].cache_salt, sequences[i].prompt);
+        }
+    }
 
     void cancel() { services_.gate.cancel(ticket_.id); }
 

@@ -83,6 +83,7 @@ class Server::Impl {
                                    .workers = *workers_,
                                    .metrics = *metrics_,
                                    .watch = *watch_,
+                                   .prefixes = prefixes_,
                                    .model_names = options_.model_names,
                                    .file_name = options_.file_name,
                                    .started_unix_s = unix_seconds(),
@@ -197,6 +198,7 @@ class Server::Impl {
     std::unique_ptr<RequestLog> log_;
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<StepWatch> watch_;
+    PrefixWatch prefixes_;
     std::unique_ptr<HttpServer> http_;
     std::unique_ptr<Gate> gate_;
     std::unique_ptr<Workers> workers_;  // ends first: its jobs hold calls

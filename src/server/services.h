@@ -9,6 +9,7 @@
 #include "server/admission/gate.h"
 #include "server/http/http_server.h"
 #include "server/observe/metrics.h"
+#include "server/observe/prefix_watch.h"
 #include "server/observe/step_watch.h"
 #include "server/worker.h"
 
@@ -21,6 +22,7 @@ struct Services {
     Workers& workers;
     Metrics& metrics;
     StepWatch& watch;
+    PrefixWatch& prefixes;
     std::vector<std::string> model_names;  // the first is what answers say
     std::string file_name;                 // of the model, without its folder
     std::int64_t started_unix_s = 0;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/version.h"
+#include "server/observe/explanation.h"
 #include "server/observe/roofline_view.h"
 #include "server/page/page.h"
 #include "server/routes.h"
@@ -18,6 +19,17 @@ std::string not_ready(const Services& services, const GateLoad& load) {
     if (services.stopping) return "stopping";
     if (load.n_queued >= services.max_queue) return "the queue is full";
     return {};
+}
+
+Explanation explain_now(const Services& services) {
+    const std::optional<hardware::Profile>& machine = services.served.machine();
+    return explain({.model_name = services.model_name(),
+                    .watch = services.watch,
+                    .prefixes = services.prefixes,
+                    .scheduler = services.served.thread().options(),
+                    .engine = services.served.thread().snapshot(),
+                    .load = services.gate.load(),
+                    .machine_doubt = machine && !machine->trusted ? machine->doubt : std::string()});
 }
 
 }  // namespace
@@ -71,7 +83,16 @@ void answer_roofline(Services& services, std::shared_ptr<Call> call) {
                               .watch = services.watch,
                               .engine = services.served.thread().snapshot(),
                               .load = services.gate.load(),
-                              .verdict = std::nullopt}));
+                              .verdict = short_verdict(explain_now(services))}));
+}
+
+void answer_explain(Services& services, std::shared_ptr<Call> call) {
+    const std::string* accept = call->request().header("accept");
+    if (accept != nullptr && accept->find("application/json") != std::string::npos) {
+        call->json(to_json(explain_now(services)));
+    } else {
+        call->text("text/plain; charset=utf-8", to_text(explain_now(services)));
+    }
 }
 
 void answer_page(Services&, std::shared_ptr<Call> call) { call->respond(page_response(call->request())); }

@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include <fmt/ranges.h>
+
 #include "base/quote.h"
 #include "engine/conversation.h"
 #include "protocols/openai_parameters.h"
@@ -46,57 +48,15 @@ bool is_variable_name(std::string_view name) {
     return is_word && !name.empty() && name.size() <= kMaxVariableName;
 }
 
-// The content is a text, or a list of parts that are texts; parts are joined by line ends.
-Result<std::string> read_content(const JsonReader& message) {
-    const nlohmann::json* content = message.find("content");
-    if (content == nullptr) return bad_input("{}: content: expected a text or a list of parts, found no such key", message.where());
-    if (content->is_string()) return content->get<std::string>();
-    if (!content->is_array()) {
-        return bad_input("{}: content: expected a text or a list of parts, found {}", message.where(), shown_json(*content));
-    }
-    std::string text;
-    for (std::size_t i = 0; i < content->size(); ++i) {
-        RAFTER_TRY(const JsonReader part, JsonReader::open((*content)[i], fmt::format("{}: content[{}]", message.where(), i)));
-        const nlohmann::json* type = part.find("type");
-        if (type == nullptr || *type != "text") return not_supported(part, "type", type == nullptr ? nlohmann::json() : *type, "\"text\"");
-        RAFTER_TRY(const auto piece, part.find_string("text"));
-        if (!piece) return bad_input("{}: text: expected a text, found no such key", part.where());
-        if (i > 0) text += '\n';
-        text += *piece;
-    }
-    return text;
-}
-
 Result<nlohmann::ordered_json> read_message(const JsonReader& message) {
-    RAFTER_TRY(const auto role, message.find_string("role"));
-    constexpr std::array<std::string_view, 4> kRoles = {"system", "developer", "user", "assistant"};
-    if (!role || std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end()) {
-        return bad_input("{}: role: expected system, developer, user or assistant, found {}", message.where(),
-                         role ? quote(*role) : "no such key");
-    }
+    RAFTER_TRY(std::string role, read_role(message));
     for (const char* key : {"tool_calls", "function_call", "audio"}) {
         const nlohmann::json* value = message.find(key);
         if (value != nullptr && !says_nothing(*value)) return not_supported(message, key, *value);
     }
-    RAFTER_TRY(std::string content, read_content(message));
-    // Templates know "system", the older name of "developer".
-    return nlohmann::ordered_json{{"role", *role == "developer" ? "system" : *role}, {"content", std::move(content)}};
-}
-
-Result<void> read_variables(const JsonReader& body, text::ChatTemplateInput& input) {
-    RAFTER_TRY(const auto effort, read_text(body, parameters::kReasoningEffort));
-    if (effort) input.variables["reasoning_effort"] = *effort;
-    RAFTER_TRY(const auto variables, body.find_object(parameters::kChatTemplateKwargs.name));
-    if (!variables) return {};
-    for (const std::string& key : variables->unknown_keys()) {
-        if (std::find(kReserved.begin(), kReserved.end(), key) != kReserved.end() || !is_variable_name(key)) {
-            return bad_input("{}: expected names of variables that the template does not have already, found {}", variables->where(),
-                             quote(key));
-        }
-        const nlohmann::json* value = variables->find(key);
-        input.variables[key] = value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
-    }
-    return {};
+    constexpr std::array<std::string_view, 1> kPartTypes = {"text"};
+    RAFTER_TRY(std::string content, read_content(message, kPartTypes));
+    return nlohmann::ordered_json{{"role", std::move(role)}, {"content", std::move(content)}};
 }
 
 Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_t n_vocab, const std::string& where) {
@@ -126,6 +86,57 @@ Result<void> check_prompt_tokens(std::size_t size, const OpenAiDefaults& default
                      *defaults.context, size);
 }
 
+Result<std::string> read_content(const JsonReader& message, std::span<const std::string_view> part_types) {
+    const nlohmann::json* content = message.find("content");
+    if (content == nullptr) return bad_input("{}: content: expected a text or a list of parts, found no such key", message.where());
+    if (content->is_string()) return content->get<std::string>();
+    if (!content->is_array()) {
+        return bad_input("{}: content: expected a text or a list of parts, found {}", message.where(), shown_json(*content));
+    }
+    std::string text;
+    for (std::size_t i = 0; i < content->size(); ++i) {
+        RAFTER_TRY(const JsonReader part, JsonReader::open((*content)[i], fmt::format("{}: content[{}]", message.where(), i)));
+        const nlohmann::json* type = part.find("type");
+        const bool is_known = type != nullptr && type->is_string() &&
+                              std::ranges::find(part_types, std::string_view(type->get_ref<const std::string&>())) != part_types.end();
+        if (!is_known) {
+            return not_supported(part, "type", type == nullptr ? nlohmann::json() : *type,
+                                 fmt::format("\"{}\"", fmt::join(part_types, "\" or \"")));
+        }
+        RAFTER_TRY(const auto piece, part.find_string("text"));
+        if (!piece) return bad_input("{}: text: expected a text, found no such key", part.where());
+        if (i > 0) text += '\n';
+        text += *piece;
+    }
+    return text;
+}
+
+Result<std::string> read_role(const JsonReader& message) {
+    RAFTER_TRY(const auto role, message.find_string("role"));
+    constexpr std::array<std::string_view, 4> kRoles = {"system", "developer", "user", "assistant"};
+    if (!role || std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end()) {
+        return bad_input("{}: role: expected system, developer, user or assistant, found {}", message.where(),
+                         role ? quote(*role) : "no such key");
+    }
+    return *role == "developer" ? "system" : *role;
+}
+
+Result<void> read_template_variables(const JsonReader& body, text::ChatTemplateInput& input) {
+    RAFTER_TRY(const auto effort, read_text(body, parameters::kReasoningEffort));
+    if (effort) input.variables["reasoning_effort"] = *effort;
+    RAFTER_TRY(const auto variables, body.find_object(parameters::kChatTemplateKwargs.name));
+    if (!variables) return {};
+    for (const std::string& key : variables->unknown_keys()) {
+        if (std::find(kReserved.begin(), kReserved.end(), key) != kReserved.end() || !is_variable_name(key)) {
+            return bad_input("{}: expected names of variables that the template does not have already, found {}", variables->where(),
+                             quote(key));
+        }
+        const nlohmann::json* value = variables->find(key);
+        input.variables[key] = value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
+    }
+    return {};
+}
+
 Result<text::ChatTemplateInput> read_chat(const JsonReader& body) {
     const nlohmann::json* messages = body.find(parameters::kMessages.name);
     if (messages == nullptr || !messages->is_array() || messages->empty()) {
@@ -138,7 +149,7 @@ Result<text::ChatTemplateInput> read_chat(const JsonReader& body) {
         RAFTER_TRY(auto read, read_message(message));
         input.messages.push_back(std::move(read));
     }
-    RAFTER_TRY_VOID(read_variables(body, input));
+    RAFTER_TRY_VOID(read_template_variables(body, input));
     RAFTER_TRY(const auto add_generation_prompt, read_bool(body, parameters::kAddGenerationPrompt));
     input.add_generation_prompt = add_generation_prompt.value_or(true);
     return input;
@@ -155,17 +166,24 @@ Result<text::RenderedChat> render_chat(const engine::OpenedModel& opened, const 
     return prompt;
 }
 
+Result<ChatPrompt> chat_prompt(const engine::OpenedModel& opened, const text::ChatTemplateInput& input, const std::string& where,
+                               const OpenAiDefaults& defaults, bool add_special_tokens) {
+    RAFTER_TRY(const text::RenderedChat rendered, render_chat(opened, input, where, defaults));
+    ChatPrompt prompt{.tokens = opened.tokenizer->encode(rendered.text, text::SpecialTokens::kParse),
+                      .system_moved = rendered.system_moved};
+    const text::SpecialIds& special = opened.tokenizer->special();
+    if (add_special_tokens && special.add_bos && special.bos) prompt.tokens.insert(prompt.tokens.begin(), *special.bos);
+    if (prompt.tokens.empty()) return bad_input("{}: expected at least one token, found none", where);
+    RAFTER_TRY_VOID(check_prompt_tokens(prompt.tokens.size(), defaults, where));
+    return prompt;
+}
+
 Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults) {
     RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
     RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
     if (defaults.prompts != nullptr) return Prompts{.tokens = *defaults.prompts};
-    const std::string where = body.where() + ": messages";
-    RAFTER_TRY(const text::RenderedChat prompt, render_chat(opened, input, where, defaults));
-    std::vector<TokenId> tokens = opened.tokenizer->encode(prompt.text, text::SpecialTokens::kParse);
-    const text::SpecialIds& special = opened.tokenizer->special();
-    if (add_special.value_or(false) && special.add_bos && special.bos) tokens.insert(tokens.begin(), *special.bos);
-    RAFTER_TRY_VOID(check_prompt_tokens(tokens.size(), defaults, where));
-    return Prompts{.tokens = {std::move(tokens)}, .echoes = {}, .system_moved = prompt.system_moved};
+    RAFTER_TRY(ChatPrompt prompt, chat_prompt(opened, input, body.where() + ": messages", defaults, add_special.value_or(false)));
+    return Prompts{.tokens = {std::move(prompt.tokens)}, .echoes = {}, .system_moved = prompt.system_moved};
 }
 
 Result<std::vector<nlohmann::json>> list_of_prompts(const JsonReader& body, const std::string& key) {

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json_reader.h"
@@ -22,9 +24,23 @@ struct Prompts {
 
 // "messages", "chat_template_kwargs", "reasoning_effort", "add_generation_prompt". Variables that the template has already are refused.
 [[nodiscard]] Result<text::ChatTemplateInput> read_chat(const JsonReader& body);
+// "chat_template_kwargs" and "reasoning_effort" alone.
+[[nodiscard]] Result<void> read_template_variables(const JsonReader& body, text::ChatTemplateInput& input);
+// A message's content: a text, or a list of parts with a type of these and a text; parts are joined by line ends.
+[[nodiscard]] Result<std::string> read_content(const JsonReader& message, std::span<const std::string_view> part_types);
+// "system", "developer" (as "system": the older name, which templates know), "user", "assistant".
+[[nodiscard]] Result<std::string> read_role(const JsonReader& message);
 // where: of the messages, for the template's own errors.
 [[nodiscard]] Result<text::RenderedChat> render_chat(const engine::OpenedModel& opened, const text::ChatTemplateInput& input,
                                                      const std::string& where, const OpenAiDefaults& defaults);
+
+struct ChatPrompt {
+    std::vector<engine::TokenId> tokens;
+    bool system_moved = false;
+};
+// The prompt of a chat that was read, within the limits.
+[[nodiscard]] Result<ChatPrompt> chat_prompt(const engine::OpenedModel& opened, const text::ChatTemplateInput& input,
+                                             const std::string& where, const OpenAiDefaults& defaults, bool add_special_tokens);
 
 // defaults: the limits of a prompt, and its tokens where they are known.
 [[nodiscard]] Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults);

@@ -57,13 +57,6 @@ Result<std::optional<std::uint32_t>> read_max_tokens(const JsonReader& body, Ope
     return completion ? completion : most;
 }
 
-// given: of the request or of the defaults.
-std::uint32_t answer_tokens(std::optional<std::uint32_t> given, std::optional<std::uint32_t> context, std::size_t n_prompt) {
-    if (given) return *given;
-    if (!context) return UINT32_MAX;
-    return n_prompt < *context ? static_cast<std::uint32_t>(*context - n_prompt) : 1;
-}
-
 Result<std::optional<std::uint32_t>> read_logprobs(const JsonReader& body, OpenAiEndpoint endpoint) {
     if (endpoint == OpenAiEndpoint::kCompletions) return read_whole(body, parameters::kLogprobs);
     RAFTER_TRY(const auto wanted, read_bool(body, parameters::kLogprobsOfChat));
@@ -142,6 +135,12 @@ void add_choices(OpenAiRequest& request, ChoicesOfPrompt of) {
 }
 
 }  // namespace
+
+std::uint32_t answer_tokens(std::optional<std::uint32_t> given, std::optional<std::uint32_t> context, std::size_t n_prompt) {
+    if (given) return *given;
+    if (!context) return UINT32_MAX;
+    return n_prompt < *context ? static_cast<std::uint32_t>(*context - n_prompt) : 1;
+}
 
 std::optional<OpenAiEndpoint> find_openai_endpoint(std::string_view path) {
     if (path == "/v1/chat/completions") return OpenAiEndpoint::kChatCompletions;

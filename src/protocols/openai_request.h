@@ -59,6 +59,9 @@ struct OpenAiRequest {
     std::vector<std::string> warnings;      // of its prompts, for a person: sentences, each once
 };
 
+// What an answer may have: given, of the request or of the defaults; or the rest of the context; or, where neither is known, anything.
+[[nodiscard]] std::uint32_t answer_tokens(std::optional<std::uint32_t> given, std::optional<std::uint32_t> context, std::size_t n_prompt);
+
 // body: any JSON value. Fails with kBadInput on what cannot be served: "body: top_p: expected a number from 0 to 1, found 2".
 // Engine::submit checks whether a prompt and a token of its answer fit into the context.
 [[nodiscard]] Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohmann::json& body,

@@ -6,30 +6,16 @@
 #include <set>
 
 #include "engine/sampling/multiple_answers.h"
-#include "files/gguf.h"
 #include "tests/engine/engine_rig.h"
-#include "tests/support/tiny_model.h"
+#include "tests/protocols/tiny_opened_model.h"
 
 namespace rafter::protocols {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::uint32_t kVocab = 300;  // of the configuration, which is what ids are checked against
-
-engine::OpenedModel tiny_model() {
-    static const std::vector<std::byte> bytes = model::tiny_gguf({});
-    auto file = files::GgufFile::parse(bytes, "tiny").value();
-    auto tokenizer = text::Tokenizer::load(file.metadata()).value();
-    const auto source = file.metadata().get_string("tokenizer.chat_template").value();
-    engine::OpenedModel opened{.file = std::move(file),
-                               .tokenizer = std::move(tokenizer),
-                               .config = {},
-                               .chat_template = text::ChatTemplate::parse(std::string(source), "test").value(),
-                               .has_own_template = true};
-    opened.config.n_vocab = kVocab;
-    return opened;
-}
+using tests::kVocab;
+using tests::tiny_opened_model;
 
 class OpenAiRequests : public testing::Test {
   protected:
@@ -55,7 +41,7 @@ class OpenAiRequests : public testing::Test {
         return opened_.tokenizer->encode(text, text::SpecialTokens::kParse);
     }
 
-    engine::OpenedModel opened_ = tiny_model();
+    engine::OpenedModel opened_ = tiny_opened_model();
     OpenAiDefaults defaults_{.max_tokens = 77, .seed = 99};
 };
 

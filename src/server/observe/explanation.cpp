@@ -153,7 +153,7 @@ std::string to_text(const Explanation& e) {
     for (const std::string& line : e.lines) text += fmt::format("  {}\n", line);
     if (e.ran) {
         const double lost = std::max(0.0, e.sums.step - e.sums.roof()) + e.sums.between;
-        const bool split = e.sums.roof() > 0.0;
+        const bool split = std::ranges::any_of(losses_of(e.sums), [](const LostSeconds& loss) { return loss.cause == "kernels"; });
         text += split ? fmt::format("\nWhere the {} above the roof went\n", report::seconds(lost))
                       : std::string("\nWhere the time beside the model went\n");
         for (const LostSeconds& loss : e.losses) {

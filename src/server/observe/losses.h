@@ -14,8 +14,8 @@ struct LostSeconds {
     double seconds = 0.0;
 };
 
-// They add up to sums.step - sums.roof() + sums.between. "prediction" is below 0 where the model was faster than predicted. Without a
-// machine profile the model's own time cannot be split, and its causes are left out.
+// They add up to sums.step - sums.roof() + sums.between. "prediction" is below 0 where the model was faster than predicted. Where there is
+// no machine profile, or one by which the steps were faster than the roof, the model's own time cannot be split: its causes are left out.
 [[nodiscard]] std::vector<LostSeconds> losses_of(const StepSums& sums);
 
 }  // namespace rafter::server

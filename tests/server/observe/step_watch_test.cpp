@@ -124,6 +124,12 @@ TEST(StepWatch, LossesAddUpToTheTimeAboveTheRoof) {
     sums.predicted_forward = 8.0;
     EXPECT_NEAR(total(sums), 10.0 - 5.0 + 0.75, 1e-9);
     EXPECT_NEAR(*sums.roof_fraction(), 0.5, 1e-9);
+    sums.overhead = 100.0;  // priced by a machine that was busy
+    EXPECT_NEAR(total(sums), 10.0 - 5.0 + 0.75, 1e-9);
+    EXPECT_NEAR(losses_of(sums)[0].seconds, 2.0, 1e-9);  // what was predicted beyond the roof
+    sums.memory_roof = 20.0;                             // by a profile that cannot be right
+    EXPECT_NEAR(total(sums), 10.0 - 8.0 + 0.75, 1e-9);
+    sums.memory_roof = 4.0;
     EXPECT_NEAR(*sums.predicted_over_measured(), 7.0 / 8.0, 1e-9);
 }
 

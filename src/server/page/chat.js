@@ -107,7 +107,7 @@ class Chat {
         view.streaming = false;
         view.draw();
         this.state_changed();
-        if (!message.failure) announce(message.finish === "stopped" ? "Stopped" : "Answer: " + view.body.textContent.slice(0, 4000));
+        if (!message.failure) announce(message.finish === "stopped" ? "Stopped" : "Answer: " + view.spoken().slice(0, 4000));
         if (message.failure && message.failure.status === 401) this.hooks.key_needed(message.failure.message, () => this.retry(message));
     }
 

@@ -103,6 +103,11 @@ class MessageView {
         this.failure.append(wait);
     }
 
+    // For a screen reader: the text as it is shown, without the buttons in it.
+    spoken() {
+        return [...this.body.children].map((block) => (block.querySelector("pre") || block).innerText).join("\n");
+    }
+
     edit() {
         const area = make("textarea", { "aria-label": "Edit the message", rows: Math.min(12, this.message.content.split("\n").length + 1) });
         area.value = this.message.content;

@@ -56,9 +56,9 @@ function step_texts(step, machine) {
 class RooflineChart {
     constructor(figure) {
         this.figure = figure;
-        this.frame = make("svg:g");
+        this.frame = make("svg:g", { "aria-hidden": "true" });
         this.marks = make("svg:g");
-        this.svg = make("svg:svg", { role: "group", "aria-label": "Roofline of the latest steps" }, this.frame, this.marks);
+        this.svg = make("svg:svg", { role: "group" }, this.frame, this.marks);
         this.tip = make("div", { class: "tip", hidden: true });
         this.legend = make("ul", { class: "legend" });
         this.dots = new Map();  // a step's id: {node, step, kind}
@@ -84,7 +84,8 @@ class RooflineChart {
         const signature = JSON.stringify([width, height, this.x, this.y, this.machine]);
         if (signature !== this.drawn_for) {
             this.drawn_for = signature;
-            set(this.svg, { viewBox: `0 0 ${width} ${height}`, height });
+            const roofs = this.machine ? `: memory gives ${si(this.machine.memory_bytes_per_s, "B/s")}, compute ${si(this.machine.flop_per_s, "FLOP/s")}` : "";
+            set(this.svg, { viewBox: `0 0 ${width} ${height}`, height, "aria-label": `Roofline of the latest steps${roofs}. Arrow keys go from step to step.` });
             this.draw_frame(width, height);
         }
         this.draw_marks();

@@ -28,6 +28,14 @@ std::uint32_t count_alike(const kv::PrefixKey& a, const kv::PrefixKey& b, std::u
 
 }  // namespace
 
+std::uint32_t expected_positions(std::uint32_t n_tokens, std::uint32_t n_generated, std::uint32_t max_tokens, double answer_tokens,
+                                 std::uint32_t context) {
+    double more = max_tokens - std::min(max_tokens, n_generated);
+    if (answer_tokens > 0.0) more = std::min(more, std::max(1.0, kAnswerReserve * answer_tokens - n_generated));
+    const auto n = static_cast<std::uint64_t>(n_tokens) + static_cast<std::uint64_t>(more);
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, context));
+}
+
 void Admission::begin(std::span<const std::unique_ptr<Sequence>> running, double answer_tokens) {
     answer_tokens_ = answer_tokens;
     n_running_ = 0;
@@ -128,10 +136,8 @@ bool Admission::fits(Sequence& waiting) const {
 }
 
 std::uint32_t Admission::expected_positions(const Sequence& sequence) const {
-    double more = sequence.request.max_tokens - std::min(sequence.request.max_tokens, sequence.n_generated());
-    if (answer_tokens_ > 0.0) more = std::min(more, std::max(1.0, kAnswerReserve * answer_tokens_ - sequence.n_generated()));
-    const auto n = static_cast<std::uint64_t>(sequence.tokens.size()) + static_cast<std::uint64_t>(more);
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, options_.context));
+    return engine::expected_positions(static_cast<std::uint32_t>(sequence.tokens.size()), sequence.n_generated(),
+                                      sequence.request.max_tokens, answer_tokens_, options_.context);
 }
 
 // A window's group holds no more than what the window and one step see.

@@ -18,6 +18,11 @@
 
 namespace rafter::engine {
 
+// Tokens that a sequence is expected to have at its end: n_tokens, of them n_generated of its answer, and what is to come when its answer
+// is a little longer than recent ones, of answer_tokens on average (0: nothing is known), and within max_tokens and the context.
+[[nodiscard]] std::uint32_t expected_positions(std::uint32_t n_tokens, std::uint32_t n_generated, std::uint32_t max_tokens,
+                                               double answer_tokens, std::uint32_t context);
+
 struct AdmissionOptions {
     std::uint32_t context = 0;      // tokens a sequence may have
     std::uint32_t step_tokens = 0;  // that one step computes at most

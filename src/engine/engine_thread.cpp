@@ -8,6 +8,11 @@
 #include "base/os_cpu.h"
 
 namespace rafter::engine {
+namespace {
+
+constexpr double kLateStepDecay = 0.95;
+
+}  // namespace
 
 Result<std::unique_ptr<EngineThread>> EngineThread::start(std::unique_ptr<Engine> engine, const EngineThreadOptions& options) {
     std::unique_ptr<EngineThread> started(new EngineThread(std::move(engine), options));
@@ -32,7 +37,9 @@ Result<std::shared_ptr<TokenStream>> EngineThread::submit(Request request, OnUpd
         if (auto refused = refusal()) return *std::move(refused);
     }
     RAFTER_TRY(auto sequence, prepare(std::move(request), std::move(on_update)));
-    return enqueue(std::move(sequence));
+    const std::lock_guard lock(mutex_);
+    if (auto refused = refusal()) return *std::move(refused);
+    return put_in_line(std::move(sequence));
 }
 
 Result<std::unique_ptr<Sequence>> EngineThread::prepare(Request request, OnUpdate on_update) {
@@ -45,7 +52,12 @@ Result<std::unique_ptr<Sequence>> EngineThread::prepare(Request request, OnUpdat
 
 Result<std::shared_ptr<TokenStream>> EngineThread::enqueue(std::unique_ptr<Sequence> sequence) {
     const std::lock_guard lock(mutex_);
-    if (auto refused = refusal()) return *std::move(refused);
+    if (auto over = ending()) return *std::move(over);
+    return put_in_line(std::move(sequence));
+}
+
+// With the lock held.
+Result<std::shared_ptr<TokenStream>> EngineThread::put_in_line(std::unique_ptr<Sequence> sequence) {
     RAFTER_TRY(auto stream, engine_->enqueue(std::move(sequence)));
     ++snapshot_.n_submitted;
     ++snapshot_.n_waiting;
@@ -59,19 +71,60 @@ void EngineThread::call_after_steps(std::function<void()> call) {
     after_step_.swap(shared);  // the old one goes without the lock
 }
 
-void EngineThread::call_after_step() const {
+void EngineThread::call_after_step() {
     std::shared_ptr<const std::function<void()>> call;
     {
         const std::lock_guard lock(mutex_);
         call = after_step_;
     }
-    if (call) (*call)();
+    if (!call) return;
+    describe_step();
+    (*call)();
+}
+
+// Without memory for it, forecasts go on with an older one.
+void EngineThread::describe_step() noexcept try {
+    const bool failed = engine_->failure().has_value();
+    if (!failed) {
+        const StepReport& step = engine_->last_step();
+        const SpeculationCounters& drafts = engine_->scheduler().speculator().counters();
+        if (!step.shape.sequences.empty()) {
+            const auto add = [](double& sum, double value) { sum = kLateStepDecay * sum + value; };
+            const std::uint64_t n_accepted = drafts.n_accepted_tokens - late_.n_accepted_before;
+            add(late_.weight, 1.0);
+            add(late_.host_seconds, std::max(0.0, step.step_seconds - step.forward_seconds));
+            add(late_.n_chosen, static_cast<double>(step.n_chosen) - static_cast<double>(n_accepted));
+            add(late_.n_drafts, static_cast<double>(drafts.n_draft_tokens - late_.n_drafts_before));
+            add(late_.n_accepted, static_cast<double>(n_accepted));
+        }
+        late_.n_drafts_before = drafts.n_draft_tokens;
+        late_.n_accepted_before = drafts.n_accepted_tokens;
+        engine_->scheduler().describe(next_outlook_);
+        next_outlook_.host_seconds = late_.weight > 0.0 ? late_.host_seconds / late_.weight : 0.0;
+        next_outlook_.drafts_per_token = late_.n_chosen > 0.0 ? late_.n_drafts / late_.n_chosen : 0.0;
+        next_outlook_.accepted_per_token = late_.n_chosen > 0.0 ? late_.n_accepted / late_.n_chosen : 0.0;
+    }
+    const std::lock_guard lock(mutex_);
+    has_outlook_ = !failed;
+    std::swap(outlook_, next_outlook_);
+} catch (const std::bad_alloc&) {}
+
+bool EngineThread::describe(SchedulerOutlook& outlook) const {
+    const std::lock_guard lock(mutex_);
+    if (has_outlook_) outlook = outlook_;
+    return has_outlook_;
+}
+
+// With the lock held.
+std::optional<Error> EngineThread::ending() const {
+    if (auto failed = engine_->failure()) return failed;
+    if (stop_) return Error{"the engine has been stopped", ErrorKind::kCancelled};
+    return std::nullopt;
 }
 
 // With the lock held.
 std::optional<Error> EngineThread::refusal() {
-    if (auto failed = engine_->failure()) return failed;
-    if (stop_) return Error{"the engine has been stopped", ErrorKind::kCancelled};
+    if (auto over = ending()) return over;
     if (snapshot_.n_waiting < options_.max_waiting) return std::nullopt;
     ++snapshot_.n_busy;
     return Error{fmt::format("busy: {} requests are already waiting", snapshot_.n_waiting), ErrorKind::kBusy};

@@ -64,8 +64,8 @@ class EngineThread {
     // Fails as Engine::submit does; with kBusy when too many wait, and with kCancelled after stop(). on_update: called on the engine's
     // thread; empty: the stream is the mailbox.
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> submit(Request request, OnUpdate on_update = {});
-    // submit() in two, for a caller with a line of its own: what fails for the request's own sake, and its place in the engine's line. A
-    // request arrives with prepare(): its timeout and its times count from there.
+    // submit() in two, for a caller with a line of its own, whom max_waiting does not hold back: what fails for the request's own sake, and
+    // its place in the engine's line. A request arrives with prepare(): its timeout and its times count from there.
     [[nodiscard]] Result<std::unique_ptr<Sequence>> prepare(Request request, OnUpdate on_update = {});
     [[nodiscard]] Result<std::shared_ptr<TokenStream>> enqueue(std::unique_ptr<Sequence> sequence);
     // Called on the engine's thread after each step, when its updates are with their readers and the snapshot is of it, and once more when
@@ -77,6 +77,13 @@ class EngineThread {
     void stop(StopMode mode);
     // As it was after the last step.
     [[nodiscard]] EngineSnapshot snapshot() const;
+    // The same for forecasts, in place of what is in it: only of steps that call_after_steps() had a call for. False: there was none yet,
+    // or the engine has failed.
+    [[nodiscard]] bool describe(SchedulerOutlook& outlook) const;
+    // Why it takes no requests any more; none: it does, or was stopped.
+    [[nodiscard]] std::optional<Error> failure() const { return engine_->failure(); }
+    // Seconds of the clock by which sequences arrive.
+    [[nodiscard]] double now() const { return engine_->scheduler().now(); }
     [[nodiscard]] const SchedulerOptions& options() const { return engine_->options(); }
 
   private:
@@ -86,10 +93,20 @@ class EngineThread {
     void take_step();
     [[nodiscard]] bool wait_for_work();
     void take_snapshot();
-    void call_after_step() const;
+    void call_after_step();
+    void describe_step() noexcept;
     [[nodiscard]] std::optional<Error> refusal();
+    [[nodiscard]] std::optional<Error> ending() const;
+    [[nodiscard]] Result<std::shared_ptr<TokenStream>> put_in_line(std::unique_ptr<Sequence> sequence);
 
-    const std::unique_ptr<Engine> engine_;  // but for submit(), options() and failure(), the thread's
+    // Of steps, each counting for a little less than the one after it.
+    struct LateSteps {
+        double weight = 0.0, host_seconds = 0.0;
+        double n_chosen = 0.0, n_drafts = 0.0, n_accepted = 0.0;   // tokens
+        std::uint64_t n_drafts_before = 0, n_accepted_before = 0;  // of all steps so far
+    };
+
+    const std::unique_ptr<Engine> engine_;  // but for prepare(), enqueue(), options(), now() and failure(), the thread's
     const EngineThreadOptions options_;
     const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
     mutable std::mutex mutex_;  // for what follows
@@ -98,6 +115,11 @@ class EngineThread {
     bool ended_ = false;
     EngineSnapshot snapshot_;
     std::shared_ptr<const std::function<void()>> after_step_;
+    bool has_outlook_ = false;
+    SchedulerOutlook outlook_;
+
+    SchedulerOutlook next_outlook_;  // the thread's, while it fills it in
+    LateSteps late_;                 // the thread's
     std::thread thread_;
 };
 

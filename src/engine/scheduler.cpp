@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/chunk.h"
 #include "engine/current_error.h"
 #include "engine/offload/kv_disk.h"
 #include "report/units.h"
@@ -16,7 +17,6 @@ namespace rafter::engine {
 namespace {
 
 constexpr double kSecondsPerPriority = 30.0;
-constexpr std::uint32_t kMinChunk = 16;   // prompt tokens a step, whatever the target
 constexpr double kNewAnswerWeight = 0.1;  // in the average length of answers
 
 kv::BlockCacheOptions cache_options(const SchedulerOptions& options) {
@@ -50,7 +50,7 @@ double Scheduler::now() const {
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
     Sequence& added = *sequence;
-    added.order = added.arrived() - kSecondsPerPriority * added.request.priority;
+    added.order = added.lined_up() - kSecondsPerPriority * added.request.priority;
     if (added.request.mask && !added.request.mask->decided()) {
         not_ready_.push_back(std::move(sequence));
     } else {
@@ -160,16 +160,7 @@ std::uint32_t Scheduler::largest_chunk(const Sequence& sequence, const Step& ste
         options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
         return options_.cost.seconds(sum) + step.restore_seconds <= options_.target_itl_seconds;
     };
-    std::uint32_t n = std::min(n_max, step.n_of_prompts < kMinChunk ? kMinChunk - step.n_of_prompts : 0);
-    while (n < n_max) {
-        const std::uint32_t middle = n + (n_max - n + 1) / 2;
-        if (keeps_target(middle)) {
-            n = middle;
-        } else {
-            n_max = middle - 1;
-        }
-    }
-    return n;
+    return largest_chunk_within(n_max, step.n_of_prompts, keeps_target);
 }
 
 // The plan holds the decoding sequences so far. Draft tokens never make others give room.
@@ -506,9 +497,34 @@ void Scheduler::admit_waiting() {
     }
 }
 
-CacheUse Scheduler::cache_use() const {
+// The group that sees everything, or the last.
+std::size_t Scheduler::main_group() const {
     std::size_t group = 0;
     while (group + 1 < cache_.pools().size() && cache_.options().windows[group] != 0) ++group;
+    return group;
+}
+
+void Scheduler::describe(SchedulerOutlook& outlook) const {
+    const auto describe_one = [](const Sequence& sequence) -> SequenceOutlook {
+        return {.id = sequence.stream.get(),
+                .n_prompt = sequence.n_prompt,
+                .n_tokens = static_cast<std::uint32_t>(sequence.tokens.size()),
+                .n_computed = sequence.n_computed,
+                .n_reused = sequence.n_reused,
+                .max_tokens = sequence.request.max_tokens};
+    };
+    outlook.at = now();
+    outlook.running.clear();
+    for (const auto& sequence : running_) outlook.running.push_back(describe_one(*sequence));
+    outlook.waiting.clear();
+    for (const auto& sequence : waiting_) outlook.waiting.push_back(describe_one(*sequence));
+    outlook.n_blocks = cache_.pools()[main_group()].n_blocks();
+    outlook.answer_tokens = answer_tokens_;
+    outlook.cost = options_.cost;
+}
+
+CacheUse Scheduler::cache_use() const {
+    const std::size_t group = main_group();
     const kv::BlockPool& pool = cache_.pools()[group];
     CacheUse use{.n_blocks = pool.n_blocks(), .n_used = pool.n_used() - cache_.n_unused(group), .n_kept = cache_.n_unused(group)};
     for (const auto& sequence : running_) {

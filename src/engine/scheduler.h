@@ -25,6 +25,7 @@
 #include "engine/admission.h"
 #include "engine/measure/step_cost.h"
 #include "engine/outbox.h"
+#include "engine/outlook.h"
 #include "engine/plan.h"
 #include "engine/sequence.h"
 #include "engine/speculation/speculator.h"
@@ -107,6 +108,8 @@ class Scheduler {
     [[nodiscard]] CacheUse cache_use() const;
     // Predicted for what running and waiting requests have left: prompts, and answers of the length to expect. 0 without prices.
     [[nodiscard]] double queued_seconds() const;
+    // In place of what is in it, whose memory is kept; what steps take beside the model and drafting are left as they are.
+    void describe(SchedulerOutlook& outlook) const;
     // Gives up what is kept for reuse: the pools are then empty when no sequence runs.
     void forget_unused() { cache_.forget_unused(); }
     // Stops the program when the cache's bookkeeping contradicts itself. Slow.
@@ -149,6 +152,7 @@ class Scheduler {
     void release(Sequence& sequence);
     void remove_ended();
     [[nodiscard]] std::unique_ptr<Sequence> take_waiting(std::size_t i);
+    [[nodiscard]] std::size_t main_group() const;
     [[nodiscard]] QueuedWork work_of(const Sequence& sequence) const;
 
     SchedulerOptions options_;

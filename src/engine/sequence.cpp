@@ -66,7 +66,12 @@ std::optional<double> Sequence::deadline() const {
 }
 
 RequestTimes Sequence::times(double now) const {
-    RequestTimes times{.n_prompt = n_prompt, .n_reused = n_reused, .n_generated = n_generated(), .n_preemptions = n_preemptions};
+    RequestTimes times{.n_prompt = n_prompt,
+                       .n_reused = n_reused,
+                       .n_generated = n_generated(),
+                       .n_preemptions = n_preemptions,
+                       .n_draft_tokens = n_draft_tokens,
+                       .n_accepted_drafts = n_accepted_drafts};
     times.queue_seconds = started_.value_or(now) - arrived_;
     if (!started_) return times;
     times.prefill_seconds = first_token_.value_or(now) - *started_;

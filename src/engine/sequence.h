@@ -90,6 +90,8 @@ class Sequence {
     std::optional<kv::SequenceBlocks> blocks;        // while it runs
     std::unique_ptr<DraftState> draft_state;         // while it runs and is drafted for
     AcceptanceHistory acceptance;                    // of the draft tokens
+    std::uint32_t n_draft_tokens = 0;                // checked
+    std::uint32_t n_accepted_drafts = 0;             // of them, right
     QueuedWork queued;                               // while it waits: as the scheduler counted it
     double order = 0.0;                              // the scheduler's: who has the lower number comes first
     std::uint64_t admission = 0;                     // the number of its latest admission, while it runs
@@ -122,9 +124,12 @@ class Sequence {
 
     // now: seconds of the scheduler's clock.
     void mark_arrived(double now) { arrived_ = now; }
+    // It waited elsewhere until now: its place in the line is that of one that comes now, though its times count from its arrival.
+    void mark_lined_up(double now) { lined_up_ = now; }
     void mark_started(double now);
     void mark_token(double now);
     [[nodiscard]] double arrived() const { return arrived_; }
+    [[nodiscard]] double lined_up() const { return lined_up_.value_or(arrived_); }
     // When it is out of time.
     [[nodiscard]] std::optional<double> deadline() const;
     [[nodiscard]] RequestTimes times(double now) const;
@@ -136,7 +141,7 @@ class Sequence {
     }
 
     double arrived_ = 0.0;
-    std::optional<double> started_, first_token_, last_token_;
+    std::optional<double> lined_up_, started_, first_token_, last_token_;
 };
 
 }  // namespace rafter::engine

@@ -34,12 +34,14 @@ enum class FinishReason {
 
 struct RequestTimes {
     std::uint32_t n_prompt = 0;
-    std::uint32_t n_reused = 0;       // prompt tokens whose keys and values were in the cache already
-    std::uint32_t n_generated = 0;    // the end token included
-    std::uint32_t n_preemptions = 0;  // how often it had to give its room to others
-    double queue_seconds = 0.0;       // from submit() to its first step
-    double prefill_seconds = 0.0;     // from the first step to the first token
-    double decode_seconds = 0.0;      // from the first token to the last
+    std::uint32_t n_reused = 0;           // prompt tokens whose keys and values were in the cache already
+    std::uint32_t n_generated = 0;        // the end token included
+    std::uint32_t n_preemptions = 0;      // how often it had to give its room to others
+    std::uint32_t n_draft_tokens = 0;     // that steps checked for it
+    std::uint32_t n_accepted_drafts = 0;  // of them, right
+    double queue_seconds = 0.0;           // from submit() to its first step
+    double prefill_seconds = 0.0;         // from the first step to the first token
+    double decode_seconds = 0.0;          // from the first token to the last
 };
 
 // An optional error that many finishes share: a copy allocates nothing, so that a failed engine can tell every stream.

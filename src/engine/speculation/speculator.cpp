@@ -101,6 +101,8 @@ void Speculator::learn(const PlannedSequence& planned, std::uint32_t n_accepted)
     if (planned.grant.n == 0) return;
     if (!options_.fixed) governor_.learn(planned.sequence->acceptance, planned.grant.trust, n_drafted, n_accepted);
     if (n_drafted == 0) return;
+    planned.sequence->n_draft_tokens += n_drafted;
+    planned.sequence->n_accepted_drafts += n_accepted;
     ++counters_.n_drafts;
     counters_.n_draft_tokens += n_drafted;
     counters_.n_accepted_tokens += n_accepted;

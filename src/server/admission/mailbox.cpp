@@ -58,10 +58,10 @@ void Mailbox::put(const std::shared_ptr<Flight>& flight, engine::StreamUpdate&& 
     last_ = flight.get();
 }
 
-void Mailbox::announce(bool always) noexcept {
+void Mailbox::announce() noexcept {
     {
         const std::lock_guard lock(mutex_);
-        if (announced_ || (!always && !first_)) return;
+        if (announced_ || (!always_ && !first_)) return;
         announced_ = true;
     }
     const std::lock_guard lock(post_mutex_);

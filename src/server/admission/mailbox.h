@@ -4,6 +4,7 @@
 // A sequence brings the memory that its finish needs, so that a finish is never lost: put() allocates only to join updates.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,9 +40,11 @@ class Mailbox {
 
     // Without memory to join it with what nobody has taken yet: throws where it has no finish; a finish then says so.
     void put(const std::shared_ptr<Flight>& flight, engine::StreamUpdate&& update);
-    // Has work posted where something was put that no posted work has taken yet; always: even where nothing was. Does not throw.
-    void announce() noexcept { announce(false); }
-    void announce_always() noexcept { announce(true); }
+    // Has work posted where something was put that no posted work has taken yet. Without memory for that, the next call tries again.
+    void announce() noexcept;
+    // From the next announce() on, work is posted even where nothing was put.
+    void announce_always(bool always) { always_ = always; }
+    [[nodiscard]] const engine::SharedError& out_of_memory() const { return out_of_memory_; }
 
     // The server's thread. The posted work has begun: what is put from here on is announced again.
     void begin_work();
@@ -51,11 +54,10 @@ class Mailbox {
     void close();
 
   private:
-    void announce(bool always) noexcept;
-
     std::mutex post_mutex_;  // held while post is called, and for close()
     std::function<void(std::function<void()>)> post_;
     const std::function<void()> work_;
+    std::atomic<bool> always_ = false;
     const engine::SharedError out_of_memory_ = Error{"out of memory for the answer", ErrorKind::kOutOfMemory};
 
     std::mutex mutex_;  // for what follows

@@ -61,7 +61,6 @@ void Forecaster::begin(const Question& question) {
         }
         add_waiting(item, sequence.max_tokens, sequence.n_tokens - sequence.n_prompt, question);
     }
-    first_in_line_ = items_.size();
     for (const WaitingSequence& sequence : question.line) {
         add_waiting({.number = sequence.prompt.number,
                      .n_known = sequence.n_prompt,
@@ -72,7 +71,6 @@ void Forecaster::begin(const Question& question) {
         n_asked_left_ += sequence.asked ? 1 : 0;
     }
     find_providers();
-    started_.assign(question.line.size(), kNever);
     // An engine with nothing to do begins with the first that comes.
     time_ = outlook.at;
     if (outlook.running.empty() && outlook.waiting.empty()) {
@@ -148,7 +146,6 @@ void Forecaster::admit() {
         if (item.n_blocks > n_free_blocks_ && prompts_.size() + decoding_.size() > 0) return;
         n_free_blocks_ -= item.n_blocks;
         item.started = time_;
-        if (i >= first_in_line_) started_[i - first_in_line_] = std::max(0.0, time_ - now_);
         if (item.asked && !has_started_) {
             has_started_ = true;
             first_asked_ = i;

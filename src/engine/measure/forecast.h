@@ -56,9 +56,6 @@ class Forecaster {
         double now = 0.0;  // by the scheduler's clock
     };
     [[nodiscard]] Forecast forecast(const Question& question);
-    // When those in the line of the last question had their first steps, in seconds from its now; infinity: not before its forecast was
-    // known. [line.size()]
-    [[nodiscard]] std::span<const double> started() const { return started_; }
 
   private:
     struct Item {
@@ -117,12 +114,10 @@ class Forecaster {
     bool has_first_ = false;
     std::size_t first_asked_ = 0;  // that was admitted
     bool has_started_ = false;
-    std::size_t first_in_line_ = 0;
     std::vector<Item> items_;  // in order: running ones, then those that wait
     std::vector<std::size_t> waiting_, prompts_;
     std::vector<Ending> decoding_;  // a heap: who ends first is first
     std::vector<std::pair<std::uint64_t, std::size_t>> by_number_;
-    std::vector<double> started_;
 };
 
 }  // namespace rafter::engine

@@ -24,8 +24,8 @@ struct QueuedArrival {
     std::uint64_t id = 0;
     std::string key;
     int priority = 0;
-    double arrived = 0.0;   // seconds of any clock
-    double seconds = 0.0;   // of work, predicted
+    double arrived = 0.0;  // seconds of any clock
+    double seconds = 0.0;  // of work, predicted
     std::vector<std::unique_ptr<engine::Sequence>> sequences;
     std::size_t n_given = 0;  // of them, from the front, that next() has given
 };

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 
 #include "engine/current_error.h"
@@ -199,16 +200,13 @@ std::optional<Refusal> Gate::State::refusal_by_count(std::size_t n_new) const {
 
 std::optional<Refusal> Gate::State::refusal_by_seconds(const engine::Forecast& forecast, std::optional<double> max_ttft_seconds) const {
     const double seconds = forecast.first_token_seconds;
-    const auto refuse = [&](double limit, const char* what) {
-        return Refusal{.kind = RefusalKind::kBusy,
-                       .message = fmt::format("busy: the first token is predicted in {:.3g} s, and {} is {:.3g} s", seconds, what, limit),
-                       .retry_after_seconds = seconds - limit};
-    };
-    if (options_.max_queue_seconds > 0.0 && seconds > options_.max_queue_seconds) {
-        return refuse(options_.max_queue_seconds, "the server's limit");
-    }
-    if (max_ttft_seconds && seconds > *max_ttft_seconds) return refuse(*max_ttft_seconds, "the request's max_ttft_seconds");
-    return std::nullopt;
+    const double server_limit = options_.max_queue_seconds > 0.0 ? options_.max_queue_seconds : std::numeric_limits<double>::infinity();
+    const double limit = std::min(server_limit, max_ttft_seconds.value_or(server_limit));
+    if (!(seconds > limit)) return std::nullopt;
+    return Refusal{.kind = RefusalKind::kBusy,
+                   .message = fmt::format("busy: the first token is predicted in {:.3f} s, and {} is {:.3f} s", seconds,
+                                          limit < server_limit ? "the request's max_ttft_seconds" : "the server's limit", limit),
+                   .retry_after_seconds = seconds - limit};
 }
 
 // Of an arrival that was refused: nobody hears of it.

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <random>
 #include <stdexcept>
+#include <thread>
 
+#include "tests/engine/made_up_price.h"
 #include "tests/server/admission/gate_rig.h"
 #include "tests/support/rounds.h"
 
@@ -161,6 +165,189 @@ TEST(Gate, MayGoWithSequencesUnderWay) {
         if (round % 2 == 0) rig.engine.thread->stop(engine::StopMode::kCancel);
         rig.close();
     }
+}
+
+// Steps wait until it opens.
+class Door {
+  public:
+    void pass() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return open_; });
+    }
+    void open() {
+        const std::lock_guard lock(mutex_);
+        open_ = true;
+        changed_.notify_all();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = false;
+};
+
+engine::tests::RigOptions priced() {
+    engine::tests::RigOptions setup;
+    setup.limits = {.n_tokens = 32, .n_outputs = 4};
+    setup.cost = engine::StepCost(engine::tests::made_up_price, 32, 128);
+    return setup;
+}
+
+TEST(Gate, WhatWaitsIsCountedPredictedAndBounded) {
+    Door door;
+    GateRig rig(priced(), [&] { door.pass(); }, {.max_queue = 10});
+    Ticket ticket;
+    double before = 0.0;
+    std::size_t n_taken = 0;
+    std::optional<Refusal> refusal;
+    for (; !refusal && n_taken < 100; ++n_taken) {
+        refusal = rig.submit(arrival_of({request_of("abcdefgh", 40)}), ticket, n_taken);
+        if (refusal) break;
+        ASSERT_TRUE(ticket.prediction.first_token_seconds && ticket.prediction.last_token_seconds);
+        EXPECT_GE(*ticket.prediction.first_token_seconds, before - 1e-3);
+        EXPECT_GT(*ticket.prediction.last_token_seconds, *ticket.prediction.first_token_seconds);
+        EXPECT_EQ(ticket.prediction.bound.empty(), false);
+        before = *ticket.prediction.first_token_seconds;
+    }
+    // Four run or are about to, two wait in the engine, ten here.
+    EXPECT_EQ(n_taken, 16U);
+    EXPECT_EQ(ticket.prediction.bound, "queue");
+    EXPECT_GT(before, 0.1);  // three rounds of 39 steps of a millisecond before it
+    EXPECT_EQ(refusal->kind, RefusalKind::kBusy);
+    EXPECT_EQ(refusal->message, "busy: 10 sequences wait already, and the limit is 10");
+    ASSERT_TRUE(refusal->retry_after_seconds.has_value());
+    EXPECT_GT(*refusal->retry_after_seconds, 0.0);
+    GateLoad load;
+    rig.server.call([&] { load = rig.gate->load(); });
+    EXPECT_EQ(load.n_queued, 10U);
+    EXPECT_GT(load.queued_seconds, 0.0);
+    EXPECT_GT(load.first_token_seconds, before);
+    EXPECT_EQ(load.n_blocks, 64U);
+    door.open();
+    rig.readers.wait();
+    rig.server.call([&] { load = rig.gate->load(); });
+    EXPECT_EQ(load.n_queued, 0U);
+    EXPECT_EQ(load.queued_seconds, 0.0);
+    EXPECT_LT(load.first_token_seconds, 0.05);
+    for (const auto& [i, answers] : rig.readers.answers()) EXPECT_EQ(answers[0].finish->reason, engine::FinishReason::kLength);
+}
+
+TEST(Gate, RefusesWhatWouldWaitTooLongAndSaysWhenToComeAgain) {
+    Door door;
+    GateRig rig(priced(), [&] { door.pass(); }, {.max_queue_seconds = 0.1});
+    Ticket ticket;
+    std::optional<Refusal> refusal;
+    std::size_t n = 0;
+    for (; !refusal && n < 100; ++n) refusal = rig.submit(arrival_of({request_of("abcdefgh", 40)}), ticket, n);
+    ASSERT_TRUE(refusal.has_value());
+    EXPECT_EQ(refusal->kind, RefusalKind::kBusy);
+    EXPECT_NE(refusal->message.find("the server's limit is 0.100 s"), std::string::npos) << refusal->message;
+    ASSERT_TRUE(refusal->retry_after_seconds.has_value());
+    EXPECT_GT(*refusal->retry_after_seconds, 0.0);
+    Arrival hurried = arrival_of({request_of("abcdefgh", 40)});
+    hurried.max_ttft_seconds = 1e-3;
+    refusal = rig.submit(std::move(hurried), ticket, 1000);
+    ASSERT_TRUE(refusal.has_value());
+    EXPECT_NE(refusal->message.find("max_ttft_seconds is 0.001 s"), std::string::npos) << refusal->message;
+    door.open();
+    rig.readers.wait();
+    EXPECT_FALSE(rig.submit(arrival_of({request_of("abcdefgh", 40)}), ticket, 2000).has_value());
+    rig.readers.wait();
+}
+
+TEST(Gate, AKeyThatFloodsItDoesNotKeepOthersWaiting) {
+    Door door;
+    GateRig rig(priced(), [&] { door.pass(); });
+    Ticket ticket;
+    for (std::size_t i = 0; i < 200; ++i)
+        ASSERT_FALSE(rig.submit(arrival_of({request_of("abcdefgh", 10)}, "flood"), ticket, i).has_value());
+    for (std::size_t i = 200; i < 204; ++i)
+        ASSERT_FALSE(rig.submit(arrival_of({request_of("hgfedcba", 10)}, "other"), ticket, i).has_value());
+    door.open();
+    rig.readers.wait();
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < rig.readers.order().size(); ++i) {
+        if (rig.readers.order()[i].first >= 200) last = i;
+    }
+    // Among the first few dozen: what had been handed over, and as much of the flood as of the others, a quantum more.
+    EXPECT_LT(last, 60U);
+}
+
+TEST(Gate, PrioritiesGoFirstWithinAKey) {
+    Door door;
+    GateRig rig(priced(), [&] { door.pass(); });
+    Ticket ticket;
+    for (std::size_t i = 0; i < 40; ++i) {
+        Arrival arrival = arrival_of({request_of("abcdefgh", 10)});
+        arrival.priority = i == 39 ? 5 : 0;
+        ASSERT_FALSE(rig.submit(std::move(arrival), ticket, i).has_value());
+    }
+    EXPECT_LT(*ticket.prediction.first_token_seconds, 0.05);
+    door.open();
+    rig.readers.wait();
+    const auto& order = rig.readers.order();
+    const auto at = std::ranges::find(order, std::pair<std::size_t, std::size_t>{39, 0}) - order.begin();
+    EXPECT_LT(at, 12);
+}
+
+TEST(Gate, WhatWaitsHereEndsAtItsDeadline) {
+    Door door;
+    GateRig rig(priced(), [&] { door.pass(); });
+    Ticket ticket;
+    for (std::size_t i = 0; i < 12; ++i) {
+        engine::Request request = request_of("abcdefgh", 100);
+        if (i >= 10) request.timeout_seconds = 1e-3;
+        ASSERT_FALSE(rig.submit(arrival_of({std::move(request)}), ticket, i).has_value());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    door.open();
+    rig.readers.wait();
+    for (const auto& [i, answers] : rig.readers.answers()) {
+        EXPECT_EQ(answers[0].finish->reason, i >= 10 ? engine::FinishReason::kTimeout : engine::FinishReason::kLength);
+        if (i >= 10) {
+            EXPECT_GE(answers[0].finish->times.queue_seconds, 1e-3);
+        }
+    }
+}
+
+TEST(Gate, TheCachedBeginningOfAPromptIsExpected) {
+    GateRig rig(priced());
+    Ticket ticket;
+    const std::string shared(40, 'c');
+    ASSERT_FALSE(rig.submit(arrival_of({request_of(shared + "ab", 4)}), ticket, 0).has_value());
+    EXPECT_EQ(ticket.prediction.n_cached_tokens, 0U);
+    ASSERT_FALSE(rig.submit(arrival_of({request_of(shared + "ba", 4)}), ticket, 1).has_value());
+    EXPECT_EQ(ticket.prediction.n_cached_tokens, 40U);
+    engine::Request salted = request_of(shared + "ba", 4);
+    salted.cache_salt = "another's";
+    ASSERT_FALSE(rig.submit(arrival_of({std::move(salted)}), ticket, 2).has_value());
+    EXPECT_EQ(ticket.prediction.n_cached_tokens, 0U);
+    rig.readers.wait();
+}
+
+// Two sequences more than slots are in the engine, so that a slot never waits for the server's thread.
+TEST(Gate, AFreeSlotIsTakenInTheNextStep) {
+    std::atomic<std::size_t> n_short_steps = 0;
+    GateRig* under_test = nullptr;
+    std::atomic<bool> counts = false;
+    GateRig rig(priced(), [&] {
+        if (!counts) return;
+        // Of the step before: it had work for four.
+        const auto& steps = under_test->engine.model.steps;
+        if (!steps.empty() && steps.back().sequences.size() < 4) ++n_short_steps;
+        std::this_thread::sleep_for(std::chrono::microseconds(500));  // as a model would, the server's thread has its time
+    });
+    under_test = &rig;
+    Ticket ticket;
+    for (std::size_t i = 0; i < 200; ++i) {
+        // All four end in the same step, again and again.
+        ASSERT_FALSE(rig.submit(arrival_of({request_of("abcdefgh", 10)}), ticket, i).has_value());
+        if (i == 20) counts = true;
+    }
+    rig.readers.wait();
+    const std::size_t n_steps = rig.engine.model.steps.size();
+    // On a busy machine the server's thread may be late now and then.
+    EXPECT_LT(n_short_steps, n_steps / 5) << n_steps;
 }
 
 }  // namespace

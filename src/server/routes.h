@@ -35,16 +35,14 @@ struct FoundRoute {
 // HEAD is answered as GET is. Paths are compared as they are: no other spelling of one reaches it.
 [[nodiscard]] FoundRoute find_route(std::string_view method, std::string_view path);
 
-// Generated text: routes/generated.cpp
+// Answers, each in the file of routes/ that bears its name: completions, responses, embeddings, text, status.
 void answer_chat(Services& services, std::shared_ptr<Call> call);
 void answer_completion(Services& services, std::shared_ptr<Call> call);
 void answer_response(Services& services, std::shared_ptr<Call> call);
 void answer_embeddings(Services& services, std::shared_ptr<Call> call);
-// Text and tokens: routes/text.cpp
 void answer_tokenize(Services& services, std::shared_ptr<Call> call);
 void answer_detokenize(Services& services, std::shared_ptr<Call> call);
 void answer_apply_template(Services& services, std::shared_ptr<Call> call);
-// How the server is: routes/status.cpp
 void answer_health(Services& services, std::shared_ptr<Call> call);
 void answer_ready(Services& services, std::shared_ptr<Call> call);
 void answer_load(Services& services, std::shared_ptr<Call> call);

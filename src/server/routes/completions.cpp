@@ -1,13 +1,11 @@
 // Chat and text completions: OpenAI's request becomes sequences, and their updates OpenAI's answer or its events.
-#include <chrono>
-#include <random>
-
 #include "protocols/json_body.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_request.h"
 #include "protocols/openai_stream.h"
 #include "server/generation.h"
 #include "server/routes.h"
+#include "server/routes/new_answer.h"
 
 namespace rafter::server {
 namespace {
@@ -16,15 +14,6 @@ using protocols::OpenAiChoice;
 using protocols::OpenAiEndpoint;
 using protocols::OpenAiIdentity;
 using protocols::OpenAiRequest;
-
-std::int64_t unix_seconds() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::uint64_t random_seed() {
-    thread_local std::random_device device;
-    return std::uint64_t{device()} << 32U | device();
-}
 
 class WholeAnswer : public AnswerWriter {
   public:
@@ -76,23 +65,17 @@ class EventAnswer : public AnswerWriter {
     bool timings_;  // are wanted
 };
 
-// A chat goes on for the rest of its context where it does not say how long; a completion for 16 tokens, as with OpenAI.
-protocols::OpenAiDefaults defaults_for(OpenAiEndpoint endpoint, const engine::ServedModel& served) {
-    constexpr std::uint32_t kCompletionTokens = 16;
-    protocols::OpenAiDefaults defaults;
-    defaults.max_tokens.reset();
-    if (endpoint == OpenAiEndpoint::kCompletions) defaults.max_tokens = kCompletionTokens;
-    defaults.seed = random_seed();
-    defaults.context = served.loaded().scheduler.context;
-    return defaults;
-}
+// A completion that does not say how long has 16 tokens, as with OpenAI.
+constexpr std::uint32_t kCompletionTokens = 16;
 
 void answer_openai(Services& services, std::shared_ptr<Call> call, OpenAiEndpoint endpoint) {
     generate(services, std::move(call), [&services, endpoint](const std::string& text, const std::string& id) -> Result<Job> {
         const engine::OpenedModel& opened = services.served.opened();
         RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
-        RAFTER_TRY(OpenAiRequest request, protocols::parse_openai_request(endpoint, body, opened, defaults_for(endpoint, services.served)));
-        OpenAiIdentity identity{.id = id, .created_unix_s = unix_seconds(), .model = request.model.value_or(services.model_name())};
+        protocols::OpenAiDefaults defaults = new_defaults(services);
+        if (endpoint == OpenAiEndpoint::kCompletions) defaults.max_tokens = kCompletionTokens;
+        RAFTER_TRY(OpenAiRequest request, protocols::parse_openai_request(endpoint, body, opened, defaults));
+        OpenAiIdentity identity = new_identity(services, id, request.model);
         Job job{.sequences = {},
                 .priority = request.priority,
                 .max_ttft_seconds = request.max_ttft_seconds,

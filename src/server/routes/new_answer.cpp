@@ -1,0 +1,25 @@
+// Identities carry the second of the request; seeds come from the system.
+#include "server/routes/new_answer.h"
+
+#include <chrono>
+#include <random>
+
+namespace rafter::server {
+
+protocols::OpenAiIdentity new_identity(const Services& services, const std::string& id, const std::optional<std::string>& model) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return {.id = id,
+            .created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(now).count(),
+            .model = model.value_or(services.model_name())};
+}
+
+protocols::OpenAiDefaults new_defaults(const Services& services) {
+    thread_local std::random_device device;
+    protocols::OpenAiDefaults defaults;
+    defaults.max_tokens.reset();
+    defaults.seed = std::uint64_t{device()} << 32U | device();
+    defaults.context = services.served.loaded().scheduler.context;
+    return defaults;
+}
+
+}  // namespace rafter::server

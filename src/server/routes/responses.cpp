@@ -1,0 +1,79 @@
+// /v1/responses: one sequence, whose updates become a response object or typed events.
+#include "protocols/json_body.h"
+#include "protocols/responses_answer.h"
+#include "protocols/responses_request.h"
+#include "server/generation.h"
+#include "server/routes.h"
+#include "server/routes/new_answer.h"
+
+namespace rafter::server {
+namespace {
+
+using protocols::ResponsesAnswer;
+
+class WholeResponse : public AnswerWriter {
+  public:
+    WholeResponse(ResponsesAnswer answer, bool timings) : answer_(std::move(answer)), timings_(timings) {}
+    void begin(Call&) override {}
+    void update(Call&, std::size_t, engine::StreamUpdate&& update) override { answer_.take(std::move(update)); }
+    void end(Call& call, const protocols::AnswerTimings& timings) override { call.json(answer_.answer(timings_ ? &timings : nullptr)); }
+    bool fail(Call&, const Refused&) override { return false; }
+
+  private:
+    ResponsesAnswer answer_;
+    bool timings_;  // are wanted
+};
+
+class ResponseEvents : public AnswerWriter {
+  public:
+    ResponseEvents(ResponsesAnswer answer, bool timings) : answer_(std::move(answer)), timings_(timings) {}
+    void begin(Call& call) override {
+        call.begin_events();
+        send(call, answer_.begin());
+    }
+    void update(Call& call, std::size_t, engine::StreamUpdate&& update) override { send(call, answer_.update(std::move(update))); }
+    void end(Call& call, const protocols::AnswerTimings& timings) override {
+        send(call, answer_.end(timings_ ? &timings : nullptr));
+        call.end_events();
+    }
+    bool fail(Call& call, const Refused& refused) override {
+        send(call, answer_.fail(refused.message));
+        call.end_events();
+        return true;
+    }
+
+  private:
+    static void send(Call& call, const std::vector<protocols::NamedEvent>& events) {
+        for (const protocols::NamedEvent& event : events) call.send_event(event.event, event.data);
+    }
+
+    ResponsesAnswer answer_;
+    bool timings_;  // are wanted
+};
+
+}  // namespace
+
+void answer_response(Services& services, std::shared_ptr<Call> call) {
+    generate(services, std::move(call), [&services](const std::string& text, const std::string& id) -> Result<Job> {
+        const engine::OpenedModel& opened = services.served.opened();
+        RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
+        RAFTER_TRY(protocols::ResponsesRequest request, protocols::parse_responses_request(body, opened, new_defaults(services)));
+        ResponsesAnswer answer(request, new_identity(services, id, request.model), *opened.tokenizer);
+        Job job{.sequences = {},
+                .priority = request.priority,
+                .max_ttft_seconds = request.max_ttft_seconds,
+                .model = request.model,
+                .ignored_keys = request.unknown_keys,
+                .warnings = request.warnings,
+                .writer = nullptr};
+        job.sequences.push_back(std::move(request.sequence));
+        if (request.stream) {
+            job.writer = std::make_unique<ResponseEvents>(std::move(answer), request.timings);
+        } else {
+            job.writer = std::make_unique<WholeResponse>(std::move(answer), request.timings);
+        }
+        return job;
+    });
+}
+
+}  // namespace rafter::server

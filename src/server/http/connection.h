@@ -62,8 +62,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void drop(Gone why) noexcept;
     // Unless a request arrives or is answered.
     void drop_if_idle() noexcept;
-    // For one that is new, when there are too many.
-    void make_room() noexcept { drop(Gone::kClosed); }
+    // Ends the one that has been idle longest, for a new one when there are too many. False: none has been idle for a second. (What a
+    // client has just sent may not be read yet.)
+    static bool make_room(ConnectionHost& host) noexcept;
     [[nodiscard]] bool closed() const { return phase_ == Phase::kClosed; }
 
     // For the exchange.

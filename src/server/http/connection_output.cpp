@@ -7,6 +7,7 @@ namespace rafter::server {
 namespace {
 
 constexpr std::int64_t kLeavingNs = 2'000'000'000;  // for the client to read the last answer and close
+constexpr std::int64_t kMinIdleNs = 1'000'000'000;  // before it makes room for another
 constexpr std::size_t kKeptBufferBytes = 4'096;     // of a buffer that has emptied
 
 std::int64_t ns_of(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
@@ -168,6 +169,12 @@ void Connection::drop(Gone why) noexcept {
 
 void Connection::drop_if_idle() noexcept {
     if (phase_ == Phase::kIdle || phase_ == Phase::kHandshake) drop(Gone::kStopped);
+}
+
+bool Connection::make_room(ConnectionHost& host) noexcept {
+    if (host.idle.empty() || monotonic_ns() - host.idle.front()->since_ns_ < kMinIdleNs) return false;
+    host.idle.front()->drop(Gone::kClosed);
+    return true;
 }
 
 void Connection::sweep(std::int64_t now_ns) noexcept {

@@ -179,14 +179,14 @@ class HttpServer::Impl {
     // Out of file descriptors or memory: clients wait in the kernel's queue, and connections that idle make room.
     void pause_accepting(const ErrorCode& error) {
         retry_accept_at_ns_ = monotonic_ns() + kAcceptPauseNs;
-        for (int i = 0; i < kRoomForPaused && !host_.idle.empty(); ++i) host_.idle.front()->make_room();
+        for (int i = 0; i < kRoomForPaused && Connection::make_room(host_); ++i) {}
         if (!std::exchange(accepting_was_paused_, true))
             host_.warn(fmt::format("cannot accept connections: {}; trying again", error.message()));
     }
 
     void accepted(const Listener& listener, Socket socket) {
         ++host_.counters.n_accepted;
-        if (host_.counters.n_connections >= options_.max_connections && !host_.idle.empty()) host_.idle.front()->make_room();
+        if (host_.counters.n_connections >= options_.max_connections) (void)Connection::make_room(host_);
         if (!host_.accepting || host_.counters.n_connections >= options_.max_connections) {
             ++host_.counters.n_refused;
             return;

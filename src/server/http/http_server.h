@@ -23,16 +23,17 @@ struct HttpOptions {
     std::string tls_cert_file, tls_key_file;   // PEM; "": no TLS
     std::size_t max_header_bytes = 16'384;
     std::uint64_t max_request_bytes = 32'000'000;  // of a body
-    std::size_t max_connections =
-        10'000;  // beyond it, the one that has been idle longest makes room; if none is idle, new ones are refused
-    std::uint64_t max_held_bytes = 512'000'000;          // of bodies, of all requests that arrive or wait for their answer; beyond it: 503
-    double header_seconds = 10.0;                        // for a request's headers to arrive, from their first byte
-    double body_seconds = 60.0;                          // for its body
-    double idle_seconds = 75.0;                          // between requests on a connection
-    double heartbeat_seconds = 15.0;                     // a comment on a stream of events that is silent for so long
-    std::size_t max_unread_bytes = 1'000'000;            // of an answer that the client has not taken
-    double max_stalled_seconds = 30.0;                   // in which it took nothing
-    std::function<void(const std::string&)> on_warning;  // what an operator should know, for the log; on run()'s thread
+    std::uint64_t max_held_bytes = 512'000'000;    // of the bodies of all requests that arrive or wait for their answer; beyond it: 503
+    // Beyond it, the one that has been idle longest makes room; if none has been for a second, new ones are refused.
+    std::size_t max_connections = 10'000;
+    double header_seconds = 10.0;              // for a request's headers to arrive, from their first byte
+    double body_seconds = 60.0;                // for its body
+    double idle_seconds = 75.0;                // between requests on a connection
+    double heartbeat_seconds = 15.0;           // a comment on a stream of events that is silent for so long
+    std::size_t max_unread_bytes = 1'000'000;  // of an answer that the client has not taken
+    double max_stalled_seconds = 30.0;         // in which it took nothing
+    // What an operator should know, for the log; on run()'s thread.
+    std::function<void(const std::string&)> on_warning;
 };
 
 enum class Gone {

@@ -42,6 +42,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+        finally:
+            self.process.stdout.close()
+            self.process.stderr.close()
         if failure[0] is None and self.process.returncode != 0:
             raise AssertionError(f"http_echo ended with {self.process.returncode}: {self.errors}")
 
@@ -167,4 +170,4 @@ def main():
     if not PROGRAM.exists():
         print(f"{PROGRAM}: not built")
         sys.exit(77)
-    unittest.main()
+    unittest.main(warnings="ignore")  # of sockets that are left to the garbage collector

@@ -73,7 +73,7 @@ void append_headers(std::string& out, const std::vector<Header>& headers) {
 
 void append_start(std::string& out, int status, std::string_view content_type, const AnswerForm& form) {
     fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
-    append_header(out, "date", form.date);
+    if (!form.date.empty()) append_header(out, "date", form.date);
     if (!content_type.empty()) append_header(out, "content-type", content_type);
     // What a model wrote is never to be guessed to be a page.
     append_header(out, "x-content-type-options", "nosniff");
@@ -116,10 +116,10 @@ void append_events_head(std::string& out, const std::vector<Header>& headers, co
 void append_event(std::string& out, std::string_view event, std::string_view data, bool chunked) {
     std::string lines;  // of events whose data has line ends: no JSON has
     if (data.find_first_of("\r\n") != std::string_view::npos) {
-        for (const char c : data) {
-            if (c == '\r') continue;
-            lines.push_back(c);
-            if (c == '\n') lines.append("data: ");
+        for (std::size_t i = 0; i < data.size(); ++i) {  // CR LF, CR and LF each end a line
+            if (data[i] == '\r' && i + 1 < data.size() && data[i + 1] == '\n') continue;
+            const bool line_end = data[i] == '\r' || data[i] == '\n';
+            lines.append(line_end ? std::string_view("\ndata: ") : data.substr(i, 1));
         }
         data = lines;
     }

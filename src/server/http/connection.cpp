@@ -139,14 +139,14 @@ void Connection::body_begins() {
     body_began_ = true;
     since_ns_ = monotonic_ns();
     if (std::optional<HttpResponse> refusal = host_.screen ? host_.screen(reader_.request()) : std::nullopt) return refuse_with(*refusal);
-    if (!reader_.facts().wants_continue || reader_.body_bytes() > 0) return;
+    if (!reader_.facts().wants_continue || reader_.request().body.size() > 0) return;
     out_.append("HTTP/1.1 100 Continue\r\n\r\n");
     mark_unflushed();
 }
 
 // Bodies of all connections together have a limit: no number of clients, each within its own, may take all memory.
 void Connection::hold_body() {
-    const std::uint64_t n_now = reader_.body_bytes();
+    const std::uint64_t n_now = reader_.request().body.size();
     host_.n_held_bytes += n_now - n_held_bytes_;
     n_held_bytes_ = n_now;
 }

@@ -62,8 +62,7 @@ struct Framing {
 
 std::optional<BadRequest> check_target(std::string_view method, std::string_view target, const HeadLimits& limits, HeadFacts& facts) {
     if (target.size() > limits.max_target_bytes) {
-        return BadRequest{414,
-                          fmt::format("request line: a target of {} bytes, expected at most {}", target.size(), limits.max_target_bytes)};
+        return BadRequest{414, fmt::format("request line: expected a target of at most {} bytes", limits.max_target_bytes)};
     }
     const auto bad = [](char c) { return is_control(c) || static_cast<unsigned char>(c) > 0x7E || c == '#'; };
     if (target.empty() || std::ranges::any_of(target, bad))
@@ -199,8 +198,8 @@ std::optional<BadRequest> check_unfinished_head(std::string_view head, std::size
     for (const char c : head.substr(n_checked)) {
         if (is_control(c) && c != '\r' && c != '\n' && c != '\t') return BadRequest{400, "headers: a control character"};
     }
-    const bool in_first_line = head.find('\n') == std::string_view::npos;
-    if (in_first_line && head.size() > limits.max_target_bytes + 64) {  // room for the method and the version
+    const std::size_t n_first_line_bytes = std::min(head.find('\n'), head.size());
+    if (n_first_line_bytes > limits.max_target_bytes + 64) {  // room for the method and the version
         return BadRequest{414, fmt::format("request line: expected a target of at most {} bytes", limits.max_target_bytes)};
     }
     if (head.size() >= limits.max_header_bytes)

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 try:
-    from openai.types import Completion, responses
+    from openai.types import Completion, CreateEmbeddingResponse, Model, responses
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from pydantic import TypeAdapter
 except ImportError as error:
@@ -17,10 +17,10 @@ except ImportError as error:
 
 BUILD_DIR = Path(os.environ.get("RAFTER_BUILD_DIR", Path(__file__).resolve().parents[2] / "build" / "release"))
 TYPES = {"ChatCompletion": ChatCompletion, "ChatCompletionChunk": ChatCompletionChunk, "Completion": Completion,
-         "Response": responses.Response,
+         "CreateEmbeddingResponse": CreateEmbeddingResponse, "Model": Model, "Response": responses.Response,
          "ResponseStreamEvent": responses.ResponseStreamEvent}
 # What we give beyond the client's types.
-OURS = {"timings", "prompt_logprobs", "max_model_len"}
+OURS = {"timings", "prompt_logprobs", "max_model_len", "meta"}
 
 
 def fill_nulls(completion):

@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "protocols/embeddings.h"
+#include "protocols/model_info.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_stream.h"
 #include "protocols/responses_answer.h"
@@ -85,6 +87,10 @@ int main() {
         print_responses(reason, std::nullopt);
         print_responses(reason, 2);
     }
+    const std::vector<std::vector<float>> hidden = {{0.5F, 1e-9F}, {1.0F, -3.0F}};
+    print("CreateEmbeddingResponse",
+          nlohmann::ordered_json::parse(embeddings_answer({.n_prompt_tokens = 3}, hidden, "m", timings_json({}).dump())));
+    print("Model", model_answer({.name = "m", .path = "/models/m.gguf", .created_unix_s = 1, .context = 512}));
     print("Error", openai_error(400, "body: top_p: expected a number from 0 to 1, found 2"));
     return 0;
 }

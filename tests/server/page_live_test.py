@@ -76,6 +76,7 @@ class Live(serving.Case):
         self.assertEqual(self.page.locator(".failure:visible").count(), 0, self.page.locator(".message").all_inner_texts())
         facts = " | ".join(self.page.locator(".facts li").all_inner_texts())
         self.assertRegex(facts, r"\d+ tokens? \|.*tok/s \| first token [\d.,]+ (s|ms)")
+        self.assertRegex(facts, r"first token [\d.,]+ \w+, predicted [\d.,]+ (s|ms|µs)")
         self.page.reload()
         self.assertEqual(self.page.locator(".message.user .text").all_inner_texts(), ["Say something."])
         self.assertEqual(" | ".join(self.page.locator(".facts li").all_inner_texts()), facts)
@@ -94,6 +95,8 @@ class Live(serving.Case):
         self.ask("And some more.")
         self.until(lambda: self.page.locator(".dot").evaluate_all("all => all.map((one) => one.getAttribute('transform'))") != before, "marks that move")
         self.wait_for_end()
+        headline = lambda: self.server.get("/roofline")[2]["verdict"]["headline"]
+        self.until(lambda: self.page.inner_text("#verdict-headline").lower() == headline().lower(), "the server's verdict")
 
     def test_what_the_server_refuses_is_said_in_its_words(self):
         self.ask("word " * 3000)

@@ -572,7 +572,7 @@ class Reach(PageCase):
         self.assertEqual(nameless, [])
 
     def test_nothing_scrolls_sideways_on_a_phone(self):
-        long = SHOWN + "\n" + "unbreakable" * 40 + "\n\n`" + "x" * 300 + "`\n\n| " + " | ".join(["wide column"] * 12) + " |\n" + "|---" * 12 + "|\n\n" + "https://example.com/" + "y" * 200
+        long = SHOWN + "\n" + "unbreakable" * 40 + "\n\n`" + "x" * 300 + "`\n\n```\n" + "z" * 300 + "\n```\n\n| " + " | ".join(["wide column"] * 12) + " |\n" + "|---" * 12 + "|\n\n" + "https://example.com/" + "y" * 200
         self.mock.chat = lambda _: events_of(long, 50)
         for width in (320, 360, 400):
             page = self.page
@@ -586,6 +586,9 @@ class Reach(PageCase):
                 wide = page.evaluate("""() => [document.documentElement.scrollWidth - innerWidth, ...["messages", "machine", "chat"].map((id) => { const one = document.getElementById(id); return one.scrollWidth - one.clientWidth; })]""")
                 self.assertTrue(all(n <= 0 for n in wide), (width, tab, wide))
             self.assertTrue(page.is_visible("#prompt"))
+        for wide in (".markdown pre", ".markdown .table"):  # what is wider scrolls in a box of its own
+            box = self.page.locator(wide).last.evaluate("(one) => [one.scrollWidth > one.clientWidth, getComputedStyle(one).overflowX]")
+            self.assertEqual(box, [True, "auto"], wide)
 
     def test_a_phone_has_tabs_and_a_drawer(self):
         page = self.page

@@ -35,19 +35,40 @@ void add_bos(std::vector<TokenId>& tokens, const engine::OpenedModel& opened, bo
     if (wanted && special.add_bos && special.bos) tokens.insert(tokens.begin(), *special.bos);
 }
 
-Result<ordered_json> tokenize_content(const JsonReader& body, const std::string& content, const engine::OpenedModel& opened,
-                                      const OpenAiDefaults& defaults) {
+// What /tokenize may be asked, in either form.
+struct TokenizeOptions {
+    bool add_special = false;  // of llama-server's form, and parse_special, and with_pieces
+    bool parse_special = true;
+    bool with_pieces = false;
+    bool with_texts = false;  // of vLLM's form
+    std::optional<bool> add_special_tokens;
+};
+
+Result<TokenizeOptions> read_options(const JsonReader& body) {
     RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecial));
     RAFTER_TRY(const auto parse_special, read_bool(body, parameters::kParseSpecial));
     RAFTER_TRY(const auto with_pieces, read_bool(body, parameters::kWithPieces));
-    RAFTER_TRY_VOID(check_prompt_bytes(content.size(), defaults, body.where() + ": content"));
-    const auto special = parse_special.value_or(true) ? text::SpecialTokens::kParse : text::SpecialTokens::kAsText;
+    RAFTER_TRY(const auto with_texts, read_bool(body, parameters::kReturnTokenStrs));
+    RAFTER_TRY(const auto add_special_tokens, read_bool(body, parameters::kAddSpecialTokens));
+    // Of messages only, but known and checked in every form.
+    RAFTER_TRY_VOID(read_bool(body, parameters::kAddGenerationPrompt));
+    RAFTER_TRY_VOID(read_text(body, parameters::kReasoningEffort));
+    RAFTER_TRY_VOID(body.find_object(parameters::kChatTemplateKwargs.name));
+    return TokenizeOptions{.add_special = add_special.value_or(false),
+                           .parse_special = parse_special.value_or(true),
+                           .with_pieces = with_pieces.value_or(false),
+                           .with_texts = with_texts.value_or(false),
+                           .add_special_tokens = add_special_tokens};
+}
+
+ordered_json tokenize_content(const std::string& content, const engine::OpenedModel& opened, const TokenizeOptions& options) {
+    const auto special = options.parse_special ? text::SpecialTokens::kParse : text::SpecialTokens::kAsText;
     std::vector<TokenId> tokens = opened.tokenizer->encode(content, special);
-    add_bos(tokens, opened, add_special.value_or(false));
-    if (!with_pieces.value_or(false)) return ordered_json{{"tokens", tokens}};
+    add_bos(tokens, opened, options.add_special);
+    if (!options.with_pieces) return {{"tokens", tokens}};
     ordered_json list = ordered_json::array();
     for (const TokenId id : tokens) list.push_back({{"id", id}, {"piece", piece_json(piece_of(opened, id))}});
-    return ordered_json{{"tokens", std::move(list)}};
+    return {{"tokens", std::move(list)}};
 }
 
 ordered_json tokenized(const std::vector<TokenId>& tokens, const engine::OpenedModel& opened, const OpenAiDefaults& defaults,
@@ -74,25 +95,24 @@ Result<TokenizeAnswer> tokenize(const nlohmann::json& body_json, const engine::O
     const bool has_messages = body.find(parameters::kTokenizeMessages.name) != nullptr;
     const int n_forms = (content ? 1 : 0) + (prompt ? 1 : 0) + (has_messages ? 1 : 0);
     if (n_forms != 1) return bad_input("body: expected one of the keys prompt, messages and content, found {} of them", n_forms);
+    RAFTER_TRY(const TokenizeOptions options, read_options(body));
     if (content) {
-        RAFTER_TRY(ordered_json answer, tokenize_content(body, *content, opened, defaults));
-        return TokenizeAnswer{std::move(answer), model};
+        RAFTER_TRY_VOID(check_prompt_bytes(content->size(), defaults, "body: content"));
+        return TokenizeAnswer{tokenize_content(*content, opened, options), model, body.unknown_keys()};
     }
-    RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
-    RAFTER_TRY(const auto texts, read_bool(body, parameters::kReturnTokenStrs));
     // Whether a prompt fits is what the client wants to know: a longer one is counted.
     defaults.context.reset();
     std::vector<TokenId> tokens;
     if (prompt) {
         RAFTER_TRY_VOID(check_prompt_bytes(prompt->size(), defaults, "body: prompt"));
         tokens = opened.tokenizer->encode(*prompt, text::SpecialTokens::kParse);
-        add_bos(tokens, opened, add_special.value_or(true));
+        add_bos(tokens, opened, options.add_special_tokens.value_or(true));
     } else {
         RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
-        RAFTER_TRY(ChatPrompt chat, chat_prompt(opened, input, "body: messages", defaults, add_special.value_or(false)));
+        RAFTER_TRY(ChatPrompt chat, chat_prompt(opened, input, "body: messages", defaults, options.add_special_tokens.value_or(false)));
         tokens = std::move(chat.tokens);
     }
-    return TokenizeAnswer{tokenized(tokens, opened, given, texts.value_or(false)), model};
+    return TokenizeAnswer{tokenized(tokens, opened, given, options.with_texts), model, body.unknown_keys()};
 }
 
 Result<TokenizeAnswer> detokenize(const nlohmann::json& body_json, const engine::OpenedModel& opened, const OpenAiDefaults& /*defaults*/) {
@@ -111,7 +131,7 @@ Result<TokenizeAnswer> detokenize(const nlohmann::json& body_json, const engine:
         tokens.push_back(static_cast<TokenId>(token));
     }
     const std::string text = text::valid_utf8(opened.tokenizer->decode(tokens, text::SpecialTokens::kParse));
-    return TokenizeAnswer{{{"prompt", text}, {"content", text}}, model};
+    return TokenizeAnswer{{{"prompt", text}, {"content", text}}, model, body.unknown_keys()};
 }
 
 Result<TokenizeAnswer> apply_template(const nlohmann::json& body_json, const engine::OpenedModel& opened, const OpenAiDefaults& defaults) {
@@ -119,7 +139,7 @@ Result<TokenizeAnswer> apply_template(const nlohmann::json& body_json, const eng
     RAFTER_TRY(const auto model, read_text(body, parameters::kModel));
     RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
     RAFTER_TRY(const text::RenderedChat chat, render_chat(opened, input, "body: messages", defaults));
-    return TokenizeAnswer{{{"prompt", chat.text}}, model};
+    return TokenizeAnswer{{{"prompt", chat.text}}, model, body.unknown_keys()};
 }
 
 }  // namespace rafter::protocols

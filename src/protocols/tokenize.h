@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/loading/loaded_model.h"
@@ -18,6 +19,7 @@ namespace rafter::protocols {
 struct TokenizeAnswer {
     nlohmann::ordered_json body;
     std::optional<std::string> model;  // as the client calls it
+    std::vector<std::string> unknown_keys;
 };
 // {"prompt"} or {"messages"}: {"count", "max_model_len", "tokens", "token_strs"}. {"content"}: {"tokens"}, of ids or with pieces.
 [[nodiscard]] Result<TokenizeAnswer> tokenize(const nlohmann::json& body, const engine::OpenedModel& opened,

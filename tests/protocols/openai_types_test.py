@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 try:
+    import jsonschema_rs
     from openai.types import Completion, CreateEmbeddingResponse, Model, responses
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from pydantic import TypeAdapter
@@ -38,7 +39,9 @@ class OpenAiTypes(unittest.TestCase):
     def setUpClass(cls):
         tool = BUILD_DIR / "tests" / "tools" / "print_openai_answers"
         lines = subprocess.run([tool], check=True, capture_output=True, text=True, encoding="utf-8", timeout=60).stdout.splitlines()
-        cls.answers = [json.loads(line) for line in lines]
+        answers = [json.loads(line) for line in lines]
+        cls.answers = [answer for answer in answers if answer["type"] != "Schemas"]
+        cls.schemas = next(answer["value"] for answer in answers if answer["type"] == "Schemas")
 
     def test_every_answer_is_of_its_type(self):
         seen = Counter()
@@ -54,6 +57,22 @@ class OpenAiTypes(unittest.TestCase):
                 TypeAdapter(TYPES[kind]).validate_json(json.dumps(value), strict=True)
         for kind in TYPES:
             self.assertGreater(seen[kind], 0, kind)
+
+    def test_every_answer_is_of_its_schema(self):
+        def schema(name):
+            return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$ref": f"#/components/schemas/{name}",
+                    "components": {"schemas": self.schemas}}
+
+        for name in self.schemas:
+            jsonschema_rs.meta.validate(schema(name))
+            jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **self.schemas[name]})
+        names = {"ResponseStreamEvent": "ResponseEvent", "CreateEmbeddingResponse": "EmbeddingList"}
+        for answer in self.answers:
+            name = names.get(answer["type"], answer["type"])
+            with self.subTest(name=name):
+                jsonschema_rs.validate(schema(name), answer["value"])
+                # Not everything is of every schema.
+                self.assertFalse(jsonschema_rs.is_valid(schema(name), {}))
 
     def test_the_events_are_those_of_a_stream(self):
         names = [answer["value"]["type"] for answer in self.answers if answer["type"] == "ResponseStreamEvent"]

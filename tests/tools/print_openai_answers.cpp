@@ -9,6 +9,7 @@
 #include "protocols/openai_answer.h"
 #include "protocols/openai_stream.h"
 #include "protocols/responses_answer.h"
+#include "protocols/schemas.h"
 #include "tests/protocols/letters.h"
 
 namespace {
@@ -91,6 +92,7 @@ int main() {
     print("CreateEmbeddingResponse",
           nlohmann::ordered_json::parse(embeddings_answer({.n_prompt_tokens = 3}, hidden, "m", timings_json({}).dump())));
     print("Model", model_answer({.name = "m", .path = "/models/m.gguf", .created_unix_s = 1, .context = 512}));
+    print("Schemas", component_schemas());
     print("Error", openai_error(400, "body: top_p: expected a number from 0 to 1, found 2"));
     return 0;
 }

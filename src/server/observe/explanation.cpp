@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "report/units.h"
+#include "report/word_wrap.h"
 #include "server/observe/suggestions.h"
 
 namespace rafter::server {
@@ -15,12 +16,13 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr double kMinute = StepWatch::kMaxWindowSeconds;
+constexpr std::size_t kColumns = 110;
+constexpr double kMinWindowSeconds = 1.0;
 constexpr double kWorthALine = 0.001;  // of the steps' time
 constexpr double kMostlyIdle = 0.5;    // of the minute without a step
 
 const char* bound_words(const StepSums& sums) {
-    if (sums.overhead_bound > std::max(sums.memory_bound, sums.compute_bound))
-        return "what steps cost beside their work: beginning, barriers";
+    if (sums.overhead_bound > std::max(sums.memory_bound, sums.compute_bound)) return "overhead (beginning steps, barriers between ops)";
     return sums.memory_bound >= sums.compute_bound ? "reading weights and cache" : "arithmetic";
 }
 const char* bound_word(const StepSums& sums) {
@@ -43,7 +45,9 @@ std::string headline_of(const Explanation& e, const ExplainInput& input) {
     }
     const double busy = (e.sums.step + e.sums.between) / e.window_seconds;
     const std::string when =
-        busy < kMostlyIdle ? fmt::format("Mostly idle (requests ran {} of the minute); while they ran: ", report::percent(busy)) : "";
+        busy < kMostlyIdle
+            ? fmt::format("Mostly idle (requests ran {} of the last {:.0f} s); while they ran: ", report::percent(busy), e.window_seconds)
+            : "";
     const auto fraction = e.sums.roof_fraction();
     std::string text = when;
     if (!fraction) {
@@ -70,9 +74,8 @@ std::string prefix_line(const StepSums& sums) {
 std::vector<std::string> lines_of(const Explanation& e) {
     const StepSums& sums = e.sums;
     std::vector<std::string> lines;
-    lines.push_back(fmt::format("Steps: {}, of {} sequences on average, {} of the minute's {}.", report::whole(sums.n_steps),
-                                report::rate(sums.n_sequences / std::max(1.0, sums.n_steps)), report::seconds(sums.step),
-                                report::seconds(e.window_seconds)));
+    lines.push_back(fmt::format("Steps: {} in {:.1f} of the last {:.0f} s, of {} sequences on average.", report::whole(sums.n_steps),
+                                sums.step, e.window_seconds, report::rate(sums.n_sequences / std::max(1.0, sums.n_steps))));
     if (sums.mbu() && sums.mfu()) {
         lines.push_back(fmt::format("Memory bandwidth {} used, arithmetic {}; steps bound by memory {}, by arithmetic {}, by overhead {}.",
                                     report::percent(*sums.mbu()), report::percent(*sums.mfu()),
@@ -122,6 +125,22 @@ std::vector<std::string> unknown_of(const Explanation& e, const ExplainInput& in
     return unknown;
 }
 
+// In lines of kColumns, the first of which begins with `mark` and the others as far in.
+std::string wrapped(std::string_view mark, std::string_view text) {
+    report::WordWrap wrap(kColumns - mark.size());
+    std::string lines = wrap.push(text);
+    lines += wrap.finish();
+    std::string out(mark);
+    for (const char c : lines) {
+        out += c;
+        if (c == '\n') out.append(mark.size(), ' ');
+    }
+    return out + "\n";
+}
+
+// Sums of an interval have parts of steps in them.
+std::int64_t count(double n) { return std::llround(n); }
+
 ordered_json number_or_null(std::optional<double> value) {
     ordered_json json = nullptr;
     if (value) json = *value;
@@ -133,7 +152,8 @@ ordered_json number_or_null(std::optional<double> value) {
 Explanation explain(const ExplainInput& input) {
     Explanation e;
     e.sums = input.watch.last(kMinute, input.now_seconds);
-    e.window_seconds = kMinute;
+    const double first = input.watch.first_start_seconds().value_or(input.now_seconds - kMinute);
+    e.window_seconds = std::clamp(input.now_seconds - first, kMinWindowSeconds, kMinute);
     e.prefixes = input.prefixes.last_minute(input.now_seconds);
     e.ran = e.sums.n_steps > 0.0;
     e.headline = headline_of(e, input);
@@ -148,9 +168,9 @@ Explanation explain(const ExplainInput& input) {
 }
 
 std::string to_text(const Explanation& e) {
-    std::string text = e.headline + "\n";
+    std::string text = e.headline + "\n";  // one line, however long: the answer
     if (!e.lines.empty()) text += "\n";
-    for (const std::string& line : e.lines) text += fmt::format("  {}\n", line);
+    for (const std::string& line : e.lines) text += wrapped("  ", line);
     if (e.ran) {
         const double lost = std::max(0.0, e.sums.step - e.sums.roof()) + e.sums.between;
         const bool split = std::ranges::any_of(losses_of(e.sums), [](const LostSeconds& loss) { return loss.cause == "kernels"; });
@@ -164,12 +184,13 @@ std::string to_text(const Explanation& e) {
         if (e.suggestions.empty()) text += "  Nothing that is known here would gain 2%.\n";
         for (std::size_t i = 0; i < e.suggestions.size(); ++i) {
             const Suggestion& one = e.suggestions[i];
-            text += fmt::format("  {}. {}{}{}\n", i + 1, one.what, one.gain > 1.0 ? fmt::format(": {}", report::factor(one.gain)) : "",
-                                one.remark.empty() ? "" : fmt::format(" ({})", one.remark));
+            text += wrapped(fmt::format("  {}. ", i + 1),
+                            fmt::format("{}{}{}", one.what, one.gain > 1.0 ? fmt::format(": {}", report::factor(one.gain)) : "",
+                                        one.remark.empty() ? "" : fmt::format(" ({})", one.remark)));
         }
     }
     if (!e.unknown.empty()) text += "\nNot known\n";
-    for (const std::string& one : e.unknown) text += fmt::format("  {}\n", one);
+    for (const std::string& one : e.unknown) text += wrapped("  ", one);
     return text;
 }
 
@@ -187,17 +208,17 @@ ordered_json to_json(const Explanation& e) {
             {"lines", e.lines},
             {"window_seconds", e.window_seconds},
             {"steps",
-             {{"n", s.n_steps},
+             {{"n", count(s.n_steps)},
               {"seconds", s.step},
               {"between_seconds", s.between},
               {"model_seconds", s.forward},
               {"sequences", s.n_steps > 0.0 ? s.n_sequences / s.n_steps : 0.0},
-              {"prompt_tokens", s.n_prompt_tokens},
-              {"answer_tokens", s.n_chosen},
-              {"recomputed_tokens", s.n_recomputed},
-              {"preemptions", s.n_preemptions},
-              {"draft_tokens", s.n_draft_tokens},
-              {"accepted_drafts", s.n_accepted_drafts}}},
+              {"prompt_tokens", count(s.n_prompt_tokens)},
+              {"answer_tokens", count(s.n_chosen)},
+              {"recomputed_tokens", count(s.n_recomputed)},
+              {"preemptions", count(s.n_preemptions)},
+              {"draft_tokens", count(s.n_draft_tokens)},
+              {"accepted_drafts", count(s.n_accepted_drafts)}}},
             {"roof",
              {{"bound", std::move(bound)},
               {"fraction", number_or_null(s.roof_fraction())},
@@ -206,11 +227,11 @@ ordered_json to_json(const Explanation& e) {
               {"predicted_over_measured", number_or_null(s.predicted_over_measured())}}},
             {"losses", std::move(losses)},
             {"prefix_cache",
-             {{"asked_tokens", s.prefix_asked},
-              {"found_tokens", s.prefix_found},
-              {"missed_new_tokens", s.prefix_missed_new},
-              {"missed_evicted_tokens", s.prefix_missed_evicted},
-              {"missed_window_tokens", s.prefix_missed_window},
+             {{"asked_tokens", count(s.prefix_asked)},
+              {"found_tokens", count(s.prefix_found)},
+              {"missed_new_tokens", count(s.prefix_missed_new)},
+              {"missed_evicted_tokens", count(s.prefix_missed_evicted)},
+              {"missed_window_tokens", count(s.prefix_missed_window)},
               {"prompts", e.prefixes.n_prompts},
               {"changed_early_prompts", e.prefixes.n_changed_early},
               {"changed_early_tokens", e.prefixes.n_changed_tokens},

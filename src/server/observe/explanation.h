@@ -47,7 +47,7 @@ struct Explanation {
 };
 
 [[nodiscard]] Explanation explain(const ExplainInput& input);
-// Lines of at most some 120 characters, ending with a line end.
+// Lines of at most 110 characters, but for the first, which is the headline.
 [[nodiscard]] std::string to_text(const Explanation& explanation);
 [[nodiscard]] nlohmann::ordered_json to_json(const Explanation& explanation);
 // For GET /roofline; none where nothing ran.

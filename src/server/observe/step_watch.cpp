@@ -100,8 +100,6 @@ void StepWatch::record(const engine::StepReport& step, double now_seconds) noexc
                   .n_prompt_tokens = static_cast<double>(watched.n_tokens) - step.n_decoding - step.n_draft_tokens,
                   .n_chosen = static_cast<double>(step.n_chosen),
                   .n_sequences = static_cast<double>(watched.n_sequences),
-                  .n_decoding = static_cast<double>(step.n_decoding),
-                  .n_decode_steps = step.n_decoding > 0 ? 1.0 : 0.0,
                   .n_draft_tokens = static_cast<double>(step.n_draft_tokens),
                   .n_accepted_drafts = static_cast<double>(step.n_accepted_drafts),
                   .n_recomputed = static_cast<double>(step.n_recomputed),
@@ -109,7 +107,13 @@ void StepWatch::record(const engine::StepReport& step, double now_seconds) noexc
                   .forward = step.forward_seconds,
                   .sample = step.sample_seconds,
                   .draft = step.draft_seconds};
-    for (const model::SequenceStep& sequence : step.shape.sequences) sums.past_tokens += sequence.n_past;
+    if (step.kind == engine::StepKind::kDecode) {
+        sums.n_decode_steps = 1.0;
+        sums.n_decoding = step.n_decoding;
+        sums.decode = step.step_seconds;
+        sums.decode_forward = step.forward_seconds;
+        for (const model::SequenceStep& sequence : step.shape.sequences) sums.decode_past_tokens += sequence.n_past;
+    }
     if (watched.n_tokens > 0) sums.recomputed = step.step_seconds * step.n_recomputed / watched.n_tokens;
     if (step.predicted_seconds > 0.0) {
         sums.predicted = step.predicted_seconds;
@@ -123,6 +127,7 @@ void StepWatch::record(const engine::StepReport& step, double now_seconds) noexc
     if (requests_ran_) sums.between = std::max(0.0, start - last_end_seconds_);
     last_end_seconds_ = now_seconds;
     requests_ran_ = step.cache.n_sequences > 0;
+    if (n_steps_ == 0) first_start_seconds_ = start;
     watched.id = ++n_steps_;
     add_to_histograms(watched);
     ring_[watched.id % kMaxSteps] = watched;
@@ -207,6 +212,11 @@ StepHistograms StepWatch::histograms() const {
 std::optional<double> StepWatch::last_end_seconds() const {
     const std::lock_guard lock(mutex_);
     return n_steps_ > 0 ? std::optional(last_end_seconds_) : std::nullopt;
+}
+
+std::optional<double> StepWatch::first_start_seconds() const {
+    const std::lock_guard lock(mutex_);
+    return n_steps_ > 0 ? std::optional(first_start_seconds_) : std::nullopt;
 }
 
 std::unique_ptr<const StepPrices> step_prices_of(engine::ServedModel& served) {

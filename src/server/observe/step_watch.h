@@ -33,19 +33,21 @@ struct WatchedStep {
 // Sums over steps. A step that lies partly in an interval counts with that part. All of them are doubles: they are added as one array.
 struct StepSums {
     double n_steps = 0.0;
-    double n_tokens = 0.0;         // computed
-    double n_prompt_tokens = 0.0;  // of them, of prompts
-    double n_chosen = 0.0;         // added to answers
-    double n_sequences = 0.0;      // of each step
-    double n_decoding = 0.0;       // of each step: sequences whose answers went on
-    double n_decode_steps = 0.0;   // steps with such a sequence
-    double past_tokens = 0.0;      // of each step and sequence: tokens in the cache before it
+    double n_tokens = 0.0;            // computed
+    double n_prompt_tokens = 0.0;     // of them, of prompts
+    double n_chosen = 0.0;            // added to answers
+    double n_sequences = 0.0;         // of each step
+    double n_decode_steps = 0.0;      // steps of answers alone, without prompts; of each of them:
+    double n_decoding = 0.0;          // sequences
+    double decode_past_tokens = 0.0;  // tokens in the cache before it, of all its sequences
     double n_draft_tokens = 0.0;
     double n_accepted_drafts = 0.0;
     double n_recomputed = 0.0;  // of n_tokens, that a preemption had taken
     // Seconds
     double step = 0.0;               // all of the steps
     double forward = 0.0;            // of it, in the model
+    double decode = 0.0;             // of `step`, the steps of answers alone
+    double decode_forward = 0.0;     // of `forward`, the same
     double sample = 0.0;             // choosing tokens
     double draft = 0.0;              // drafting
     double between = 0.0;            // from a step to the next while requests ran: waiting for other models, handing out results
@@ -136,6 +138,7 @@ class StepWatch {
     [[nodiscard]] std::vector<WatchedStep> steps() const;  // the latest last
     [[nodiscard]] StepHistograms histograms() const;
     [[nodiscard]] std::optional<double> last_end_seconds() const;             // of the latest step; none before the first
+    [[nodiscard]] std::optional<double> first_start_seconds() const;          // of the first step; none before it
     [[nodiscard]] const StepPrices* prices() const { return prices_.get(); }  // null: no machine profile
 
   private:
@@ -160,6 +163,7 @@ class StepWatch {
     kv::BlockCacheCounters prefix_;          // as of the latest step
     engine::SchedulerCounters scheduler_{};  // the same
     double last_end_seconds_ = 0.0;
+    double first_start_seconds_ = 0.0;
     bool requests_ran_ = false;  // after the latest step
 };
 

@@ -15,29 +15,34 @@ namespace {
 
 constexpr double kWorthwhile = 1.02;
 constexpr std::size_t kMaxSuggestions = 3;
+constexpr double kMinDecodeSteps = 8.0;
 constexpr double kMoreSequences = 4.0;
 constexpr double kAssumedAcceptance = 0.6;
 constexpr std::uint32_t kAssumedDrafts = 3;
 constexpr double kMinTokenPart = 0.05;  // of the prompts' tokens, where seconds are not known
 constexpr double kMaxSavedPart = 0.9;   // of the steps' time: what is left is never nothing
 
-// What the engine did, on average of its steps with answers.
+// What the engine did in steps of answers alone, on average.
 struct Decoding {
     std::uint32_t n_sequences = 0;
     std::uint32_t n_past = 0;
-    double model_part = 1.0;  // of a step's time; the rest grows with the sequences
+    double model_part = 1.0;  // of such a step's time; the rest grows with the sequences
+    double part = 0.0;        // of all steps' time
 };
 
 std::uint32_t rounded(double n) { return static_cast<std::uint32_t>(std::lround(std::max(0.0, n))); }
 
-// Steps that mostly decode, of which there were enough to speak of.
+// None where there were too few such steps to speak of.
 std::optional<Decoding> decoding_of(const StepSums& sums) {
-    if (sums.n_decode_steps < 8.0 || sums.n_decode_steps < sums.n_steps / 2 || sums.n_prompt_tokens > sums.n_tokens / 2)
-        return std::nullopt;
+    if (sums.n_decode_steps < kMinDecodeSteps || sums.n_decoding <= 0.0 || sums.decode <= 0.0) return std::nullopt;
     return Decoding{.n_sequences = std::max(1U, rounded(sums.n_decoding / sums.n_decode_steps)),
-                    .n_past = rounded(sums.past_tokens / std::max(1.0, sums.n_sequences)),
-                    .model_part = sums.step > 0.0 ? std::clamp(sums.forward / sums.step, 0.0, 1.0) : 1.0};
+                    .n_past = rounded(sums.decode_past_tokens / sums.n_decoding),
+                    .model_part = std::clamp(sums.decode_forward / sums.decode, 0.0, 1.0),
+                    .part = std::clamp(sums.decode / sums.step, 0.0, 1.0)};
 }
+
+// Of everything, where answers alone come so many times as fast.
+double gain_of_all(const Decoding& now, double decode_gain) { return 1.0 / (1.0 - now.part + now.part / decode_gain); }
 
 double step_seconds(const engine::StepCost& cost, std::uint32_t n_sequences, std::uint32_t n_new, std::uint32_t n_past) {
     engine::StepCost::Sum sum;
@@ -65,7 +70,7 @@ void suggest_concurrency(const ExplainInput& input, const Decoding& now, std::ve
         what = fmt::format("Let more sequences run together: --batch {} in place of {}", report::whole(more), limit);
     }
     found.push_back({.what = std::move(what),
-                     .gain = gain,
+                     .gain = gain_of_all(now, gain),
                      .remark = fmt::format("each answer then comes at {} of its speed", report::percent(gain / factor))});
 }
 

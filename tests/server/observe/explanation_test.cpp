@@ -113,7 +113,7 @@ TEST_F(ExplanationTest, OneSequenceIsBoundByReadingAndMoreTogetherWouldHelpMost)
     measure();
     decode(2000, 1);
     const Explanation e = explained();
-    EXPECT_NE(e.headline.find("bound by reading weights and cache, at 74% of the roof"), std::string::npos) << e.headline;  // 1 / 1.35
+    EXPECT_NE(e.headline.find("Bound by reading weights and cache, at 74% of the roof"), std::string::npos) << e.headline;  // 1 / 1.35
     double lost = 0.0;
     for (const LostSeconds& loss : losses_of(e.sums)) lost += loss.seconds;
     EXPECT_NEAR(lost, e.sums.step - e.sums.roof() + e.sums.between, 1e-9);
@@ -161,7 +161,7 @@ TEST_F(ExplanationTest, ReportsALineThatDefeatsThePrefixCache) {
     decode(1000, 1);
     const Explanation e = explained();
     const std::string text = to_text(e);
-    EXPECT_NE(text.find("9 of 10 prompts differ from an earlier one at about token 12 and are alike behind it"), std::string::npos) << text;
+    EXPECT_NE(text.find("9 of 10 prompts differ from an earlier one at about token 12 and are alike"), std::string::npos) << text;
     const Suggestion* moved = suggestion(e, "Move what changes with each request (at about token 12 of the prompts) to their end");
     ASSERT_NE(moved, nullptr) << text;
     EXPECT_GT(moved->gain, 1.02);
@@ -181,7 +181,7 @@ TEST_F(ExplanationTest, WithoutAProfileRoofsAreUnknownAndPromptsAreStillCounted)
     decode(100, 2);
     const Explanation e = explained();
     EXPECT_NE(e.headline.find("not known without a machine profile"), std::string::npos) << e.headline;
-    EXPECT_EQ(e.headline.find('%'), e.headline.find("% of the minute") == std::string::npos ? std::string::npos : e.headline.find('%'));
+    EXPECT_EQ(e.headline.find("roof"), std::string::npos) << e.headline;
     const auto json = to_json(e);
     for (const char* key : {"bound", "fraction", "mbu", "mfu", "predicted_over_measured"}) EXPECT_TRUE(json["roof"][key].is_null()) << key;
     const Suggestion* cache = suggestion(e, "A larger KV cache");
@@ -197,6 +197,10 @@ TEST_F(ExplanationTest, TheFirstLineOfTheTextIsTheAnswer) {
     const Explanation e = explained();
     const std::string text = to_text(e);
     EXPECT_TRUE(text.starts_with(e.headline + "\n"));
+    std::istringstream lines(text);
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) EXPECT_LE(line.size(), 110U) << line;
     EXPECT_NE(text.find("\nWhat would help\n"), std::string::npos);
     EXPECT_NE(text.find("\nNot known\n"), std::string::npos);
     EXPECT_EQ(text.find("nan"), std::string::npos);

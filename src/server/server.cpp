@@ -154,12 +154,15 @@ class Server::Impl {
         std::string id = ids_.next(request);
         headers.push_back({"x-request-id", id});
         const std::string* parent = request.header("traceparent");
-        std::string span = parent == nullptr ? std::string() : spans_.answer_to(*parent);
+        const std::string span = parent == nullptr ? std::string() : spans_.answer_to(*parent);
         const bool traced = !span.empty();
-        if (traced) headers.push_back({"traceparent", std::move(span)});
+        if (traced) headers.push_back({"traceparent", span});
         auto call = std::make_shared<Call>(std::move(exchange), std::move(id), std::move(headers),
                                            [this](const RequestRecord& record, const HttpRequest& asked) { ended(record, asked); });
-        if (traced) call->record.traceparent = *parent;
+        if (traced) {
+            call->record.traceparent = *parent;
+            call->record.span_id = parse_traceparent(span)->parent_id;
+        }
         if (to_browser) {
             call->respond(*std::move(to_browser));
             return;

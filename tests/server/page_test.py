@@ -446,7 +446,9 @@ class Roofline(PageCase):
         before = self.positions()
         self.until("(before) => ![...document.querySelectorAll('.dot')].some((dot) => dot.getAttribute('transform') === before)", arg=before[-1])
         self.assertGreater(len(self.positions()), 8)
+        self.assertEqual(self.page.inner_text("#roof-headline"), "At 64% of the roof")
         self.assertEqual(self.page.inner_text("#verdict-headline"), "Decode at 64% of the memory roof")
+        self.assertEqual(self.page.locator("#verdict-lines li").count(), 3)
         gauges = dict(zip(self.texts(".gauge dt"), self.texts(".gauge dd")))
         self.assertEqual((gauges["KV cache"], gauges["Prefix hits"], gauges["Drafts accepted"], gauges["Running"]), ("27%", "52%", "78%", "3 1.20 s left"))
         self.assertEqual(self.page.locator(".chart .roof-name").all_text_contents(), ["31.0 GB/s", "230 GFLOP/s"])
@@ -477,7 +479,7 @@ class Roofline(PageCase):
         page = self.page
         self.open()
         page.wait_for_selector("text=rafter probe")
-        self.assertEqual(page.inner_text("#verdict-headline"), "Nothing has run yet")
+        self.assertEqual(page.inner_text("#roof-headline"), "Nothing has run yet")
         self.assertEqual(self.texts(".gauge dd", page)[:3], ["–", "–", "–"])
 
     def test_without_a_verdict_it_says_what_it_knows(self):
@@ -485,7 +487,8 @@ class Roofline(PageCase):
         data["verdict"] = None
         self.mock.roofline = lambda: data
         self.open()
-        self.page.wait_for_selector("text=At 64% of the roof")
+        self.page.wait_for_selector("text=No request.")
+        self.assertEqual(self.page.inner_text("#roof-headline"), "At 64% of the roof")
         data["now"].update(roof_fraction=None, n_running=0)
         self.page.wait_for_selector("text=Idle")
 

@@ -20,9 +20,8 @@ class Sparkline {
         this.value = make("b", {}, "–");
         this.rest = make("span");
         this.svg = make("svg:svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img" });
-        const names = make("span", {}, title, keys.map((key, i) => make("span", { class: "key-" + "ab"[i] }, " " + key)));
-        this.title = title;
-        this.node = make("div", { class: "spark" }, make("header", {}, names, make("span", {}, this.value, this.rest)), this.svg);
+        const names = make("div", { class: "title" }, title, keys.map((key, i) => make("span", { class: "key-" + "ab"[i] }, " " + key)));
+        this.node = make("div", { class: "spark" }, names, make("div", { class: "value" }, this.value, this.rest), this.svg);
     }
 
     draw(lines, width, value, rest, label) {
@@ -50,7 +49,7 @@ class RooflineView {
         this.paused = false;
         this.timer = 0;
         this.asking = false;
-        this.speed = new Sparkline("Decode speed, latest 2 minutes", []);
+        this.speed = new Sparkline("Decode, latest 2 minutes", []);
         this.times = new Sparkline("Step time", ["predicted", "measured"]);
         by_id("sparks").append(this.speed.node, this.times.node);
         this.gauges = kGauges.map((gauge) => this.build_gauge(gauge));
@@ -139,12 +138,14 @@ class RooflineView {
     }
 
     show_verdict(verdict, now, steps) {
-        let headline = "Nothing has run yet", lines = ["Ask something: each step of the model becomes a mark under the roofs."];
+        const idle = steps.length ? "Idle" : "Nothing has run yet", running = now.n_running > 0 ? "Running" : idle;
+        by_id("roof-headline").textContent = Number.isFinite(now.roof_fraction) ? "At " + percent(now.roof_fraction) + " of the roof" : running;
+        let headline = "No request yet.", lines = ["Ask something: each step of the model becomes a mark under the roofs."];
         if (verdict && verdict.headline) {
             headline = String(verdict.headline);
             lines = Array.isArray(verdict.lines) ? verdict.lines.map(String) : [];
         } else if (steps.length) {
-            headline = Number.isFinite(now.roof_fraction) ? "At " + percent(now.roof_fraction) + " of the roof" : now.n_running > 0 ? "Running" : "Idle";
+            headline = "No request.";
             lines = [];
         }
         by_id("verdict-headline").textContent = headline[0].toUpperCase() + headline.slice(1);

@@ -77,7 +77,7 @@ class RooflineChart {
     }
 
     draw() {
-        const width = Math.max(this.figure.clientWidth, 240), height = Math.round(Math.min(Math.max(width * 0.7, 230), 360));
+        const width = Math.max(this.figure.clientWidth, 240), height = Math.round(Math.min(Math.max(width * 0.66, 230), 340));
         if (this.figure.clientWidth === 0) return;  // not shown
         this.x = new LogScale(...this.x_range(), kMargin.left, width - kMargin.right);
         this.y = new LogScale(...this.y_range(), height - kMargin.bottom, kMargin.top);

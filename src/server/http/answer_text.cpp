@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "server/http/head_check.h"
 
@@ -87,11 +86,19 @@ std::string_view reason_phrase(int status) {
     return found == kReasons.end() ? "Status" : found->text;
 }
 
+// Written by hand: nlohmann's values allocate when they are destroyed, which ends the program where memory has run out.
 HttpResponse error_response(int status, std::string_view message) {
+    std::string escaped;
+    for (const char c : message) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') escaped.push_back('\\');
+        escaped.push_back(byte < 0x20 || byte > 0x7E ? '?' : c);
+    }
     const std::string_view type = status >= 500 ? "server_error" : "invalid_request_error";
-    const nlohmann::json error = {{"message", message}, {"type", type}, {"param", nullptr}, {"code", nullptr}};
-    return {
-        status, "application/json", nlohmann::json{{"error", error}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), {}};
+    HttpResponse response;
+    response.status = status;
+    response.body = fmt::format(R"({{"error":{{"message":"{}","type":"{}","param":null,"code":null}}}})", escaped, type);
+    return response;
 }
 
 void append_response(std::string& out, const HttpResponse& response, const AnswerForm& form) {

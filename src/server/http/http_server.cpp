@@ -165,15 +165,18 @@ class HttpServer::Impl {
             if (monotonic_ns() < *retry_accept_at_ns_) return;
             retry_accept_at_ns_.reset();
         }
-        listener.acceptor.async_accept([this, &listener](ErrorCode error, Socket socket) {
-            listener.armed = false;
+        // Resets armed when the operation ends, and when it is destroyed without an end: Asio does so when memory runs out within it.
+        const auto disarm = [](bool* armed) { *armed = false; };
+        listener.armed = true;
+        std::unique_ptr<bool, decltype(disarm)> while_armed(&listener.armed, disarm);
+        listener.acceptor.async_accept([this, &listener, while_armed = std::move(while_armed)](ErrorCode error, Socket socket) mutable {
+            while_armed.reset();
             if (error == asio::error::operation_aborted) return;
             if (error) return pause_accepting(error);
             accepting_was_paused_ = false;
             accepted(listener, std::move(socket));
             arm(listener);
         });
-        listener.armed = true;
     }
 
     // Out of file descriptors or memory: clients wait in the kernel's queue, and connections that idle make room.

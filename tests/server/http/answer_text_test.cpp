@@ -67,10 +67,10 @@ TEST(AnswerText, DataCannotBeginAnotherEvent) {
 }
 
 TEST(AnswerText, ErrorsHaveTheFormOfOpenAisApi) {
-    const HttpResponse response = error_response(413, "too \"large\"\xFF");
+    const HttpResponse response = error_response(413, "too \"large\\\"\n\xFF");
     EXPECT_EQ(response.status, 413);
     const nlohmann::json error = nlohmann::json::parse(response.body).at("error");
-    EXPECT_EQ(error.at("message"), "too \"large\"\xEF\xBF\xBD");
+    EXPECT_EQ(error.at("message"), "too \"large\\\"??");
     EXPECT_EQ(error.at("type"), "invalid_request_error");
     EXPECT_TRUE(error.at("param").is_null());
     EXPECT_TRUE(error.at("code").is_null());

@@ -44,6 +44,25 @@ HeadLimits limits_of(const HttpOptions& options) {
     return limits;
 }
 
+// Of an accept under way. Goes when the operation ends, and when it is destroyed without an end: Asio does that when memory runs out in it.
+class ArmedMark {
+  public:
+    ArmedMark() = default;
+    explicit ArmedMark(std::shared_ptr<bool> armed) : armed_(std::move(armed)) {}
+    ArmedMark(ArmedMark&&) noexcept = default;
+    ArmedMark& operator=(ArmedMark&& other) noexcept {
+        if (armed_) *armed_ = false;
+        armed_ = std::move(other.armed_);
+        return *this;
+    }
+    ~ArmedMark() {
+        if (armed_) *armed_ = false;
+    }
+
+  private:
+    std::shared_ptr<bool> armed_;
+};
+
 }  // namespace
 
 class HttpServer::Impl {
@@ -160,17 +179,14 @@ class HttpServer::Impl {
     }
 
     void arm(Listener& listener) {
-        if (listener.armed || !listener.acceptor.is_open()) return;
+        if (*listener.armed || !listener.acceptor.is_open()) return;
         if (retry_accept_at_ns_) {
             if (monotonic_ns() < *retry_accept_at_ns_) return;
             retry_accept_at_ns_.reset();
         }
-        // Resets armed when the operation ends, and when it is destroyed without an end: Asio does so when memory runs out within it.
-        const auto disarm = [](bool* armed) { *armed = false; };
-        listener.armed = true;
-        std::unique_ptr<bool, decltype(disarm)> while_armed(&listener.armed, disarm);
-        listener.acceptor.async_accept([this, &listener, while_armed = std::move(while_armed)](ErrorCode error, Socket socket) mutable {
-            while_armed.reset();
+        *listener.armed = true;
+        listener.acceptor.async_accept([this, &listener, mark = ArmedMark{listener.armed}](ErrorCode error, Socket socket) mutable {
+            mark = {};
             if (error == asio::error::operation_aborted) return;
             if (error) return pause_accepting(error);
             accepting_was_paused_ = false;

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,9 @@ namespace rafter::server {
 
 struct Listener {
     boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol> acceptor;
-    std::string address;                // "127.0.0.1:8080", "unix:/run/rafter.sock"
-    std::filesystem::path socket_file;  // to be removed; empty: TCP
-    bool armed = false;                 // an accept is under way
+    std::string address;                                          // "127.0.0.1:8080", "unix:/run/rafter.sock"
+    std::filesystem::path socket_file;                            // to be removed; empty: TCP
+    std::shared_ptr<bool> armed = std::make_shared<bool>(false);  // an accept is under way
 };
 
 // host: a name, whose addresses are all listened on, or an address. port 0: any free one, the same for all.

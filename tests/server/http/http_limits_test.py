@@ -112,6 +112,7 @@ class Connections(unittest.TestCase):
                 client.sock.close()
             server.wait_for(self, connections=1)
 
+    @unittest.skipIf("undefined" in echo.SANITIZED, "UBSan opens a pipe to look at a virtual table, and takes it for broken when it cannot")
     def test_without_file_descriptors_clients_wait_and_nothing_spins(self):
         def few_files():
             resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
@@ -133,6 +134,7 @@ class Connections(unittest.TestCase):
             server.wait_for(self, exchanges=1, connections=1)
         self.assertEqual(server.errors.count("cannot accept connections: Too many open files"), 1, server.errors)
 
+    @unittest.skipIf("undefined" in echo.SANITIZED, "UBSan opens a pipe to look at a virtual table, and takes it for broken when it cannot")
     def test_idle_connections_make_room_when_file_descriptors_run_out(self):
         def few_files():
             resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))

@@ -219,6 +219,7 @@ inline constexpr Parameter kUnsupported[] = {
     unsupported("suffix"),
     unsupported("use_beam_search"),
     unsupported("allowed_token_ids"),
+    unsupported("chat_template"),
     unsupported("bad_words"),
     unsupported("stop_token_ids"),
     unsupported("include_stop_str_in_output"),

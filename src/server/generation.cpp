@@ -138,6 +138,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
         sum.n_reused += times.n_reused;
         sum.n_generated += times.n_generated;
         sum.n_preemptions += times.n_preemptions;
+        sum.n_draft_tokens += times.n_draft_tokens;
+        sum.n_accepted_drafts += times.n_accepted_drafts;
     }
 
     void note_roof() { call_->record.roof_fraction = roof_fraction_between(before_, services_.watch.roof_clock()); }
@@ -156,6 +158,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
     [[nodiscard]] protocols::AnswerTimings timings() const {
         const RequestRecord& record = call_->record;
         protocols::AnswerTimings timings = protocols::timings_of(record.times);
+        if (services_.served.thread().options().speculation.drafter != nullptr) {
+            timings.n_draft_tokens = record.times.n_draft_tokens;
+            timings.n_accepted_draft_tokens = record.times.n_accepted_drafts;
+        }
         timings.roof_fraction = record.roof_fraction;
         timings.first_token_seconds = record.first_token_seconds;
         timings.predicted_first_token_seconds = record.predicted_first_token_seconds;
@@ -227,6 +233,8 @@ Refused refused_by(const Error& error) {
     return {.status = 500, .message = error.message};
 }
 
+JobSize job_size(const HttpRequest& request) { return request.body.size() > kLargeBody ? JobSize::kLarge : JobSize::kSmall; }
+
 std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model) {
     if (!model || std::ranges::find(services.model_names, *model) != services.model_names.end()) return std::nullopt;
     return Refused{.status = 404,
@@ -235,7 +243,7 @@ std::optional<Refused> refuse_model(const Services& services, const std::optiona
 }
 
 void generate(Services& services, std::shared_ptr<Call> call, JobParser parse) {
-    const JobSize size = call->request().body.size() > kLargeBody ? JobSize::kLarge : JobSize::kSmall;
+    const JobSize size = job_size(call->request());
     services.workers.run(size, [&services, call = std::move(call), parse = std::move(parse)]() mutable {
         auto job = std::make_shared<Result<Job>>(Error{"not parsed", ErrorKind::kInternal});
         try {

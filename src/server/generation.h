@@ -53,6 +53,8 @@ using JobParser = std::function<Result<Job>(const std::string& body, const std::
 // Answers the call, now or later.
 void generate(Services& services, std::shared_ptr<Call> call, JobParser parse);
 
+// How long parsing a request's body will take.
+[[nodiscard]] JobSize job_size(const HttpRequest& request);
 // 404 where the client names a model that is not served.
 [[nodiscard]] std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model);
 // What an error of ours is in HTTP.

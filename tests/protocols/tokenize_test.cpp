@@ -100,7 +100,7 @@ TEST_F(Tokenizing, TemplatesAreApplied) {
 
 TEST(ModelInfos, TellNoFolders) {
     const ModelInfo model{.name = "tiny",
-                          .path = "/home/someone/models/tiny.gguf",
+                          .path = "/srv/models/tiny.gguf",
                           .created_unix_s = 5,
                           .context = 512,
                           .n_together = 8,
@@ -109,7 +109,7 @@ TEST(ModelInfos, TellNoFolders) {
                           .n_vocab = 300};
     const json props = props_answer(model, tests::Letters());
     EXPECT_EQ(props["model_path"], "tiny.gguf");
-    EXPECT_EQ(props.dump().find("someone"), std::string::npos);
+    EXPECT_EQ(props.dump().find("/srv"), std::string::npos);
     EXPECT_EQ(props["total_slots"], 8);
     EXPECT_EQ(props["default_generation_settings"]["n_ctx"], 512);
     EXPECT_EQ(props["chat_template"], "{{ x }}");

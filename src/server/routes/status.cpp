@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include "base/version.h"
+#include "protocols/model_info.h"
 #include "server/observe/explanation.h"
 #include "server/observe/roofline_view.h"
+#include "server/openapi.h"
 #include "server/page/page.h"
 #include "server/routes.h"
 
@@ -13,6 +15,26 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kStatusUnavailable = 503;
+
+protocols::ModelInfo model_info(const Services& services) {
+    const engine::OpenedModel& opened = services.served.opened();
+    const engine::SchedulerOptions& scheduler = services.served.loaded().scheduler;
+    protocols::ModelInfo info;
+    info.name = services.model_name();
+    info.path = services.file_name;
+    info.created_unix_s = services.started_unix_s;
+    info.context = scheduler.context;
+    info.n_together = scheduler.n_sequences;
+    if (const auto source = opened.file.metadata().find_string("tokenizer.chat_template"); source && *source) info.chat_template = **source;
+    info.version = version();
+    info.n_vocab = static_cast<std::uint32_t>(opened.config.n_vocab);
+    info.d_model = static_cast<std::uint32_t>(opened.config.d_model);
+    std::uint64_t n_parameters = 0;
+    for (const files::NamedTensor& tensor : opened.file.tensors()) n_parameters += tensor.n_elements();
+    info.n_parameters = n_parameters;
+    info.size_bytes = opened.file.size_bytes();
+    return info;
+}
 
 // Why a request would not be taken now; "": it would.
 std::string not_ready(const Services& services, const GateLoad& load) {
@@ -57,19 +79,15 @@ void answer_load(Services& services, std::shared_ptr<Call> call) {
                 {"n_free_blocks", load.n_free_blocks}});
 }
 
-void answer_models(Services& services, std::shared_ptr<Call> call) {
-    ordered_json list = ordered_json::array();
-    for (const std::string& name : services.model_names) {
-        list.push_back({{"id", name},
-                        {"object", "model"},
-                        {"created", services.started_unix_s},
-                        {"owned_by", "rafter"},
-                        {"max_model_len", services.served.loaded().scheduler.context}});
-    }
-    call->json({{"object", "list"}, {"data", std::move(list)}});
+void answer_models(Services& services, std::shared_ptr<Call> call) { call->json(protocols::models_answer(model_info(services))); }
+
+void answer_props(Services& services, std::shared_ptr<Call> call) {
+    call->json(protocols::props_answer(model_info(services), *services.served.opened().tokenizer));
 }
 
-void answer_version(Services&, std::shared_ptr<Call> call) { call->json({{"version", version()}}); }
+void answer_version(Services&, std::shared_ptr<Call> call) { call->json(protocols::version_answer(version())); }
+
+void answer_openapi(Services&, std::shared_ptr<Call> call) { call->json(openapi_json(version())); }
 
 void answer_metrics(Services& services, std::shared_ptr<Call> call) {
     const engine::EngineSnapshot engine = services.served.thread().snapshot();

@@ -1,0 +1,48 @@
+// /tokenize, /detokenize, /apply-template: text and tokens, on a worker thread, without the engine.
+#include "protocols/json_body.h"
+#include "protocols/tokenize.h"
+#include "server/generation.h"
+#include "server/routes.h"
+#include "server/routes/new_answer.h"
+
+namespace rafter::server {
+namespace {
+
+using Answer = Result<protocols::TokenizeAnswer>;
+using Function = Answer (*)(const nlohmann::json&, const engine::OpenedModel&, const protocols::OpenAiDefaults&);
+
+Answer answer_of(Services& services, const std::string& text, Function function) {
+    RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
+    return function(body, services.served.opened(), new_defaults(services));
+}
+
+void answer_text(Services& services, std::shared_ptr<Call> call, Function function) {
+    const JobSize size = job_size(call->request());
+    services.workers.run(size, [&services, function, call = std::move(call)]() mutable {
+        auto answer = std::make_shared<Answer>(Error{"not parsed", ErrorKind::kInternal});
+        try {
+            *answer = answer_of(services, call->request().body, function);
+        } catch (const std::exception& thrown) {
+            *answer = error_of(thrown);
+        }
+        services.http.post([&services, answer, call = std::move(call)] {
+            if (!*answer) {
+                call->refuse(refused_by(answer->error()));
+            } else if (const auto refused = refuse_model(services, (*answer)->model)) {
+                call->refuse(*refused);
+            } else {
+                call->json((*answer)->body);
+            }
+        });
+    });
+}
+
+}  // namespace
+
+void answer_tokenize(Services& services, std::shared_ptr<Call> call) { answer_text(services, std::move(call), protocols::tokenize); }
+void answer_detokenize(Services& services, std::shared_ptr<Call> call) { answer_text(services, std::move(call), protocols::detokenize); }
+void answer_apply_template(Services& services, std::shared_ptr<Call> call) {
+    answer_text(services, std::move(call), protocols::apply_template);
+}
+
+}  // namespace rafter::server

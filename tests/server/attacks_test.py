@@ -1,0 +1,186 @@
+"""What brought other servers down or got past them, tried on this one: each gets the right status in OpenAI's form of an error, and others
+go on unharmed."""
+import json
+import socket
+import threading
+import time
+
+import serving
+
+OK = {"prompt": "a few words", "max_tokens": 4, "temperature": 0}
+CHAT = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "temperature": 0}
+NESTED = 100_000
+
+
+class Attacks(serving.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.text = cls.server.post("/v1/completions", **OK)[2]["choices"][0]["text"]
+
+    def tearDown(self):
+        """Whatever was tried, the next request has its answer."""
+        status, _, body = self.server.post("/v1/completions", **OK)
+        self.assertEqual((status, body["choices"][0]["text"]), (200, self.text))
+
+    def refused(self, path, body, status=400, param=None):
+        found, _, answer = self.server.ask("POST", path, body)
+        self.assertEqual(found, status, (str(body)[:200], answer))
+        self.assertEqual(set(answer["error"]), {"message", "type", "param", "code"})
+        if param is not None:
+            self.assertEqual(answer["error"]["param"], param, answer)
+        return answer["error"]["message"]
+
+    def raw(self, data, end=True):
+        """What the server says to these bytes, until it closes or is silent."""
+        with socket.create_connection((self.server.host, self.server.port), timeout=serving.PATIENCE) as connection:
+            connection.sendall(data)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while piece := connection.recv(65536):
+                    answer += piece
+            except ConnectionResetError:
+                pass
+            return answer
+
+    def status_of(self, data):
+        answer = self.raw(data)
+        return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else None
+
+    def test_numbers_out_of_every_range(self):
+        for key in ("max_tokens", "n", "top_k", "min_tokens", "top_p", "temperature", "min_p", "typical_p", "presence_penalty",
+                    "frequency_penalty", "repetition_penalty", "logprobs", "priority", "max_ttft_seconds"):
+            for value in (-2**63 - 1, -2**31 - 1, 2**64, 1e300, -1e300, True, "1", [1], {"a": 1}):
+                self.refused("/v1/completions", {**OK, key: value}, param=key)
+            for text in ("1e400", "-1e400", "NaN", "Infinity", "0x10", "01", "1.", "--1"):
+                body = json.dumps({**OK, key: "X"}).replace('"X"', text).encode()
+                self.refused("/v1/completions", body)
+        for value in (-1, 0, 129, 1.5):
+            self.refused("/v1/chat/completions", {**CHAT, "n": value}, param="n")
+
+    def test_tokens_that_are_none(self):
+        for prompt in ([-1], [2**31], [2**32 + 1], [2**63], [1.5], [None], ["a", 1], [[1], ["a"]], [], [[]], [True]):
+            self.refused("/v1/completions", {**OK, "prompt": prompt})
+        for key in ("-1", "99999999999999999999", "1.0", "a", " 1", "+1", ""):
+            self.refused("/v1/completions", {**OK, "logit_bias": {key: 1}})
+        self.refused("/detokenize", {"tokens": [-1]})
+        self.refused("/detokenize", {"tokens": [2**40]})
+
+    def test_nul_and_invalid_utf8_everywhere(self):
+        for body in (b'{"prompt": "\xff\xfe"}', b'{"prompt": "\xed\xa0\x80"}', b'{"prompt": "\\ud800"}', b"\x00", b'{"prompt": "a\x00b"}',
+                     b'\xef\xbb\xbf', b'{"\xff": 1}', b'{"prompt": "a", "stop": "\xc0\x80"}'):
+            self.refused("/v1/completions", body)
+        for text in ("\u0000", "a\u0000b", "\ufffe", "\U0010ffff", "‮"):
+            status, _, body = self.server.post("/v1/completions", **{**OK, "prompt": text, "stop": ["\u0000"]})
+            self.assertEqual(status, 200, body)
+        self.assertEqual(self.server.post("/v1/completions", **OK, model="tiny\u0000.gguf")[0], 404)
+
+    def test_model_names_are_names(self):
+        for name in ("../../etc/passwd", "/etc/passwd", "tiny/../tiny", "file:///etc/passwd", "%2e%2e%2f", "TINY", "tiny\n", "x" * 100_000):
+            self.refused("/v1/completions", {**OK, "model": name}, status=404)
+        self.refused("/v1/completions", {**OK, "model": 7})
+
+    def test_json_that_is_deep_wide_or_none(self):
+        for deep in ("[" * NESTED, "[" * NESTED + "]" * NESTED, '{"a":' * NESTED + "1" + "}" * NESTED):
+            self.refused("/v1/completions", deep.encode())
+            self.refused("/v1/chat/completions", b'{"messages": ' + deep.encode())
+        self.refused("/v1/chat/completions", {**CHAT, "chat_template_kwargs": json.loads("[" * 900 + "]" * 900)})
+        for body in (b"", b"null", b"[]", b"1", b'"a"', b"{", b"{}{}", b"{'prompt': 'a'}", b'{"prompt": "a",}', b"prompt=a"):
+            self.refused("/v1/completions", body)
+        self.refused("/v1/completions", b'{"prompt": [' + b"0," * 3_000_000 + b"0]}")
+
+    def test_templates_and_their_arguments_stay_outside(self):
+        for body in ({"chat_template": "{{ messages.__class__ }}"}, {"chat_template_kwargs": {"messages": []}},
+                     {"chat_template_kwargs": {"bos_token": "x"}}, {"chat_template_kwargs": {"raise_exception": "x"}},
+                     {"chat_template_kwargs": "x"}):
+            status, _, answer = self.server.post("/v1/chat/completions", **{**CHAT, **body})
+            self.assertEqual(status, 400, (body, answer))
+
+    def test_grammars_and_tools_are_refused_by_name(self):
+        for key, value in (("guided_regex", "(a+)+$"), ("guided_json", {}), ("guided_grammar", "root ::= root"), ("grammar", "x"),
+                           ("tools", [{"type": "function", "function": {"name": "f"}}]),
+                           ("structured_outputs", {"regex": "a" * 10**6}), ("best_of", 3), ("suffix", "x")):
+            if value:
+                self.assertIn(key, self.refused("/v1/completions", {**OK, key: value}))
+        self.refused("/v1/chat/completions", {**CHAT, "response_format": {"type": "json_schema", "json_schema": {"schema": {}}}})
+
+    def test_bodies_and_headers_without_end(self):
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        self.assertEqual(self.status_of(head + b"Content-Length: 99999999999\r\n\r\n"), 413)
+        self.assertEqual(self.status_of(head + b"X: " + b"a" * 200_000 + b"\r\n\r\n"), 431)
+        self.assertEqual(self.status_of(head + b"X: a\r\n" * 50_000 + b"\r\n"), 431)
+        self.assertIn(self.status_of(b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"), (414, 431))
+
+    def test_requests_that_two_servers_would_read_differently(self):
+        post = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+        get = b"GET /health HTTP/1.1\r\n"
+        for head in (post + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                     post + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+                     post + b"Content-Length: -5\r\n\r\nhello", post + b"Content-Length: +5\r\n\r\nhello",
+                     post + b"Content-Length: 0x5\r\n\r\nhello",
+                     post + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nhello\r\n0\r\n\r\n",
+                     post + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nhello",
+                     post + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * 100_000 + b"\r\nhello\r\n0\r\n\r\n",
+                     post + b"Transfer-Encoding: xchunked\r\n\r\nhello",
+                     get + b"Host: localhost\r\nX: a\r\n folded\r\n\r\n", get + b"Host: localhost\r\nX: a\x00b\r\n\r\n",
+                     get + b"Host: localhost\r\nX y: a\r\n\r\n", get + b"Host: localhost\r\nHost: evil\r\n\r\n", get + b"\r\n",
+                     b"GET  /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                     b"GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 300):
+            self.assertIn(self.status_of(head), (400, 411, 413, 414, 431, 501, 505), head[:120])
+
+    def test_lines_that_end_in_a_line_feed_alone_are_no_lines(self):
+        self.assertEqual(self.raw(b"GET /health HTTP/1.1\r\nHost: localhost\nX: a\n\n"), b"")
+
+    def test_nothing_of_a_request_stands_in_headers_of_its_answer(self):
+        for text in (b"x\r\nSet-Cookie: a=b", b"x%0d%0aSet-Cookie: a=b"):
+            answer = self.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: " + text + b"\r\n\r\n")
+            self.assertNotIn(b"set-cookie: a=b", answer.lower().split(b"\r\n\r\n")[0].replace(b"%0d%0aset-cookie", b""))
+        status, headers, _ = self.server.post("/v1/completions", **OK, **{"é": 1, "a\nb": 2})
+        self.assertEqual((status, headers["rafter-ignored-keys"]), (200, "2 more"))
+
+    def test_prefixes_are_not_shared_across_salts(self):
+        prompt = "some words that make several blocks of the cache " * 6
+
+        def cached(salt):
+            answer = self.server.post("/v1/completions", prompt=prompt, max_tokens=1, cache_salt=salt)[2]
+            return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+        self.assertEqual(cached("one"), 0)
+        self.assertGreater(cached("one"), 0)
+        self.assertEqual(cached("two"), 0)
+
+    def test_many_slow_and_silent_clients_keep_nobody_waiting(self):
+        connections = [socket.create_connection((self.server.host, self.server.port)) for _ in range(200)]
+        try:
+            for i, connection in enumerate(connections):
+                connection.sendall((b"POST /v1/comp", b"GET /health HTTP/1.1\r\nHost: ", b"", b"\r\n")[i % 4])
+            begin = time.monotonic()
+            for _ in range(20):
+                self.assertEqual(self.server.get("/health")[0], 200)
+            self.assertLess(time.monotonic() - begin, serving.PATIENCE / 4)
+        finally:
+            for connection in connections:
+                connection.close()
+
+    def test_a_prompt_beyond_the_context_is_refused_and_a_huge_one_quickly(self):
+        self.refused("/v1/completions", {**OK, "prompt": "word " * 2000})
+        done = threading.Event()
+
+        def huge():
+            self.refused("/v1/completions", {**OK, "prompt": "word " * 4_000_000})
+            done.set()
+
+        thread = threading.Thread(target=huge)
+        thread.start()
+        while not done.is_set() and thread.is_alive():
+            begin = time.monotonic()
+            self.assertEqual(self.server.get("/health")[0], 200)
+            self.assertLess(time.monotonic() - begin, serving.PATIENCE / 4)
+            done.wait(0.05)
+        thread.join()
+        self.assertTrue(done.is_set())
+
+
+serving.main()

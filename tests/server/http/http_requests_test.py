@@ -26,7 +26,7 @@ REFUSED = {
     "a method of odd characters": ("G@T / HTTP/1.1\r\nhost: x\r\n\r\n", 400),
     "a method in lower case": ("get / HTTP/1.1\r\nhost: x\r\n\r\n", 501),
     "a method that nobody has": ("FROBNICATE / HTTP/1.1\r\nhost: x\r\n\r\n", 501),
-    "TRACE": ("TRACE / HTTP/1.1\r\nhost: x\r\n\r\n", 501),
+    "BREW": ("BREW / HTTP/1.1\r\nhost: x\r\n\r\n", 501),
     "CONNECT": ("CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n", 501),
     "a method without end": ("A" * 9000, 414),
     "a target without end": ("GET /" + "a" * 9000, 414),

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "server/admission/gate.h"
+#include "tests/engine/failing_allocations.h"
 #include "tests/engine/thread_rig.h"
 
 namespace rafter::server::tests {
@@ -44,6 +45,8 @@ class ServerThread {
         });
         done.get_future().wait();
     }
+    engine::tests::AllocationFault* fault = nullptr;  // of all that runs here; to be set there
+
     [[nodiscard]] std::uint64_t n_posted() {
         const std::lock_guard lock(mutex_);
         return n_posted_;
@@ -58,6 +61,8 @@ class ServerThread {
             work_.pop_front();
             lock.unlock();
             if (!work) return;
+            std::optional<engine::tests::AllocationFault::Armed> armed;
+            if (fault != nullptr) armed.emplace(*fault);
             work();
         }
     }

@@ -13,6 +13,7 @@ inline constexpr std::uint32_t kMinChunk = 16;  // prompt tokens a step, whateve
 template <typename KeepsTarget>
 [[nodiscard]] std::uint32_t largest_chunk_within(std::uint32_t n_max, std::uint32_t n_of_prompts, const KeepsTarget& keeps_target) {
     std::uint32_t n = std::min(n_max, n_of_prompts < kMinChunk ? kMinChunk - n_of_prompts : 0);
+    if (n < n_max && !keeps_target(n + 1)) return n;  // mostly so behind the first prompt
     while (n < n_max) {
         const std::uint32_t middle = n + (n_max - n + 1) / 2;
         if (keeps_target(middle)) {

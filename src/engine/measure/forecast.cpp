@@ -13,6 +13,7 @@ namespace rafter::engine {
 namespace {
 
 constexpr std::uint32_t kMaxSteps = 200'000;  // played through; what comes later counts as then
+constexpr std::size_t kMaxItems = 4096;       // that still let others come
 constexpr double kGoldenRatio = 0.6180339887498949;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
@@ -38,7 +39,12 @@ Forecaster::Forecaster(const SchedulerOptions& options)
 
 void Forecaster::begin(const Question& question) {
     const SchedulerOutlook& outlook = question.outlook;
+    question_ = &question;
+    coming_ = question.coming.expected();
+    n_coming_ = 0.5;  // on average, the next one is under way for half of its time
     cost_ = &outlook.cost;
+    of_tokens_.assign(limits_.n_tokens + 1, {});
+    of_outputs_.assign(limits_.n_outputs + 1, -1.0);
     host_seconds_ = outlook.host_seconds;
     drafts_ = outlook.drafts_per_token;
     tokens_a_step_ = 1.0 + outlook.accepted_per_token;
@@ -71,6 +77,7 @@ void Forecaster::begin(const Question& question) {
         n_asked_left_ += sequence.asked ? 1 : 0;
     }
     find_providers();
+    n_here_ = items_.size();
     // An engine with nothing to do begins with the first that comes.
     time_ = outlook.at;
     if (outlook.running.empty() && outlook.waiting.empty()) {
@@ -155,6 +162,21 @@ void Forecaster::admit() {
     }
 }
 
+// As StepCost says, with each look-up into its tables done once a forecast.
+double Forecaster::seconds_of(const StepCost::Sum& sum) const {
+    if (sum.n_tokens >= of_tokens_.size() || sum.n_outputs >= of_outputs_.size()) return cost_->seconds(sum);
+    OfTokens& of_tokens = of_tokens_[sum.n_tokens];
+    if (of_tokens.seconds < 0.0) {
+        of_tokens = {.seconds = cost_->seconds(StepCost::Sum{.n_tokens = sum.n_tokens}), .correction = cost_->correction(sum.n_tokens)};
+    }
+    double& of_outputs = of_outputs_[sum.n_outputs];
+    if (of_outputs < 0.0) {
+        const double both = cost_->seconds(StepCost::Sum{.n_tokens = sum.n_tokens, .n_outputs = sum.n_outputs});
+        of_outputs = std::max(0.0, (both - of_tokens.seconds) / of_tokens.correction);
+    }
+    return of_tokens.seconds + of_tokens.correction * (of_outputs + sum.attention_seconds);
+}
+
 // Of a step: its decoding sequences.
 StepCost::Sum Forecaster::decoding() const {
     StepCost::Sum sum;
@@ -173,15 +195,39 @@ std::uint32_t Forecaster::chunk_of(const Item& item, const StepCost::Sum& sum, s
     return largest_chunk_within(n_max, n_of_prompts, [&](std::uint32_t n) {
         StepCost::Sum with = sum;
         cost_->add(with, {.n_new = n, .n_past = item.n_computed, .n_outputs = n == n_left ? 1U : 0U});
-        return cost_->seconds(with) <= target_itl_seconds_;
+        return seconds_of(with) <= target_itl_seconds_;
     });
 }
 
 void Forecaster::advance(double seconds, double n_steps, Forecast& forecast) {
+    const double before = std::max(time_, now_);
     time_ += seconds + n_steps * host_seconds_;
     clock_ += n_steps * tokens_a_step_;
     n_past_ += n_steps * tokens_a_step_ * static_cast<double>(decoding_.size());
     ++forecast.n_steps;
+    if (time_ > before) let_come(time_ - before);
+}
+
+double Forecaster::coming_per_second() const {
+    if (n_here_ >= coming_.n_clients || items_.size() > kMaxItems) return 0.0;
+    return coming_.per_second_and_client * static_cast<double>(coming_.n_clients - n_here_);
+}
+
+// Those who come in so many seconds: behind all who are here.
+void Forecaster::let_come(double seconds) {
+    while (seconds > 0.0) {
+        const double per_second = coming_per_second();
+        const double until_next = per_second > 0.0 ? (1.0 - n_coming_) / per_second : kNever;
+        if (until_next > seconds) {
+            n_coming_ += per_second * seconds;
+            return;
+        }
+        seconds -= until_next;
+        n_coming_ = 0.0;
+        ++n_here_;
+        add_waiting({.n_known = std::max(1U, coming_.n_prompt), .prefix = {.n_tokens = coming_.n_cached}, .since = time_ - seconds},
+                    coming_.max_tokens, 0, *question_);
+    }
 }
 
 void Forecaster::take_step(Forecast& forecast) {
@@ -202,10 +248,10 @@ void Forecaster::take_step(Forecast& forecast) {
             ++n_finished;
         }
     }
-    const double seconds = cost_->seconds(sum);
+    const double seconds = seconds_of(sum);
     if (has_started_ && !has_first_) {
         const StepCost::Sum reads{.n_tokens = 1, .n_outputs = 1, .attention_seconds = sum.attention_seconds};
-        const double memory_seconds = std::min(seconds, cost_->seconds(reads));
+        const double memory_seconds = std::min(seconds, seconds_of(reads));
         forecast.memory_seconds += memory_seconds;
         forecast.compute_seconds += seconds - memory_seconds;
     }
@@ -218,13 +264,22 @@ void Forecaster::take_step(Forecast& forecast) {
 
 // All sequences decode until one ends. The price is linear in the tokens that they look back at: that of the middle is the mean.
 void Forecaster::take_stretch(Forecast& forecast) {
-    const double n_steps = std::max(1.0, std::ceil((decoding_.front().clock - clock_) / tokens_a_step_));
+    const double n_steps = steps_until_change();
     const double n_past = n_past_;
     n_past_ += 0.5 * (n_steps - 1.0) * tokens_a_step_ * static_cast<double>(decoding_.size());
-    const double seconds = n_steps * cost_->seconds(decoding());
+    const double seconds = n_steps * seconds_of(decoding());
     n_past_ = n_past;
     advance(seconds, n_steps, forecast);
     end_decoded(forecast);
+}
+
+// Until one ends or the next one comes.
+double Forecaster::steps_until_change() const {
+    double n = std::ceil((decoding_.front().clock - clock_) / tokens_a_step_);
+    if (const double per_second = coming_per_second(); per_second > 0.0) {
+        n = std::min(n, std::ceil((1.0 - n_coming_) / (per_second * (seconds_of(decoding()) + host_seconds_))));
+    }
+    return std::max(1.0, n);
 }
 
 void Forecaster::finish_prompt(std::size_t i, Forecast& forecast) {
@@ -256,6 +311,7 @@ void Forecaster::end_decoded(Forecast& forecast) {
 
 void Forecaster::end(std::size_t i, Forecast& forecast) {
     items_[i].ended = true;
+    --n_here_;
     n_free_blocks_ += items_[i].n_blocks;
     if (!items_[i].asked) return;
     --n_asked_left_;

@@ -1,8 +1,8 @@
 // When a request that comes now will have its first and its last token: the steps until then, played through by the scheduler's own rules
 // with the price of a step as the clock. Stretches of steps in which every sequence decodes and nobody comes or goes are one step of it.
 //
-// What it does not know: who comes later, how long an answer gets before it ends by itself (AnswerLengths says what to expect), which
-// blocks the cache evicts, and preemptions.
+// Who comes later is expected as before (ComingRequests). What it does not know: how long an answer gets before it ends by itself
+// (AnswerLengths says what to expect), which blocks the cache evicts, and preemptions.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/measure/answer_lengths.h"
+#include "engine/measure/coming_requests.h"
 #include "engine/measure/recent_prompts.h"
 #include "engine/outlook.h"
 #include "engine/scheduler.h"
@@ -53,6 +54,7 @@ class Forecaster {
         std::span<const WaitingSequence> line;
         const RecentPrompts& prompts;  // has those of the outlook
         const AnswerLengths& answers;
+        const ComingRequests& coming;
         double now = 0.0;  // by the scheduler's clock
     };
     [[nodiscard]] Forecast forecast(const Question& question);
@@ -83,10 +85,14 @@ class Forecaster {
     void add_waiting(Item item, std::uint32_t max_tokens, std::uint32_t n_generated, const Question& question);
     void find_providers();
     void admit();
+    void let_come(double seconds);
+    [[nodiscard]] double coming_per_second() const;
     [[nodiscard]] bool waits_for_prefix(const Item& item) const;
     void take_step(Forecast& forecast);
     void take_stretch(Forecast& forecast);
+    [[nodiscard]] double steps_until_change() const;
     [[nodiscard]] StepCost::Sum decoding() const;
+    [[nodiscard]] double seconds_of(const StepCost::Sum& sum) const;
     [[nodiscard]] std::uint32_t chunk_of(const Item& item, const StepCost::Sum& sum, std::uint32_t n_of_prompts) const;
     void advance(double seconds, double n_steps, Forecast& forecast);
     void finish_prompt(std::size_t i, Forecast& forecast);
@@ -100,7 +106,20 @@ class Forecaster {
     std::uint32_t n_sequences_;
     double target_itl_seconds_;
 
+    // The price of a step is correction * (of its tokens + of its outputs + attention): its parts for each number, below 0 where nobody
+    // asked yet.
+    struct OfTokens {
+        double seconds = -1.0;  // corrected
+        double correction = 1.0;
+    };
+    mutable std::vector<OfTokens> of_tokens_;  // [limits.n_tokens + 1]
+    mutable std::vector<double> of_outputs_;   // [limits.n_outputs + 1]
+
     // Of the forecast that is made.
+    const Question* question_ = nullptr;
+    ComingRequests::Expected coming_;
+    double n_coming_ = 0.0;   // requests, of which parts come too
+    std::size_t n_here_ = 0;  // items that have not ended
     const StepCost* cost_ = nullptr;
     double host_seconds_ = 0.0;
     double drafts_ = 0.0, tokens_a_step_ = 1.0;  // of a decoding sequence

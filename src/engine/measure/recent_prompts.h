@@ -1,11 +1,13 @@
 // Which prompts were sent lately, as their blocks' hashes: what a new prompt will probably find in the prefix cache, known without asking
-// the engine's thread. A guess: it knows nothing of answers, of parts of blocks, or of what the cache evicts first.
+// the engine's thread. A guess: it knows nothing of answers or of what the cache evicts first, and of a part of a block only that of the
+// first prompt that went on there.
 #pragma once
 
 #include <cstdint>
 #include <list>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "engine/token_stream.h"
 #include "kv/block_hashes.h"
@@ -32,7 +34,7 @@ class RecentPrompts {
     // wanted: of the tokens that the cache may answer for (Sequence::wanted_key).
     [[nodiscard]] ExpectedPrefix expect(const kv::PrefixKey& wanted) const;
     // A sequence is under way from now until end(). Throws without memory; nobody is under way then, and some of its blocks are known.
-    void add(const TokenStream* id, const ExpectedPrefix& expected, std::span<const std::uint64_t> hashes);
+    void add(const TokenStream* id, const ExpectedPrefix& expected, const kv::PrefixKey& prompt);
     void end(const TokenStream* id) { under_way_.erase(id); }
     // end(), of a sequence whose prompt will never be computed.
     void forget(const TokenStream* id, std::span<const std::uint64_t> hashes);
@@ -44,8 +46,9 @@ class RecentPrompts {
     struct Block {
         std::uint64_t provider;
         std::list<std::uint64_t>::iterator place;
+        std::vector<kv::Token> next;  // the block after it, of the first prompt that had one
     };
-    void add_block(std::uint64_t hash);
+    Block& add_block(std::uint64_t hash);
 
     std::uint32_t n_blocks_;
     std::uint32_t block_size_;

@@ -48,18 +48,27 @@ std::size_t Predictor::n_ending_soon() const {
 
 std::uint32_t Predictor::add(engine::Sequence& sequence) {
     const engine::ExpectedPrefix expected = prompts_.expect(sequence.wanted_key(block_size_));
-    prompts_.add(sequence.stream.get(), expected, sequence.cache_key(block_size_).hashes);
+    prompts_.add(sequence.stream.get(), expected, sequence.cache_key(block_size_).first(sequence.n_prompt));
+    coming_.came(thread_.now(), sequence.n_prompt, expected.n_tokens, sequence.request.max_tokens);
     return expected.n_tokens;
 }
 
-void Predictor::forget(engine::Sequence& sequence) { prompts_.forget(sequence.stream.get(), sequence.cache_key(block_size_).hashes); }
+void Predictor::forget(engine::Sequence& sequence) {
+    if (prompts_.find(sequence.stream.get()) != nullptr) coming_.ended(thread_.now());
+    prompts_.forget(sequence.stream.get(), sequence.cache_key(block_size_).hashes);
+}
+
+void Predictor::forget(const engine::TokenStream* stream) {
+    if (prompts_.find(stream) != nullptr) coming_.ended(thread_.now());
+    prompts_.end(stream);
+}
 
 void Predictor::handed_over(const engine::Sequence& sequence, double now) noexcept try {
     on_the_way_.push_back({.stream = sequence.stream.get(), .waiting = waiting(sequence, now)});
 } catch (const std::bad_alloc&) {}
 
 void Predictor::ended(const engine::TokenStream* stream, const engine::Finish& finish) {
-    prompts_.end(stream);
+    forget(stream);
     std::erase_if(on_the_way_, [&](const OnTheWay& one) { return one.stream == stream; });
     if (finish.times.n_generated > 0) answers_.add(finish.times.n_generated, finish.reason != engine::FinishReason::kStop);
 }
@@ -97,7 +106,8 @@ void Predictor::line_up(const FairQueue& queue, double now) {
 }
 
 engine::Forecast Predictor::forecast(double now) {
-    return forecaster_.forecast({.outlook = outlook_, .line = line_, .prompts = prompts_, .answers = answers_, .now = now});
+    return forecaster_.forecast(
+        {.outlook = outlook_, .line = line_, .prompts = prompts_, .answers = answers_, .coming = coming_, .now = now});
 }
 
 engine::Forecast Predictor::predict(const FairQueue& queue, std::uint64_t asked, double now) {

@@ -34,7 +34,7 @@ class Predictor {
     // It will never be computed.
     void forget(engine::Sequence& sequence);
     // The same where the sequence itself is gone.
-    void forget(const engine::TokenStream* stream) { prompts_.end(stream); }
+    void forget(const engine::TokenStream* stream);
     // The engine has it since `now`. Without memory, forecasts do without it for a step.
     void handed_over(const engine::Sequence& sequence, double now) noexcept;
     void ended(const engine::TokenStream* stream, const engine::Finish& finish);
@@ -62,6 +62,7 @@ class Predictor {
     engine::Forecaster forecaster_;
     engine::RecentPrompts prompts_;
     engine::AnswerLengths answers_;
+    engine::ComingRequests coming_;
     std::vector<OnTheWay> on_the_way_;
     std::uint64_t asked_ = 0;
     std::vector<engine::WaitingSequence> line_;  // of the last forecast

@@ -28,6 +28,7 @@ struct ForecastCase {
     std::vector<Coming> coming;  // in order
     // So many send them, all at first, and each the next one some milliseconds after its answer; 0: each comes when it says.
     std::uint32_t n_clients = 0;
+    std::function<double(const model::StepShape&)> step_seconds = {};  // what steps really take; empty: as predicted
 };
 
 struct Outcome {
@@ -40,7 +41,7 @@ class ForecastRun {
   public:
     explicit ForecastRun(ForecastCase made)
         : case_(std::move(made)),
-          worker_(case_.options, case_.host_seconds),
+          worker_(case_.options, case_.host_seconds, case_.step_seconds),
           forecaster_(case_.options),
           prompts_(case_.options.n_blocks[0], case_.options.block_size) {}
     // Of each, in their order.
@@ -64,6 +65,7 @@ class ForecastRun {
         std::shared_ptr<TokenStream> stream;
         std::size_t index;
         double arrived;
+        std::uint32_t said_max_tokens;
         bool has_token = false;
     };
 
@@ -72,6 +74,12 @@ class ForecastRun {
         outlook_.at = worker_.now();
         outlook_.host_seconds = case_.host_seconds;
         line_.clear();  // the outlook has them
+        for (auto* const sequences : {&outlook_.running, &outlook_.waiting}) {
+            for (SequenceOutlook& sequence : *sequences) {
+                const auto open = std::ranges::find(open_, sequence.id, [](const Open& each) { return each.stream.get(); });
+                sequence.max_tokens = open->said_max_tokens;
+            }
+        }
     }
     double think_seconds() { return std::uniform_real_distribution<double>(0.5e-3, 5e-3)(random_); }
     [[nodiscard]] double next_arrival() const {
@@ -95,14 +103,15 @@ class ForecastRun {
         const ExpectedPrefix expected = prompts_.expect(key.first(n_prompt - 1));
         line_.push_back(
             {.prompt = {.number = 0, .expected = expected}, .n_prompt = n_prompt, .max_tokens = max_tokens, .since = now, .asked = true});
-        outcomes_.push_back({.predicted = forecaster_.forecast(
-                                 {.outlook = outlook_, .line = line_, .prompts = prompts_, .answers = answers_, .now = now})});
-        const std::vector<std::uint64_t> known(key.hashes.begin(), key.hashes.end());
-        const auto stream = *worker_.submit(std::move(coming.request));
-        prompts_.add(stream.get(), expected, known);
+        outcomes_.push_back(
+            {.predicted = forecaster_.forecast(
+                 {.outlook = outlook_, .line = line_, .prompts = prompts_, .answers = answers_, .coming = coming_, .now = now})});
+        coming_.came(now, n_prompt, expected.n_tokens, max_tokens);
+        const auto stream = *worker_.submit(coming.request);
+        prompts_.add(stream.get(), expected, key);
         line_.back().prompt = *prompts_.find(stream.get());
         line_.back().asked = false;
-        open_.push_back({.stream = stream, .index = next_, .arrived = now});
+        open_.push_back({.stream = stream, .index = next_, .arrived = now, .said_max_tokens = max_tokens});
         ++next_;
     }
     void read_streams() {
@@ -117,6 +126,7 @@ class ForecastRun {
             outcome.last_token_seconds = worker_.now() - open.arrived;
             answers_.add(update.finish->times.n_generated, case_.coming[open.index].said_max_tokens == 0);
             prompts_.end(open.stream.get());
+            coming_.ended(worker_.now());
             if (case_.n_clients > 0) ready_.push(worker_.now() + think_seconds());
             return true;
         });
@@ -127,6 +137,7 @@ class ForecastRun {
     Forecaster forecaster_;
     RecentPrompts prompts_;
     AnswerLengths answers_;
+    ComingRequests coming_;
     SchedulerOutlook outlook_;
     std::vector<WaitingSequence> line_;                                       // sent since the outlook
     std::priority_queue<double, std::vector<double>, std::greater<>> ready_;  // when clients send their next

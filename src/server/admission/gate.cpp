@@ -117,9 +117,6 @@ void Gate::State::close() {
 }
 
 std::optional<Refusal> Gate::State::submit(Arrival arrival, Ticket& ticket) {
-    if (stopping_) return Refusal{.kind = RefusalKind::kStopping, .message = "the server is stopping", .retry_after_seconds = std::nullopt};
-    if (arrival.sequences.empty()) return refusal_of(bad_input("the request has no prompt: expected at least one"));
-    if (const auto failed = thread_.failure()) return refusal_of(*failed);
     const std::uint64_t id = ++last_id_;
     std::optional<Refusal> refusal;
     try {
@@ -137,6 +134,9 @@ std::optional<Refusal> Gate::State::submit(Arrival arrival, Ticket& ticket) {
 }
 
 std::optional<Refusal> Gate::State::take_in(Arrival&& arrival, std::uint64_t id, Ticket& ticket) {
+    if (stopping_) return Refusal{.kind = RefusalKind::kStopping, .message = "the server is stopping", .retry_after_seconds = std::nullopt};
+    if (arrival.sequences.empty()) return refusal_of(bad_input("the request has no prompt: expected at least one"));
+    if (const auto failed = thread_.failure()) return refusal_of(*failed);
     if (auto refusal = refusal_by_count(arrival.sequences.size())) return refusal;
     predictor_.refresh();
     UnderWay& one = under_way_[id];
@@ -348,21 +348,20 @@ void Gate::State::pass_on(const Flight& flight, StreamUpdate&& update) {
     }
 }
 
+// Without memory, what it knows without the engine.
 GateLoad Gate::State::load() {
-    engine::EngineSnapshot now = thread_.snapshot();
-    if (now.cache.n_blocks == 0) now.cache.n_blocks = thread_.options().n_blocks[0];  // before the first step
-    GateLoad load{.n_queued = queue_.n_sequences(),
-                  .n_waiting = now.n_waiting,
-                  .n_running = now.n_running,
-                  .queued_seconds = now.queued_seconds + (predictor_.has_prices() ? queue_.seconds() : 0.0),
-                  .n_blocks = now.cache.n_blocks,
-                  .n_free_blocks = now.cache.n_blocks - now.cache.n_used};
+    GateLoad load{.n_queued = queue_.n_sequences()};
     try {
+        const engine::EngineSnapshot now = thread_.snapshot();
+        load.n_waiting = now.n_waiting;
+        load.n_running = now.n_running;
+        load.n_blocks = now.cache.n_blocks > 0 ? now.cache.n_blocks : thread_.options().n_blocks[0];  // before the first step
+        load.n_free_blocks = load.n_blocks - now.cache.n_used;
         predictor_.refresh();
-        if (predictor_.has_prices())
-            load.first_token_seconds = predictor_.predict_next(queue_, kShortPrompt, thread_.now()).first_token_seconds;
-    } catch (const std::bad_alloc&) {  // not known then
-    }
+        if (!predictor_.has_prices()) return load;
+        load.queued_seconds = now.queued_seconds + queue_.seconds();
+        load.first_token_seconds = predictor_.predict_next(queue_, kShortPrompt, thread_.now()).first_token_seconds;
+    } catch (const std::bad_alloc&) {}
     return load;
 }
 

@@ -131,6 +131,7 @@ void Connection::answer_sent() {
 // still comes is read and forgotten, and the client's close ends it.
 void Connection::leave() {
     phase_ = Phase::kLeaving;
+    if (!idle_link_.empty()) host_.idle.splice(host_.idle.end(), idle_link_);  // it may make room for another, too
     early_ = {};
     if (input_ended_) return drop(Gone::kClosed);
     if (transport_.secure()) {

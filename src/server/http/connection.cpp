@@ -139,7 +139,7 @@ void Connection::body_begins() {
     body_began_ = true;
     since_ns_ = monotonic_ns();
     if (std::optional<HttpResponse> refusal = host_.screen ? host_.screen(reader_.request()) : std::nullopt) return refuse_with(*refusal);
-    if (!reader_.facts().wants_continue || reader_.request().body.size() > 0) return;
+    if (!reader_.facts().wants_continue || !reader_.request().body.empty()) return;
     out_.append("HTTP/1.1 100 Continue\r\n\r\n");
     mark_unflushed();
 }

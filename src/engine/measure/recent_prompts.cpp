@@ -34,6 +34,17 @@ void RecentPrompts::add(const TokenStream* id, const ExpectedPrefix& expected, c
     under_way_[id] = {.number = last_number_, .expected = expected};
 }
 
+void RecentPrompts::add_computed(std::uint64_t previous, std::span<const kv::Token> tokens) {
+    ++last_number_;  // of nobody who is under way
+    for (; n_blocks_ > 0 && tokens.size() >= block_size_; tokens = tokens.subspan(block_size_)) {
+        const auto block = tokens.first(block_size_);
+        const auto before = blocks_.find(previous);
+        if (before != blocks_.end() && before->second.next.empty()) before->second.next.assign(block.begin(), block.end());
+        previous = kv::block_hash(previous, block);
+        add_block(previous);
+    }
+}
+
 RecentPrompts::Block& RecentPrompts::add_block(std::uint64_t hash) {
     const auto [block, is_new] = blocks_.try_emplace(hash, Block{.provider = last_number_, .place = by_use_.end(), .next = {}});
     if (!is_new) {

@@ -1,6 +1,6 @@
 // Which prompts were sent lately, as their blocks' hashes: what a new prompt will probably find in the prefix cache, known without asking
-// the engine's thread. A guess: it knows nothing of answers or of what the cache evicts first, and of a part of a block only that of the
-// first prompt that went on there.
+// the engine's thread. A guess: it knows nothing of what the cache evicts first, and of a part of a block only that of the first prompt
+// that went on there.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,8 @@ class RecentPrompts {
     void end(const TokenStream* id) { under_way_.erase(id); }
     // end(), of a sequence whose prompt will never be computed.
     void forget(const TokenStream* id, std::span<const std::uint64_t> hashes);
+    // A text whose full blocks are computed, such as an answer: the tokens that come after the block of this hash, or after the salt's.
+    void add_computed(std::uint64_t previous, std::span<const kv::Token> tokens);
     // Null where it is not under way.
     [[nodiscard]] const Prompt* find(const TokenStream* id) const;
     [[nodiscard]] std::size_t n_blocks_known() const { return blocks_.size(); }

@@ -60,6 +60,7 @@ class Gate::State : public std::enable_shared_from_this<State> {
         std::shared_ptr<Flight> flight;
         std::shared_ptr<engine::TokenStream> stream;  // null: it has had its finish
         bool in_engine = false;
+        GrowingText text;
         bool takes_slot = false;  // in the engine, and with nothing to wait for but a slot
     };
     struct UnderWay {
@@ -172,7 +173,7 @@ Result<QueuedArrival> Gate::State::prepare(Arrival& arrival, std::uint64_t id, U
         RAFTER_TRY(auto sequence, thread_.prepare(std::move(arrival.sequences[i]), [flight, mailbox = mailbox_](StreamUpdate&& update) {
             mailbox->put(flight, std::move(update));
         }));
-        one.sequences.push_back({.flight = std::move(flight), .stream = sequence->stream});
+        one.sequences.push_back({.flight = std::move(flight), .stream = sequence->stream, .text = predictor_.text_of(*sequence)});
         ++one.n_open;
         prediction.n_cached_tokens += predictor_.add(*sequence);
         queued.seconds += predictor_.work_seconds(*sequence, n_together);
@@ -334,9 +335,11 @@ void Gate::State::pass_on(const Flight& flight, StreamUpdate&& update) {
     const auto at = under_way_.find(flight.ticket);
     if (at == under_way_.end()) return;  // the gate is closed
     const std::shared_ptr<const UpdateCall> call = at->second.on_update;
+    OneSequence& one = at->second.sequences[flight.index];
+    one.text.add(update.tokens);
     if (update.finish) {
-        OneSequence& one = at->second.sequences[flight.index];
-        predictor_.ended(one.stream.get(), *update.finish);
+        predictor_.ended(one.stream.get(), *update.finish, one.text);
+        one.text = {};
         if (one.in_engine && one.takes_slot) --n_in_slots_;
         one.stream = nullptr;
         if (--at->second.n_open == 0) under_way_.erase(at);

@@ -2,7 +2,7 @@
 #include "server/admission/predictor.h"
 
 #include <algorithm>
-#include <cmath>
+#include <span>
 
 namespace rafter::server {
 namespace {
@@ -67,10 +67,31 @@ void Predictor::handed_over(const engine::Sequence& sequence, double now) noexce
     on_the_way_.push_back({.stream = sequence.stream.get(), .waiting = waiting(sequence, now)});
 } catch (const std::bad_alloc&) {}
 
-void Predictor::ended(const engine::TokenStream* stream, const engine::Finish& finish) {
+void Predictor::ended(const engine::TokenStream* stream, const engine::Finish& finish, const GrowingText& text) noexcept {
     forget(stream);
     std::erase_if(on_the_way_, [&](const OnTheWay& one) { return one.stream == stream; });
-    if (finish.times.n_generated > 0) answers_.add(finish.times.n_generated, finish.reason != engine::FinishReason::kStop);
+    if (finish.times.n_generated == 0) return;
+    answers_.add(finish.times.n_generated, finish.reason != engine::FinishReason::kStop);
+    if (!text.complete || text.tokens.empty() || finish.reason == engine::FinishReason::kError) return;
+    try {
+        // The last token's keys and values are not computed.
+        prompts_.add_computed(text.previous, std::span(text.tokens).first(text.tokens.size() - 1));
+    } catch (const std::bad_alloc&) {  // the cache has more than is expected of it
+    }
+}
+
+GrowingText Predictor::text_of(engine::Sequence& sequence) const {
+    const auto hashes = sequence.cache_key(block_size_).hashes;
+    const std::size_t n_full = sequence.n_prompt / block_size_;
+    GrowingText text{.previous = n_full > 0 ? hashes[n_full - 1] : kv::salt_hash(sequence.request.cache_salt), .tokens = {}};
+    text.tokens.assign(sequence.tokens.begin() + static_cast<std::ptrdiff_t>(n_full * block_size_), sequence.tokens.end());
+    return text;
+}
+
+void GrowingText::add(const std::vector<engine::GeneratedToken>& more) noexcept try {
+    for (const engine::GeneratedToken& token : more) tokens.push_back(token.id);
+} catch (const std::bad_alloc&) {
+    complete = false;
 }
 
 double Predictor::work_seconds(const engine::Sequence& sequence, std::size_t n_together) const {

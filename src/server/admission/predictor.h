@@ -14,6 +14,14 @@
 
 namespace rafter::server {
 
+// A sequence's tokens after its prompt's last full block, as they come: what its answer leaves in the cache.
+struct GrowingText {
+    std::uint64_t previous = 0;  // the hash of that block, or of the salt
+    std::vector<engine::TokenId> tokens;
+    bool complete = true;  // false: some found no memory
+    void add(const std::vector<engine::GeneratedToken>& more) noexcept;
+};
+
 // One thread, the server's.
 class Predictor {
   public:
@@ -37,7 +45,8 @@ class Predictor {
     void forget(const engine::TokenStream* stream);
     // The engine has it since `now`. Without memory, forecasts do without it for a step.
     void handed_over(const engine::Sequence& sequence, double now) noexcept;
-    void ended(const engine::TokenStream* stream, const engine::Finish& finish);
+    void ended(const engine::TokenStream* stream, const engine::Finish& finish, const GrowingText& text) noexcept;
+    [[nodiscard]] GrowingText text_of(engine::Sequence& sequence) const;
 
     // Of a sequence that came: its prompt, and its share of the steps of its answer. Without prices, in proportion to tokens.
     [[nodiscard]] double work_seconds(const engine::Sequence& sequence, std::size_t n_together) const;

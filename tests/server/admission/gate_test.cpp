@@ -323,6 +323,17 @@ TEST(Gate, TheCachedBeginningOfAPromptIsExpected) {
     ASSERT_FALSE(rig.submit(arrival_of({std::move(salted)}), ticket, 2).has_value());
     EXPECT_EQ(ticket.prediction.n_cached_tokens, 0U);
     rig.readers.wait();
+    // A conversation goes on: its answer is in the cache too, but for the last token.
+    engine::Request first = request_of("abcdefghijk", 10);
+    ASSERT_FALSE(rig.submit(arrival_of({first}), ticket, 3).has_value());
+    rig.readers.wait();
+    engine::Request next = first;
+    for (const engine::GeneratedToken& token : rig.readers.answers()[3][0].tokens) next.prompt.push_back(token.id);
+    next.prompt.insert(next.prompt.end(), 5, 2);
+    ASSERT_FALSE(rig.submit(arrival_of({next}), ticket, 4).has_value());
+    EXPECT_EQ(ticket.prediction.n_cached_tokens, 20U);
+    rig.readers.wait();
+    EXPECT_EQ(rig.readers.answers()[4][0].finish->times.n_reused, 20U);
 }
 
 // Two sequences more than slots are in the engine, so that a slot never waits for the server's thread.

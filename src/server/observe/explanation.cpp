@@ -71,7 +71,7 @@ std::string prefix_line(const StepSums& sums) {
     return text + ".";
 }
 
-std::vector<std::string> lines_of(const Explanation& e) {
+std::vector<std::string> lines_of(const Explanation& e, const ExplainInput& input) {
     const StepSums& sums = e.sums;
     std::vector<std::string> lines;
     lines.push_back(fmt::format("Steps: {} in {:.1f} of the last {:.0f} s, of {} sequences on average.", report::whole(sums.n_steps),
@@ -84,6 +84,13 @@ std::vector<std::string> lines_of(const Explanation& e) {
     }
     if (const auto ratio = sums.predicted_over_measured()) {
         lines.push_back(fmt::format("Predicted: {} of the model's measured time.", report::percent(*ratio)));
+    }
+    const std::uint64_t n_queued = input.load.n_queued + input.load.n_waiting;
+    if (n_queued > 0) {
+        lines.push_back(fmt::format("Queue: {} wait{}.", report::grouped(n_queued),
+                                    input.load.queued_seconds > 0.0 ? fmt::format("; all that is here now is predicted to take {}",
+                                                                                  report::seconds(input.load.queued_seconds))
+                                                                    : ""));
     }
     if (sums.prefix_asked >= 1.0) lines.push_back(prefix_line(sums));
     const PrefixFindings& prefixes = e.prefixes;
@@ -159,7 +166,7 @@ Explanation explain(const ExplainInput& input) {
     e.headline = headline_of(e, input);
     e.unknown = unknown_of(e, input);
     if (!e.ran) return e;
-    e.lines = lines_of(e);
+    e.lines = lines_of(e, input);
     e.losses = losses_of(e.sums);
     std::erase_if(e.losses, [&](const LostSeconds& loss) { return std::abs(loss.seconds) < kWorthALine * e.sums.step; });
     std::ranges::stable_sort(e.losses, std::greater<>(), &LostSeconds::seconds);
@@ -174,7 +181,7 @@ std::string to_text(const Explanation& e) {
     if (e.ran) {
         const double lost = std::max(0.0, e.sums.step - e.sums.roof()) + e.sums.between;
         const bool split = std::ranges::any_of(losses_of(e.sums), [](const LostSeconds& loss) { return loss.cause == "kernels"; });
-        text += split ? fmt::format("\nWhere the {} above the roof went\n", report::seconds(lost))
+        text += split ? fmt::format("\nWhere the {} above the roof went, and their share of the steps' time\n", report::seconds(lost))
                       : std::string("\nWhere the time beside the model went\n");
         for (const LostSeconds& loss : e.losses) {
             text += fmt::format("  {:>9} s  {:>5}  {}\n", fmt::format("{:.3f}", loss.seconds),

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <vector>
 
@@ -178,6 +179,8 @@ class Metrics::State {
     Counter& roof_seconds_ = counter("roof_seconds_total", "Least seconds that the hardware allows for the steps taken.");
     Counter& steps_ = counter("steps_total", "Steps that computed something.");
     Counter& recomputed_ = counter("recomputed_tokens_total", "Tokens computed again after a preemption.");
+    Counter& recomputed_seconds_ =
+        counter("recomputed_seconds_total", "Of the steps' seconds, those of tokens computed again after a preemption.");
     Family<Counter>& missed_ = counters("prefix_cache_missed_tokens_total", "Prompt tokens that the prefix cache did not have, by why.");
     Gauge& queued_seconds_ = gauge("queued_seconds", "Predicted seconds until all that runs and waits has ended.");
     Family<Gauge>& blocks_ =
@@ -279,6 +282,7 @@ void Metrics::State::take_over_steps(const Now& now) {
     raise(step_seconds_, totals.step);
     raise(steps_, totals.n_steps);
     raise(recomputed_, totals.n_recomputed);
+    raise(recomputed_seconds_, totals.recomputed);
     for (const LostSeconds& loss : losses_of(totals)) raise(lost_.Add({{"cause", std::string(loss.cause)}}), loss.seconds);
     if (watch_.prices() != nullptr) raise(roof_seconds_, totals.roof());
     const StepSums lately = watch_.last(kUtilizationSeconds, now.seconds);
@@ -331,13 +335,23 @@ std::string Metrics::State::text(const Now& now) {
 Metrics::Metrics(const MetricsOptions& options, const StepWatch& watch) : state_(std::make_unique<State>(options, watch)) {}
 Metrics::~Metrics() = default;
 
-void Metrics::add_request(const RequestRecord& record) { state_->add_request(record); }
+void Metrics::add_request(const RequestRecord& record) noexcept {
+    try {
+        state_->add_request(record);
+    } catch (const std::exception&) {  // no memory
+    }
+}
 void Metrics::first_token(double seconds) { state_->first_token_.Observe(seconds); }
 void Metrics::between_tokens(double seconds) {
     state_->between_tokens_.Observe(seconds);
     state_->per_output_token_.Observe(seconds);
 }
-void Metrics::refused(std::string_view reason) { state_->refusals_.Add({{"reason", std::string(reason)}}).Increment(); }
+void Metrics::refused(std::string_view reason) noexcept {
+    try {
+        state_->refusals_.Add({{"reason", std::string(reason)}}).Increment();
+    } catch (const std::exception&) {  // no memory
+    }
+}
 void Metrics::lost_log_lines(std::uint64_t n) { state_->lost_lines_.Increment(static_cast<double>(n)); }
 std::string Metrics::text(const Now& now) { return state_->text(now); }
 

@@ -31,14 +31,15 @@ class Metrics {
     Metrics(const Metrics&) = delete;
     Metrics& operator=(const Metrics&) = delete;
 
+    // What these count is lost where there is no memory for it; no request depends on it.
     // Each HTTP request that was answered or whose client is gone, once.
-    void add_request(const RequestRecord& record);
+    void add_request(const RequestRecord& record) noexcept;
     // Of each sequence: from its arrival to its first token; from one token to the next.
     void first_token(double seconds);
     void between_tokens(double seconds);
     // Requests that the gate or the limits refused: "busy", "rate", "too_large", "stopping", "unauthorized", "bad_request", ...: a fixed
     // set of words of the program, never text of a request.
-    void refused(std::string_view reason);
+    void refused(std::string_view reason) noexcept;
     // Lines that the request log has lost.
     void lost_log_lines(std::uint64_t n);
 

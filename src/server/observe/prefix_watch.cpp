@@ -3,6 +3,7 @@
 #include "server/observe/prefix_watch.h"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 
 namespace rafter::server {
@@ -64,7 +65,14 @@ double part_alike(std::span<const std::uint64_t> a, std::span<const std::uint64_
 
 }  // namespace
 
-void PrefixWatch::arrived(std::string_view salt, std::span<const TokenId> prompt, double now_seconds) {
+void PrefixWatch::arrived(std::string_view salt, std::span<const TokenId> prompt, double now_seconds) noexcept {
+    try {
+        add(salt, prompt, now_seconds);
+    } catch (const std::exception&) {  // no memory: no prompt depends on this
+    }
+}
+
+void PrefixWatch::add(std::string_view salt, std::span<const TokenId> prompt, double now_seconds) {
     const std::span<const TokenId> seen = prompt.first(std::min(prompt.size(), kMaxTokens));
     Finding finding;
     if (seen.size() >= kMinTokens) {

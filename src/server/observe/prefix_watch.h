@@ -31,9 +31,9 @@ struct PrefixFindings {
 // For one thread. Keeps 16 prompts' first 4,096 tokens; a prompt of so many takes about 50 microseconds.
 class PrefixWatch {
   public:
-    // Each prompt, before the engine has it.
-    void arrived(std::string_view salt, std::span<const text::TokenId> prompt) { arrived(salt, prompt, watch_seconds()); }
-    void arrived(std::string_view salt, std::span<const text::TokenId> prompt, double now_seconds);
+    // Each prompt, before the engine has it. Where there is no memory for it, it is not looked at.
+    void arrived(std::string_view salt, std::span<const text::TokenId> prompt) noexcept { arrived(salt, prompt, watch_seconds()); }
+    void arrived(std::string_view salt, std::span<const text::TokenId> prompt, double now_seconds) noexcept;
     [[nodiscard]] PrefixFindings last_minute(double now_seconds) const;
 
   private:
@@ -49,6 +49,7 @@ class PrefixWatch {
         std::uint32_t changed_at = 0;
         std::uint32_t n_other_salt_tokens = 0;
     };
+    void add(std::string_view salt, std::span<const text::TokenId> prompt, double now_seconds);
     [[nodiscard]] Finding compare(const Prompt& prompt) const;
 
     std::vector<Prompt> recent_;

@@ -244,15 +244,12 @@ std::optional<Refused> refuse_model(const Services& services, const std::optiona
 
 void generate(Services& services, std::shared_ptr<Call> call, JobParser parse) {
     const JobSize size = job_size(call->request());
-    services.workers.run(size, [&services, call = std::move(call), parse = std::move(parse)]() mutable {
-        auto job = std::make_shared<Result<Job>>(Error{"not parsed", ErrorKind::kInternal});
-        try {
-            *job = parse(call->request().body, call->id());
-        } catch (const std::exception& thrown) {
-            *job = error_of(thrown);
-        }
-        services.http.post([&services, call = std::move(call), job] { start(services, call, *job); });
-    });
+    auto job = std::make_shared<Result<Job>>(Error{"out of memory for the request", ErrorKind::kOutOfMemory});
+    const HttpRequest* request = &call->request();  // `after` keeps the call
+    const std::string id = call->id();
+    services.workers.run(
+        size, [request, id, job, parse = std::move(parse)] { *job = parse(request->body, id); },
+        [&services, call = std::move(call), job] { start(services, call, *job); });
 }
 
 }  // namespace rafter::server

@@ -64,13 +64,13 @@ class Server::Impl {
         options_.log.notice = tell_;
         RAFTER_TRY(log_, RequestLog::open(options_.log));
         RAFTER_TRY(http_, HttpServer::bind(options_.http));
-        RAFTER_TRY(workers_, Workers::start());
         watch_ = std::make_unique<StepWatch>(step_prices_of(served_));
         metrics_ = std::make_unique<Metrics>(MetricsOptions{.prefix = options_.metrics_prefix,
                                                             .model_name = options_.model_names.front(),
                                                             .context = served_.loaded().scheduler.context},
                                              *watch_);
         HttpServer& http = *http_;
+        RAFTER_TRY(workers_, Workers::start([&http](std::function<void()> work) { http.post(std::move(work)); }));
         // The gate's limits hold, not the engine's.
         RAFTER_TRY_VOID(served_.start({.max_waiting = std::numeric_limits<std::uint32_t>::max(),
                                        .on_step = [watch = watch_.get()](const engine::StepReport& step) { watch->record(step); }}));

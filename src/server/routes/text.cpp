@@ -18,14 +18,11 @@ Answer answer_of(Services& services, const std::string& text, Function function)
 
 void answer_text(Services& services, std::shared_ptr<Call> call, Function function) {
     const JobSize size = job_size(call->request());
-    services.workers.run(size, [&services, function, call = std::move(call)]() mutable {
-        auto answer = std::make_shared<Answer>(Error{"not parsed", ErrorKind::kInternal});
-        try {
-            *answer = answer_of(services, call->request().body, function);
-        } catch (const std::exception& thrown) {
-            *answer = error_of(thrown);
-        }
-        services.http.post([&services, answer, call = std::move(call)] {
+    auto answer = std::make_shared<Answer>(Error{"out of memory for the request", ErrorKind::kOutOfMemory});
+    const HttpRequest* request = &call->request();  // `after` keeps the call
+    services.workers.run(
+        size, [&services, function, request, answer] { *answer = answer_of(services, request->body, function); },
+        [&services, answer, call = std::move(call)] {
             if (!*answer) {
                 call->refuse(refused_by(answer->error()));
             } else if (const auto refused = refuse_model(services, (*answer)->model)) {
@@ -34,7 +31,6 @@ void answer_text(Services& services, std::shared_ptr<Call> call, Function functi
                 call->json((*answer)->body);
             }
         });
-    });
 }
 
 }  // namespace

@@ -98,18 +98,28 @@ class Observability(serving.Case):
         self.assertGreater(explained["steps"]["n"], 0)
         self.assertLessEqual(len(explained["suggestions"]), 3)
 
-    def test_roofline_says_nothing_of_roofs_without_a_machine_profile(self):
+    def test_roofline_says_of_roofs_what_the_machine_profile_says(self):
         self.ask()
         status, _, view = self.server.get("/roofline")
         self.assertEqual(status, 200)
         self.assertTrue(view["steps"])
-        self.assertEqual(set(view["steps"][-1]), {"id", "seconds_ago", "kind", "n_tokens", "n_sequences", "flops_per_byte", "flop_per_s", "bytes_per_s", "predicted_seconds",
-                                                  "measured_seconds", "bound"})
-        self.assertGreater(view["steps"][-1]["measured_seconds"], 0)
+        step = view["steps"][-1]
+        self.assertEqual(set(step), {"id", "seconds_ago", "kind", "n_tokens", "n_sequences", "flops_per_byte", "flop_per_s", "bytes_per_s", "predicted_seconds",
+                                     "measured_seconds", "bound"})
+        self.assertGreater(step["measured_seconds"], 0)
         self.assertIsNotNone(view["verdict"])
-        if view["machine"] is None:
-            self.assertIsNone(view["now"]["roof_fraction"])
-            self.assertIsNone(view["steps"][-1]["bound"])
+        if view["machine"] is None:  # it could not be measured
+            self.assertEqual([step[key] for key in ("flops_per_byte", "flop_per_s", "bytes_per_s", "predicted_seconds", "bound")], [None] * 5)
+            return
+        self.assertGreater(view["machine"]["memory_bytes_per_s"], 1e8)
+        self.assertGreater(view["machine"]["flop_per_s"], 1e8)
+        self.assertIn(step["bound"], ("memory", "compute", "overhead"))
+        for key in ("flops_per_byte", "flop_per_s", "bytes_per_s", "predicted_seconds"):
+            self.assertGreater(step[key], 0, key)
+        self.assertAlmostEqual(step["flop_per_s"] / step["bytes_per_s"], step["flops_per_byte"], delta=1e-6 * step["flops_per_byte"])
+        page = self.page()
+        for name in ("roof_seconds_total", "time_to_first_token_prediction_error_ratio_count", "prediction_error_ratio_count"):
+            self.assertGreater(total(page, f"rafter_{name}"), 0, name)
 
     def test_the_log_has_a_line_a_request_and_no_prompt(self):
         headers, answer = self.ask(no_such_parameter="x\r\nstatus=200 \x1b[2J")

@@ -190,6 +190,7 @@ class Server::Impl {
     void ended(const RequestRecord& record, const HttpRequest& request) {
         metrics_->add_request(record);
         log_->write(record, request.body);
+        metrics_->lost_log_lines(log_->n_lost());
     }
 
     ServerOptions options_;

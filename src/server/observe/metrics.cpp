@@ -352,7 +352,7 @@ void Metrics::refused(std::string_view reason) noexcept {
     } catch (const std::exception&) {  // no memory
     }
 }
-void Metrics::lost_log_lines(std::uint64_t n) { state_->lost_lines_.Increment(static_cast<double>(n)); }
+void Metrics::lost_log_lines(std::uint64_t total) { raise(state_->lost_lines_, total); }
 std::string Metrics::text(const Now& now) { return state_->text(now); }
 
 }  // namespace rafter::server

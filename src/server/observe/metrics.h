@@ -40,8 +40,8 @@ class Metrics {
     // Requests that the gate or the limits refused: "busy", "rate", "too_large", "stopping", "unauthorized", "bad_request", ...: a fixed
     // set of words of the program, never text of a request.
     void refused(std::string_view reason) noexcept;
-    // Lines that the request log has lost.
-    void lost_log_lines(std::uint64_t n);
+    // Lines that the request log has lost, since the start.
+    void lost_log_lines(std::uint64_t total);
 
     // The page, with how things are now.
     struct Now {

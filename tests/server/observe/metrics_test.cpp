@@ -152,8 +152,10 @@ TEST(Metrics, AskedTwiceTheEngineIsCountedOnce) {
     Page page("rafter_");
     page.fill();
     (void)page.text();
+    page.metrics.lost_log_lines(3);
     page.watch.record(step_of(0.02));
     const std::string text = page.text();
+    EXPECT_EQ(value_of(text, "rafter_log_lines_lost_total"), 3.0);
     EXPECT_EQ(value_of(text, "rafter_prefix_cache_queries_total"), 1000.0);
     EXPECT_EQ(value_of(text, "rafter_generation_tokens_total"), 44.0);
     EXPECT_EQ(value_of(text, "rafter_iteration_tokens_count"), 11.0);

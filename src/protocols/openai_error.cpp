@@ -1,6 +1,8 @@
 // A message names its parameter itself; nothing else carries the name, so it is read from there.
 #include "protocols/openai_error.h"
 
+#include "text/utf8_stream.h"
+
 namespace rafter::protocols {
 namespace {
 
@@ -66,13 +68,18 @@ int status_of(const Error& error) {
 
 nlohmann::ordered_json openai_error(int status, const std::string& message, std::string_view param, std::string_view code) {
     return {{"error",
-             {{"message", message}, {"type", openai_error_type(status)}, {"param", text_or_null(param)}, {"code", text_or_null(code)}}}};
+             {{"message", text::valid_utf8(message)},
+              {"type", openai_error_type(status)},
+              {"param", text_or_null(param)},
+              {"code", text_or_null(code)}}}};
 }
 
 nlohmann::ordered_json openai_error(int status, const std::string& message) {
     const std::string param = openai_error_param(message);
-    const bool not_supported = !param.empty() && message.find(kNotSupported) != std::string::npos;
-    return openai_error(status, message, param, not_supported ? "unsupported_parameter" : "");
+    std::string_view code;
+    if (!param.empty() && message.find(kNotSupportedWords) != std::string::npos) code = "unsupported_parameter";
+    if (status == 400 && message.find(kTooLongWords) != std::string::npos) code = "context_length_exceeded";
+    return openai_error(status, message, param, code);
 }
 
 }  // namespace rafter::protocols

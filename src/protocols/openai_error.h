@@ -11,7 +11,8 @@
 namespace rafter::protocols {
 
 // type follows from the status. Of a message about the request's body, "body: top_p: expected ...", param is what stands behind "body":
-// "top_p", "messages[0].role"; code is "unsupported_parameter" where the message says that the parameter is not supported.
+// "top_p", "messages[0].role"; code is "unsupported_parameter" where the message says that the parameter is not supported, and
+// "context_length_exceeded" where it says that a prompt is too long.
 [[nodiscard]] nlohmann::ordered_json openai_error(int status, const std::string& message);
 // "": null.
 [[nodiscard]] nlohmann::ordered_json openai_error(int status, const std::string& message, std::string_view param, std::string_view code);
@@ -25,6 +26,8 @@ namespace rafter::protocols {
 [[nodiscard]] int status_of(const Error& error);
 
 // What the parsers say between the parameter and its value when they know it but cannot do it.
-inline constexpr std::string_view kNotSupported = "this is not supported";
+inline constexpr std::string_view kNotSupportedWords = "this is not supported";
+// What they and the engine say of a prompt beyond the context.
+inline constexpr std::string_view kTooLongWords = "the prompt is too long";
 
 }  // namespace rafter::protocols

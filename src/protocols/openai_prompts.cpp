@@ -9,6 +9,7 @@
 
 #include "base/quote.h"
 #include "engine/conversation.h"
+#include "protocols/openai_error.h"
 #include "protocols/openai_parameters.h"
 
 namespace rafter::protocols {
@@ -77,12 +78,12 @@ Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_
 
 Result<void> check_prompt_bytes(std::size_t size, const OpenAiDefaults& defaults, const std::string& where) {
     if (!defaults.max_prompt_bytes || size <= *defaults.max_prompt_bytes) return {};
-    return bad_input("{}: {}: expected a text of at most {} bytes, found {}", where, kTooLong, *defaults.max_prompt_bytes, size);
+    return bad_input("{}: {}: expected a text of at most {} bytes, found {}", where, kTooLongWords, *defaults.max_prompt_bytes, size);
 }
 
 Result<void> check_prompt_tokens(std::size_t size, const OpenAiDefaults& defaults, const std::string& where) {
     if (!defaults.context || size <= *defaults.context) return {};
-    return bad_input("{}: {}: expected at most {} tokens in a context of {}, found {}", where, kTooLong, *defaults.context,
+    return bad_input("{}: {}: expected at most {} tokens in a context of {}, found {}", where, kTooLongWords, *defaults.context,
                      *defaults.context, size);
 }
 

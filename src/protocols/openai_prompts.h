@@ -57,7 +57,5 @@ struct ChatPrompt {
 // A text that must be tokenised may have so many bytes, and a prompt so many tokens.
 [[nodiscard]] Result<void> check_prompt_bytes(std::size_t size, const OpenAiDefaults& defaults, const std::string& where);
 [[nodiscard]] Result<void> check_prompt_tokens(std::size_t size, const OpenAiDefaults& defaults, const std::string& where);
-// What the message of check_prompt_tokens() has, for the error's code "context_length_exceeded".
-inline constexpr std::string_view kTooLong = "the prompt is too long";
 
 }  // namespace rafter::protocols

@@ -18,6 +18,8 @@ using engine::TokenId;
 
 // Every choice has its prompt's tokens: what one body can make of them is bounded.
 constexpr std::uint64_t kMaxPromptTokens = 16'000'000;
+// And its biases.
+constexpr std::uint64_t kMaxBiases = 4'000'000;
 
 // Keys whose values are partly known.
 Result<void> check_values(const JsonReader& body) {
@@ -104,10 +106,14 @@ Result<std::optional<std::uint32_t>> read_prompt_logprobs(const JsonReader& body
     return n;
 }
 
-Result<void> check_sizes(const JsonReader& body, const Prompts& prompts, std::uint32_t n) {
+Result<void> check_sizes(const JsonReader& body, const Prompts& prompts, std::uint32_t n, std::size_t n_biases) {
     if (prompts.tokens.size() * n > kMaxChoices) {
         return bad_input("{}: expected at most {} choices, found n = {} of {} prompts", body.where(), kMaxChoices, n,
                          prompts.tokens.size());
+    }
+    const std::uint64_t n_all_biases = std::uint64_t{n_biases} * prompts.tokens.size() * n;
+    if (n_all_biases > kMaxBiases) {
+        return bad_input("{}: logit_bias: expected at most {} over all choices, found {}", body.where(), kMaxBiases, n_all_biases);
     }
     std::uint64_t n_tokens = 0;
     for (const std::vector<TokenId>& prompt : prompts.tokens) n_tokens += std::uint64_t{prompt.size()} * n;
@@ -176,7 +182,7 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
 
     const bool is_chat = endpoint == OpenAiEndpoint::kChatCompletions;
     RAFTER_TRY(Prompts prompts, is_chat ? chat_prompts(body, opened, defaults) : completion_prompts(body, opened, defaults, echo));
-    RAFTER_TRY_VOID(check_sizes(body, prompts, request.n));
+    RAFTER_TRY_VOID(check_sizes(body, prompts, request.n, choice.sampling.logit_bias.size()));
     if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (echo) request.echoes = std::move(prompts.echoes);
     for (std::size_t i = 0; i < prompts.tokens.size(); ++i) {

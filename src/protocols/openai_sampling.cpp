@@ -12,6 +12,8 @@ namespace {
 
 using engine::TokenId;
 
+constexpr std::size_t kMaxStopBytes = 8192;  // each sequence has a table of them
+
 Result<std::vector<std::pair<TokenId, float>>> read_logit_bias(const JsonReader& body, std::size_t n_vocab) {
     std::vector<std::pair<TokenId, float>> biases;
     RAFTER_TRY(const auto found, body.find_object(parameters::kLogitBias.name));
@@ -42,6 +44,7 @@ Result<std::uint64_t> read_seed(const JsonReader& body, std::uint64_t otherwise)
 Result<std::vector<std::string>> read_stops(const JsonReader& body) {
     const nlohmann::json* stop = body.find(parameters::kStop.name);
     std::vector<std::string> stops;
+    std::size_t n_bytes = 0;
     if (stop == nullptr) return stops;
     if (!stop->is_string() && !stop->is_array()) {
         return bad_input("{}: stop: expected a text or a list of texts, found {}", body.where(), shown_json(*stop));
@@ -53,6 +56,10 @@ Result<std::vector<std::string>> read_stops(const JsonReader& body) {
             return bad_input("{}: stop: expected texts that are not empty, found {}", body.where(), shown_json(text));
         }
         stops.push_back(text.get<std::string>());
+        n_bytes += stops.back().size();
+    }
+    if (n_bytes > kMaxStopBytes) {
+        return bad_input("{}: stop: expected texts of at most {} bytes together, found {}", body.where(), kMaxStopBytes, n_bytes);
     }
     return stops;
 }

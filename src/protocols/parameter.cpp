@@ -47,7 +47,7 @@ bool says_nothing(const nlohmann::json& value) {
 }
 
 Error not_supported(const JsonReader& body, const std::string& key, const nlohmann::json& value, const std::string& expected) {
-    return bad_input("{}: {}: expected {}: {}; found {}", body.where(), key, expected, kNotSupported, shown_json(value));
+    return bad_input("{}: {}: expected {}: {}; found {}", body.where(), key, expected, kNotSupportedWords, shown_json(value));
 }
 
 Result<void> check_unused(const JsonReader& body, const Parameter& row) {

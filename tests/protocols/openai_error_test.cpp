@@ -15,6 +15,8 @@ TEST(OpenAiErrors, SayMessageTypeParameterAndCode) {
         (json{{"error", {{"message", "body: n: expected less"}, {"type", "invalid_request_error"}, {"param", "n"}, {"code", nullptr}}}}));
     const json unsupported = openai_error(400, "body: tools: expected no such key: this is not supported; found [1]");
     EXPECT_EQ(unsupported["error"]["code"], "unsupported_parameter");
+    EXPECT_EQ(openai_error(400, "the prompt is too long: expected at most 3 tokens")["error"]["code"], "context_length_exceeded");
+    EXPECT_EQ(openai_error(500, "half a character: \xc3").dump().find("half a character: \xEF\xBF\xBD") != std::string::npos, true);
     EXPECT_EQ(openai_error(404, "no such model", "model", "model_not_found")["error"],
               (json{{"message", "no such model"}, {"type", "not_found_error"}, {"param", "model"}, {"code", "model_not_found"}}));
 }

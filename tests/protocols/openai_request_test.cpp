@@ -134,6 +134,9 @@ TEST_F(OpenAiRequests, LengthsAndStopsThatCannotBeAreRefused) {
     expect_refused(complete({{"stop", 5}}), "body: stop: expected a text or a list of texts, found 5");
     expect_refused(complete({{"stop", {"a", ""}}}), "body: stop: expected texts that are not empty, found \"\"");
     expect_refused(complete({{"stop", std::vector<std::string>(65, "a")}}), "body: stop: expected at most 64 texts, found 65");
+    EXPECT_TRUE(complete({{"stop", {std::string(8000, 'x'), std::string(192, 'y')}}}));
+    expect_refused(complete({{"stop", {std::string(8000, 'x'), std::string(193, 'y')}}}),
+                   "body: stop: expected texts of at most 8192 bytes together, found 8193");
 }
 
 TEST_F(OpenAiRequests, KeysOfOtherServersReachTheEngine) {
@@ -201,6 +204,14 @@ TEST_F(OpenAiRequests, PromptsThatCannotFitAreRefusedBeforeTheyCostAnything) {
     defaults_.max_prompt_bytes = 4;
     expect_refused(complete({{"prompt", "hello"}}), "body: prompt: the prompt is too long: expected a text of at most 4 bytes, found 5");
     expect_refused(chat({}), "body: messages: the prompt is too long: expected a text of at most 4 bytes, found 5");
+    // Each choice has the biases.
+    defaults_ = {};
+    json biases = json::object();
+    for (int i = 0; i < 3000; ++i) biases[std::to_string(i)] = 1;
+    opened_.config.n_vocab = 3000;
+    expect_refused(complete({{"prompt", std::vector<std::string>(128, "x")}, {"n", 16}, {"logit_bias", biases}}),
+                   "body: logit_bias: expected at most 4000000 over all choices, found 6144000");
+    opened_.config.n_vocab = kVocab;
     // 100,000 tokens for each of 2,048 choices would be 800 MB.
     defaults_ = {};
     const std::vector<std::vector<int>> prompts(16, std::vector<int>(100'000, 1));

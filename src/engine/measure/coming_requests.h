@@ -38,7 +38,16 @@ class ComingRequests {
         std::size_t n_clients = 0;
         std::uint32_t n_prompt = 0, n_cached = 0, max_tokens = 0;  // of each, on average
     };
-    [[nodiscard]] const Expected& expected() const { return expected_; }
+    // The time since the last one came counts too: clients that are gone are expected less and less.
+    [[nodiscard]] Expected expected(double seconds) const {
+        Expected expected = expected_;
+        if (missing_ <= 0.0) return expected;
+        const double gone = since_last_ + std::max(0.0, seconds - now_);
+        const double here = here_since_last_ + std::max(0.0, seconds - now_) * static_cast<double>(n_here_);
+        const double missing = std::max(0.0, gone * static_cast<double>(expected.n_clients) - here);
+        expected.per_second_and_client *= missing_ / (missing_ + missing);
+        return expected;
+    }
 
   private:
     static constexpr std::size_t kMaxKnown = 64;
@@ -60,6 +69,7 @@ class ComingRequests {
     }
     void sum_up() {
         expected_ = {};
+        missing_ = 0.0;
         const std::size_t n = std::min(n_came_, kMaxKnown);
         if (n < kMinKnown) return;
         double seconds = 0.0, here = 0.0, n_prompt = 0.0, n_cached = 0.0, max_tokens = 0.0;
@@ -72,9 +82,9 @@ class ComingRequests {
             max_tokens += gap.max_tokens;
             expected_.n_clients = std::max(expected_.n_clients, gap.n_here);
         }
-        const double missing = seconds * static_cast<double>(expected_.n_clients) - here;  // clients, times seconds
+        missing_ = seconds * static_cast<double>(expected_.n_clients) - here;
         const auto count = static_cast<double>(n);
-        if (missing > 0.0) expected_.per_second_and_client = count / missing;
+        if (missing_ > 0.0) expected_.per_second_and_client = count / missing_;
         expected_.n_prompt = static_cast<std::uint32_t>(n_prompt / count);
         expected_.n_cached = static_cast<std::uint32_t>(n_cached / count);
         expected_.max_tokens = static_cast<std::uint32_t>(max_tokens / count);
@@ -83,6 +93,7 @@ class ComingRequests {
     std::array<Gap, kMaxKnown> gaps_{};
     std::size_t n_came_ = 0, n_here_ = 0;
     double now_ = 0.0, since_last_ = 0.0, here_since_last_ = 0.0;
+    double missing_ = 0.0;  // clients without a request here, times seconds, until the last one came
     Expected expected_;
 };
 

@@ -40,7 +40,7 @@ Forecaster::Forecaster(const SchedulerOptions& options)
 void Forecaster::begin(const Question& question) {
     const SchedulerOutlook& outlook = question.outlook;
     question_ = &question;
-    coming_ = question.coming.expected();
+    coming_ = question.coming.expected(question.now);
     n_coming_ = 0.5;  // on average, the next one is under way for half of its time
     cost_ = &outlook.cost;
     of_tokens_.assign(limits_.n_tokens + 1, {});

@@ -228,12 +228,15 @@ TEST(ComingRequests, AreThoseOfClientsWhoHaveTheirAnswers) {
         now += 0.5;
         coming.came(now, 100, 40, 8);
     }
-    const ComingRequests::Expected& expected = coming.expected();
+    const ComingRequests::Expected expected = coming.expected(now);
     EXPECT_EQ(expected.n_clients, 4U);
     EXPECT_EQ(expected.n_prompt, 100U);
     EXPECT_EQ(expected.n_cached, 40U);
     EXPECT_EQ(expected.max_tokens, 8U);
     EXPECT_NEAR(expected.per_second_and_client, 2.0, 0.3);
+    // They do not come again.
+    for (int i = 0; i < 4; ++i) coming.ended(now);
+    EXPECT_LT(coming.expected(now + 100.0).per_second_and_client, 0.2);
 }
 
 }  // namespace

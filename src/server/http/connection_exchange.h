@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -32,11 +33,17 @@ class ConnectionExchange final : public Exchange {
     void end_events() override {
         on_connection([](Connection& connection) { connection.end_events(); });
     }
-    void on_gone(std::function<void(Gone)> call) override { on_gone_ = std::move(call); }
-    [[nodiscard]] bool gone() const override { return gone_; }
+    void on_gone(std::function<void(Gone)> call) override {
+        if (gone_) {
+            call(*gone_);
+        } else if (!connection_.expired()) {
+            on_gone_ = std::move(call);
+        }
+    }
+    [[nodiscard]] bool gone() const override { return gone_.has_value(); }
 
     // For the connection, which is not touched any more. What is returned must be called or destroyed after the last use of this.
-    [[nodiscard]] std::function<void(Gone)> detach(bool gone) noexcept {
+    [[nodiscard]] std::function<void(Gone)> detach(std::optional<Gone> gone) noexcept {
         connection_.reset();
         gone_ = gone;
         return std::exchange(on_gone_, nullptr);
@@ -57,7 +64,7 @@ class ConnectionExchange final : public Exchange {
     std::weak_ptr<Connection> connection_;
     HttpRequest request_;
     std::function<void(Gone)> on_gone_;
-    bool gone_ = false;
+    std::optional<Gone> gone_;
 };
 
 }  // namespace rafter::server

@@ -146,7 +146,7 @@ void Connection::detach_exchange(std::optional<Gone> gone) noexcept {
     if (std::exchange(counted_, false)) --host_.n_exchanges;
     ConnectionExchange* const exchange = std::exchange(exchange_, nullptr);
     if (exchange == nullptr) return;
-    const std::function<void(Gone)> call = exchange->detach(gone.has_value());
+    const std::function<void(Gone)> call = exchange->detach(gone);
     try {
         if (gone && call) call(*gone);
     } catch (...) {

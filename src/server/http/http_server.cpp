@@ -27,7 +27,8 @@ namespace asio = boost::asio;
 constexpr std::size_t kScratchBytes = 65'536;
 constexpr int kMaxHandlersPerTurn = 256;  // before what they wrote is sent
 constexpr std::int64_t kAcceptPauseNs = 100'000'000;
-constexpr int kRoomForPaused = 8;  // connections
+constexpr std::int64_t kAcceptWarningNs = 60'000'000'000;  // between two warnings of the same
+constexpr int kRoomForPaused = 8;                          // connections
 
 // Often enough for the shortest deadline, and never often.
 std::int64_t sweep_ns(const HttpOptions& options) {
@@ -189,7 +190,6 @@ class HttpServer::Impl {
             mark = {};
             if (error == asio::error::operation_aborted) return;
             if (error) return pause_accepting(error);
-            accepting_was_paused_ = false;
             accepted(listener, std::move(socket));
             arm(listener);
         });
@@ -197,10 +197,12 @@ class HttpServer::Impl {
 
     // Out of file descriptors or memory: clients wait in the kernel's queue, and connections that idle make room.
     void pause_accepting(const ErrorCode& error) {
-        retry_accept_at_ns_ = monotonic_ns() + kAcceptPauseNs;
+        const std::int64_t now_ns = monotonic_ns();
+        retry_accept_at_ns_ = now_ns + kAcceptPauseNs;
         for (int i = 0; i < kRoomForPaused && Connection::make_room(host_); ++i) {}
-        if (!std::exchange(accepting_was_paused_, true))
-            host_.warn(fmt::format("cannot accept connections: {}; trying again", error.message()));
+        if (now_ns < next_accept_warning_ns_) return;
+        next_accept_warning_ns_ = now_ns + kAcceptWarningNs;
+        host_.warn(fmt::format("cannot accept connections: {}; trying again", error.message()));
     }
 
     void accepted(const Listener& listener, Socket socket) {
@@ -249,7 +251,7 @@ class HttpServer::Impl {
     std::int64_t next_sweep_ns_ = 0;
     std::time_t date_s_ = 0;
     std::optional<std::int64_t> retry_accept_at_ns_;
-    bool accepting_was_paused_ = false;  // and nothing has been accepted since
+    std::int64_t next_accept_warning_ns_ = 0;
     bool stopped_ = false;
 };
 

@@ -1,5 +1,10 @@
 // HTTP/1.1 on sockets: connections with limits and timeouts, TLS, one thread. What a request means is the handler's matter.
 //
+// Requests of a connection are answered in turn, so those that come early wait; a client that sends 32 KB ahead of an answer that is still
+// being made is cut off. HTTP/1.0 gets one answer a connection, streams without chunks. What is malformed, too large or too slow is
+// answered here, with an error in the form of OpenAI's API, and the connection closes. Want of memory ends the connection that it hits. All
+// times are of the monotonic clock: setting the machine's clock changes nothing but the date in answers.
+//
 // Every function is for the thread in run(), where nothing may wait, but for those that say otherwise.
 #pragma once
 
@@ -20,7 +25,7 @@ struct HttpOptions {
     std::string host = "127.0.0.1";            // a name or an address
     std::optional<std::uint16_t> port = 8080;  // 0: any free one; none: no TCP
     std::string unix_socket;                   // a path; "": none
-    std::string tls_cert_file, tls_key_file;   // PEM; "": no TLS
+    std::string tls_cert_file, tls_key_file;   // PEM, for TCP; "": no TLS
     std::size_t max_header_bytes = 16'384;
     std::uint64_t max_request_bytes = 32'000'000;  // of a body
     std::uint64_t max_held_bytes = 512'000'000;    // of the bodies of all requests that arrive or wait for their answer; beyond it: 503
@@ -55,7 +60,8 @@ class Exchange {
     // event: its name, or "" for none. data: without line ends.
     virtual void send_event(std::string_view event, std::string_view data) = 0;
     virtual void end_events() = 0;
-    // Called once, when the client is gone before its answer was complete. What is sent after that is dropped.
+    // Called once, when the client is gone before its answer was complete; at once, if it is gone already. What is sent after that is
+    // dropped. A client whose answer is complete may still take its time to read it: that is no longer the handler's matter.
     virtual void on_gone(std::function<void(Gone)> call) = 0;
     [[nodiscard]] virtual bool gone() const = 0;
 };

@@ -52,15 +52,15 @@ class Time(unittest.TestCase):
             self.expect_timeout(client, "body")
 
     def test_idle_connections_are_closed_without_a_word(self):
-        with echo.Server(idle_seconds=0.3) as server, server.connect() as client, server.connect() as silent:
+        with echo.Server(idle_seconds=1) as server, server.connect() as client, server.connect() as silent:
             self.assertEqual(client.ask(GET).status, 200)
             self.assertTrue(client.closed())
             self.assertTrue(silent.closed())
 
     def test_an_answer_may_take_longer_than_all_that(self):
-        with echo.Server(idle_seconds=0.1, header_seconds=0.1, body_seconds=0.1) as server, server.connect() as client:
+        with echo.Server(idle_seconds=1, header_seconds=1, body_seconds=1) as server, server.connect() as client:
             client.send("GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
-            time.sleep(0.5)
+            time.sleep(1.6)
             self.assertEqual(server.get("/release").status, 200)
             self.assertEqual(client.answer().body, b"released")
 

@@ -209,7 +209,7 @@ class Tls(Case):
         self.stop(server)
 
     def test_old_versions_and_plain_text_get_no_further(self):
-        server = echo.Server(**self.options(), header_seconds=0.3)
+        server = echo.Server(**self.options(), header_seconds=1)
         with self.assertRaises((ssl.SSLError, ConnectionResetError)):
             self.connect(server, minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1_1)
         with server.connect() as plain:

@@ -11,7 +11,9 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/os_signals.h"
+#include "base/quote.h"
 #include "report/units.h"
+#include "server/cors.h"
 #include "server/observe/metrics.h"
 #include "server/server.h"
 
@@ -36,6 +38,11 @@ struct ServeVerbOptions {
 
 Result<void> check_usage(const ServeVerbOptions& options) {
     RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    for (const std::string& origin : options.server.cors_origins) {
+        if (origin == "*" || server::is_origin(origin)) continue;
+        return Error{fmt::format("--cors: expected origins such as https://chat.example.com, or *, found {}", quote(origin)),
+                     ErrorKind::kUsage};
+    }
     if (const std::string wrong = server::check_metrics_prefix(options.server.metrics_prefix); !wrong.empty()) {
         return Error{fmt::format("--metrics-prefix: {}", wrong), ErrorKind::kUsage};
     }
@@ -59,6 +66,7 @@ server::ServerOptions server_options(const ServeVerbOptions& options, const Sess
     }
     if (options.log_format == "json") server.log.format = server::LogFormat::kJson;
     server.log.file = options.log_file;
+    if (options.session.quiet && options.log_file.empty()) server.log.file = "/dev/null";
     return server;
 }
 
@@ -87,7 +95,9 @@ Result<int> serve(const ServeVerbOptions& options, const Environment& environmen
                        .priced_for = "serve",
                        .target_itl_seconds = options.target_itl_ms ? std::optional(*options.target_itl_ms * 1e-3) : std::nullopt,
                        .learns_texts = true}));
-    const auto tell = [](std::string_view sentence) { fmt::print(stderr, "rafter serve: {}\n", sentence); };
+    const auto tell = [quiet = options.session.quiet](std::string_view sentence) {
+        if (!quiet) fmt::print(stderr, "rafter serve: {}\n", sentence);
+    };
     RAFTER_TRY(const std::unique_ptr<server::Server> server,
                server::Server::start(session->served(), server_options(options, *session), tell));
     RAFTER_TRY_VOID(
@@ -135,7 +145,7 @@ void add_serve(CLI::App& app, Cli& cli) {
     verb.options.add("log-format", o.log_format);
     verb.options.add("log-file", o.log_file);
     verb.options.add("log-prompts", o.server.log.log_prompts);
-    verb.options.add("context", o.session.context);
+    verb.options.add("context", o.session.context, {.otherwise = "the model's, at most 8192"});
     verb.options.add("kv-memory", o.kv_memory_bytes);
     verb.options.add("no-prefix-cache", o.no_prefix_cache);
     verb.options.add("target-itl", o.target_itl_ms);
@@ -145,6 +155,7 @@ void add_serve(CLI::App& app, Cli& cli) {
     verb.options.add("quiet", o.session.quiet);
     verb.footer =
         "\"Listening on ...\" is printed on standard output once the model is loaded and requests are taken.\n"
+        "RAFTER_API_KEY is one key that clients must send, for who wants no --api-key-file.\n"
         "SIGTERM or Ctrl-C stops: what is under way has --drain-seconds to complete; a second one ends it at once.\n\n"
         "Example:\n"
         "  rafter serve SmolLM2-135M-Instruct --port 8080\n"

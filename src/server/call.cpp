@@ -13,6 +13,13 @@ constexpr int kStatusClientGone = 499;  // nginx's number, in logs only
 
 std::string dump(const nlohmann::ordered_json& json) { return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
+std::string logged(std::string_view message) {
+    constexpr std::string_view kFound = " found ";
+    const std::size_t found = message.find(kFound);
+    if (found == std::string_view::npos || found == 0) return std::string(message);
+    return std::string(message.substr(0, found - 1));  // without the comma or semicolon before it
+}
+
 HttpResponse response_of(const Refused& refused) {
     nlohmann::ordered_json body = protocols::openai_error(refused.status, refused.message);
     if (!refused.code.empty()) body["error"]["code"] = refused.code;
@@ -48,8 +55,7 @@ void Call::respond(HttpResponse response) {
 }
 
 void Call::refuse(const Refused& refused) {
-    // What was found is the request's, which no log shows.
-    record.error = refused.message.substr(0, refused.message.find(", found "));
+    record.error = logged(refused.message);
     respond(response_of(refused));
 }
 

@@ -61,6 +61,8 @@ class Call {
     std::int64_t start_ns_;
 };
 
+// A refusal's message for the log: without what was found, which is the request's.
+[[nodiscard]] std::string logged(std::string_view message);
 [[nodiscard]] HttpResponse response_of(const Refused& refused);
 // As JSON text; what is not UTF-8 becomes U+FFFD.
 [[nodiscard]] std::string dump(const nlohmann::ordered_json& json);

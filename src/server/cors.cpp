@@ -56,6 +56,12 @@ std::optional<Origin> parse_origin(std::string_view text) {
     return std::nullopt;  // "null" as well: of a file or a sandboxed frame, which may be anybody's
 }
 
+}  // namespace
+
+bool is_origin(std::string_view text) { return parse_origin(text).has_value(); }
+
+namespace {
+
 bool allows_all(const CorsPolicy& policy) { return std::ranges::find(policy.origins, "*") != policy.origins.end(); }
 
 // The origin to allow, spelled anew; none: it is not allowed.

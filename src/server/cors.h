@@ -19,6 +19,9 @@ struct CorsPolicy {
     std::vector<std::string> origins;
 };
 
+// "https://chat.example.com", "http://localhost:3000": no path, no slash at the end.
+[[nodiscard]] bool is_origin(std::string_view text);
+
 // Is the request from a page that may ask? One without an origin is: it is not from a page of another site.
 [[nodiscard]] bool origin_allowed(const CorsPolicy& policy, const HttpRequest& request);
 

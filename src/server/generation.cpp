@@ -149,7 +149,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
         note_roof();
         cancel();
         if (writer_->fail(*call_, refused)) {
-            call_->record.error = refused.message.substr(0, refused.message.find(", found "));
+            call_->record.error = logged(refused.message);
         } else {
             call_->refuse(refused);
         }
@@ -210,6 +210,7 @@ void start(Services& services, const std::shared_ptr<Call>& call, Result<Job>& j
         return;
     }
     if (!job->ignored_keys.empty()) call->add_header("rafter-ignored-keys", header_of(job->ignored_keys));
+    if (!job->warnings.empty()) call->add_header("rafter-warnings", fmt::format("{}", fmt::join(job->warnings, "; ")));
     std::make_shared<Generation>(services, call, *job)->start(*job);
 }
 

@@ -19,6 +19,10 @@ ordered_json answer_of(std::string_view description, std::string_view content_ty
 
 ordered_json operation(const Route& route) {
     ordered_json json{{"summary", route.summary}};
+    if (route.ends_in_name) {
+        json["parameters"] =
+            ordered_json::array({{{"name", "model"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
+    }
     if (route.access == Access::kOpen) json["security"] = ordered_json::array();
     ordered_json answers;
     if (route.answer_schema.empty()) {
@@ -39,6 +43,7 @@ ordered_json operation(const Route& route) {
         refusal("429", "Busy: Retry-After says when asking again is worth it");
         refusal("503", "Stopping, or out of memory");
     }
+    if (route.ends_in_name) refusal("404", "The model is not served");
     if (route.access == Access::kKey) refusal("401", "No valid API key");
     refusal("403", "The host or the origin may not ask");
     if (route.path == "/ready") answers["503"] = answer_of("Not now", "application/json", schema_reference(route.answer_schema));
@@ -52,7 +57,8 @@ std::string method_key(std::string_view method) { return method == "POST" ? "pos
 
 ordered_json openapi_json(std::string_view version) {
     ordered_json paths = ordered_json::object();
-    for (const Route& route : routes()) paths[std::string(route.path)][method_key(route.method)] = operation(route);
+    for (const Route& route : routes())
+        paths[std::string(route.path) + (route.ends_in_name ? "{model}" : "")][method_key(route.method)] = operation(route);
     return {{"openapi", "3.1.0"},
             {"info",
              {{"title", "Rafter"},

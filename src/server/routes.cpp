@@ -39,6 +39,12 @@ constexpr std::array kRoutes = {
           .answer = answer_models,
           .summary = "The model that is served",
           .answer_schema = "ModelList"},
+    Route{.method = "GET",
+          .path = "/v1/models/",
+          .answer = answer_model,
+          .summary = "The model of this name",
+          .answer_schema = "Model",
+          .ends_in_name = true},
     Route{.method = "POST",
           .path = "/tokenize",
           .answer = answer_tokenize,
@@ -107,7 +113,8 @@ std::span<const Route> routes() { return kRoutes; }
 FoundRoute find_route(std::string_view method, std::string_view path) {
     FoundRoute found;
     for (const Route& route : kRoutes) {
-        if (route.path != path) continue;
+        const bool matches = route.ends_in_name ? path.starts_with(route.path) && path.size() > route.path.size() : path == route.path;
+        if (!matches) continue;
         const bool is_get = route.method == "GET";
         if (route.method == method || (is_get && method == "HEAD")) found.route = &route;
         if (!found.allowed.empty()) found.allowed += ", ";

@@ -24,7 +24,8 @@ struct Route {
     std::string_view request_schema = "";  // of protocols/schemas.h; "": no body
     std::string_view answer_schema = "";   // the same; "": see `content_type`
     std::string_view content_type = "application/json";
-    bool streams = false;  // with "stream": true it answers in events
+    bool ends_in_name = false;  // paths go on with the name of a model
+    bool streams = false;       // with "stream": true it answers in events
 };
 [[nodiscard]] std::span<const Route> routes();
 
@@ -46,6 +47,7 @@ void answer_apply_template(Services& services, std::shared_ptr<Call> call);
 void answer_health(Services& services, std::shared_ptr<Call> call);
 void answer_ready(Services& services, std::shared_ptr<Call> call);
 void answer_load(Services& services, std::shared_ptr<Call> call);
+void answer_model(Services& services, std::shared_ptr<Call> call);
 void answer_models(Services& services, std::shared_ptr<Call> call);
 void answer_props(Services& services, std::shared_ptr<Call> call);
 void answer_version(Services& services, std::shared_ptr<Call> call);

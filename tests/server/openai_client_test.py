@@ -25,6 +25,11 @@ class OpenAiClient(serving.Case):
     def chat(self, **options):
         return self.client.chat.completions.create(model=self.model_name, messages=HELLO, **{"temperature": 0, "max_tokens": 12, **options})
 
+    def test_the_model_is_found_by_its_name(self):
+        self.assertEqual(self.client.models.retrieve(self.model_name).id, self.model_name)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.models.retrieve("another")
+
     def test_a_chat_is_answered_with_usage(self):
         answer = self.chat()
         self.assertEqual(answer.object, "chat.completion")

@@ -80,7 +80,7 @@ class Operation(serving.program.Case):
         for _ in range(2):  # the second finds a stale socket, as after kill -9
             command = [serving.program.BINARY, "serve", self.model, "--unix-socket", path]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.environment, text=True)
-            self.assertIn(path, process.stdout.readline())
+            self.assertEqual(process.stdout.readline().split(" · ")[0], f"Listening on unix:{path}")
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(path)
                 client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -153,9 +153,14 @@ class Operation(serving.program.Case):
         server = self.serve("--log-file", str(path), "--log-format", "json")
         server.post("/v1/completions", prompt="a secret prompt", max_tokens=1)
         server.ask("POST", "/v1/completions", b'{"prompt": "secret', None)
+        bad = [{"prompt": "a", "top_p": "secret"}, {"prompt": {"secret": 1}}, {"prompt": "a", "guided_regex": "secret"},
+               {"prompt": "a", "logit_bias": {"secret": 1}}, {"prompt": "a", "stop": [{"secret": "secret"}]}, {"prompt": "a", "n": ["secret"]},
+               {"prompt": "a", "tools": [{"secret": 1}]}, {"prompt": ["secret", 1]}, {"prompt": "a", "response_format": {"type": "secret"}}]
+        for body in bad:
+            self.assertEqual(server.post("/v1/completions", **body)[0], 400, body)
         self.assertEqual(server.stop(), 0)
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        self.assertEqual([line["status"] for line in lines], [200, 400])
+        self.assertEqual([line["status"] for line in lines], [200, 400] + [400] * len(bad))
         self.assertNotIn("secret", path.read_text())
 
     def test_without_file_descriptors_it_serves_on_later(self):

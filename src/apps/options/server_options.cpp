@@ -23,7 +23,7 @@ std::vector<OptionSpec> listen_rows() {
          .kind = ValueKind::kWhole,
          .value = "N",
          .whole = {.least = 0, .most = 65535},
-         .default_value = "8080",
+         .otherwise = "8080; none with --unix-socket",
          .help = "The TCP port; 0: any free one, which the first line of output names"},
         {.name = "unix-socket",
          .subject = kListenSubject,
@@ -130,7 +130,7 @@ std::vector<OptionSpec> limit_rows() {
          .value = "N",
          .whole = {.least = 1, .most = 1'000'000},
          .default_value = "10000",
-         .help = "Open connections; further ones are closed at once"},
+         .help = "Open connections; beyond it the one that has been idle longest makes room, or the new one is closed"},
     };
 }
 

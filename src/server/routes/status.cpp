@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "protocols/model_info.h"
+#include "server/generation.h"
 #include "server/observe/explanation.h"
 #include "server/observe/roofline_view.h"
 #include "server/openapi.h"
@@ -80,6 +81,18 @@ void answer_load(Services& services, std::shared_ptr<Call> call) {
 }
 
 void answer_models(Services& services, std::shared_ptr<Call> call) { call->json(protocols::models_answer(model_info(services))); }
+
+void answer_model(Services& services, std::shared_ptr<Call> call) {
+    constexpr std::string_view kBefore = "/v1/models/";
+    const std::string name = call->request().path.substr(kBefore.size());
+    if (const auto refused = refuse_model(services, name)) {
+        call->refuse(*refused);
+        return;
+    }
+    protocols::ModelInfo info = model_info(services);
+    info.name = name;
+    call->json(protocols::model_answer(info));
+}
 
 void answer_props(Services& services, std::shared_ptr<Call> call) {
     call->json(protocols::props_answer(model_info(services), *services.served.opened().tokenizer));

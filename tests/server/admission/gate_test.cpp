@@ -186,6 +186,12 @@ class Door {
     bool open_ = false;
 };
 
+// Opens it at the end, so that a test that fails ends.
+struct Opener {
+    Door& door;
+    ~Opener() { door.open(); }
+};
+
 engine::tests::RigOptions priced() {
     engine::tests::RigOptions setup;
     setup.limits = {.n_tokens = 32, .n_outputs = 4};
@@ -196,6 +202,7 @@ engine::tests::RigOptions priced() {
 TEST(Gate, WhatWaitsIsCountedPredictedAndBounded) {
     Door door;
     GateRig rig(priced(), [&] { door.pass(); }, {.max_queue = 10});
+    const Opener opener{door};
     Ticket ticket;
     double before = 0.0;
     std::size_t n_taken = 0;
@@ -235,6 +242,7 @@ TEST(Gate, WhatWaitsIsCountedPredictedAndBounded) {
 TEST(Gate, RefusesWhatWouldWaitTooLongAndSaysWhenToComeAgain) {
     Door door;
     GateRig rig(priced(), [&] { door.pass(); }, {.max_queue_seconds = 0.1});
+    const Opener opener{door};
     Ticket ticket;
     std::optional<Refusal> refusal;
     std::size_t n = 0;
@@ -258,6 +266,7 @@ TEST(Gate, RefusesWhatWouldWaitTooLongAndSaysWhenToComeAgain) {
 TEST(Gate, AKeyThatFloodsItDoesNotKeepOthersWaiting) {
     Door door;
     GateRig rig(priced(), [&] { door.pass(); });
+    const Opener opener{door};
     Ticket ticket;
     for (std::size_t i = 0; i < 200; ++i)
         ASSERT_FALSE(rig.submit(arrival_of({request_of("abcdefgh", 10)}, "flood"), ticket, i).has_value());
@@ -276,6 +285,7 @@ TEST(Gate, AKeyThatFloodsItDoesNotKeepOthersWaiting) {
 TEST(Gate, PrioritiesGoFirstWithinAKey) {
     Door door;
     GateRig rig(priced(), [&] { door.pass(); });
+    const Opener opener{door};
     Ticket ticket;
     for (std::size_t i = 0; i < 40; ++i) {
         Arrival arrival = arrival_of({request_of("abcdefgh", 10)});
@@ -293,6 +303,7 @@ TEST(Gate, PrioritiesGoFirstWithinAKey) {
 TEST(Gate, WhatWaitsHereEndsAtItsDeadline) {
     Door door;
     GateRig rig(priced(), [&] { door.pass(); });
+    const Opener opener{door};
     Ticket ticket;
     for (std::size_t i = 0; i < 12; ++i) {
         engine::Request request = request_of("abcdefgh", 100);

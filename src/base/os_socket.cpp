@@ -3,10 +3,20 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 namespace rafter {
+
+void allow_open_files(std::uint64_t n) {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = std::max<rlim_t>(limit.rlim_cur, std::min<rlim_t>(n, limit.rlim_max));
+    (void)setrlimit(RLIMIT_NOFILE, &limit);  // what is refused is met again when a connection cannot be accepted
+}
 
 void tune_connection(int socket) {
     // What cannot be set changes speed or delays only, so errors are of no interest.

@@ -75,6 +75,8 @@ class HttpServer::Impl {
     ~Impl() { shut(); }
 
     Result<void> bind() {
+        constexpr std::uint64_t kOtherFiles = 256;  // models, logs, listeners
+        allow_open_files(options_.max_connections + kOtherFiles);
         if (!options_.tls_cert_file.empty() || !options_.tls_key_file.empty()) RAFTER_TRY_VOID(reload_tls());
         if (options_.port) {
             RAFTER_TRY(listeners_, listen_tcp(io_, options_.host, *options_.port));

@@ -78,7 +78,8 @@ struct HttpCounters {
 
 class HttpServer {
   public:
-    // Binds and listens. Fails on an address in use, and on a certificate that cannot be read.
+    // Binds and listens, and raises the process's limit of open files to what max_connections need, where it may. Fails on an address in
+    // use, and on a certificate that cannot be read.
     [[nodiscard]] static Result<std::unique_ptr<HttpServer>> bind(const HttpOptions& options);
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import echo
 
@@ -111,6 +112,13 @@ class Connections(unittest.TestCase):
                 self.assertEqual(client.answer().body, b"released")
                 client.sock.close()
             server.wait_for(self, connections=1)
+
+    def test_the_soft_limit_of_open_files_is_raised(self):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with echo.Server(max_connections=100, preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))) as server:
+            limits = Path(f"/proc/{server.process.pid}/limits").read_text(encoding="ascii")
+            soft = int(next(line for line in limits.split("\n") if line.startswith("Max open files")).split()[3])
+            self.assertEqual(soft, 356 if hard == resource.RLIM_INFINITY or hard > 356 else hard)
 
     @unittest.skipIf("undefined" in echo.SANITIZED, "UBSan opens a pipe to look at a virtual table, and takes it for broken when it cannot")
     def test_without_file_descriptors_clients_wait_and_nothing_spins(self):

@@ -56,6 +56,10 @@ Result<void> Engine::check(Request& request) const {
         return bad_input("the prompt is too long: expected at most {} tokens in a context of {}, found {}", report::grouped(n_most),
                          report::grouped(options_.context), report::grouped(request.prompt.size()));
     }
+    // What the context ends is told apart from what max_tokens ends by the one token that would have come. Predictions count with
+    // max_tokens.
+    const std::size_t n_fitting = options_.context - request.prompt.size() + 1;
+    request.max_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(request.max_tokens, n_fitting));
     for (const ForcedTokens& forced : request.forced) RAFTER_TRY_VOID(check_tokens("the forced answer", forced.tokens));
     if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
         return bad_input("scoring starts at position {}, but the prompt has only {} tokens", *request.score_prompt_from,

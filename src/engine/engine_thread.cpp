@@ -170,7 +170,7 @@ void EngineThread::take_steps() {
         take_step();
         take_snapshot();
         const StepReport& step = engine_->last_step();
-        if (options_.on_step && !step.shape.sequences.empty()) options_.on_step(step);
+        if (options_.on_step) options_.on_step(step);
         call_after_step();
     }
 }

@@ -19,8 +19,8 @@ namespace rafter::engine {
 struct EngineThreadOptions {
     std::uint32_t max_waiting = 256;  // requests in line, for a first step or preempted, as of the last step; more are refused
     ComputeLease* lease = nullptr;    // each step is a turn of it; outlives the thread; null: nobody else uses the compute threads
-    // Called on the engine's thread after each step that computed something. Its time delays the next step; it must not throw. May be
-    // empty.
+    // Called on the engine's thread after each step; one that only ended requests has an empty shape. Its time delays the next step; it
+    // must not throw. May be empty.
     std::function<void(const StepReport& step)> on_step = {};
 };
 

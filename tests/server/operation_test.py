@@ -133,6 +133,13 @@ class Operation(serving.program.Case):
         self.assertEqual(server.post("/v1/completions", prompt="a", max_tokens=1)[0], 200)
         self.assertEqual(server.stop(), 0)
 
+    def test_a_length_beyond_the_context_makes_no_prediction_longer(self):
+        server = self.serve("--batch", "1")
+        first = server.post("/v1/completions", **{**LONG, "max_tokens": 4_294_967_295})[2]
+        self.assertLess(first["timings"]["predicted_last_token_seconds"], 60 * (20 if serving.program.SANITIZED else 1))
+        self.assertEqual(first["usage"]["total_tokens"], 512)
+        self.assertEqual(server.stop(), 0)
+
     def test_a_first_token_that_would_come_too_late_is_refused(self):
         server = self.serve()
         status, headers, body = server.post("/v1/completions", **{**LONG, "prompt": "word " * 90, "max_ttft_seconds": 0.001})

@@ -84,6 +84,11 @@ StepWatch::StepWatch(std::unique_ptr<const StepPrices> prices) : prices_(std::mo
 void StepWatch::record(const engine::StepReport& step) noexcept { record(step, watch_seconds()); }
 
 void StepWatch::record(const engine::StepReport& step, double now_seconds) noexcept {
+    if (step.shape.sequences.empty()) {  // requests ended without a token: what comes until the next step is idle
+        const std::lock_guard lock(mutex_);
+        requests_ran_ = false;
+        return;
+    }
     WatchedStep watched{.kind = step.kind,
                         .end_seconds = now_seconds,
                         .n_tokens = step.shape.n_tokens(),

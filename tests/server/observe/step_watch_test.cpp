@@ -69,6 +69,10 @@ TEST(StepWatch, TimeBetweenStepsCountsOnlyWhileRequestsRan) {
     watch.record(last, 1000.4);
     watch.record(decode_step(1, 0.1), 1050.0);  // idle before
     EXPECT_NEAR(watch.totals().between, 0.1, 1e-9);
+    watch.record(engine::StepReport{}, 1050.05);  // only ended a request that nobody wants any more
+    watch.record(decode_step(1, 0.1), 1060.0);
+    EXPECT_NEAR(watch.totals().between, 0.1, 1e-9);
+    EXPECT_EQ(watch.totals().n_steps, 5.0);
 }
 
 TEST(StepWatch, CountsWhatTheEngineCountedSinceTheStepBefore) {

@@ -3,7 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <optional>
 
 #include "apps/cli.h"
 #include "apps/model_title.h"
@@ -20,8 +23,9 @@
 namespace rafter::apps {
 namespace {
 
-constexpr std::uint64_t kUsualContext = 8192;      // of one sequence, where the model has it
-constexpr std::uint32_t kSequencesPerContext = 4;  // that share the cache memory of one full context: few fill theirs
+constexpr std::uint64_t kUsualContext = 8192;   // of one sequence, where the model has it
+constexpr std::uint32_t kFullSequences = 8;     // that the cache has room for at full length
+constexpr std::uint32_t kSequencesPerFull = 4;  // and beyond those one in so many: few fill their context
 
 struct ServeVerbOptions {
     SessionOptions session;
@@ -34,6 +38,33 @@ struct ServeVerbOptions {
     std::string log_format = "plain";
     std::string log_file;
     server::ServerOptions server;
+};
+
+std::uint32_t usual_full_sequences(std::uint32_t n_together) {
+    return std::max(std::min(n_together, kFullSequences), n_together / kSequencesPerFull);
+}
+
+// The server that signals are for. Without one the model is still being loaded, which nothing needs to complete.
+class RunningServer {
+  public:
+    void set(server::Server* server) {
+        const std::lock_guard lock(mutex_);
+        server_ = server;
+        was_set_ = true;
+    }
+    void receive(Signal signal) {
+        const std::lock_guard lock(mutex_);
+        if (server_ != nullptr && signal == Signal::kHangUp) server_->reload();
+        if (server_ != nullptr && signal == Signal::kTerminate) server_->shut_down();
+        if (was_set_ || signal != Signal::kTerminate) return;
+        fmt::print(stderr, "rafter serve: stopped before the model was loaded\n");
+        std::quick_exit(0);
+    }
+
+  private:
+    std::mutex mutex_;
+    server::Server* server_ = nullptr;
+    bool was_set_ = false;
 };
 
 Result<void> check_usage(const ServeVerbOptions& options) {
@@ -72,24 +103,14 @@ server::ServerOptions server_options(const ServeVerbOptions& options, const Sess
 
 Result<int> serve(const ServeVerbOptions& options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options));
-    // Before any thread, so that none of them receives a signal.
-    server::Server* running = nullptr;
-    std::mutex mutex;
-    bool ends_early = false;
-    SignalThread signals([&](Signal signal) {
-        const std::lock_guard lock(mutex);
-        if (running == nullptr) {
-            if (signal == Signal::kTerminate && std::exchange(ends_early, true)) std::quick_exit(0);
-            return;
-        }
-        if (signal == Signal::kTerminate) running->shut_down();
-        if (signal == Signal::kHangUp) running->reload();
-    });
+    RunningServer running;
+    // Before any other thread, so that none of them receives a signal.
+    SignalThread signals([&running](Signal signal) { running.receive(signal); });
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     RAFTER_TRY_VOID(
         session->load({.context = std::min<std::uint64_t>(session->opened().config.n_context, kUsualContext),
                        .n_outputs = options.n_together,
-                       .n_sequences = std::max(options.n_together / kSequencesPerContext, 1U),
+                       .n_sequences = options.kv_memory_bytes ? options.n_together : usual_full_sequences(options.n_together),
                        .kv_memory_bytes = options.kv_memory_bytes,
                        .prefix_cache = !options.no_prefix_cache,
                        .priced_for = "serve",
@@ -100,18 +121,12 @@ Result<int> serve(const ServeVerbOptions& options, const Environment& environmen
     };
     RAFTER_TRY(const std::unique_ptr<server::Server> server,
                server::Server::start(session->served(), server_options(options, *session), tell));
-    RAFTER_TRY_VOID(
-        write_stdout(fmt::format("Listening on {} · {}\n", fmt::join(server->addresses(), " and "), model_title(session->opened().file))));
-    {
-        const std::lock_guard lock(mutex);
-        running = server.get();
-        if (ends_early) running->shut_down();
-    }
-    server->run();
-    {
-        const std::lock_guard lock(mutex);
-        running = nullptr;
-    }
+    running.set(server.get());
+    const Result<void> told =
+        write_stdout(fmt::format("Listening on {} · {}\n", fmt::join(server->addresses(), " and "), model_title(session->opened().file)));
+    if (told) server->run();
+    running.set(nullptr);
+    if (!told) return told.error();
     return 0;
 }
 

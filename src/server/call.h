@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,7 +53,7 @@ class Call {
     [[nodiscard]] double seconds() const;  // since it came
 
     RequestRecord record;
-    const ApiKey* key = nullptr;  // null: none is needed
+    std::optional<ApiKey> key;  // none: none is needed
 
   private:
     std::shared_ptr<Exchange> exchange_;

@@ -84,8 +84,8 @@ FrontDoor::Passed FrontDoor::check(const HttpRequest& request) const {
     }
     passed.route = found.route;
     if (!keys_) return passed;
-    passed.key = keys_->find(presented_key(request));
-    if (passed.key == nullptr && found.route->access == Access::kKey) {
+    if (const ApiKey* key = keys_->find(presented_key(request))) passed.key = *key;
+    if (!passed.key && found.route->access == Access::kKey) {
         return refuse("unauthorized", {.status = 401,
                                        .message = "expected an API key (Authorization: Bearer KEY), found none that is valid",
                                        .code = "invalid_api_key",

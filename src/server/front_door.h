@@ -33,7 +33,7 @@ class FrontDoor {
 
     struct Passed {
         const Route* route = nullptr;
-        const ApiKey* key = nullptr;  // null: none was needed. Valid until reload()
+        std::optional<ApiKey> key;  // none: none was needed
         std::optional<Refused> refused;
         std::string_view reason;  // of a refusal, for metrics: "unauthorized", "not_found", ...
     };

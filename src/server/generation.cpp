@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "base/quote.h"
@@ -31,7 +32,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
     void start(Job& job) {
         if (call_->gone()) return;
-        Arrival arrival{.key = call_->key == nullptr ? std::string() : call_->key->name,
+        Arrival arrival{.key = call_->key ? call_->key->name : std::string(),
                         .priority = job.priority,
                         .sequences = std::move(job.sequences),
                         .max_ttft_seconds = job.max_ttft_seconds,
@@ -39,7 +40,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
                             self->take(index, std::move(update));
                         }};
         for (engine::Request& sequence : arrival.sequences) {
-            if (call_->key != nullptr) sequence.cache_salt = salted(*call_->key, sequence.cache_salt);
+            if (call_->key) sequence.cache_salt = salted(*call_->key, sequence.cache_salt);
             if (services_.request_timeout_seconds > 0) {
                 sequence.timeout_seconds = std::min(sequence.timeout_seconds.value_or(INFINITY), services_.request_timeout_seconds);
             }
@@ -103,6 +104,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
             return;
         }
         const std::optional<engine::Finish> finished = update.finish;
+        if (finished && n_open_ == 1 && call_->record.times.n_generated == 0) {
+            if (const auto refused = refused_before_start(finished->reason)) {
+                fail(*refused);
+                return;
+            }
+        }
         writer_->update(*call_, index, std::move(update));
         if (finished && --n_open_ == 0) {
             note_roof();
@@ -153,6 +160,21 @@ class Generation : public std::enable_shared_from_this<Generation> {
         } else {
             call_->refuse(refused);
         }
+    }
+
+    // An answer that ended without a token is none.
+    static std::optional<Refused> refused_before_start(engine::FinishReason reason) {
+        if (reason == FinishReason::kTimeout) {
+            return Refused{
+                .status = 504, .message = "no token came within the time that a request has (--request-timeout)", .code = "timeout"};
+        }
+        if (reason == FinishReason::kCancelled) {
+            return Refused{.status = 503,
+                           .message = "the server stopped before the answer began",
+                           .code = "stopping",
+                           .headers = {{"retry-after", "1"}}};
+        }
+        return std::nullopt;
     }
 
     [[nodiscard]] protocols::AnswerTimings timings() const {
@@ -234,6 +256,12 @@ Refused refused_by(const Error& error) {
     return {.status = 500, .message = error.message};
 }
 
+std::shared_ptr<std::atomic<bool>> note_when_gone(Call& call) {
+    auto gone = std::make_shared<std::atomic<bool>>(false);
+    call.on_gone([gone](Gone) { *gone = true; });
+    return gone;
+}
+
 JobSize job_size(const HttpRequest& request) { return request.body.size() > kLargeBody ? JobSize::kLarge : JobSize::kSmall; }
 
 std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model) {
@@ -248,9 +276,15 @@ void generate(Services& services, std::shared_ptr<Call> call, JobParser parse) {
     auto job = std::make_shared<Result<Job>>(Error{"out of memory for the request", ErrorKind::kOutOfMemory});
     const HttpRequest* request = &call->request();  // `after` keeps the call
     const std::string id = call->id();
+    const std::shared_ptr<std::atomic<bool>> gone = note_when_gone(*call);
     services.workers.run(
-        size, [request, id, job, parse = std::move(parse)] { *job = parse(request->body, id); },
-        [&services, call = std::move(call), job] { start(services, call, *job); });
+        size,
+        [request, id, job, gone, parse = std::move(parse)] {
+            if (!*gone) *job = parse(request->body, id);
+        },
+        [&services, call = std::move(call), job] {
+            if (!call->gone()) start(services, call, *job);
+        });
 }
 
 }  // namespace rafter::server

@@ -6,6 +6,7 @@
 //   updates   the job's writer makes the answer, or events, of them
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -53,6 +54,8 @@ using JobParser = std::function<Result<Job>(const std::string& body, const std::
 // Answers the call, now or later.
 void generate(Services& services, std::shared_ptr<Call> call, JobParser parse);
 
+// Becomes true, for a worker to see, when the call's client is gone. Until somebody else asks for on_gone().
+[[nodiscard]] std::shared_ptr<std::atomic<bool>> note_when_gone(Call& call);
 // How long parsing a request's body will take.
 [[nodiscard]] JobSize job_size(const HttpRequest& request);
 // 404 where the client names a model that is not served.

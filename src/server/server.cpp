@@ -169,7 +169,7 @@ class Server::Impl {
         }
         FrontDoor::Passed passed = door_->check(call->request());
         call->key = passed.key;
-        if (passed.key != nullptr) call->record.key = passed.key->name;
+        if (passed.key) call->record.key = passed.key->name;
         if (passed.refused) {
             metrics_->refused(passed.reason);
             call->refuse(*passed.refused);
@@ -189,7 +189,9 @@ class Server::Impl {
 
     void ended(const RequestRecord& record, const HttpRequest& request) {
         metrics_->add_request(record);
-        log_->write(record, request.body);
+        // A body that nobody let in may hold keys.
+        const bool let_in = record.status != 401 && record.status != 403;
+        log_->write(record, let_in ? std::string_view(request.body) : std::string_view());
         metrics_->lost_log_lines(log_->n_lost());
     }
 
@@ -205,8 +207,8 @@ class Server::Impl {
     PrefixWatch prefixes_;
     std::unique_ptr<HttpServer> http_;
     std::unique_ptr<Gate> gate_;
-    std::unique_ptr<Workers> workers_;  // ends first: its jobs hold calls
     std::optional<Services> services_;
+    std::unique_ptr<Workers> workers_;  // ends first: its jobs use the services
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import socket
+import threading
 import time
 
 import serving
@@ -133,6 +134,25 @@ class Keys(serving.Case):
         self.assertEqual(cached(KEY), 0)
         self.assertGreater(cached(KEY), 0)
         self.assertEqual(cached(OTHER_KEY), 0)
+
+    def test_keys_read_again_while_a_body_is_parsed_change_nothing_for_it(self):
+        prompt = "what only the second key has in its cache, over several blocks " * 5
+        body = {"prompt": prompt, "max_tokens": 1, "user": "x" * 8_000_000}
+        self.server.ask("POST", "/v1/completions", {"prompt": prompt, "max_tokens": 1}, {"Authorization": f"Bearer {OTHER_KEY}"})
+        before = self.keys.read_text()
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(
+            self.server.ask("POST", "/v1/completions", body, {"Authorization": f"Bearer {KEY}"})))
+        asking.start()
+        lines = [line for line in before.splitlines() if not line.startswith("#")]
+        while asking.is_alive():
+            lines.reverse()
+            self.keys.write_text("\n".join(lines) + "\n")
+            self.server.process.send_signal(serving.signal.SIGHUP)
+            time.sleep(0.01)
+        asking.join()
+        self.keys.write_text(before)
+        self.assertEqual((answers[0][0], answers[0][2]["usage"]["prompt_tokens_details"]["cached_tokens"]), (200, 0))
 
     def test_hanging_up_reads_the_keys_again(self):
         new = "sk-a-new-key-aaaaaaaaaaa"

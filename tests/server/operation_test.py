@@ -54,6 +54,25 @@ class Operation(serving.program.Case):
         self.assertEqual(server.stop(), 0)
         self.assertTrue(last[-1] == "[DONE]" or "error" in last[-1] or last, last[-1:])
 
+    def test_it_ends_well_while_large_bodies_are_parsed(self):
+        for _ in range(3):
+            server = self.serve("--drain-seconds", "0.05")
+            body = {"prompt": "a", "max_tokens": 400, "user": "x" * 6_000_000}
+            threads = [threading.Thread(target=self.ask_quietly, args=(server, body)) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.1)
+            self.assertEqual(server.stop(), 0)
+            for thread in threads:
+                thread.join()
+
+    @staticmethod
+    def ask_quietly(server, body):
+        try:
+            server.post("/v1/completions", **body)
+        except (OSError, http.client.HTTPException):
+            pass
+
     def test_two_signals_end_at_once(self):
         server = self.serve("--drain-seconds", "1000")
         events = server.events("/v1/completions", **LONG)
@@ -197,6 +216,32 @@ class Operation(serving.program.Case):
             return server.get("/health")[0] == 200
         except (OSError, http.client.HTTPException):
             return False
+
+    def test_one_key_fills_the_queue_and_another_is_served(self):
+        keys = self.folder / "two-keys"
+        heavy, light = "sk-heavy-0123456789", "sk-light-0123456789"
+        keys.write_text(f"heavy {heavy}\nlight {light}\n")
+        server = self.serve("--batch", "1", "--max-queue", "40", "--api-key-file", str(keys))
+        connection = server.connect()
+        connection.request("POST", "/v1/completions", json.dumps({**LONG, "n": 100}), {"Authorization": f"Bearer {heavy}"})
+        get = {"Authorization": f"Bearer {light}"}
+        wait_until(lambda: server.get("/load", **get)[2]["n_queued"] > 40, "a queue beyond its limit")
+        self.assertEqual(server.ask("POST", "/v1/completions", {**LONG, "n": 2}, {"Authorization": f"Bearer {heavy}"})[0], 429)
+        status, _, body = server.ask("POST", "/v1/completions", {"prompt": "a", "max_tokens": 2}, get)
+        self.assertEqual(status, 200, body)
+        self.assertGreater(server.get("/load", **get)[2]["n_queued"], 40)  # it was served before the other one's
+        connection.close()
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_request_that_no_step_began_with_in_time_is_an_error(self):
+        server = self.serve("--request-timeout", "0.3", "--batch", "1")
+        connection = server.connect()
+        connection.request("POST", "/v1/completions", json.dumps({**LONG, "n": 100}), {"Content-Type": "application/json"})
+        wait_until(lambda: server.get("/load")[2]["n_running"] == 1, "a running request")
+        statuses = [server.post("/v1/completions", **{**LONG, "n": 100})[0] for _ in range(3)]
+        self.assertTrue(set(statuses) <= {200, 504}, statuses)
+        connection.close()
+        self.assertEqual(server.stop(), 0)
 
     def test_a_request_has_its_time_and_ends_with_what_it_has(self):
         server = self.serve("--request-timeout", "0.5", "--batch", "1")

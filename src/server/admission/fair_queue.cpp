@@ -1,4 +1,4 @@
-// An arrival is charged to its line as a whole when the first of its sequences is given.
+// Lines, their turns, and what would come of them if nobody else came.
 #include "server/admission/fair_queue.h"
 
 #include <algorithm>
@@ -34,18 +34,36 @@ void FairQueue::add(QueuedArrival&& arrival) {
     seconds_ += seconds;
 }
 
+const FairQueue::Line* FairQueue::line_of(const std::string& key) const {
+    const auto line = std::ranges::find(lines_, key, [](const auto& each) { return each->key; });
+    return line == lines_.end() ? nullptr : line->get();
+}
+
+std::size_t FairQueue::n_sequences(const std::string& key) const {
+    const Line* const line = line_of(key);
+    if (line == nullptr) return 0;
+    std::size_t n = 0;
+    for (const auto& [rank, arrival] : line->arrivals) n += arrival.sequences.size() - arrival.n_given;
+    return n;
+}
+
+std::size_t FairQueue::n_keys(const std::string& key) const { return lines_.size() + (line_of(key) == nullptr ? 1 : 0); }
+
 std::vector<FairQueue::Served> FairQueue::served() const {
     std::vector<Served> all;
     all.reserve(lines_.size());
     for (const auto& line : lines_) {
-        all.push_back({.deficit = &line->deficit, .first = line->arrivals.begin(), .end = line->arrivals.end()});
+        all.push_back({.deficit = &line->deficit,
+                       .first = line->arrivals.begin(),
+                       .end = line->arrivals.end(),
+                       .n_given = line->arrivals.begin()->second.n_given});
     }
     return all;
 }
 
-// Moves the turn on to the next line whose first arrival fits in its deficit.
+// Moves the turn on to the next line whose first sequence fits in its deficit.
 void FairQueue::find_turn(Turn& turn, std::vector<Served>& lines) const {
-    const auto missing = [&](const Served& line) { return line.first->second.seconds - *line.deficit; };
+    const auto missing = [&](const Served& line) { return line.first->second.seconds_each() - *line.deficit; };
     for (std::size_t n_passed = 0;;) {
         if (turn.line >= lines.size()) turn.line = 0;
         Served& line = lines[turn.line];
@@ -74,21 +92,15 @@ void FairQueue::leave_turn(Turn& turn, std::size_t left) {
 
 std::optional<GivenSequence> FairQueue::next() {
     if (places_.empty()) return std::nullopt;
-    if (!giving_) {
-        std::vector<Served> lines = served();
-        find_turn(turn_, lines);
-        Line& line = *lines_[turn_.line];
-        QueuedArrival& first = line.arrivals.begin()->second;
-        line.deficit -= first.seconds;
-        giving_ = first.id;
-    }
-    const std::uint64_t id = *giving_;
-    const Place& place = places_.at(id);
-    QueuedArrival& arrival = place.line->arrivals.at(place.rank);
-    GivenSequence given{.id = id, .index = arrival.n_given, .sequence = std::move(arrival.sequences[arrival.n_given])};
+    std::vector<Served> lines = served();
+    find_turn(turn_, lines);
+    Line& line = *lines_[turn_.line];
+    QueuedArrival& arrival = line.arrivals.begin()->second;
+    line.deficit -= arrival.seconds_each();
+    GivenSequence given{.id = arrival.id, .index = arrival.n_given, .sequence = std::move(arrival.sequences[arrival.n_given])};
     ++arrival.n_given;
     --n_sequences_;
-    if (arrival.n_given == arrival.sequences.size()) (void)take_out(id);
+    if (arrival.n_given == arrival.sequences.size()) (void)take_out(given.id);
     return given;
 }
 
@@ -106,7 +118,6 @@ QueuedArrival FairQueue::take_out(std::uint64_t id) {
     places_.erase(place);
     n_sequences_ -= arrival.sequences.size() - arrival.n_given;
     seconds_ -= arrival.seconds;
-    if (giving_ == id) giving_.reset();
     if (line->arrivals.empty()) {
         const auto gone = std::ranges::find(lines_, line, [](const auto& each) { return each.get(); });
         leave_turn(turn_, static_cast<std::size_t>(gone - lines_.begin()));
@@ -115,36 +126,27 @@ QueuedArrival FairQueue::take_out(std::uint64_t id) {
     return arrival;
 }
 
-std::vector<const QueuedArrival*> FairQueue::in_order() const {
-    std::vector<const QueuedArrival*> order;
-    order.reserve(places_.size());
+std::vector<FairQueue::Waiting> FairQueue::in_order() const {
+    std::vector<Waiting> order;
+    order.reserve(n_sequences_);
     std::vector<double> deficits;
     deficits.reserve(lines_.size());
     std::vector<Served> lines = served();
     for (Served& line : lines) line.deficit = &deficits.emplace_back(*line.deficit);
     Turn turn = turn_;
-    const QueuedArrival* given = nullptr;
-    if (giving_) {
-        const Place& place = places_.at(*giving_);
-        given = &place.line->arrivals.at(place.rank);
-        order.push_back(given);
-    }
-    // Past the one that is being given, which is charged already; a line with nothing else is gone.
-    const auto settle = [&](std::size_t i) {
-        Served& line = lines[i];
-        if (line.first != line.end && &line.first->second == given) ++line.first;
-        if (line.first != line.end) return;
-        leave_turn(turn, i);
-        lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(i));
-    };
-    for (std::size_t i = lines.size(); i-- > 0;) settle(i);
     while (!lines.empty()) {
         find_turn(turn, lines);
         Served& line = lines[turn.line];
-        *line.deficit -= line.first->second.seconds;
-        order.push_back(&line.first->second);
-        ++line.first;
-        settle(turn.line);
+        const QueuedArrival& arrival = line.first->second;
+        *line.deficit -= arrival.seconds_each();
+        order.push_back({.arrival = &arrival, .index = line.n_given});
+        if (++line.n_given < arrival.sequences.size()) continue;
+        if (++line.first != line.end) {
+            line.n_given = line.first->second.n_given;
+            continue;
+        }
+        lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(turn.line));
+        leave_turn(turn, turn.line);
     }
     return order;
 }

@@ -1,9 +1,10 @@
 // Arrivals that wait for the engine, one line a key. Lines are served in turn, each by as many predicted seconds of work as the others
 // (deficit round robin: Shreedhar and Varghese, "Efficient fair queueing using deficit round-robin", SIGCOMM 1995); a key with nothing
 // waiting saves nothing. In a line, higher priorities come first, each step of priority being worth half a minute of waiting; then who came
-// first. The sequences of an arrival go one after another.
+// first. Each sequence is charged by itself, so that an arrival of many delays other keys no more than many arrivals would; within its line
+// the sequences of an arrival go one after another.
 //
-// Between two keys that both have something waiting, the seconds that they were given differ by a quantum and the largest arrival of each
+// Between two keys that both have something waiting, the seconds that they were given differ by a quantum and the largest sequence of each
 // at most.
 #pragma once
 
@@ -28,6 +29,9 @@ struct QueuedArrival {
     double seconds = 0.0;  // of work, predicted
     std::vector<std::unique_ptr<engine::Sequence>> sequences;
     std::size_t n_given = 0;  // of them, from the front, that next() has given
+
+    // Of one sequence: they are taken to be alike.
+    [[nodiscard]] double seconds_each() const { return sequences.empty() ? 0.0 : seconds / static_cast<double>(sequences.size()); }
 };
 
 struct GivenSequence {
@@ -47,12 +51,19 @@ class FairQueue {
     [[nodiscard]] std::optional<GivenSequence> next();
     // What is left of an arrival, and it is gone; none: it does not wait.
     [[nodiscard]] std::optional<QueuedArrival> remove(std::uint64_t id);
-    // In the order in which next() would give them, if nobody came: visit(const QueuedArrival&).
-    template <typename Visit>
-    void visit_in_order(const Visit& visit) const;
+    // A sequence that waits, which stays the queue's.
+    struct Waiting {
+        const QueuedArrival* arrival;
+        std::size_t index;
+    };
+    // In the order in which next() would give them, if nobody came.
+    [[nodiscard]] std::vector<Waiting> in_order() const;
 
     [[nodiscard]] bool empty() const { return places_.empty(); }
     [[nodiscard]] std::size_t n_sequences() const { return n_sequences_; }
+    [[nodiscard]] std::size_t n_sequences(const std::string& key) const;
+    // Keys with something waiting, and this one.
+    [[nodiscard]] std::size_t n_keys(const std::string& key) const;
     [[nodiscard]] double seconds() const { return places_.empty() ? 0.0 : seconds_; }
 
   private:
@@ -67,6 +78,7 @@ class FairQueue {
     struct Served {
         double* deficit;
         Arrivals::const_iterator first, end;  // first: of what waits
+        std::size_t n_given = 0;              // of its sequences
     };
     struct Turn {
         std::size_t line = 0;
@@ -79,22 +91,15 @@ class FairQueue {
     void find_turn(Turn& turn, std::vector<Served>& lines) const;
     static void leave_turn(Turn& turn, std::size_t left);
     [[nodiscard]] std::vector<Served> served() const;
-    [[nodiscard]] std::vector<const QueuedArrival*> in_order() const;
-    GivenSequence give(Line& line, QueuedArrival& arrival);
+    [[nodiscard]] const Line* line_of(const std::string& key) const;
     [[nodiscard]] QueuedArrival take_out(std::uint64_t id);
 
     double quantum_;
     std::vector<std::unique_ptr<Line>> lines_;  // none is empty
     Turn turn_;
-    std::optional<std::uint64_t> giving_;  // the arrival some of whose sequences were given
     std::unordered_map<std::uint64_t, Place> places_;
     std::size_t n_sequences_ = 0;
     double seconds_ = 0.0;
 };
-
-template <typename Visit>
-void FairQueue::visit_in_order(const Visit& visit) const {
-    for (const QueuedArrival* const arrival : in_order()) visit(*arrival);
-}
 
 }  // namespace rafter::server

@@ -72,7 +72,7 @@ class Gate::State : public std::enable_shared_from_this<State> {
     [[nodiscard]] std::optional<Refusal> take_in(Arrival&& arrival, std::uint64_t id, Ticket& ticket);
     [[nodiscard]] Result<QueuedArrival> prepare(Arrival& arrival, std::uint64_t id, UnderWay& one, Prediction& prediction);
     [[nodiscard]] std::optional<Refusal> refusal_by_seconds(const engine::Forecast& forecast, std::optional<double> max_ttft_seconds) const;
-    [[nodiscard]] std::optional<Refusal> refusal_by_count(std::size_t n_new) const;
+    [[nodiscard]] std::optional<Refusal> refusal_by_count(const std::string& key, std::size_t n_new) const;
     void drop(std::uint64_t id);
     void refill() noexcept;
     [[nodiscard]] bool may_hand_over() const;
@@ -138,7 +138,7 @@ std::optional<Refusal> Gate::State::take_in(Arrival&& arrival, std::uint64_t id,
     if (stopping_) return Refusal{.kind = RefusalKind::kStopping, .message = "the server is stopping", .retry_after_seconds = std::nullopt};
     if (arrival.sequences.empty()) return refusal_of(bad_input("the request has no prompt: expected at least one"));
     if (const auto failed = thread_.failure()) return refusal_of(*failed);
-    if (auto refusal = refusal_by_count(arrival.sequences.size())) return refusal;
+    if (auto refusal = refusal_by_count(arrival.key, arrival.sequences.size())) return refusal;
     predictor_.refresh();
     UnderWay& one = under_way_[id];
     one.on_update = std::make_shared<const UpdateCall>(std::move(arrival.on_update));
@@ -183,11 +183,12 @@ Result<QueuedArrival> Gate::State::prepare(Arrival& arrival, std::uint64_t id, U
     return queued;
 }
 
-std::optional<Refusal> Gate::State::refusal_by_count(std::size_t n_new) const {
+std::optional<Refusal> Gate::State::refusal_by_count(const std::string& key, std::size_t n_new) const {
     const std::size_t n_others = queue_.n_sequences();
-    // Where slots are free and nobody waits, they do not wait.
-    if (n_others == 0 && n_in_slots_ + n_new <= n_slots_) return std::nullopt;
-    if (n_others + n_new <= options_.max_queue) return std::nullopt;
+    // Where nobody waits any request is taken, however many sequences it has.
+    if (n_others == 0 || n_others + n_new <= options_.max_queue) return std::nullopt;
+    // A queue that other keys have filled keeps nobody out: each key has its share of it beside what waits already.
+    if (queue_.n_sequences(key) + n_new <= options_.max_queue / queue_.n_keys(key)) return std::nullopt;
     Refusal refusal{.kind = RefusalKind::kBusy,
                     .message = fmt::format("busy: {} sequences wait already, and the limit is {}", report::grouped(n_others),
                                            report::grouped(options_.max_queue)),
@@ -290,17 +291,15 @@ void Gate::State::end_overdue() {
     if (!next_deadline_ || now < *next_deadline_) return;
     std::vector<std::uint64_t> overdue;
     next_deadline_.reset();
-    queue_.visit_in_order([&](const QueuedArrival& arrival) {
-        for (std::size_t i = arrival.n_given; i < arrival.sequences.size(); ++i) {
-            const auto deadline = arrival.sequences[i]->deadline();
-            if (!deadline) continue;
-            if (*deadline <= now) {
-                overdue.push_back(arrival.id);
-                return;
-            }
+    for (const auto& [arrival, index] : queue_.in_order()) {
+        const auto deadline = arrival->sequences[index]->deadline();
+        if (!deadline) continue;
+        if (*deadline <= now) {
+            overdue.push_back(arrival->id);
+        } else {
             next_deadline_ = std::min(next_deadline_.value_or(*deadline), *deadline);
         }
-    });
+    }
     for (const std::uint64_t id : overdue) end_queued(id, FinishReason::kTimeout);
 }
 

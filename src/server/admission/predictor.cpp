@@ -118,12 +118,10 @@ engine::WaitingSequence Predictor::waiting(const engine::Sequence& sequence, dou
 void Predictor::line_up(const FairQueue& queue, double now) {
     line_.clear();
     for (const OnTheWay& one : on_the_way_) line_.push_back(one.waiting);
-    queue.visit_in_order([&](const QueuedArrival& arrival) {
-        for (std::size_t i = arrival.n_given; i < arrival.sequences.size(); ++i) {
-            line_.push_back(waiting(*arrival.sequences[i], now));
-            line_.back().asked = arrival.id == asked_;
-        }
-    });
+    for (const auto& [arrival, index] : queue.in_order()) {
+        line_.push_back(waiting(*arrival->sequences[index], now));
+        line_.back().asked = arrival->id == asked_;
+    }
 }
 
 engine::Forecast Predictor::forecast(double now) {

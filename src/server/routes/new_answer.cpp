@@ -5,6 +5,12 @@
 #include <random>
 
 namespace rafter::server {
+namespace {
+
+// Of a whole context's text, on average, at most: more cannot fit, and would take seconds to be found too long.
+constexpr std::uint64_t kMaxBytesPerToken = 64;
+
+}  // namespace
 
 protocols::OpenAiIdentity new_identity(const Services& services, const std::string& id, const std::optional<std::string>& model) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -19,6 +25,7 @@ protocols::OpenAiDefaults new_defaults(const Services& services) {
     defaults.max_tokens.reset();
     defaults.seed = std::uint64_t{device()} << 32U | device();
     defaults.context = services.served.loaded().scheduler.context;
+    defaults.max_prompt_bytes = kMaxBytesPerToken * std::uint64_t{*defaults.context};
     return defaults;
 }
 

@@ -19,16 +19,23 @@ Answer answer_of(Services& services, const std::string& text, Function function)
 void answer_text(Services& services, std::shared_ptr<Call> call, Function function) {
     const JobSize size = job_size(call->request());
     auto answer = std::make_shared<Answer>(Error{"out of memory for the request", ErrorKind::kOutOfMemory});
+    auto shown = std::make_shared<std::string>();   // the answer's JSON, which can be millions of tokens
     const HttpRequest* request = &call->request();  // `after` keeps the call
+    const auto gone = note_when_gone(*call);
     services.workers.run(
-        size, [&services, function, request, answer] { *answer = answer_of(services, request->body, function); },
-        [&services, answer, call = std::move(call)] {
+        size,
+        [&services, function, request, answer, shown, gone] {
+            if (*gone) return;
+            *answer = answer_of(services, request->body, function);
+            if (*answer) *shown = dump((*answer)->body);
+        },
+        [&services, answer, shown, call = std::move(call)] {
             if (!*answer) {
                 call->refuse(refused_by(answer->error()));
             } else if (const auto refused = refuse_model(services, (*answer)->model)) {
                 call->refuse(*refused);
             } else {
-                call->json((*answer)->body);
+                call->text("application/json", std::move(*shown));
             }
         });
 }

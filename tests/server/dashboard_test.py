@@ -74,7 +74,7 @@ class Checker(unittest.TestCase):
 
 
 class Dashboard(serving.Case):
-    arguments = ("--batch", "1", "--max-queue", "1")
+    arguments = ("--batch", "1")
 
     @classmethod
     def setUpClass(cls):
@@ -87,7 +87,7 @@ class Dashboard(serving.Case):
         for _ in range(2):
             status, _, _ = self.server.post("/v1/completions", prompt=text, max_tokens=40, temperature=0)
             self.assertEqual(status, 200)
-        status, _, _ = self.server.post("/v1/completions", prompt=text, max_tokens=2, n=8)
+        status, _, _ = self.server.post("/v1/completions", prompt="another " + text, max_tokens=2, max_ttft_seconds=0.001)
         self.assertEqual(status, 429)
         status, _, page = self.server.get("/metrics")
         self.assertEqual(status, 200)

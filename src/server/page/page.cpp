@@ -19,7 +19,6 @@ HttpResponse page_response(const HttpRequest& request) {
         {"content-security-policy", std::string(page_policy())},
         {"cache-control", "no-cache"},
         {"etag", std::string(page_etag())},
-        {"x-content-type-options", "nosniff"},
         {"referrer-policy", "no-referrer"},
         {"permissions-policy", "camera=(), geolocation=(), microphone=()"},
     };

@@ -67,7 +67,6 @@ TEST(Page, IsSentWithItsPolicyAndAsksToBeCheckedEachTime) {
     EXPECT_EQ(response.body, page_html());
     EXPECT_EQ(header_of(response, "content-security-policy"), page_policy());
     EXPECT_EQ(header_of(response, "cache-control"), "no-cache");
-    EXPECT_EQ(header_of(response, "x-content-type-options"), "nosniff");
 }
 
 TEST(Page, IsNotSentAgainToABrowserThatHasIt) {

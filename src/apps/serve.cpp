@@ -135,7 +135,7 @@ Result<int> serve(const ServeVerbOptions& options, const Environment& environmen
 void add_serve(CLI::App& app, Cli& cli) {
     const auto serve_options = std::make_shared<ServeVerbOptions>();
     ServeVerbOptions& o = *serve_options;
-    Verb verb{.name = "serve", .summary = "Serve a model over HTTP to OpenAI's clients, with a web page and metrics"};
+    Verb verb{.name = "serve", .summary = "Serve OpenAI's API over HTTP, with a web page and metrics"};
     verb.options.add("model", o.session.model, {.required = true});
     verb.options.add("chat-template", o.session.chat_template_file);
     verb.options.add("host", o.server.http.host);

@@ -52,7 +52,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
             return;
         }
         before_ = before;
-        taken_ = true;
         const Prediction& prediction = ticket_.prediction;
         call_->record.predicted_first_token_seconds = prediction.first_token_seconds;
         call_->record.predicted_last_token_seconds = prediction.last_token_seconds;
@@ -199,7 +198,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::vector<double> at_;  // [n_sequences]: seconds of the call at the last tokens; 0: none yet
     Ticket ticket_;
     RoofClock before_;  // when it was taken
-    bool taken_ = false;
     bool failed_ = false;
 };
 

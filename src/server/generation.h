@@ -48,6 +48,17 @@ struct Job {
     std::vector<std::string> warnings;
     std::unique_ptr<AnswerWriter> writer;
 };
+// What every API's request says of its job; the caller adds sequences and writer.
+template <typename Request>
+[[nodiscard]] Job job_of(const Request& request) {
+    return {.sequences = {},
+            .priority = request.priority,
+            .max_ttft_seconds = request.max_ttft_seconds,
+            .model = request.model,
+            .ignored_keys = request.unknown_keys,
+            .warnings = request.warnings,
+            .writer = nullptr};
+}
 // On a worker thread. The body and the key are the call's; nothing else of it may be touched.
 using JobParser = std::function<Result<Job>(const std::string& body, const std::string& call_id)>;
 

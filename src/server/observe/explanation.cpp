@@ -19,7 +19,7 @@ constexpr double kMinute = StepWatch::kMaxWindowSeconds;
 constexpr std::size_t kColumns = 110;
 constexpr double kMinWindowSeconds = 1.0;
 constexpr double kWorthALine = 0.001;  // of the steps' time
-constexpr double kMostlyIdle = 0.5;    // of the minute without a step
+constexpr double kMinBusy = 0.5;       // of the minute, with steps: below it is mostly idle
 
 const char* bound_words(const StepSums& sums) {
     if (sums.overhead_bound > std::max(sums.memory_bound, sums.compute_bound)) return "overhead (beginning steps, barriers between ops)";
@@ -45,7 +45,7 @@ std::string headline_of(const Explanation& e, const ExplainInput& input) {
     }
     const double busy = (e.sums.step + e.sums.between) / e.window_seconds;
     const std::string when =
-        busy < kMostlyIdle
+        busy < kMinBusy
             ? fmt::format("Mostly idle (requests ran {} of the last {:.0f} s); while they ran: ", report::percent(busy), e.window_seconds)
             : "";
     const auto fraction = e.sums.roof_fraction();

@@ -76,13 +76,7 @@ void answer_openai(Services& services, std::shared_ptr<Call> call, OpenAiEndpoin
         if (endpoint == OpenAiEndpoint::kCompletions) defaults.max_tokens = kCompletionTokens;
         RAFTER_TRY(OpenAiRequest request, protocols::parse_openai_request(endpoint, body, opened, defaults));
         OpenAiIdentity identity = new_identity(services, id, request.model);
-        Job job{.sequences = {},
-                .priority = request.priority,
-                .max_ttft_seconds = request.max_ttft_seconds,
-                .model = request.model,
-                .ignored_keys = request.unknown_keys,
-                .warnings = request.warnings,
-                .writer = nullptr};
+        Job job = job_of(request);
         if (request.stream) {
             job.writer = std::make_unique<EventAnswer>(request, std::move(identity), *opened.tokenizer);
             job.sequences = std::move(request.choices);

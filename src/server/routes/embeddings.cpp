@@ -37,13 +37,8 @@ void answer_embeddings(Services& services, std::shared_ptr<Call> call) {
         RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
         RAFTER_TRY(protocols::EmbeddingsRequest request,
                    protocols::parse_embeddings_request(body, services.served.opened(), new_defaults(services)));
-        Job job{.sequences = std::exchange(request.sequences, {}),
-                .priority = request.priority,
-                .max_ttft_seconds = request.max_ttft_seconds,
-                .model = request.model,
-                .ignored_keys = request.unknown_keys,
-                .warnings = request.warnings,
-                .writer = nullptr};
+        Job job = job_of(request);
+        job.sequences = std::exchange(request.sequences, {});
         std::string model = new_identity(services, id, request.model).model;
         job.writer = std::make_unique<Embeddings>(std::move(request), job.sequences.size(), std::move(model));
         return job;

@@ -59,13 +59,7 @@ void answer_response(Services& services, std::shared_ptr<Call> call) {
         RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
         RAFTER_TRY(protocols::ResponsesRequest request, protocols::parse_responses_request(body, opened, new_defaults(services)));
         ResponsesAnswer answer(request, new_identity(services, id, request.model), *opened.tokenizer);
-        Job job{.sequences = {},
-                .priority = request.priority,
-                .max_ttft_seconds = request.max_ttft_seconds,
-                .model = request.model,
-                .ignored_keys = request.unknown_keys,
-                .warnings = request.warnings,
-                .writer = nullptr};
+        Job job = job_of(request);
         job.sequences.push_back(std::move(request.sequence));
         if (request.stream) {
             job.writer = std::make_unique<ResponseEvents>(std::move(answer), request.timings);

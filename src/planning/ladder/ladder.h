@@ -36,6 +36,7 @@ struct LadderPoint {
     [[nodiscard]] double roof_fraction() const { return roof_seconds / seconds(); }
     // Predicted over measured seconds, less 1; 0 where nothing was measured.
     [[nodiscard]] double error() const { return measured_seconds ? predicted_seconds / *measured_seconds - 1.0 : 0.0; }
+    bool operator==(const LadderPoint&) const = default;
 };
 
 // How the model's outputs with an optimisation compare with those without.
@@ -53,6 +54,7 @@ struct OutputCheck {
     double mean_kl = 0.0;        // nats a token, of kDivergence
     double max_kl = 0.0;
     double same_top = 1.0;  // part of the tokens whose most likely next token is the same
+    bool operator==(const OutputCheck&) const = default;
 };
 
 struct LadderRung {
@@ -74,6 +76,7 @@ struct LadderRung {
     [[nodiscard]] double predicted_gain() const { return after.predicted_tokens_per_s() / before.predicted_tokens_per_s(); }
     // The measured gain goes where the prediction said: both above 1, or both below, or one of them within 2% of 1.
     [[nodiscard]] bool as_predicted() const;
+    bool operator==(const LadderRung&) const = default;
 };
 
 // What a ladder is expected to reach, and what it did.
@@ -84,11 +87,13 @@ struct LadderAim {
     bool is_share = false;  // a share of a roof: shown as a percentage; else "20×"
     std::string reason;     // why it is missed; empty where it is met
     [[nodiscard]] bool met() const { return reached >= wanted; }
+    bool operator==(const LadderAim&) const = default;
 };
 
 struct LadderRoof {
     std::string name;  // "int8 arithmetic"
     double flop_per_s = 0.0;
+    bool operator==(const LadderRoof&) const = default;
 };
 
 struct Ladder {
@@ -101,6 +106,7 @@ struct Ladder {
     double seconds = 0.0;   // that the climb took
     std::int64_t time = 0;  // seconds since 1970, when it began
     std::string version;    // of the program
+    std::string command;    // that makes this ladder again: "rafter ladder SmolLM2.gguf --quick"; empty: said from file and quick
     // The machine.
     std::string hardware;           // "Intel Xeon Processor, 2 threads, avx512"
     double bytes_per_s = 0.0;       // memory, at best
@@ -118,6 +124,7 @@ struct Ladder {
     // |error| of each point that was measured, `before` of a rung on the path left out: it is another's `after`.
     [[nodiscard]] std::vector<double> errors() const;
     [[nodiscard]] const LadderRung* find(const std::string& id) const;
+    bool operator==(const Ladder&) const = default;
 };
 
 }  // namespace rafter::planning

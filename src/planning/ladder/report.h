@@ -1,6 +1,7 @@
 // A ladder as text for a terminal, as JSON that `--against` reads again, and as one page.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "base/result.h"
@@ -21,10 +22,11 @@ namespace rafter::planning {
 [[nodiscard]] Result<Ladder> read_ladder(const std::string& text, const std::string& name);
 
 // Rung by rung, shares of the roof and gains of two ladders, not seconds: so that another hour or another machine of the kind can be
-// compared. A rung is worse when its share fell by more than both spreads and 10%.
+// compared. A rung is worse when its share fell by more than both spreads and 10%, or when its outputs were right then and are wrong now.
 struct LadderComparison {
     std::string text;
     std::size_t n_worse = 0;
+    std::size_t n_not_compared = 0;  // rungs of `then` that `now` lacks, skipped, or climbed at another load
 };
 [[nodiscard]] LadderComparison compare_ladders(const Ladder& now, const Ladder& then, const report::Style& style);
 

@@ -1,0 +1,117 @@
+// The ladder in a terminal: what is doubtful, the headline, one line for each rung, then why each rung exists and what missed.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "planning/ladder/report.h"
+#include "planning/ladder/words.h"
+#include "report/table.h"
+#include "report/units.h"
+
+namespace rafter::planning {
+namespace {
+
+using report::Style;
+
+// A paragraph under a rung or a heading, indented as a whole.
+std::string paragraph(std::string_view text, std::size_t columns, std::string_view indent) {
+    return std::string(indent) + report::wrapped(text, columns, indent, indent.size()) + "\n";
+}
+
+std::string opening(const Ladder& ladder, const Style& style, std::size_t columns) {
+    std::string text;
+    for (const std::string& doubt : doubts_of(ladder))
+        text += style.warning(report::wrapped(fmt::format("Not certain: {}", doubt), columns, "  ")) + "\n";
+    text += style.bold(report::wrapped(title_of(ladder), columns, "  ")) + "\n";
+    std::vector<std::string> facts;
+    if (ladder.parameters > 0) facts.push_back(report::count(ladder.parameters) + " parameters");
+    if (const std::string date = date_of(ladder); !date.empty()) facts.push_back(date);
+    if (ladder.seconds > 0) facts.push_back(fmt::format("climbed in {}", report::seconds(ladder.seconds)));
+    if (!ladder.version.empty()) facts.push_back("rafter " + one_line(ladder.version));
+    if (!facts.empty()) text += style.dim(report::wrapped(fmt::format("{}", fmt::join(facts, " · ")), columns, "  ")) + "\n";
+
+    report::Facts answers;
+    answers.add("Total", style.bold(total_words(ladder)));
+    answers.add("Prediction", ladder.measured ? "off by: " + error_summary_words(ladder) : "nothing was measured");
+    for (const std::string& wrong : wrong_signs(ladder)) answers.add("Wrong sign", style.warning(wrong));
+    for (const LadderAim& aim : ladder.aims)
+        answers.add(aim.met() ? "Met" : "Missed", aim.met() ? aim_words(aim) : style.warning(aim_words(aim)));
+    return text + "\n" + answers.render(style, columns);
+}
+
+std::string table(const Ladder& ladder, const Style& style, std::size_t columns) {
+    using report::Align;
+    const bool measured = ladder.measured;
+    std::vector<report::Column> head{{"", Align::kRight}, {"rung"}, {"tok/s", Align::kRight}};
+    if (measured) head.push_back({"predicted", Align::kRight});
+    head.push_back({"gain", Align::kRight});
+    head.push_back({"of the roof"});
+    constexpr std::size_t kOthers = 3 + 2 + 10 + 11 + 9 + 24;
+    const std::size_t room = columns > kOthers + 12 ? columns - kOthers : 12;
+    report::Table rows(head);
+    for (const LadderRung& rung : ladder.rungs) {
+        std::vector<std::string> cells{number_of(ladder, rung), cut_to(one_line(rung.name), room)};
+        if (rung.skipped) {
+            cells.push_back(style.dim("–"));
+            if (measured) cells.emplace_back();
+            cells.insert(cells.end(), {"", style.dim("skipped")});
+        } else {
+            const LadderPoint& p = rung.after;
+            cells.push_back(style.bold(has_numbers(p) ? rate_words(p.tokens_per_s()) : "–"));
+            if (measured) cells.push_back(p.predicted_seconds > 0 ? rate_words(p.predicted_tokens_per_s()) : "–");
+            cells.push_back(fmt::format("{}{}", rung.on_path ? "" : "*", times_words(gain_of(rung))));
+            cells.push_back(cut_to(fmt::format("{} {}", share_words(p), has_numbers(p) ? roof_name(p, ladder) : ""), 22));
+        }
+        rows.add(std::move(cells));
+    }
+    std::string text = rows.render(style);
+    if (std::ranges::any_of(ladder.rungs, [](const LadderRung& rung) { return !rung.on_path; }))
+        text += style.dim("* at a load of its own, where it matters most") + "\n";
+    return text;
+}
+
+std::string story(const Ladder& ladder, const LadderRung& rung, const Style& style, std::size_t columns) {
+    constexpr std::string_view kIndent = "   ";
+    const std::string number = number_of(ladder, rung);
+    std::string text = fmt::format("\n{:<3}{}", number, style.bold(cut_to(one_line(rung.name), columns - 4)));
+    text += "\n";
+    const auto add = [&](std::string_view line) { text += paragraph(line, columns, kIndent); };
+    if (!rung.why.empty()) add(one_line(rung.why));
+    if (rung.skipped) return text += style.warning(paragraph("Skipped: " + one_line(*rung.skipped), columns, kIndent));
+    std::string load = one_line(rung.load);
+    if (const std::string gain = gain_words(rung); !gain.empty()) load += fmt::format("{}{}", load.empty() ? "" : ": ", gain);
+    if (!load.empty()) add(load);
+    if (has_numbers(rung.after)) {
+        add(fmt::format("{}; {}", step_words(rung.after), roof_words(rung.after, ladder)));
+        add(fmt::format("{}; {} of memory", traffic_words(rung.after), report::bytes(rung.after.memory_bytes)));
+    }
+    if (const std::string check = check_words(rung.check); !check.empty()) {
+        const std::string line = paragraph("Output: " + check, columns, kIndent);
+        text += rung.check.passed ? line : style.warning(line);
+    }
+    if (!rung.options.empty()) text += style.dim(paragraph("With " + one_line(rung.options), columns, kIndent));
+    for (const std::string& note : rung.notes) text += style.warning(paragraph(one_line(note), columns, kIndent));
+    return text;
+}
+
+std::string section(std::string_view heading, const std::vector<std::string>& lines, const Style& style, std::size_t columns) {
+    if (lines.empty()) return "";
+    std::string text = fmt::format("\n{}\n", style.bold(heading));
+    for (const std::string& line : lines) text += paragraph(one_line(line), columns, "  ");
+    return text;
+}
+
+}  // namespace
+
+std::string ladder_text(const Ladder& ladder, const Style& style, std::size_t columns) {
+    columns = std::max<std::size_t>(columns, 40);
+    std::string text = opening(ladder, style, columns) + "\n" + table(ladder, style, columns);
+    for (const LadderRung& rung : ladder.rungs) text += story(ladder, rung, style, columns);
+    text += section("Machine", machine_facts(ladder), style, columns);
+    text += section("Method", ladder.method, style, columns);
+    text += section("Caveats", ladder.caveats, style, columns);
+    return text + section("Again", {command_of(ladder)}, style, columns);
+}
+
+}  // namespace rafter::planning

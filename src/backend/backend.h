@@ -50,6 +50,8 @@ struct KvCacheOptions {
     std::vector<std::uint32_t> n_blocks;  // [n_cache_groups]
 };
 
+class DeviceModel;
+
 struct LoadOptions {
     StepLimits limits;
     KvCacheOptions cache;
@@ -57,6 +59,8 @@ struct LoadOptions {
     // Called from the loading thread, some tens of times, while the compute threads are idle: others may use them until it returns. May be
     // empty.
     std::function<void()> let_others = {};
+    // A model of the same file, backend and list of weights: they share its weights in memory, and either may end first. Null: its own.
+    const DeviceModel* weights_of = nullptr;
 };
 
 struct MemoryUse {

@@ -55,6 +55,10 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
     const std::size_t thread_bytes = kLinearScratchBytes + RowScratch::size_bytes(n_vocab);
     MemoryUse use = memory_to_load(program_, limits_, options.cache);
     use.workspace_bytes += pool_.n_threads() * thread_bytes;
+    if (options.weights_of != nullptr) {
+        share_weights(*options.weights_of);
+        use.weights_bytes = 0;
+    }
     RAFTER_TRY_VOID(check_memory(use));
     RAFTER_TRY(cache_, KvStore::create(program_, options.cache));
     RAFTER_TRY(attention_scratch_, AttentionScratch::create(program_.config, cache_.max_positions(), pool_.n_threads()));
@@ -71,9 +75,22 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
         threads_[t].linear_scratch = own;
         threads_[t].rows = RowScratch::in(own + kLinearScratchBytes, n_vocab);
     }
-    RAFTER_TRY(weights_, CpuWeights::load(program_, file, pool_, options));
+    if (options.weights_of == nullptr) {
+        RAFTER_TRY(CpuWeights weights, CpuWeights::load(program_, file, pool_, options));
+        weights_ = std::make_shared<const CpuWeights>(std::move(weights));
+    }
     prepare_ops();
     return {};
+}
+
+void CpuModel::share_weights(const DeviceModel& other) {
+    const auto* const same_backend = dynamic_cast<const CpuModel*>(&other);
+    RAFTER_CHECK(same_backend != nullptr, "weights of another backend's model");
+    const auto same = [](const model::Weight& a, const model::Weight& b) {
+        return a.tensor == b.tensor && a.dtype == b.dtype && a.first_row == b.first_row && a.n_rows == b.n_rows;
+    };
+    RAFTER_CHECK(std::ranges::equal(program_.weights, same_backend->program_.weights, same), "weights of another list");
+    weights_ = same_backend->weights_;
 }
 
 void CpuModel::prepare_ops() {
@@ -85,10 +102,10 @@ void CpuModel::prepare_ops() {
         PreparedOp& prepared = prepared_[i];
         prepared.column_width = column_width(program_, op);
         if (op.kind == model::OpKind::kLinear) {
-            for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_.matrix(id));
+            for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_->matrix(id));
             prepared.next_part = std::make_unique<std::atomic<std::uint32_t>>(0);
         } else if (op.kind == model::OpKind::kExpertLinear) {
-            for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_.expert(id, 0));
+            for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_->expert(id, 0));
         } else if (op.kind == model::OpKind::kAttention) {
             prepared.attention = std::make_unique<AttentionProgress>();
             prepared.group = cache_.layer(std::get<model::AttentionOptions>(op.options).layer).group;
@@ -114,7 +131,7 @@ void CpuModel::prepare_ops() {
 }
 
 MemoryUse CpuModel::memory() const {
-    return {.weights_bytes = weights_.size_bytes(),
+    return {.weights_bytes = weights_->size_bytes(),
             .cache_bytes = cache_.size_bytes(),
             .workspace_bytes = workspace_.size_bytes() + attention_scratch_.size_bytes()};
 }

@@ -79,6 +79,7 @@ class CpuModel final : public DeviceModel {
 
     CpuModel(ThreadPool& pool, Isa isa);
     [[nodiscard]] Result<void> set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options);
+    void share_weights(const DeviceModel& other);
     void prepare_ops();
     void prepare_step(const Batch& batch);
 
@@ -115,7 +116,7 @@ class CpuModel final : public DeviceModel {
 
     model::Program program_;
     StepLimits limits_;
-    CpuWeights weights_;
+    std::shared_ptr<const CpuWeights> weights_;  // never null once set up; models that differ in their ops alone share them
     KvStore cache_;
     AttentionScratch attention_scratch_;
     PageBuffer workspace_;  // values, then scratch of linear ops and of sampling for each thread

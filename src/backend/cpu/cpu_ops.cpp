@@ -144,7 +144,7 @@ void CpuModel::run_experts(const Op& op, const PreparedOp& prepared, unsigned th
         task.input_rows = input_rows + groups.first[e];
         task.output_rows = groups.slots.data() + groups.first[e];
         for (std::size_t i = 0; i < op.weights.size(); ++i) {
-            run_panels(weights_.expert(op.weights[i], e), places_[op.outputs[i]], prepared.shares[thread][i], task);
+            run_panels(weights_->expert(op.weights[i], e), places_[op.outputs[i]], prepared.shares[thread][i], task);
         }
     }
 }
@@ -163,7 +163,7 @@ void CpuModel::run_attention_op(const Op& op, PreparedOp& prepared, unsigned thr
                              .q_stride = q.stride_floats(),
                              .y = y.floats(0),
                              .y_stride = y.stride_floats(),
-                             .sinks = op.weights.empty() ? nullptr : weights_.vector(op.weights.front())};
+                             .sinks = op.weights.empty() ? nullptr : weights_->vector(op.weights.front())};
     run_attention(call, plans_[prepared.group], attention_scratch_, thread, *prepared.attention);
 }
 
@@ -201,10 +201,10 @@ void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {
             return embed(op, row);
         case OpKind::kRmsNorm: {
             const auto& options = std::get<model::NormOptions>(op.options);
-            return rows_.rms_norm(in(0), weights_.vector(op.weights[0]), width(), options.group, options.epsilon, out());
+            return rows_.rms_norm(in(0), weights_->vector(op.weights[0]), width(), options.group, options.epsilon, out());
         }
         case OpKind::kAddBias:
-            return rows_.add(in(0) + c, weights_.vector(op.weights[0]) + c, columns.n, out() + c);
+            return rows_.add(in(0) + c, weights_->vector(op.weights[0]) + c, columns.n, out() + c);
         case OpKind::kRope:
             return rope(op, row);
         case OpKind::kKvAppend:
@@ -257,7 +257,7 @@ void CpuModel::quantize(const Op& op, std::size_t row, Columns columns) {
 }
 
 void CpuModel::embed(const Op& op, std::size_t row) {
-    const PackedMatrix& table = weights_.matrix(op.weights[0]);
+    const PackedMatrix& table = weights_->matrix(op.weights[0]);
     const auto token = static_cast<std::uint32_t>(batch_->tokens[row]);
     RAFTER_CHECK(token < table.n_rows, "token {} of {}", batch_->tokens[row], table.n_rows);
     float* const y = places_[op.outputs[0]].floats(row);
@@ -289,7 +289,7 @@ void CpuModel::append_to_cache(const Op& op, std::size_t row) {
 }
 
 void CpuModel::add_expert_bias(const Op& op, std::size_t row) {
-    const float* const bias = weights_.vector(op.weights[0], expert_of(op.inputs[1], row));
+    const float* const bias = weights_->vector(op.weights[0], expert_of(op.inputs[1], row));
     rows_.add(places_[op.inputs[0]].floats(row), bias, value(op.outputs[0]).width, places_[op.outputs[0]].floats(row));
 }
 

@@ -146,9 +146,10 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
     scheduler.block_size = options.block_size;
     // One block of each group says what a block takes in all layers: a little more than its elements, for some types.
     const std::vector<std::uint32_t> one_block(prepared.program.cache_groups.size(), 1);
-    const backend::MemoryUse use = backend.memory_to_load(
+    backend::MemoryUse use = backend.memory_to_load(
         prepared.program, scheduler.limits,
         {.key_type = options.key_type, .value_type = options.value_type, .block_size = options.block_size, .n_blocks = one_block});
+    if (options.weights_of != nullptr) use.weights_bytes = 0;
     const CacheDemand demand{.context = context,
                              .step_tokens = scheduler.limits.n_tokens,
                              .n_sequences = options.n_sequences,
@@ -171,7 +172,8 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
                                               .block_size = options.block_size,
                                               .n_blocks = loaded.scheduler.n_blocks},
                                     .progress = options.progress,
-                                    .let_others = [&turn] { turn.let_others(); }};
+                                    .let_others = [&turn] { turn.let_others(); },
+                                    .weights_of = options.weights_of};
     auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
     if (!device) return device.error().within(opened.file.name());
     loaded.device = *std::move(device);

@@ -47,6 +47,8 @@ struct LoadModelOptions {
     backend::KvType value_type = backend::KvType::kF16;
     model::Without without_fusions;
     std::function<void(double fraction)> progress;
+    // Of the same opened model with weights of the same types: they share its weights in memory. Null: its own.
+    const backend::DeviceModel* weights_of = nullptr;
 };
 
 // What a model will be loaded as, without its weights.

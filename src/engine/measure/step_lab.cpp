@@ -2,10 +2,22 @@
 #include "engine/measure/step_lab.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/clock.h"
 
 namespace rafter::engine {
+
+namespace {
+
+// A permutation of 0 .. n - 1: multiples of a number without a common factor with n.
+std::uint32_t scattered(std::uint32_t i, std::uint32_t n) {
+    std::uint64_t factor = n / 2 + 1;
+    while (std::gcd(factor, std::uint64_t{n}) != 1) ++factor;
+    return static_cast<std::uint32_t>((i * factor) % n);
+}
+
+}  // namespace
 
 std::vector<model::StepShape> LabShape::steps(std::uint32_t most_tokens) const {
     std::vector<model::StepShape> shapes;
@@ -34,9 +46,10 @@ double LabResult::undisturbed() const {
 
 StepLab::StepLab(LoadedModel& model) : model_(model) { model_.device->touch_cache(); }
 
-backend::Batch StepLab::batch_of(const model::StepShape& shape) const {
+backend::Batch StepLab::batch_of(const model::StepShape& shape, bool scattered_blocks) const {
     const SchedulerOptions& scheduler = model_.scheduler;
     const std::uint32_t n_vocab = model_.device->program().config.n_vocab;
+    const auto n_sequences = static_cast<std::uint32_t>(shape.sequences.size());
     backend::Batch batch;
     for (std::uint32_t i = 0; i < shape.sequences.size(); ++i) {
         const model::SequenceStep& step = shape.sequences[i];
@@ -44,9 +57,12 @@ backend::Batch StepLab::batch_of(const model::StepShape& shape) const {
         const std::uint32_t n_blocks = (step.n_past + step.n_new + scheduler.block_size - 1) / scheduler.block_size;
         for (std::size_t group = 0; group < scheduler.n_blocks.size(); ++group) {
             // A window's group has room for the window and a step: its blocks are used in turn.
-            const std::uint32_t n_each = std::min(n_blocks, scheduler.n_blocks[group] / static_cast<std::uint32_t>(shape.sequences.size()));
+            const std::uint32_t n_each = std::min(n_blocks, scheduler.n_blocks[group] / n_sequences);
             std::vector<backend::BlockId> table;
-            for (std::uint32_t b = 0; b < n_blocks; ++b) table.push_back(i * n_each + b % n_each);
+            for (std::uint32_t b = 0; b < n_blocks; ++b) {
+                const std::uint32_t slot = i * n_each + b % n_each;
+                table.push_back(scattered_blocks ? scattered(slot, n_each * n_sequences) : slot);
+            }
             sequence.block_tables.push_back(std::move(table));
         }
         for (std::uint32_t t = 0; t < step.n_new; ++t) {
@@ -73,7 +89,7 @@ Result<LabResult> StepLab::run(const LabShape& shape, const Options& options) {
                          scheduler.context);
     }
     std::vector<backend::Batch> batches;
-    for (const model::StepShape& step : shape.steps(scheduler.limits.n_tokens)) batches.push_back(batch_of(step));
+    for (const model::StepShape& step : shape.steps(scheduler.limits.n_tokens)) batches.push_back(batch_of(step, options.scattered_blocks));
     backend::DeviceModel& device = *model_.device;
     device.set_timing(options.timing);
     LabResult result;

@@ -36,14 +36,14 @@ class StepLab {
     // Fails when the shape does not fit into the context or cache that the model was loaded with.
     struct Options {
         std::uint32_t n_repeats = 5;
-        double least_seconds = 0.0;  // go on repeating until so much time is spent
-        bool timing = true;          // op by op
-        bool outputs = true;         // logits of each sequence's last token
+        double least_seconds = 0.0;     // go on repeating until so much time is spent
+        bool timing = true;             // op by op
+        bool scattered_blocks = false;  // the sequences' blocks lie in an order of no pattern, as after a day of requests
     };
     [[nodiscard]] Result<LabResult> run(const LabShape& shape, const Options& options);
 
   private:
-    [[nodiscard]] backend::Batch batch_of(const model::StepShape& shape) const;
+    [[nodiscard]] backend::Batch batch_of(const model::StepShape& shape, bool scattered_blocks) const;
 
     LoadedModel& model_;
 };

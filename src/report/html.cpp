@@ -39,14 +39,22 @@ figure svg { width:100%; height:auto; display:block; } figure svg.narrow { displ
 .bars { display:grid; grid-template-columns:minmax(170px,max-content) 1fr max-content; gap:7px 16px; align-items:center; }
 .bars .row { display:contents; } .bars .track { height:20px; border-radius:6px; background:var(--line); overflow:hidden; } .bars .fill { height:100%; border-radius:6px; background:linear-gradient(90deg,var(--s2),var(--s3)); min-width:2px; }
 .bars .dim .fill { background:var(--soft); opacity:.5; } .bars .value { font-variant-numeric:tabular-nums; font-weight:620; text-align:right; } .bars .why { grid-column:1/-1; color:var(--soft); font-size:14px; margin:-4px 0 7px; overflow-wrap:anywhere; }
+.stories { display:grid; grid-template-columns:repeat(auto-fill,minmax(340px,1fr)); gap:14px; margin-top:14px; }
+.story { background:var(--card); border:1px solid var(--line); border-radius:14px; padding:16px 18px; break-inside:avoid; }
+.story h3 { display:flex; align-items:center; gap:10px; margin:0 0 8px; font-size:17px; line-height:1.3; font-weight:650; } .story h3 > :nth-child(2) { flex:1; min-width:0; overflow-wrap:anywhere; }
+.story .mark { flex:none; min-width:26px; height:26px; padding:0 5px; border-radius:13px; background:var(--ladder); border:2px solid var(--ladder); color:var(--card); font-size:14px; line-height:22px; font-weight:700; text-align:center; print-color-adjust:exact; }
+.story.dim .mark { background:var(--card); color:var(--ladder); } .story .gain { flex:none; font-variant-numeric:tabular-nums; }
+.story p { margin:0 0 10px; overflow-wrap:anywhere; } .story .miss { color:var(--bad); font-size:14px; line-height:1.4; margin:8px 0 0; }
+.story dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 14px; margin:0; font-size:14px; line-height:1.4; font-variant-numeric:tabular-nums; } .story dt { color:var(--soft); } .story dd { margin:0; min-width:0; overflow-wrap:anywhere; }
+pre { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:12px 16px; margin:14px 0; white-space:pre-wrap; overflow-wrap:anywhere; font:14px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .tables { overflow-x:auto; } table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:14px; }
-th { text-align:right; color:var(--soft); font-weight:500; border-bottom:1px solid var(--line); padding:6px 10px; white-space:nowrap; } td { text-align:right; padding:5px 10px; border-bottom:1px solid var(--line); white-space:nowrap; }
+th { text-align:right; vertical-align:bottom; color:var(--soft); font-weight:500; border-bottom:1px solid var(--line); padding:6px 10px; } td { text-align:right; padding:5px 10px; border-bottom:1px solid var(--line); white-space:nowrap; }
 th:first-child, td:first-child { text-align:left; padding-left:0; }
 ul { color:var(--soft); padding-left:20px; overflow-wrap:anywhere; } footer { color:var(--soft); font-size:14px; margin-top:40px; }
 @media (max-width: 900px) { figure svg.wide { display:none; } figure svg.narrow { display:block; max-width:660px; margin:0 auto; } }
 @media (max-width: 600px) {
   main { padding:24px 14px 48px; } h1 { font-size:26px; } h2 { font-size:20px; margin-top:34px; }
-  .cards { grid-template-columns:repeat(auto-fit,minmax(150px,1fr)); gap:10px; } .card { padding:12px 14px; } .card .value { font-size:23px; }
+  .stories { grid-template-columns:1fr; gap:10px; } .cards { grid-template-columns:repeat(auto-fit,minmax(150px,1fr)); gap:10px; } .card { padding:12px 14px; } .card .value { font-size:23px; }
   figure { margin:0 -14px; border-left:0; border-right:0; border-radius:0; padding:12px 0 6px; } .legend { padding:0 14px 8px; }
   .bars { display:block; } .bars .row { display:grid; grid-template:"name value" "track track" "why why" / 1fr max-content; gap:3px 12px; margin-bottom:12px; }
   .bars .name { grid-area:name; } .bars .value { grid-area:value; } .bars .track { grid-area:track; height:12px; } .bars .why { grid-area:why; margin:0; }
@@ -73,8 +81,9 @@ for (const dot of document.querySelectorAll('[data-detail]')) {
   dot.addEventListener('keydown', e => {
     if (e.key === 'Escape') { hide(); return; }
     const step = {ArrowRight:1, ArrowDown:1, ArrowLeft:-1, ArrowUp:-1}[e.key]; if (!step) return; e.preventDefault();
+    const inOrder = dot.closest('svg').classList.contains('in-order');
     const near = [...dot.closest('svg').querySelectorAll('[data-detail]')].filter(d => d.style.display !== 'none')
-      .sort((a, b) => a.cx.baseVal.value - b.cx.baseVal.value || a.cy.baseVal.value - b.cy.baseVal.value);
+      .map(d => [d, d.getBoundingClientRect()]).sort(([, a], [, b]) => inOrder ? 0 : a.left + a.right - b.left - b.right || a.top - b.top).map(([d]) => d);
     near[(near.indexOf(dot) + step + near.length) % near.length].focus();
   });
 }
@@ -103,6 +112,10 @@ void Page::add_heading(const std::string& heading, const std::string& note) {
 
 void Page::add_warnings(const std::vector<std::string>& warnings) {
     for (const std::string& warning : warnings) body_ += fmt::format("<p class=\"doubt\">Not certain: {}</p>\n", escaped(warning));
+}
+
+void Page::add_doubts(const std::vector<std::string>& sentences) {
+    for (const std::string& sentence : sentences) body_ += fmt::format("<p class=\"doubt\">{}</p>\n", escaped(sentence));
 }
 
 void Page::add_figure(const Figure& figure) {
@@ -152,13 +165,34 @@ void Page::add_notes(const std::vector<std::string>& notes) {
     body_ += "</ul>\n";
 }
 
+void Page::add_stories(const std::vector<Story>& stories) {
+    body_ += "<div class=\"stories\">";
+    for (const Story& story : stories) {
+        body_ +=
+            fmt::format("<article class=\"story{}\"><h3><span class=\"mark\">{}</span><span>{}</span><span class=\"gain\">{}</span></h3>",
+                        story.is_dim ? " dim" : "", escaped(story.mark), escaped(story.title), escaped(story.value));
+        if (!story.text.empty()) body_ += fmt::format("<p>{}</p>", escaped(story.text));
+        if (!story.facts.empty()) {
+            body_ += "<dl>";
+            for (const auto& [name, value] : story.facts) body_ += fmt::format("<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(value));
+            body_ += "</dl>";
+        }
+        for (const std::string& miss : story.misses) body_ += fmt::format("<p class=\"miss\">{}</p>", escaped(miss));
+        body_ += "</article>\n";
+    }
+    body_ += "</div>\n";
+}
+
+void Page::add_code(const std::string& code) { body_ += fmt::format("<pre><code>{}</code></pre>\n", escaped(code)); }
+
 std::string Page::render() const {
     std::string page =
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
         "initial-scale=1\">";
     page += fmt::format("<title>{}</title>\n<style>", escaped(title_)) + plot_style() + kStyle + "</style></head>\n<body><main>\n";
     page += fmt::format("<h1>{}</h1><p class=\"sub\">{}</p>\n", escaped(title_), escaped(subtitle_)) + body_;
-    page += "<footer>Drawn by rafter plan. Hover over a dot, or reach it with Tab and the arrow keys, for its numbers.</footer>\n";
+    page += fmt::format("<footer>Drawn by {}. Hover over a dot, or reach it with Tab and the arrow keys, for its numbers.</footer>\n",
+                        escaped(made_by_));
     return page + "</main><div id=\"tip\" role=\"status\" aria-live=\"polite\"></div>\n<script>" + kScript + "</script></body></html>\n";
 }
 

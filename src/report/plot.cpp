@@ -44,6 +44,16 @@ const char* class_of(Anchor anchor) { return anchor == Anchor::kStart ? "" : anc
 
 double text_width(std::string_view text) { return kCharacter * static_cast<double>(display_width(text)); }
 
+std::string fitted(std::string_view text, double width) {
+    if (text_width(text) <= width) return std::string(text);
+    std::size_t end = 0;
+    for (double taken = 2 * kCharacter; taken <= width && end < text.size(); taken += kCharacter) {
+        do ++end;
+        while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U);
+    }
+    return std::string(text.substr(0, end)) + "…";
+}
+
 Box text_box(double x, double y, Anchor anchor, std::string_view text) {
     const double width = text_width(text);
     const double left = anchor == Anchor::kStart ? x : anchor == Anchor::kMiddle ? x - width / 2 : x - width;

@@ -38,6 +38,9 @@ enum class Anchor { kStart, kMiddle, kEnd };
 // The box of a text whose baseline begins, has its middle or ends at x, y.
 [[nodiscard]] Box text_box(double x, double y, Anchor anchor, std::string_view text);
 
+// The text, or its beginning and "…" where it is wider than that. Words are cut: a picture has no second line.
+[[nodiscard]] std::string fitted(std::string_view text, double width);
+
 // What is taken of a picture's area. Markers are blocked first; a label is then drawn at the first of its places that is free.
 class LabelSpace {
   public:

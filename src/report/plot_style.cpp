@@ -32,6 +32,15 @@ std::string plot_style() {
 .plot .ladder-stop { fill:var(--ladder); stroke:var(--ground, var(--paper)); stroke-width:2; }
 .plot .ladder-digit { text-anchor:middle; font-weight:700; fill:var(--ground, var(--paper)); stroke:none; }
 .plot .ladder-text { fill:var(--soft); } .plot .ladder-rate { font-weight:650; }
+.plot .climb { fill:none; stroke:var(--ladder); stroke-width:2.2; stroke-linejoin:round; } .plot .climb.aside { stroke-width:1.6; stroke-dasharray:2 5; stroke-linecap:round; }
+.plot .climb-stem { stroke:var(--ladder); stroke-width:1.2; opacity:.7; } .plot .climb-foot, .plot .climb-from { fill:var(--ladder); stroke:var(--ground, var(--paper)); stroke-width:1.4; } .plot .climb-foot.aside { fill:var(--ground, var(--paper)); stroke:var(--ladder); stroke-width:2; }
+.plot .climb-stop, .plot .climb-key { fill:var(--ladder); stroke:var(--ground, var(--paper)); stroke-width:2; } .plot .climb-stop { cursor:pointer; outline:none; } .plot .climb-stop.aside, .plot .climb-key.aside { fill:var(--ground, var(--paper)); stroke:var(--ladder); }
+.plot .climb-stop:hover, .plot .climb-stop:focus { stroke:var(--ink); stroke-width:3; }
+.plot .climb-digit { font-weight:700; fill:var(--ground, var(--paper)); stroke:none; pointer-events:none; } .plot .climb-digit.aside { fill:var(--ladder); } .plot .climb-rate { font-weight:650; font-variant-numeric:tabular-nums; }
+.plot .grid.fine { opacity:.55; } .plot .waterfall-step { stroke:var(--soft); stroke-width:1.2; stroke-dasharray:2 3; } .plot .waterfall-tick { stroke:var(--ink); stroke-width:3; stroke-linecap:round; }
+.plot .waterfall-bar { fill:var(--ladder); stroke:none; cursor:pointer; outline:none; } .plot .waterfall-bar.aside { fill:var(--s2); } .plot .waterfall-bar.loss { fill:var(--bad); } .plot .waterfall-bar.start { fill:var(--soft); }
+.plot .waterfall-bar.predicted { fill-opacity:.28; stroke:var(--ladder); stroke-width:1.6; stroke-dasharray:4 3; } .plot .waterfall-bar.predicted.aside { stroke:var(--s2); } .plot .waterfall-bar.predicted.loss { stroke:var(--bad); } .plot .waterfall-bar.predicted.start { stroke:var(--soft); }
+.plot .waterfall-bar:hover, .plot .waterfall-bar:focus { stroke:var(--ink); stroke-width:3; stroke-dasharray:none; } .plot .waterfall-gain { font-weight:650; } .plot .waterfall-gain, .plot .waterfall text { font-variant-numeric:tabular-nums; }
 .plot .curve { fill:none; stroke-width:2.6; stroke-linejoin:round; } .plot .curve.a { stroke:var(--s3); } .plot .curve.b { stroke:var(--prefill); }
 .plot text.a { fill:var(--s3); } .plot text.b { fill:var(--prefill); }
 .plot .mark { stroke:var(--ground, var(--paper)); stroke-width:1.4; outline:none; } .plot .mark.a { fill:var(--s3); } .plot .mark.b { fill:var(--prefill); } .plot .mark.out { fill:var(--ground, var(--paper)); stroke:var(--bad); stroke-width:2; }

@@ -44,13 +44,18 @@ class Drawing {
             }
         }
         for (const LadderStep& step : chart.ladder) low_ = std::min(low_, step.intensity / 3);
+        if (!chart.climb.empty()) {
+            frame_climb();
+            return;
+        }
         low_ = decade_below(std::max(low_, std::min(0.1, ridge_ / 100)));  // what computes next to nothing stands at the edge
         high_ = decade_above(std::min(high_, ridge_ * 1e4));
     }
 
     std::string run() && {
         const double plot_height = options_.narrow ? 400 : 470;
-        const double below = 62 + (c_.ladder.empty() ? 0 : 40 + rows_height());
+        const double list = c_.climb.empty() ? 0 : climb_list_height(c_.climb, options_);
+        const double below = 62 + list + (c_.ladder.empty() ? 0 : 40 + rows_height());
         std::vector<LegendEntry> legend;
         for (const RoofSeries& s : c_.series) legend.push_back({s.name, s.css_class});
         const double begin = open_picture(svg_, options_, "roofline", c_.title, description(), legend, 34 + plot_height + below);
@@ -60,19 +65,45 @@ class Drawing {
         bottom_ = top_ + plot_height;
         x_ = LogScale(low_, high_, left_, right_);
         // Room above the highest roof for its name and for the ladder.
-        y_ = LogScale(c_.bytes_per_s * low_ / 1.5, highest_ * 8, bottom_, top_);
+        y_ = LogScale(std::min(lowest_, c_.bytes_per_s * low_) / 1.5, highest_ * (c_.climb.empty() ? 8 : 3), bottom_, top_);
         space_ = LabelSpace({left_ + 2, top_ + 2, right_ - 2, bottom_ - 2});
         regions();
         grid();
         roofs();
         dots();
         ladder();
+        if (!c_.climb.empty()) {
+            block_roofs();
+            draw_climb(svg_, space_, x_, y_, {left_, top_, right_, bottom_}, c_.climb);
+            draw_climb_list(svg_, c_.climb, options_, bottom_ + 58);
+        }
         labels();
         return svg_.close("svg").take();
     }
 
   private:
-    static std::string description() {
+    // From a little left of the leftmost step to right of the ridge.
+    void frame_climb() {
+        low_ = ridge_ / 10;
+        high_ = ridge_ * 5;
+        lowest_ = highest_;
+        const auto take = [&](double intensity, double flop_per_s) {
+            low_ = std::min(low_, std::max(intensity, ridge_ / 1e5) / 2.5);
+            high_ = std::max(high_, std::min(intensity, ridge_ * 1e4) * 2);
+            lowest_ = std::min(lowest_, std::max(flop_per_s, highest_ / 1e7));
+        };
+        for (const ClimbStop& stop : c_.climb) {
+            take(stop.intensity, stop.flop_per_s);
+            if (stop.from) take(stop.from->first, stop.from->second);
+        }
+    }
+
+    std::string description() const {
+        if (!c_.climb.empty()) {
+            return "Each number is a whole decode step, the line the way from one to the next; hollow numbers are at a load of their own. "
+                   "On "
+                   "the slope a step waits for memory, under the flat roof for arithmetic.";
+        }
         return "Each dot is an op, the larger the more of its step's time it takes. On the slope it waits for memory, under the flat "
                "roof for arithmetic. Numbers are whole decode steps.";
     }
@@ -103,10 +134,14 @@ class Drawing {
             svg_.text(left_ - 8, y_.at(v) + 5, "tick end", tick_label(v));
         }
         svg_.text((left_ + right_) / 2, bottom_ + 47, "axis middle", "FLOP for each byte read from memory");
-        svg_.text(10, top_ - 16, "axis", "FLOP/s of one device");
+        svg_.text(10, top_ - 16, "axis", c_.climb.empty() ? "FLOP/s of one device" : "FLOP/s");
     }
 
     void roofs() {
+        for (const RooflineChart::Slope& slope : c_.slopes) {
+            const double to = c_.roofs.front().flop_per_s / slope.bytes_per_s;
+            svg_.line(x_.at(x_.low()), y_.at(slope.bytes_per_s * x_.low()), x_.at(to), y_.at(c_.roofs.front().flop_per_s), "roof other");
+        }
         for (std::size_t i = c_.roofs.size(); i-- > 0;) {
             const double peak = c_.roofs[i].flop_per_s;
             const double ridge = peak / c_.bytes_per_s;
@@ -115,6 +150,18 @@ class Drawing {
                                   {"d", fmt::format("M{} {} L{} {} L{} {}", coordinate(x_.at(from)),
                                                     coordinate(y_.at(c_.bytes_per_s * from)), coordinate(x_.at(ridge)),
                                                     coordinate(y_.at(peak)), coordinate(right_), coordinate(y_.at(peak)))}});
+        }
+    }
+
+    // Keeps numbers and labels off the lines.
+    void block_roofs() {
+        const double peak = c_.roofs.front().flop_per_s;
+        for (double x = left_; x < right_; x += 6) {
+            const double intensity = x_.low() * std::pow(x_.high() / x_.low(), (x - left_) / (right_ - left_));
+            space_.block_circle(x, y_.at(roof_at(intensity)), 1);
+            for (const RooflineChart::Slope& slope : c_.slopes) {
+                if (slope.bytes_per_s * intensity < peak) space_.block_circle(x, y_.at(slope.bytes_per_s * intensity), 1);
+            }
         }
     }
 
@@ -230,6 +277,25 @@ class Drawing {
         svg_.close("g");
     }
 
+    // Left of the slope, from its foot upwards; else right of it.
+    void name_slope(std::string_view css_class, const std::string& name, double bytes_per_s) {
+        using Place = LabelSpace::Place;
+        std::vector<Place> slope;
+        const double ridge = c_.roofs.front().flop_per_s / bytes_per_s;
+        for (int right = 0; right < 2; ++right) {
+            for (double part = 0.15; part < 0.95; part += 0.05) {
+                const double intensity = x_.low() * std::pow(ridge / x_.low(), part);
+                const double x = x_.at(intensity), y = y_.at(bytes_per_s * intensity);
+                if (right == 1) {
+                    slope.push_back({x + 14, y + 14, Anchor::kStart});
+                } else {
+                    slope.push_back({x - 10, y - 6, Anchor::kEnd});
+                }
+            }
+        }
+        space_.draw(svg_, css_class, name, slope);
+    }
+
     void labels() {
         using Place = LabelSpace::Place;
         for (std::size_t i = 0; i < c_.roofs.size(); ++i) {
@@ -243,20 +309,9 @@ class Drawing {
             for (double x = right_ - 6; x > left_; x -= 12) places.push_back({x, y - 8, Anchor::kEnd});
             space_.draw(svg_, i == 0 ? "roof-name" : "roof-name other", text, places);
         }
-        // Left of the slope, from its foot upwards; else right of it.
-        std::vector<Place> slope;
-        for (int right = 0; right < 2; ++right) {
-            for (double part = 0.15; part < 0.95; part += 0.05) {
-                const double intensity = x_.low() * std::pow(ridge_ / x_.low(), part);
-                const double x = x_.at(intensity), y = y_.at(c_.bytes_per_s * intensity);
-                if (right == 1) {
-                    slope.push_back({x + 14, y + 14, Anchor::kStart});
-                } else {
-                    slope.push_back({x - 10, y - 6, Anchor::kEnd});
-                }
-            }
-        }
-        space_.draw(svg_, "roof-name", fmt::format("memory {}B/s", rate_label(c_.bytes_per_s)), slope);
+        name_slope("roof-name", fmt::format("memory {}B/s", rate_label(c_.bytes_per_s)), c_.bytes_per_s);
+        for (const RooflineChart::Slope& slope : c_.slopes)
+            name_slope("roof-name other", fmt::format("{} {}B/s", slope.name, rate_label(slope.bytes_per_s)), slope.bytes_per_s);
         std::vector<Place> ridge;
         for (double y = bottom_ - 10; y > top_ + 60; y -= 20) {
             ridge.push_back({x_.at(ridge_) + 8, y, Anchor::kStart});
@@ -274,6 +329,7 @@ class Drawing {
     const RooflineChart& c_;
     const PlotOptions& options_;
     double ridge_ = 1.0, low_ = 0.1, high_ = 10, highest_ = 1;
+    double lowest_ = 1e300;  // flops a second of the steps of a climb
     double left_ = 0, right_ = 0, top_ = 0, bottom_ = 0;
     LogScale x_, y_;
     LabelSpace space_{Box{}};

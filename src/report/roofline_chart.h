@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "report/climb_path.h"
 #include "report/plot.h"
 
 namespace rafter::report {
@@ -37,6 +38,13 @@ struct RooflineChart {
     std::vector<Roof> roofs;  // the one that the matrices run under first
     std::vector<RoofSeries> series;
     std::vector<LadderStep> ladder;
+    // Instead of ops and a ladder: measured steps joined by a line. The axes are those of the steps.
+    std::vector<ClimbStop> climb;
+    struct Slope {
+        std::string name;  // "L3 cache"
+        double bytes_per_s = 0.0;
+    };
+    std::vector<Slope> slopes;  // of memories nearer to the cores
 };
 
 // An <svg> element; see PlotOptions.

@@ -89,6 +89,7 @@ inline planning::Ladder made_up_ladder() {
 
     l.rungs.push_back(made_up_rung("naive", "Naive", "", "1 sequence, 128 tokens seen, 6 tokens measured",
                                    "Without a cache each token computes the whole text again.", {}, naive));
+    l.rungs[0].check = {};
     l.rungs.push_back(made_up_rung("kv_cache", "KV cache", "--unfused --weights F32", one,
                                    "Keys and values of earlier tokens never change, so that keeping them leaves one token's work a step.",
                                    naive, cache));
@@ -166,6 +167,11 @@ inline planning::Ladder made_up_ladder() {
     l.rungs.push_back(made_up_rung("all", "All of it", "--weights Q4_0 --kv-type q8 --batch 32", "32 sequences, 128 tokens seen",
                                    "What brings more bytes a step in goes together with what needs fewer.", paged, all));
 
+    for (planning::LadderPoint* p : {&l.rungs[0].after, &l.rungs[1].before}) {
+        p->roof = roofline::PriceBound::kCompute;
+        p->roof_rate = 0.21e12;
+        p->roof_seconds = p->flops / p->roof_rate;
+    }
     l.aims = {{.what = "All of it over the KV cache, 32 sequences", .wanted = 20, .reached = 37.03, .is_share = false, .reason = ""},
               {.what = "The KV cache's share of its roof", .wanted = 0.70, .reached = 0.826, .is_share = true, .reason = ""},
               {.what = "Speculation over plain decoding",

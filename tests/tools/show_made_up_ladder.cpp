@@ -1,4 +1,5 @@
-// Prints the report of a made-up ladder, for tests that look at it: show_made_up_ladder html|svg|json|text [usual|predicted|hostile].
+// Prints the report of a made-up ladder, for tests that look at it: show_made_up_ladder html|svg|waterfall|json|text|color
+// [usual|predicted|hostile].
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -13,9 +14,10 @@ int main(int argc, char** argv) {
     planning::Ladder ladder = tests::made_up_ladder();
     if (kind == "predicted") tests::make_predicted(ladder);
     if (kind == "hostile") tests::make_hostile(ladder);
-    const std::string text = form == "html"   ? planning::ladder_html(ladder)
-                             : form == "svg"  ? planning::ladder_svg(ladder)
-                             : form == "json" ? planning::ladder_json(ladder)
-                                              : planning::ladder_text(ladder, {.color = form == "color"});
+    const std::string text = form == "html"        ? planning::ladder_html(ladder)
+                             : form == "svg"       ? planning::ladder_svg(ladder)
+                             : form == "waterfall" ? planning::ladder_svg(ladder, planning::LadderPicture::kWaterfall)
+                             : form == "json"      ? planning::ladder_json(ladder)
+                                                   : planning::ladder_text(ladder, {.color = form == "color"});
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() ? 0 : 1;
 }

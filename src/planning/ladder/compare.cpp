@@ -115,8 +115,9 @@ LadderComparison compare_ladders(const Ladder& now, const Ladder& then, const St
     std::string verdict = answer.n_worse == 0 ? std::string("No rung is worse")
                                               : fmt::format("{} rung{} worse", answer.n_worse, answer.n_worse == 1 ? " is" : "s are");
     if (answer.n_not_compared > 0) verdict += fmt::format("; {} not compared", answer.n_not_compared);
-    answer.text += fmt::format("\n{}{}\n", answer.n_worse == 0 ? style.bold(verdict) : style.warning(verdict),
-                               style.dim(": worse is a share of the roof that fell by more than 10% and both spreads"));
+    answer.text += fmt::format(
+        "\n{}\n{}\n", answer.n_worse == 0 ? style.bold(verdict) : style.warning(verdict),
+        style.dim("A rung is worse when its share of the roof fell by more than 10% and both\nspreads, or when its outputs are wrong."));
     return answer;
 }
 

@@ -27,8 +27,21 @@ class Object {
     }
 
     [[nodiscard]] Result<double> number(const std::string& key, double low = 0.0, double high = kMax) const {
-        if (value_->contains(key) && value_->at(key).is_null()) return std::nan("");
-        return reader_.get_number(key, low, high);
+        RAFTER_TRY(const auto found, find_number(key, low, high));
+        if (found) return *found;
+        if (!value_->contains(key)) return missing(key, "a number");
+        return std::nan("");
+    }
+    // Nothing where it is null or missing.
+    [[nodiscard]] Result<std::optional<double>> find_number(const std::string& key, double low = 0.0, double high = kMax) const {
+        const json* found = reader_.find(key);
+        if (found == nullptr) return std::optional<double>();
+        const double n = found->is_number() ? found->get<double>() : std::nan("");
+        if (n >= low && n <= high) return std::optional<double>(n);
+        const std::string expected = low == -kMax   ? "a number"
+                                     : high == kMax ? fmt::format("a number of at least {}", low)
+                                                    : fmt::format("a number from {} to {}", low, high);
+        return bad_input("{}: {}: expected {}, found {}", where(), key, expected, shown_json(*found));
     }
     [[nodiscard]] Result<std::string> text(const std::string& key) const {
         RAFTER_TRY(auto found, reader_.find_string(key));
@@ -88,7 +101,7 @@ Result<LadderPoint> point_of(const Object& rung, const std::string& key) {
     RAFTER_TRY(p.n_sequences, o.number("n_sequences"));
     RAFTER_TRY(p.n_context, o.number("n_context"));
     RAFTER_TRY(p.predicted_seconds, o.number("predicted_seconds"));
-    RAFTER_TRY(p.measured_seconds, o.reader().find_number("measured_seconds", 0.0, kMax));
+    RAFTER_TRY(p.measured_seconds, o.find_number("measured_seconds"));
     RAFTER_TRY(p.spread, o.number("spread"));
     RAFTER_TRY(p.flops, o.number("flops"));
     RAFTER_TRY(p.bytes, o.number("bytes"));

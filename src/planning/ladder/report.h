@@ -15,8 +15,9 @@ namespace rafter::planning {
 [[nodiscard]] std::string ladder_json(const Ladder& ladder);
 // One self-contained HTML file: the roofline with the path climbed, the waterfall of gains, the table, machine, method and caveats.
 [[nodiscard]] std::string ladder_html(const Ladder& ladder);
+enum class LadderPicture { kRoofline, kWaterfall };
 // The roofline alone, or the waterfall alone, as a picture of its own.
-[[nodiscard]] std::string ladder_svg(const Ladder& ladder);
+[[nodiscard]] std::string ladder_svg(const Ladder& ladder, LadderPicture picture = LadderPicture::kRoofline);
 
 // Reads what ladder_json() wrote; name: of the file, for messages.
 [[nodiscard]] Result<Ladder> read_ladder(const std::string& text, const std::string& name);

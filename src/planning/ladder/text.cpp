@@ -21,14 +21,9 @@ std::string paragraph(std::string_view text, std::size_t columns, std::string_vi
 
 std::string opening(const Ladder& ladder, const Style& style, std::size_t columns) {
     std::string text;
-    for (const std::string& doubt : doubts_of(ladder))
-        text += style.warning(report::wrapped(fmt::format("Not certain: {}", doubt), columns, "  ")) + "\n";
+    for (const std::string& doubt : sentences_of(doubts_of(ladder))) text += style.warning(report::wrapped(doubt, columns, "  ")) + "\n";
     text += style.bold(report::wrapped(title_of(ladder), columns, "  ")) + "\n";
-    std::vector<std::string> facts;
-    if (ladder.parameters > 0) facts.push_back(report::count(ladder.parameters) + " parameters");
-    if (const std::string date = date_of(ladder); !date.empty()) facts.push_back(date);
-    if (ladder.seconds > 0) facts.push_back(fmt::format("climbed in {}", report::seconds(ladder.seconds)));
-    if (!ladder.version.empty()) facts.push_back("rafter " + one_line(ladder.version));
+    const std::vector<std::string> facts = basis_of(ladder);
     if (!facts.empty()) text += style.dim(report::wrapped(fmt::format("{}", fmt::join(facts, " · ")), columns, "  ")) + "\n";
 
     report::Facts answers;
@@ -59,7 +54,7 @@ std::string table(const Ladder& ladder, const Style& style, std::size_t columns)
         } else {
             const LadderPoint& p = rung.after;
             cells.push_back(style.bold(has_numbers(p) ? rate_words(p.tokens_per_s()) : "–"));
-            if (measured) cells.push_back(p.predicted_seconds > 0 ? rate_words(p.predicted_tokens_per_s()) : "–");
+            if (measured) cells.push_back(rate_words(p.predicted_tokens_per_s()));
             cells.push_back(fmt::format("{}{}", rung.on_path ? "" : "*", times_words(gain_of(rung))));
             cells.push_back(cut_to(fmt::format("{} {}", share_words(p), has_numbers(p) ? roof_name(p, ladder) : ""), 22));
         }
@@ -84,7 +79,7 @@ std::string story(const Ladder& ladder, const LadderRung& rung, const Style& sty
     if (!load.empty()) add(load);
     if (has_numbers(rung.after)) {
         add(fmt::format("{}; {}", step_words(rung.after), roof_words(rung.after, ladder)));
-        add(fmt::format("{}; {} of memory", traffic_words(rung.after), report::bytes(rung.after.memory_bytes)));
+        add(fmt::format("{}; {} of memory", traffic_words(rung.after), bytes_words(rung.after.memory_bytes)));
     }
     if (const std::string check = check_words(rung.check); !check.empty()) {
         const std::string line = paragraph("Output: " + check, columns, kIndent);

@@ -109,9 +109,14 @@ std::string step_words(const LadderPoint& point) {
 }
 
 std::string traffic_words(const LadderPoint& point) {
-    return fmt::format("{} moved and {}FLOP a step, {} FLOP a byte", report::bytes(point.bytes), report::count(point.flops),
-                       report::rate(point.intensity()));
+    if (!is_positive(point.flops) || !is_positive(point.bytes)) return bytes_words(point.bytes) + " moved a step";
+    const std::string flops = report::count(point.flops);
+    return fmt::format("{} moved and {}{}FLOP a step, {} FLOP a byte", bytes_words(point.bytes), flops,
+                       flops.find(' ') == std::string::npos ? " " : "", report::rate(point.intensity()));
 }
+
+std::string bytes_words(double bytes) { return std::isfinite(bytes) && bytes >= 0.0 ? report::bytes(bytes) : kNone; }
+std::string seconds_words(double seconds) { return is_positive(seconds) ? report::duration(seconds) : kNone; }
 
 std::string check_words(const OutputCheck& check) {
     const std::string n = fmt::format("{} token{}", report::grouped(check.n_tokens), check.n_tokens == 1 ? "" : "s");
@@ -149,6 +154,25 @@ std::vector<std::string> doubts_of(const Ladder& ladder) {
     }
     for (const std::string& warning : ladder.warnings) doubts.push_back(one_line(warning));
     return doubts;
+}
+
+std::vector<std::string> sentences_of(const std::vector<std::string>& doubts) {
+    std::vector<std::string> sentences = doubts;
+    for (std::string& sentence : sentences) {
+        if (!sentence.empty() && sentence[0] >= 'a' && sentence[0] <= 'z') sentence[0] = static_cast<char>(sentence[0] - 'a' + 'A');
+    }
+    return sentences;
+}
+
+std::vector<std::string> basis_of(const Ladder& ladder) {
+    std::vector<std::string> facts;
+    if (is_positive(ladder.parameters)) facts.push_back(report::count(ladder.parameters) + " parameters");
+    if (const std::string date = date_of(ladder); !date.empty()) facts.push_back(date);
+    if (is_positive(ladder.seconds)) {
+        facts.push_back(fmt::format("{}climbed in {}", ladder.quick ? "quickly " : "", report::seconds(ladder.seconds)));
+    }
+    if (!ladder.version.empty()) facts.push_back("rafter " + one_line(ladder.version));
+    return facts;
 }
 
 std::string title_of(const Ladder& ladder) {
@@ -202,6 +226,11 @@ std::vector<std::string> wrong_signs(const Ladder& ladder) {
         wrong.push_back(fmt::format("{}: {}, predicted {}", one_line(rung.name), times(rung.gain()), times(rung.predicted_gain())));
     }
     return wrong;
+}
+
+std::string aim_numbers(const LadderAim& aim) {
+    const auto shown = [&](double n) { return aim.is_share ? share(n) : times(n); };
+    return fmt::format("{} {} {}", shown(aim.reached), aim.met() ? "≥" : "<", shown(aim.wanted));
 }
 
 std::string aim_words(const LadderAim& aim) {

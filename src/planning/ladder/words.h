@@ -29,13 +29,17 @@ namespace rafter::planning {
 [[nodiscard]] std::string roof_name(const LadderPoint&, const Ladder&);   // "memory", "L3 cache", "int8 arithmetic"
 [[nodiscard]] std::string roof_words(const LadderPoint&, const Ladder&);  // "61% of memory's 25.1 GB/s"
 [[nodiscard]] std::string step_words(const LadderPoint&);         // "15.2 ms a step (spread 1.2%), predicted 14.8 ms: 2.6% too little"
+[[nodiscard]] std::string bytes_words(double bytes);              // "538 MB", "–"
+[[nodiscard]] std::string seconds_words(double seconds);          // "15.2 ms", "–"
 [[nodiscard]] std::string traffic_words(const LadderPoint&);      // "538 MB moved and 269 MFLOP a step, 0.50 FLOP a byte"
 [[nodiscard]] std::string check_words(const OutputCheck& check);  // "same bits, 128 tokens"; empty: nothing was computed
 [[nodiscard]] std::string gain_words(const LadderRung& rung);     // "1.42× measured, 1.38× predicted"
 [[nodiscard]] std::string number_of(const Ladder&, const LadderRung& rung);  // "4": its place from the bottom
 
-// What makes the whole doubtful, first lines of every form.
+// What makes the whole doubtful, first lines of every form: "predicted, not measured: ...".
 [[nodiscard]] std::vector<std::string> doubts_of(const Ladder& ladder);
+[[nodiscard]] std::vector<std::string> sentences_of(const std::vector<std::string>& doubts);  // "Predicted, not measured: ..."
+[[nodiscard]] std::vector<std::string> basis_of(const Ladder& ladder);                        // parameters, date, seconds, version
 [[nodiscard]] std::string title_of(const Ladder& ladder);  // "SmolLM2 135M Instruct on Intel Xeon Processor, 2 threads"
 
 // The topmost rung of the path over the KV cache; nothing where one of the two is not there.
@@ -56,7 +60,8 @@ struct ErrorSummary {
 [[nodiscard]] std::string error_summary_words(const Ladder& ladder);  // "median 4.1%, 90th percentile 11%, of 18 steps"
 // Rungs whose measured gain has not the sign of the predicted one: "paged: 0.97×, predicted 1.10×".
 [[nodiscard]] std::vector<std::string> wrong_signs(const Ladder& ladder);
-[[nodiscard]] std::string aim_words(const LadderAim& aim);  // "all of it over the KV cache: 37×, at least 15× wanted"
+[[nodiscard]] std::string aim_numbers(const LadderAim& aim);  // "37× ≥ 15×"
+[[nodiscard]] std::string aim_words(const LadderAim& aim);    // "all of it over the KV cache: 37×, at least 15× wanted"
 [[nodiscard]] std::string command_of(const Ladder& ladder);
 [[nodiscard]] std::string date_of(const Ladder& ladder);  // "2026-11-29 00:20 UTC"; empty: not known
 [[nodiscard]] std::vector<std::string> machine_facts(const Ladder& ladder);

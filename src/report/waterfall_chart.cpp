@@ -103,7 +103,9 @@ class Drawing {
     void heads(double y) {
         svg_.text(right_ + 84, y, "axis end", "tok/s");
         svg_.text(right_ + 156, y, "axis end", "gain");
-        svg_.text(options_.width() - 14, y, "axis end", "predicted");
+        const auto has_prediction = [](const WaterfallBar& bar) { return !bar.predicted_gain.empty(); };
+        if (std::ranges::any_of(c_.path, has_prediction) || std::ranges::any_of(c_.others, has_prediction))
+            svg_.text(options_.width() - 14, y, "axis end", "predicted");
     }
 
     void row(const WaterfallBar& bar, double y, bool is_aside) {

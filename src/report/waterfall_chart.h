@@ -19,7 +19,7 @@ struct WaterfallBar {
     std::optional<double> predicted;  // of after
     std::string rate;                 // "79.2"
     std::string gain;                 // "1.94×"
-    std::string predicted_gain;       // "1.86×"
+    std::string predicted_gain;       // "1.86×"; empty: not beside a gain that is a prediction itself
     std::string detail;               // the numbers, lines parted by line ends
     bool measured = true;             // false: before and after are predictions
 };

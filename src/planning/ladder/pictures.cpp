@@ -94,9 +94,10 @@ report::WaterfallChart waterfall_of(const Ladder& ladder) {
                                  .predicted = {},
                                  .rate = rate_words(rung.after.tokens_per_s()),
                                  .gain = gain_of(rung) ? times_words(gain_of(rung)) : "",
-                                 .predicted_gain = predicted_gain_of(rung) ? times_words(predicted_gain_of(rung)) : "",
+                                 .predicted_gain = "",
                                  .detail = detail_of(ladder, rung),
                                  .measured = rung.after.measured_seconds.has_value()};
+        if (bar.measured && predicted_gain_of(rung)) bar.predicted_gain = times_words(predicted_gain_of(rung));
         if (has_numbers(rung.before)) bar.before = rung.before.tokens_per_s();
         if (std::isfinite(rung.after.predicted_seconds) && rung.after.predicted_seconds > 0.0)
             bar.predicted = rung.after.predicted_tokens_per_s();

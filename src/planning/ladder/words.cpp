@@ -168,8 +168,8 @@ std::vector<std::string> basis_of(const Ladder& ladder) {
     std::vector<std::string> facts;
     if (is_positive(ladder.parameters)) facts.push_back(report::count(ladder.parameters) + " parameters");
     if (const std::string date = date_of(ladder); !date.empty()) facts.push_back(date);
-    if (is_positive(ladder.seconds)) {
-        facts.push_back(fmt::format("{}climbed in {}", ladder.quick ? "quickly " : "", report::seconds(ladder.seconds)));
+    if (ladder.measured && is_positive(ladder.seconds)) {
+        facts.push_back(fmt::format("{}climb of {}", ladder.quick ? "quick " : "", report::seconds(ladder.seconds)));
     }
     if (!ladder.version.empty()) facts.push_back("rafter " + one_line(ladder.version));
     return facts;

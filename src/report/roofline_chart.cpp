@@ -293,6 +293,8 @@ class Drawing {
                 }
             }
         }
+        for (double y = bottom_ - 20; y > top_ + 20; y -= 12)
+            slope.push_back({left_ + 8, y, Anchor::kStart});  // anywhere rather than nowhere
         space_.draw(svg_, css_class, name, slope);
     }
 

@@ -198,6 +198,28 @@ inline void make_predicted(planning::Ladder& ladder) {
     }
 }
 
+// Two dozen rungs, some of them nearly at one point of the roofline.
+inline void make_crowded(planning::Ladder& ladder) {
+    const planning::LadderRung last = ladder.rungs.back();
+    ladder.rungs.pop_back();
+    for (int n = 2; n <= 64; n *= 2) {
+        planning::LadderRung rung = ladder.rungs[8];
+        rung.id = "paged_" + std::to_string(n);
+        rung.name = "Paged cache, batch of " + std::to_string(n);
+        rung.load = std::to_string(n) + " sequences, 128 tokens seen";
+        for (planning::LadderPoint* p : {&rung.before, &rung.after}) {
+            p->tokens = n;
+            p->flops = n * 277e6;
+            *p->measured_seconds = 0.004 + 0.0004 * n;
+            p->predicted_seconds = *p->measured_seconds * 1.04;
+        }
+        ladder.rungs.push_back(rung);
+    }
+    ladder.rungs.push_back(ladder.rungs[2]);
+    ladder.rungs.push_back(ladder.rungs[3]);
+    ladder.rungs.push_back(last);
+}
+
 // Names that would be markup or terminal commands if anybody took them for such.
 inline void make_hostile(planning::Ladder& ladder) {
     const std::string name = "<script>alert(1)</script>\"'&\x1b[31mred\x07\n\xff " + std::string(60, 'w');

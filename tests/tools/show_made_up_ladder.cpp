@@ -1,5 +1,5 @@
 // Prints the report of a made-up ladder, for tests that look at it: show_made_up_ladder html|svg|waterfall|json|text|color
-// [usual|predicted|hostile].
+// [usual|predicted|hostile|crowded].
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     const std::string_view kind = argc > 2 ? argv[2] : "usual";
     planning::Ladder ladder = tests::made_up_ladder();
     if (kind == "predicted") tests::make_predicted(ladder);
+    if (kind == "crowded") tests::make_crowded(ladder);
     if (kind == "hostile") tests::make_hostile(ladder);
     const std::string text = form == "html"        ? planning::ladder_html(ladder)
                              : form == "svg"       ? planning::ladder_svg(ladder)

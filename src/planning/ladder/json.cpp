@@ -4,6 +4,7 @@
 
 #include "planning/ladder/json_keys.h"
 #include "planning/ladder/report.h"
+#include "planning/ladder/words.h"
 
 namespace rafter::planning {
 namespace {
@@ -12,13 +13,15 @@ using nlohmann::ordered_json;
 
 ordered_json number(double n) { return std::isfinite(n) ? ordered_json(n) : ordered_json(nullptr); }
 
+ordered_json number_or_null(const std::optional<double>& n) { return n ? number(*n) : ordered_json(nullptr); }
+
 ordered_json point_json(const LadderPoint& p) {
     // The last five follow from the others: for readers that are not this program.
     return {{"tokens", number(p.tokens)},
             {"n_sequences", number(p.n_sequences)},
             {"n_context", number(p.n_context)},
             {"predicted_seconds", number(p.predicted_seconds)},
-            {"measured_seconds", p.measured_seconds ? number(*p.measured_seconds) : ordered_json(nullptr)},
+            {"measured_seconds", number_or_null(p.measured_seconds)},
             {"spread", number(p.spread)},
             {"flops", number(p.flops)},
             {"bytes", number(p.bytes)},
@@ -52,8 +55,8 @@ ordered_json rung_json(const LadderRung& r) {
             {"why", r.why},
             {"on_path", r.on_path},
             {"skipped", r.skipped ? ordered_json(*r.skipped) : ordered_json(nullptr)},
-            {"gain", number(r.gain())},
-            {"predicted_gain", number(r.predicted_gain())},
+            {"gain", number_or_null(gain_of(r))},
+            {"predicted_gain", number_or_null(predicted_gain_of(r))},
             {"before", point_json(r.before)},
             {"after", point_json(r.after)},
             {"check", check_json(r.check)},

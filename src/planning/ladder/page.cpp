@@ -20,7 +20,9 @@ std::vector<report::Card> cards_of(const Ladder& ladder) {
         cards.push_back({"over a KV cache and nothing else", times_words(total->gain),
                          ladder.measured ? fmt::format("in tokens a second; {} predicted", times_words(total->predicted))
                                          : std::string("in tokens a second, predicted")});
-        cards.push_back({"tok/s at the top", rate_words(total->to->after.tokens_per_s()), one_line(total->to->load)});
+        cards.push_back({"tok/s at the top", rate_words(total->to->after.tokens_per_s()),
+                         total->to->load.empty() ? one_line(total->to->name)
+                                                 : fmt::format("{}: {}", one_line(total->to->name), one_line(total->to->load))});
         cards.push_back(
             {"tok/s with a KV cache alone", rate_words(total->from->after.tokens_per_s()), roof_words(total->from->after, ladder)});
     }
@@ -46,13 +48,14 @@ void add_aims(const Ladder& ladder, report::Page& page) {
     std::vector<report::Page::Story> stories;
     for (const LadderAim& aim : ladder.aims) {
         report::Page::Story story{.mark = aim.met() ? "✓" : "✗",
-                                  .title = one_line(aim.what),
+                                  .title = sentence(one_line(aim.what)),
                                   .value = aim_numbers(aim),
                                   .text = "",
                                   .facts = {},
                                   .misses = {},
                                   .is_dim = !aim.met()};
-        if (!aim.met()) story.misses.push_back(aim.reason.empty() ? "Missed. No reason is known." : "Missed. " + one_line(aim.reason));
+        if (!aim.met())
+            story.misses.push_back(aim.reason.empty() ? "Missed. No reason is known." : "Missed. " + sentence(one_line(aim.reason)));
         stories.push_back(std::move(story));
     }
     page.add_stories(stories);

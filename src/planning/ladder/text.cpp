@@ -28,6 +28,10 @@ std::string opening(const Ladder& ladder, const Style& style, std::size_t column
 
     report::Facts answers;
     answers.add("Total", style.bold(total_words(ladder)));
+    if (const std::vector<std::string> ends = top_words(ladder); !ends.empty()) {
+        answers.add("From", ends.front());
+        answers.add("To", ends.back());
+    }
     answers.add("Prediction", ladder.measured ? "off by: " + error_summary_words(ladder) : "nothing was measured");
     for (const std::string& wrong : wrong_signs(ladder)) answers.add("Wrong sign", style.warning(wrong));
     for (const LadderAim& aim : ladder.aims)
@@ -35,32 +39,45 @@ std::string opening(const Ladder& ladder, const Style& style, std::size_t column
     return text + "\n" + answers.render(style, columns);
 }
 
+std::vector<std::string> table_row(const Ladder& ladder, const LadderRung& rung) {
+    const LadderPoint& p = rung.after;
+    if (rung.skipped) return {number_of(ladder, rung), one_line(rung.name), "–", "", "", "skipped"};
+    constexpr std::size_t kRoof = 24;
+    return {number_of(ladder, rung),
+            one_line(rung.name),
+            rate_words(p.tokens_per_s()),
+            rate_words(p.predicted_tokens_per_s()),
+            fmt::format("{}{}", rung.on_path ? "" : "*", times_words(gain_of(rung))),
+            has_numbers(p) ? cut_to(fmt::format("{} {}", share_words(p), roof_name(p, ladder)), kRoof) : std::string("–")};
+}
+
 std::string table(const Ladder& ladder, const Style& style, std::size_t columns) {
     using report::Align;
-    const bool measured = ladder.measured;
-    std::vector<report::Column> head{{"", Align::kRight}, {"rung"}, {"tok/s", Align::kRight}};
-    if (measured) head.push_back({"predicted", Align::kRight});
-    head.push_back({"gain", Align::kRight});
-    head.push_back({"of the roof"});
-    constexpr std::size_t kOthers = 3 + 2 + 10 + 11 + 9 + 24;
-    const std::size_t room = columns > kOthers + 12 ? columns - kOthers : 12;
-    report::Table rows(head);
-    for (const LadderRung& rung : ladder.rungs) {
-        std::vector<std::string> cells{number_of(ladder, rung), cut_to(one_line(rung.name), room)};
-        if (rung.skipped) {
-            cells.push_back(style.dim("–"));
-            if (measured) cells.emplace_back();
-            cells.insert(cells.end(), {"", style.dim("skipped")});
-        } else {
-            const LadderPoint& p = rung.after;
-            cells.push_back(style.bold(has_numbers(p) ? rate_words(p.tokens_per_s()) : "–"));
-            if (measured) cells.push_back(rate_words(p.predicted_tokens_per_s()));
-            cells.push_back(fmt::format("{}{}", rung.on_path ? "" : "*", times_words(gain_of(rung))));
-            cells.push_back(cut_to(fmt::format("{} {}", share_words(p), has_numbers(p) ? roof_name(p, ladder) : ""), 22));
-        }
-        rows.add(std::move(cells));
+    constexpr std::size_t kName = 1;
+    constexpr std::size_t kRate = 2;
+    constexpr std::size_t kPredicted = 3;
+    const std::vector<report::Column> all{{"", Align::kRight},     {"rung"},       {"tok/s", Align::kRight}, {"predicted", Align::kRight},
+                                          {"gain", Align::kRight}, {"of the roof"}};
+    std::vector<std::vector<std::string>> rows;
+    for (const LadderRung& rung : ladder.rungs) rows.push_back(table_row(ladder, rung));
+    std::size_t others = 0;  // columns that all but the name take
+    std::vector<report::Column> head;
+    for (std::size_t c = 0; c < all.size(); ++c) {
+        if (c == kPredicted && !ladder.measured) continue;  // the rate is the prediction
+        head.push_back(all[c]);
+        std::size_t width = c == kName ? 0 : report::display_width(all[c].title);
+        for (const auto& row : rows) width = std::max(width, c == kName ? 0 : report::display_width(row[c]));
+        others += width + 2;
     }
-    std::string text = rows.render(style);
+    constexpr std::size_t kMinName = 10;
+    report::Table shown(head);
+    for (auto& row : rows) {
+        row[kName] = cut_to(row[kName], std::max(kMinName, columns - std::min(columns, others)));
+        row[kRate] = style.bold(row[kRate]);
+        if (!ladder.measured) row.erase(row.begin() + kPredicted);
+        shown.add(std::move(row));
+    }
+    std::string text = shown.render(style);
     if (std::ranges::any_of(ladder.rungs, [](const LadderRung& rung) { return !rung.on_path; }))
         text += style.dim("* at a load of its own, where it matters most") + "\n";
     return text;

@@ -156,11 +156,14 @@ std::vector<std::string> doubts_of(const Ladder& ladder) {
     return doubts;
 }
 
+std::string sentence(std::string text) {
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
 std::vector<std::string> sentences_of(const std::vector<std::string>& doubts) {
-    std::vector<std::string> sentences = doubts;
-    for (std::string& sentence : sentences) {
-        if (!sentence.empty() && sentence[0] >= 'a' && sentence[0] <= 'z') sentence[0] = static_cast<char>(sentence[0] - 'a' + 'A');
-    }
+    std::vector<std::string> sentences;
+    for (const std::string& doubt : doubts) sentences.push_back(sentence(doubt));
     return sentences;
 }
 
@@ -202,6 +205,17 @@ std::string total_words(const Ladder& ladder) {
     return text + (measured ? fmt::format(" ({} predicted)", times(total->predicted)) : ", as predicted");
 }
 
+std::vector<std::string> top_words(const Ladder& ladder) {
+    const auto total = total_gain(ladder);
+    if (!total) return {};
+    const auto words = [&](const LadderRung& rung) {
+        const std::string load = rung.load.empty() ? "" : fmt::format(" ({})", one_line(rung.load));
+        return fmt::format("{}: {} tok/s, {}{}", one_line(rung.name), rate_words(rung.after.tokens_per_s()), roof_words(rung.after, ladder),
+                           load);
+    };
+    return {words(*total->from), words(*total->to)};
+}
+
 std::optional<ErrorSummary> error_summary(const Ladder& ladder) {
     std::vector<double> errors = ladder.errors();
     std::erase_if(errors, [](double error) { return !std::isfinite(error); });
@@ -235,8 +249,8 @@ std::string aim_numbers(const LadderAim& aim) {
 
 std::string aim_words(const LadderAim& aim) {
     const auto shown = [&](double n) { return aim.is_share ? share(n) : times(n); };
-    std::string text = fmt::format("{}: {}, at least {} wanted", one_line(aim.what), shown(aim.reached), shown(aim.wanted));
-    if (!aim.met()) text += aim.reason.empty() ? ". No reason is known." : fmt::format(". {}", one_line(aim.reason));
+    std::string text = fmt::format("{}: {}, at least {} wanted", sentence(one_line(aim.what)), shown(aim.reached), shown(aim.wanted));
+    if (!aim.met()) text += aim.reason.empty() ? ". No reason is known." : fmt::format(". {}", sentence(one_line(aim.reason)));
     return text;
 }
 

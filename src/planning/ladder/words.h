@@ -38,6 +38,7 @@ namespace rafter::planning {
 
 // What makes the whole doubtful, first lines of every form: "predicted, not measured: ...".
 [[nodiscard]] std::vector<std::string> doubts_of(const Ladder& ladder);
+[[nodiscard]] std::string sentence(std::string text);                                         // begins with a capital
 [[nodiscard]] std::vector<std::string> sentences_of(const std::vector<std::string>& doubts);  // "Predicted, not measured: ..."
 [[nodiscard]] std::vector<std::string> basis_of(const Ladder& ladder);                        // parameters, date, seconds, version
 [[nodiscard]] std::string title_of(const Ladder& ladder);  // "SmolLM2 135M Instruct on Intel Xeon Processor, 2 threads"
@@ -51,6 +52,9 @@ struct TotalGain {
 [[nodiscard]] std::optional<TotalGain> total_gain(const Ladder& ladder);
 [[nodiscard]] std::string total_words(
     const Ladder& ladder);  // "37× the tokens a second of the same model with a KV cache and nothing else"
+
+// The two ends of the total: "KV cache: 38.4 tok/s, 83% of memory's 25.1 GB/s (1 sequence, 128 tokens seen)", and the top; or nothing.
+[[nodiscard]] std::vector<std::string> top_words(const Ladder& ladder);
 
 struct ErrorSummary {
     double median = 0.0, p90 = 0.0;

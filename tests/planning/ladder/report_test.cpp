@@ -194,6 +194,14 @@ TEST(LadderReport, DrawsEveryRungWithItsNumber) {
     EXPECT_TRUE(has(waterfall, "waterfall-bar aside"));
 }
 
+TEST(LadderReport, NamesTheMemoryHoweverFullThePictureIs) {
+    Ladder ladder = tests::made_up_ladder();
+    tests::make_crowded(ladder);
+    EXPECT_TRUE(has(ladder_svg(ladder), ">memory 25.1 GB/s<"));
+    const std::string page = ladder_html(ladder);
+    EXPECT_NE(page.find(">memory 25.1 GB/s<"), page.rfind(">memory 25.1 GB/s<"));  // wide and narrow
+}
+
 TEST(LadderReport, DrawsTheRoofOfACache) {
     Ladder ladder = tests::made_up_ladder();
     LadderPoint& p = ladder.rungs[6].after;

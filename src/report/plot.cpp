@@ -99,7 +99,7 @@ double open_picture(Svg& svg, const PlotOptions& options, std::string_view css_c
         const auto write = [&](const std::string& text, const char* text_class) {
             for (const std::string& line : lines_of(text, room)) head.text(kMargin, y += kLine, text_class, line);
         };
-        for (const std::string& warning : options.warnings) write("Not certain: " + warning, "doubt");
+        for (const std::string& warning : options.warnings) write(options.before_warnings + warning, "doubt");
         y += 4;
         write(title, "head");
         write(description, "note");
@@ -137,7 +137,7 @@ double open_picture(Svg& svg, const PlotOptions& options, std::string_view css_c
     }
     svg.open("title").raw(escaped(title)).close("title");
     std::string all = description;
-    for (const std::string& warning : options.warnings) all += " Not certain: " + warning + ".";
+    for (const std::string& warning : options.warnings) all += fmt::format(" {}{}.", options.before_warnings, warning);
     svg.open("desc").raw(escaped(all)).close("desc");
     if (options.alone) svg.raw("<style>" + plot_style() + "</style>");
     svg.raw(head.take());

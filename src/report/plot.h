@@ -19,8 +19,9 @@ inline constexpr double kWideWidth = 960.0;
 
 struct PlotOptions {
     bool narrow = false;
-    bool alone = false;                 // a file of its own: with style, title and legend in the picture
-    std::vector<std::string> warnings;  // what makes the picture doubtful: its first lines, where it stands alone
+    bool alone = false;                             // a file of its own: with style, title and legend in the picture
+    std::vector<std::string> warnings;              // what makes the picture doubtful: its first lines, where it stands alone
+    std::string before_warnings = "Not certain: ";  // each of them; empty: they are whole sentences
     [[nodiscard]] double width() const { return narrow ? kNarrowWidth : kWideWidth; }
 };
 

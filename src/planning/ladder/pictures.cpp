@@ -107,7 +107,7 @@ report::WaterfallChart waterfall_of(const Ladder& ladder) {
 }
 
 std::string ladder_svg(const Ladder& ladder, LadderPicture picture) {
-    const report::PlotOptions options{.narrow = picture == LadderPicture::kRoofline, .alone = true, .warnings = doubts_of(ladder)};
+    const report::PlotOptions options{.alone = true, .warnings = sentences_of(doubts_of(ladder)), .before_warnings = ""};
     const std::string svg =
         picture == LadderPicture::kRoofline ? roofline_svg(roofline_of(ladder), options) : waterfall_svg(waterfall_of(ladder), options);
     return svg.empty() ? svg : "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + svg;

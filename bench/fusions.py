@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-FUSIONS = ["linears", "qkv", "gate_up", "rows", "norm", "rope", "kv_append", "quantize"]
+FUSIONS = ["linears", "qkv", "gate_up", "rows", "norm", "rope", "kv_append", "quantize", "attention"]
 
 
 def rafter(options, verb, model, *arguments):

@@ -39,8 +39,9 @@ inline constexpr std::size_t kKvGroup = 32;
 [[nodiscard]] std::size_t kv_row_bytes(KvType type, std::size_t n_elements);
 
 struct StepLimits {
-    std::uint32_t n_tokens = 512;  // a step's rows at most
-    std::uint32_t n_outputs = 64;  // rows with logits at most
+    std::uint32_t n_tokens = 512;   // a step's rows at most
+    std::uint32_t n_outputs = 64;   // rows with logits at most
+    std::uint32_t n_positions = 0;  // of a sequence at most; read only where attention is unfused (model::has_scores), and required there
 };
 
 struct KvCacheOptions {

@@ -56,9 +56,10 @@ struct RowReading {
     double seconds_per_element = 0.0;
 };
 
-// One thread, one call: n_queries of one KV head against n_positions.
+// One thread, one call: n_queries of one KV head against n_positions. kv_type "scores_f16" and "values_f16": that part of unfused
+// attention.
 struct AttentionReading {
-    std::string kv_type;  // "f16", ...
+    std::string kv_type;  // "f16", "scores_f16", ...
     unsigned n_queries = 1;
     unsigned head_dim = 64;
     unsigned n_positions = 256;

@@ -1,6 +1,6 @@
 // A model as a flat list of operations on named values: the one list that is rewritten, priced, executed and timed. build() gives the
 // canonical, unfused list of a config; rewrites (model/rewrites.h) turn it into what a backend declares it runs best, and change no bit of
-// the result but for the rounding of quantised activations.
+// the result but for the rounding of quantised activations. Attention in three ops, which is there for comparison, is rounded otherwise.
 #pragma once
 
 #include <cstdint>

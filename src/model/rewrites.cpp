@@ -191,6 +191,7 @@ Program fuse_rows(Program program, const Without& without) {
 Program rewrite(Program program, const RewriteOptions& options) {
     program = quantize_activations(std::move(program), options.activations);
     program = fuse_linears(std::move(program), options.without);
+    if (options.without.contains("attention")) program = split_attention(std::move(program));
     return fuse_rows(std::move(program), options.without);
 }
 

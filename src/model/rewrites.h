@@ -1,5 +1,5 @@
 // Rewrites of a program: each takes the list and gives an equivalent one. Data to data; they know no backend and can be left out one by
-// one.
+// one. All but quantised activations and unfused attention leave every bit of the result as it is.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ enum class ActivationMode { kF32, kQ16, kQ8 };  // how activations enter matrice
 [[nodiscard]] Program quantize_activations(Program program, ActivationMode mode);
 // Fusions that can be left out, each by itself.
 using Without = std::set<std::string, std::less<>>;
-inline constexpr std::array<std::string_view, 8> kFusions = {
+inline constexpr std::array<std::string_view, 9> kFusions = {
     "linears",    // all of fuse_linears:
     "qkv",        //   the matrices of attention
     "gate_up",    //   and those of the feed-forward part
@@ -28,11 +28,13 @@ inline constexpr std::array<std::string_view, 8> kFusions = {
     "rope",       //   of Q and K, with their biases and norms
     "kv_append",  //   after RoPE
     "quantize",   //   after whatever makes the activations
+    "attention",  // flash attention; without it split_attention. The only one whose leaving out changes bits: sums have another order
 };
 
 // Neighbouring kLinear ops with one input become one: Q, K, V; gate, up. So do the experts' gate and up.
 [[nodiscard]] Program fuse_linears(Program program, const Without& without = {});
-// Attention as three ops that hand over all scores, as it was before flash attention: for comparison only, no backend runs it so.
+// Attention as three ops that hand over all scores, as it was before flash attention: to measure and predict what fusing it brings. The
+// scores and the probabilities are values of width 0 (program.h), and the probabilities take the memory of the scores (workspace.h).
 [[nodiscard]] Program split_attention(Program program);
 // Runs of row-local ops on the same kind of rows become one kFusedRows.
 [[nodiscard]] Program fuse_rows(Program program, const Without& without = {});

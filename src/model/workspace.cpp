@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/check.h"
@@ -32,6 +33,19 @@ void touch_all(const Op& op, std::size_t index, std::vector<Lifetime>& lifetimes
     for (const Op& part : op.parts) touch_all(part, index, lifetimes);
 }
 
+// A softmax's output lives where its input does: result[v] is the value whose bytes v has, and lifetimes[result[v]] covers both.
+std::vector<ValueId> share_bytes(const Program& program, std::vector<Lifetime>& lifetimes) {
+    std::vector<ValueId> owner(program.values.size());
+    std::iota(owner.begin(), owner.end(), ValueId{0});
+    for (const Op& op : program.ops) {
+        if (op.kind != OpKind::kSoftmax) continue;
+        const ValueId scores = op.inputs.front();
+        owner[op.outputs.front()] = scores;
+        lifetimes[scores].touch(lifetimes[op.outputs.front()].last);
+    }
+    return owner;
+}
+
 }  // namespace
 
 std::size_t row_bytes(Encoding encoding, std::size_t width) {
@@ -41,6 +55,15 @@ std::size_t row_bytes(Encoding encoding, std::size_t width) {
 }
 
 std::size_t row_bytes(const Value& value) { return row_bytes(value.encoding, value.width); }
+
+std::size_t row_bytes(const Program& program, const Value& value, RowLimits limits) {
+    if (value.width > 0) return row_bytes(value);
+    return program.config.n_heads * padded_positions(limits.n_positions) * sizeof(float);
+}
+
+bool has_scores(const Program& program) {
+    return std::ranges::any_of(program.ops, [](const Op& op) { return op.kind == OpKind::kAttentionScores; });
+}
 
 std::size_t n_rows(const Program& program, RowKind rows, RowLimits limits) {
     switch (rows) {
@@ -61,6 +84,7 @@ WorkspacePlan plan_workspace(const Program& program, RowLimits limits) {
     lifetimes[program.hidden].touch(program.ops.size());
     lifetimes[program.logits].touch(program.ops.size());
 
+    const std::vector<ValueId> owner = share_bytes(program, lifetimes);
     WorkspacePlan plan;
     plan.offset_bytes.assign(program.values.size(), 0);
     struct Placed {
@@ -69,8 +93,8 @@ WorkspacePlan plan_workspace(const Program& program, RowLimits limits) {
     };
     std::vector<Placed> placed;  // by begin
     for (ValueId v = 0; v < program.values.size(); ++v) {
-        if (!lifetimes[v].used()) continue;
-        const std::size_t size = row_bytes(program.values[v]) * n_rows(program, program.values[v].rows, limits);
+        if (!lifetimes[v].used() || owner[v] != v) continue;
+        const std::size_t size = row_bytes(program, program.values[v], limits) * n_rows(program, program.values[v].rows, limits);
         // First fit: the lowest gap between values that live at the same time.
         std::size_t begin = 0;
         for (const Placed& p : placed) {
@@ -83,6 +107,7 @@ WorkspacePlan plan_workspace(const Program& program, RowLimits limits) {
         const auto at = std::ranges::upper_bound(placed, begin, {}, &Placed::begin);
         placed.insert(at, {begin, begin + size, lifetimes[v]});
     }
+    for (ValueId v = 0; v < program.values.size(); ++v) plan.offset_bytes[v] = plan.offset_bytes[owner[v]];
     return plan;
 }
 

@@ -29,6 +29,9 @@ roofline::Step step_of(const LabShape& shape) {
 double tokens_of(const LabShape& shape) { return static_cast<double>(shape.n_sequences) * shape.n_new; }
 
 bool multiplies(OpKind kind) { return kind == OpKind::kLinear || kind == OpKind::kExpertLinear; }
+bool attends(OpKind kind) {
+    return kind == OpKind::kAttention || kind == OpKind::kAttentionScores || kind == OpKind::kSoftmax || kind == OpKind::kAttentionValues;
+}
 
 // ---- losses
 
@@ -53,7 +56,7 @@ void add_losses(const VerdictInput& input, Verdict& verdict) {
         const model::Op& program_op = input.program.ops[op.op];
         const double lost = op.measured_seconds - op.roof_seconds;
         const double barrier = std::clamp(lost, 0.0, op.overhead_seconds);
-        const std::size_t kind = multiplies(program_op.kind) ? 0 : program_op.kind == OpKind::kAttention ? 1 : 2;
+        const std::size_t kind = multiplies(program_op.kind) ? 0 : attends(program_op.kind) ? 1 : 2;
         barriers += barrier;
         above[kind] += lost - barrier;
         roles[kind][role_of(program_op.name)] += lost - barrier;

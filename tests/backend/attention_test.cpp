@@ -1,5 +1,5 @@
-// Attention against plain float64, and against itself: the bits may not depend on how rows are split into steps, on threads, on blocks, or
-// on company. Memory that no query sees is full of NaN throughout.
+// Attention, fused and in three ops, against plain float64, and against itself: the bits may not depend on how rows are split into steps,
+// on threads, on blocks, or on company. Memory that no query sees is full of NaN throughout.
 #include "backend/cpu/attention_step.h"
 
 #include <gtest/gtest.h>
@@ -10,10 +10,13 @@
 #include <numeric>
 #include <random>
 #include <span>
+#include <tuple>
 #include <utility>
 
+#include "backend/cpu/attention_unfused.h"
 #include "backend/cpu/rows.h"
 #include "base/thread_pool.h"
+#include "model/workspace.h"
 #include "tests/isa_under_test.h"
 #include "tests/support/kv_rounding.h"
 
@@ -86,6 +89,7 @@ enum class LeftBehind { kNoBlock, kBlockOfNan, kOldBlock };
 
 struct Setup {
     Isa isa = Isa::kScalar;
+    bool unfused = false;
     unsigned n_threads = 1;
     std::uint32_t block_size = 16;
     std::uint32_t seed = 1;  // of the blocks' order
@@ -93,6 +97,33 @@ struct Setup {
 };
 
 std::vector<float> sink_logits(const Shape& shape) { return random_floats(shape.n_heads, 99); }
+
+// Attention of one step, in one op or in three.
+void run_step(const AttentionCall& call, ThreadPool& pool, const AttentionScratch& scratch, bool unfused) {
+    AttentionProgress progress;
+    if (!unfused) {
+        const AttentionPlan plan = plan_attention(call.batch, call.options, pool.n_threads(), scratch.partial_capacity());
+        progress.reset(plan);
+        return pool.run([&](unsigned thread) { run_attention(call, plan, scratch, thread, progress); });
+    }
+    UnfusedPlan plan;
+    plan_unfused_attention(call.batch, call.options, pool.n_threads(), plan);
+    const std::size_t head_stride = model::padded_positions(std::ranges::max(call.batch.positions) + std::size_t{1});
+    std::vector<float> scores(call.batch.tokens.size() * call.options.n_heads * head_stride, std::nanf(""));
+    const UnfusedCall parts{.batch = call.batch,
+                            .options = call.options,
+                            .layer = call.layer,
+                            .kernels = call.kernels,
+                            .scores = scores.data(),
+                            .row_stride = call.options.n_heads * head_stride,
+                            .head_stride = head_stride};
+    progress.reset(plan.scores);
+    pool.run([&](unsigned thread) { run_scores(parts, plan, call.q, call.q_stride, scratch, thread, progress); });
+    progress.reset(plan.scores);
+    pool.run([&](unsigned) { run_softmax(parts, plan, call.sinks, progress); });
+    progress.reset(plan.scores);
+    pool.run([&](unsigned thread) { run_values(parts, plan, call.y, call.y_stride, scratch, thread, progress); });
+}
 
 // All outputs of all sequences: [sequence][token, q_width].
 std::vector<std::vector<float>> run(const Shape& shape, const std::vector<Tokens>& sequences, const Steps& steps, const Setup& setup) {
@@ -121,7 +152,6 @@ std::vector<std::vector<float>> run(const Shape& shape, const std::vector<Tokens
     const RowKernels& rows = row_kernels(setup.isa);
     const std::vector<float> sinks = sink_logits(shape);
     const model::AttentionOptions options = shape.options();
-    AttentionProgress progress;
 
     std::vector<std::vector<BlockId>> tables(sequences.size());
     std::vector<std::uint32_t> past(sequences.size(), 0);
@@ -160,8 +190,6 @@ std::vector<std::vector<float>> run(const Shape& shape, const std::vector<Tokens
             past[part.sequence] += part.n_new;
         }
         std::vector<float> y(q.size(), std::nanf(""));
-        const AttentionPlan plan = plan_attention(batch, options, pool.n_threads(), scratch->partial_capacity());
-        progress.reset(plan);
         const AttentionCall call{.batch = batch,
                                  .options = options,
                                  .layer = layer,
@@ -171,7 +199,7 @@ std::vector<std::vector<float>> run(const Shape& shape, const std::vector<Tokens
                                  .y = y.data(),
                                  .y_stride = shape.q_width(),
                                  .sinks = shape.sinks ? sinks.data() : nullptr};
-        pool.run([&](unsigned thread) { run_attention(call, plan, *scratch, thread, progress); });
+        run_step(call, pool, *scratch, setup.unfused);
         for (const BatchSequence& s : batch.sequences) {
             std::vector<float>& out = outputs[step[static_cast<std::size_t>(&s - batch.sequences.data())].sequence];
             const auto begin = y.begin() + static_cast<std::ptrdiff_t>(s.first_row * shape.q_width());
@@ -304,13 +332,15 @@ double worst_rounding(const Shape& shape, const Tokens& tokens, const std::vecto
     return worst_ratio(shape, tokens, tokens.k, tokens.v, found, bound);
 }
 
-class Attention : public testing::TestWithParam<Isa> {
+class Attention : public testing::TestWithParam<std::tuple<Isa, bool>> {
   protected:
+    [[nodiscard]] static Isa isa() { return std::get<0>(GetParam()); }
+    [[nodiscard]] static bool unfused() { return std::get<1>(GetParam()); }
     // Scalar code is 30 times slower: it sees shorter sequences.
-    [[nodiscard]] std::uint32_t length(std::uint32_t n) const { return GetParam() == Isa::kScalar ? std::min(n, 280U) : n; }
+    [[nodiscard]] std::uint32_t length(std::uint32_t n) const { return isa() == Isa::kScalar ? std::min(n, 280U) : n; }
     void expect_exact(const Shape& shape, std::uint32_t n) const {
         const std::vector<Tokens> tokens = {Tokens(shape, length(n), 7)};
-        const auto found = run(shape, tokens, whole(tokens), {.isa = GetParam(), .n_threads = 2});
+        const auto found = run(shape, tokens, whole(tokens), {.isa = isa(), .unfused = unfused(), .n_threads = 2});
         EXPECT_LT(worst_error(shape, tokens[0], found[0]), 0.5) << fmt::format(
             "heads {}/{}, head_dim {}, window {}, softcap {}, sinks {}, types {} {}", shape.n_heads, shape.n_kv_heads, shape.head_dim,
             shape.window, shape.softcap, shape.sinks, static_cast<int>(shape.key_type), static_cast<int>(shape.value_type));
@@ -388,7 +418,7 @@ TEST_P(Attention, IsWithinTheRoundingOfTheCacheOfExactAttention) {
         for (const KvType value : kv_types()) {
             const Shape shape{.n_heads = 4, .n_kv_heads = 2, .head_dim = 48, .key_type = key, .value_type = value};
             for (const Tokens& tokens : adversarial_tokens(shape, 60)) {
-                const auto found = run(shape, {tokens}, whole({tokens}), {.isa = GetParam()});
+                const auto found = run(shape, {tokens}, whole({tokens}), {.isa = isa(), .unfused = unfused()});
                 EXPECT_LE(worst_rounding(shape, tokens, found[0]), 1.0) << to_string(key) << " " << to_string(value);
             }
         }
@@ -405,7 +435,7 @@ TEST_P(Attention, IsThatOfFloat64WithWindowsCapsAndSinks) {
 TEST_P(Attention, OfOnePositionIsItsValue) {
     const Shape shape{.n_heads = 2, .n_kv_heads = 1, .key_type = KvType::kF32, .value_type = KvType::kF32};
     const std::vector<Tokens> tokens = {Tokens(shape, 1, 3)};
-    const auto found = run(shape, tokens, whole(tokens), {.isa = GetParam()});
+    const auto found = run(shape, tokens, whole(tokens), {.isa = isa(), .unfused = unfused()});
     for (std::size_t i = 0; i < found[0].size(); ++i) EXPECT_EQ(found[0][i], tokens[0].v[i % shape.head_dim]);
 }
 
@@ -416,9 +446,9 @@ TEST_P(Attention, IsBitEqualHoweverThePromptIsCut) {
           Shape{.n_heads = 3, .n_kv_heads = 1, .head_dim = 48, .key_type = KvType::kQ8, .value_type = KvType::kQ4},
           Shape{.n_heads = 5, .n_kv_heads = 1, .head_dim = 64, .window = 90, .key_type = KvType::kQ4, .value_type = KvType::kQ8}}) {
         const std::vector<Tokens> tokens = {Tokens(shape, length(600), 5)};
-        const auto expected = run(shape, tokens, whole(tokens), {.isa = GetParam()});
+        const auto expected = run(shape, tokens, whole(tokens), {.isa = isa(), .unfused = unfused()});
         for (const std::uint32_t size : {1U, 7U, 64U, 255U}) {
-            const auto found = run(shape, tokens, in_pieces(tokens[0].n, size), {.isa = GetParam(), .n_threads = 2});
+            const auto found = run(shape, tokens, in_pieces(tokens[0].n, size), {.isa = isa(), .unfused = unfused(), .n_threads = 2});
             EXPECT_TRUE(same_bits(found[0], expected[0])) << size;
         }
     }
@@ -436,9 +466,10 @@ TEST_P(Attention, IsBitEqualForAnyNumberOfThreads) {
         const Shape shape{.n_heads = 4, .n_kv_heads = 1, .head_dim = 48, .key_type = key, .value_type = value};
         const std::vector<Tokens> tokens = {Tokens(shape, length(1100), 6)};
         const Steps steps = {{{0, tokens[0].n - 3}}, {{0, 1}}, {{0, 1}}, {{0, 1}}};
-        const auto expected = run(shape, tokens, steps, {.isa = GetParam()});
+        const auto expected = run(shape, tokens, steps, {.isa = isa(), .unfused = unfused()});
         for (unsigned n_threads = 2; n_threads <= (key == KvType::kF16 ? 8U : 4U); ++n_threads) {
-            EXPECT_TRUE(same_bits(run(shape, tokens, steps, {.isa = GetParam(), .n_threads = n_threads})[0], expected[0])) << n_threads;
+            EXPECT_TRUE(same_bits(run(shape, tokens, steps, {.isa = isa(), .unfused = unfused(), .n_threads = n_threads})[0], expected[0]))
+                << n_threads;
         }
     }
 }
@@ -447,10 +478,11 @@ TEST_P(Attention, IsBitEqualForAnyBlocks) {
     for (const auto& [key, value] : kTypePairs) {
         const Shape shape{.head_dim = 20, .window = 70, .key_type = key, .value_type = value};
         const std::vector<Tokens> tokens = {Tokens(shape, 280, 8)};
-        const auto expected = run(shape, tokens, in_pieces(280, 33), {.isa = GetParam(), .block_size = 256});
+        const auto expected = run(shape, tokens, in_pieces(280, 33), {.isa = isa(), .unfused = unfused(), .block_size = 256});
         for (const std::uint32_t block_size : {16U, 32U, 128U}) {
             for (const std::uint32_t seed : {2U, 3U}) {
-                const auto found = run(shape, tokens, in_pieces(280, 33), {.isa = GetParam(), .block_size = block_size, .seed = seed});
+                const auto found =
+                    run(shape, tokens, in_pieces(280, 33), {.isa = isa(), .unfused = unfused(), .block_size = block_size, .seed = seed});
                 EXPECT_TRUE(same_bits(found[0], expected[0])) << block_size;
             }
         }
@@ -463,11 +495,12 @@ TEST_P(Attention, NeverReadsABlockThatTheWindowHasLeftBehind) {
             const Shape shape{.window = window, .key_type = key, .value_type = value};
             const std::vector<Tokens> tokens = {Tokens(shape, 400, 12)};
             for (const std::uint32_t size : {1U, 19U, 64U}) {
-                if (GetParam() == Isa::kScalar && size == 1) continue;  // slow
+                if (isa() == Isa::kScalar && size == 1) continue;  // slow
                 const Steps steps = in_pieces(tokens[0].n, size);
-                const auto expected = run(shape, tokens, steps, {.isa = GetParam(), .left_behind = LeftBehind::kOldBlock});
+                const auto expected = run(shape, tokens, steps, {.isa = isa(), .unfused = unfused(), .left_behind = LeftBehind::kOldBlock});
                 for (const LeftBehind left_behind : {LeftBehind::kBlockOfNan, LeftBehind::kNoBlock}) {
-                    const auto found = run(shape, tokens, steps, {.isa = GetParam(), .n_threads = 2, .left_behind = left_behind});
+                    const auto found =
+                        run(shape, tokens, steps, {.isa = isa(), .unfused = unfused(), .n_threads = 2, .left_behind = left_behind});
                     EXPECT_TRUE(same_bits(found[0], expected[0])) << window << " " << size;
                 }
             }
@@ -480,10 +513,10 @@ TEST_P(Attention, IsBitEqualAloneAndInCompany) {
         const Shape shape{.n_heads = 4, .n_kv_heads = 2, .sinks = true, .key_type = key, .value_type = value};
         const std::vector<Tokens> tokens = {Tokens(shape, 290, 1), Tokens(shape, 17, 2), Tokens(shape, 150, 3)};
         const Steps together = {{{2, 100}, {0, 280}}, {{1, 10}, {0, 1}, {2, 50}}, {{0, 9}, {1, 7}}};
-        const auto found = run(shape, tokens, together, {.isa = GetParam(), .n_threads = 2});
+        const auto found = run(shape, tokens, together, {.isa = isa(), .unfused = unfused(), .n_threads = 2});
         for (std::size_t s = 0; s < tokens.size(); ++s) {
             const std::vector<Tokens> alone = {tokens[s]};
-            EXPECT_TRUE(same_bits(found[s], run(shape, alone, whole(alone), {.isa = GetParam()})[0])) << s;
+            EXPECT_TRUE(same_bits(found[s], run(shape, alone, whole(alone), {.isa = isa(), .unfused = unfused()})[0])) << s;
         }
     }
 }
@@ -493,18 +526,38 @@ TEST_P(Attention, GivesTheBitsOfTheScalarReference) {
         for (const KvType value : kv_types()) {
             const Shape shape{.head_dim = 20, .window = 90, .softcap = 10.0F, .sinks = true, .key_type = key, .value_type = value};
             const std::vector<Tokens> tokens = {Tokens(shape, 270, 4)};
-            const auto expected = run(shape, tokens, whole(tokens), {.isa = Isa::kScalar});
-            EXPECT_TRUE(same_bits(run(shape, tokens, whole(tokens), {.isa = GetParam()})[0], expected[0]));
+            const auto expected = run(shape, tokens, whole(tokens), {.isa = Isa::kScalar, .unfused = unfused()});
+            EXPECT_TRUE(same_bits(run(shape, tokens, whole(tokens), {.isa = isa(), .unfused = unfused()})[0], expected[0]));
         }
     }
     const Shape wide{.n_heads = 5, .n_kv_heads = 1, .head_dim = 112, .key_type = KvType::kQ4, .value_type = KvType::kQ8};
     const std::vector<Tokens> tokens = {Tokens(wide, 100, 4)};
-    EXPECT_TRUE(
-        same_bits(run(wide, tokens, whole(tokens), {.isa = GetParam()})[0], run(wide, tokens, whole(tokens), {.isa = Isa::kScalar})[0]));
+    EXPECT_TRUE(same_bits(run(wide, tokens, whole(tokens), {.isa = isa(), .unfused = unfused()})[0],
+                          run(wide, tokens, whole(tokens), {.isa = Isa::kScalar, .unfused = unfused()})[0]));
 }
 
-INSTANTIATE_TEST_SUITE_P(EachIsa, Attention, testing::ValuesIn(tests::isas_under_test(available_isas())),
-                         [](const auto& instance) { return std::string(to_string(instance.param)); });
+INSTANTIATE_TEST_SUITE_P(EachIsa, Attention, testing::Combine(testing::ValuesIn(tests::isas_under_test(available_isas())), testing::Bool()),
+                         [](const auto& instance) {
+                             return std::string(to_string(std::get<0>(instance.param))) + (std::get<1>(instance.param) ? "_unfused" : "");
+                         });
+
+TEST(UnfusedPlan, KeepsThreadsBusyWithOneSequenceOfFewHeads) {
+    Batch decode;
+    decode.tokens = {0};
+    decode.sequences = {{.step = {.n_new = 1, .n_past = 4000}, .first_row = 0, .block_tables = {}}};
+    UnfusedPlan plan;
+    for (const auto& [n_heads, n_kv_heads] : {std::pair{9U, 3U}, std::pair{4U, 1U}, std::pair{1U, 1U}}) {
+        const model::AttentionOptions options{.n_heads = n_heads, .n_kv_heads = n_kv_heads, .head_dim = 64};
+        plan_unfused_attention(decode, options, 2, plan);
+        EXPECT_GE(plan.scores.items.size(), 2U);
+        EXPECT_GE(plan.values.size(), 2U);
+        std::uint32_t n_elements = 0;
+        for (const ValuesItem& item : plan.values) n_elements += item.n_elements * item.queries.n_heads;
+        EXPECT_EQ(n_elements, n_heads * 64);
+        plan_unfused_attention(decode, options, 1, plan);
+        EXPECT_EQ(plan.values.size(), n_kv_heads);
+    }
+}
 
 TEST(AttentionPlan, SplitsALongDecodeOverPiecesAndALongPromptOverRows) {
     const model::AttentionOptions options{.n_heads = 4, .n_kv_heads = 1, .head_dim = 16};

@@ -61,7 +61,7 @@ class Engine {
         canonical_ = *bound;
         pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{.n_threads = setup.n_threads, .pin = false});
         backend_ = make_cpu_backend(*pool_, setup.isa);
-        LoadOptions options{.limits = {.n_tokens = 128, .n_outputs = 128}, .cache = {}, .progress = {}};
+        LoadOptions options{.limits = {.n_tokens = 128, .n_outputs = 128, .n_positions = 512}, .cache = {}, .progress = {}};
         options.cache.key_type = setup.key_type;
         options.cache.value_type = setup.value_type;
         options.cache.block_size = setup.block_size;
@@ -263,7 +263,9 @@ TEST_P(EachModel, GivesTheSameBitsInEverySetting) {
             EXPECT_TRUE(same_bits(logits_in_pieces(setup, tokens, 30), expected)) << "blocks of " << block_size;
         }
         std::vector<model::Without> left_out = {{"linears", "rows"}, {"qkv", "norm", "quantize"}};
-        for (const std::string_view fusion : model::kFusions) left_out.push_back({std::string(fusion)});
+        for (const std::string_view fusion : model::kFusions) {
+            if (fusion != "attention") left_out.push_back({std::string(fusion)});  // which has sums in another order
+        }
         for (const model::Without& without : left_out) {
             Variant setup = base;
             setup.rewrites.without = without;
@@ -284,6 +286,49 @@ TEST_P(EachModel, GivesTheSameBitsInEverySetting) {
         engine.step({{2, part(others, 1, 90)}, {0, part(tokens, 34, 70)}});
         EXPECT_TRUE(same_bits(engine.logits(0), expected)) << "in company";
         EXPECT_TRUE(same_bits(engine.logits(1), engine.logits(2))) << "two sequences of the same tokens";
+    }
+}
+
+TEST_P(EachModel, IsThatOfFloat64WithUnfusedAttention) {
+    const auto tokens = prompt(60);
+    for (const auto& [mode, bound] : {std::pair{model::ActivationMode::kF32, 2e-6}, std::pair{model::ActivationMode::kQ16, 3e-4}}) {
+        Engine engine({.model = GetParam(),
+                       .matrices = tensor::DType::kQ4_0,
+                       .rewrites = {.activations = mode, .without = {"attention"}},
+                       .key_type = KvType::kF32,
+                       .value_type = KvType::kF32});
+        engine.step({{0, tokens}});
+        EXPECT_LT(relative_error(engine.logits(), engine.naive().logits(tokens)), bound);
+    }
+}
+
+TEST_P(EachModel, GivesTheSameBitsWithUnfusedAttentionInEverySetting) {
+    const auto tokens = prompt(70);
+    const auto others = prompt(90, 5);
+    for (const auto& [key_type, value_type] : kTypePairs) {
+        const Variant base{.model = GetParam(),
+                           .matrices = tensor::DType::kQ4_0,
+                           .rewrites = {.activations = model::ActivationMode::kQ8, .without = {"attention"}},
+                           .key_type = key_type,
+                           .value_type = value_type};
+        const Logits expected = logits_at_once(base, tokens);
+        for (const std::size_t size : {1U, 7U, 64U}) EXPECT_TRUE(same_bits(logits_in_pieces(base, tokens, size), expected)) << size;
+        for (const unsigned n_threads : {1U, 3U, 8U}) {
+            Variant setup = base;
+            setup.n_threads = n_threads;
+            EXPECT_TRUE(same_bits(logits_in_pieces(setup, tokens, 30), expected)) << n_threads << " threads";
+        }
+        Variant nothing_fused = base;
+        for (const std::string_view fusion : model::kFusions) nothing_fused.rewrites.without.insert(std::string(fusion));
+        EXPECT_TRUE(same_bits(logits_in_pieces(nothing_fused, tokens, 40), expected));
+        Engine engine(base);
+        const auto at = [&](const auto& from, int begin, int end) {
+            return std::vector<std::int32_t>(from.begin() + begin, from.begin() + end);
+        };
+        engine.step({{1, at(others, 0, 50)}});
+        engine.step({{1, at(others, 50, 51)}, {0, at(tokens, 0, 33)}});
+        engine.step({{0, at(tokens, 33, 70)}, {1, at(others, 51, 90)}});
+        EXPECT_TRUE(same_bits(engine.logits(0), expected)) << "in company";
     }
 }
 
@@ -461,6 +506,39 @@ TEST(CpuBackend, HoldsATiedEmbeddingOnce) {
     // qwen2-yarn is qwen2 with its head tied: one table of n_vocab * d_model floats less.
     const model::ModelConfig config = Engine({.model = "qwen2"}).model().program().config;
     EXPECT_EQ(weights_of("qwen2") - weights_of("qwen2-yarn"), std::size_t{(config.n_vocab + 15) / 16 * 16} * config.d_model * 4);
+}
+
+TEST(CpuBackend, TakesTheWorkspaceForScoresThatItPredicts) {
+    const auto bytes = model::tiny_gguf({.name = "gemma2"});
+    auto file = files::GgufFile::parse(bytes, "tiny.gguf");
+    auto config = model::read_config(*file, {});
+    auto program = model::bind(model::build(*config), *file);
+    ThreadPool pool({.n_threads = 1});
+    const auto backend = make_cpu_backend(pool, best_isa());
+    LoadOptions options{.limits = {.n_tokens = 8, .n_outputs = 2, .n_positions = 700}, .cache = {}, .progress = {}};
+    options.cache.n_blocks.assign(program->cache_groups.size(), 50);
+    const auto predicted_and_real = [&](const model::Without& without, std::uint32_t n_positions) {
+        options.limits.n_positions = n_positions;
+        const model::Program rewritten = model::rewrite(*program, {.activations = model::ActivationMode::kF32, .without = without});
+        const auto loaded = backend->load(rewritten, *file, options);
+        EXPECT_TRUE(loaded);
+        return std::pair{backend->memory_to_load(rewritten, options.limits, options.cache).workspace_bytes,
+                         (*loaded)->memory().workspace_bytes};
+    };
+    const auto fused = predicted_and_real({}, 700);
+    const auto unfused = predicted_and_real({"attention"}, 700);
+    // Rows of whole pieces, and probabilities in the place of their scores; what else lives then may have more or less room around it.
+    const std::size_t scores_bytes = std::size_t{8} * config->n_heads * 768 * sizeof(float);
+    EXPECT_GE(unfused.first, scores_bytes);
+    EXPECT_LT(unfused.first, scores_bytes + 2 * fused.first);
+    EXPECT_EQ(unfused.second - fused.second, unfused.first - fused.first);
+    EXPECT_EQ(predicted_and_real({"attention"}, 768), unfused);
+    EXPECT_EQ(predicted_and_real({}, 0), fused);
+
+    options.limits.n_positions = 0;
+    const auto refused = backend->load(model::rewrite(*program, {.without = {"attention"}}), *file, options);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::kBadInput);
 }
 
 TEST(CpuBackend, RefusesWhatTheMachineCannotHold) {

@@ -67,13 +67,15 @@ TEST(Runnable, LatentAttentionIsRefusedAtItsAppendItsMatricesAndItself) {
     EXPECT_EQ(refusal_of(program), "blk.0.attention: latent attention is not an operation that the CPU backend runs");
 }
 
-TEST(Runnable, AttentionInThreeOpsIsRefusedAtEach) {
-    model::Program program = model::split_attention(model::build(tiny_config()));
-    EXPECT_EQ(refusal_of(program), "blk.0.qk_matmul: attention scores is not an operation that the CPU backend runs");
-    std::erase_if(program.ops, [](const model::Op& op) { return op.kind == OpKind::kAttentionScores; });
-    EXPECT_EQ(refusal_of(program), "blk.0.softmax: softmax is not an operation that the CPU backend runs");
-    std::erase_if(program.ops, [](const model::Op& op) { return op.kind == OpKind::kSoftmax; });
-    EXPECT_EQ(refusal_of(program), "blk.0.sv_matmul: attention values is not an operation that the CPU backend runs");
+TEST(Runnable, AttentionInThreeOpsIsRunButNotOfLatentsNorOfOtherHeads) {
+    model::ModelConfig config = tiny_config();
+    model::Program program = model::split_attention(model::build(config));
+    EXPECT_EQ(refusal_of(program), "");
+    program.config.mla.kv_lora_rank = 32;
+    EXPECT_EQ(refusal_of(program), "blk.0.qk_matmul: attention scores of latents is not an operation that the CPU backend runs");
+    program.config = config;
+    program.config.n_heads *= 2;
+    EXPECT_NE(refusal_of(program), "");
 }
 
 TEST(Runnable, AnAppendOfOneValueAMatrixOfAnotherWidthAndOtherHeadsAreRefused) {

@@ -210,6 +210,30 @@ TEST(Workspace, GivesNoTwoLiveValuesTheSameBytes) {
     }
 }
 
+TEST(Workspace, HoldsUnfusedAttentionsScoresOnceAndByPositions) {
+    const Program p = rewrite(bound(build(small_config()), tensor::DType::kQ4_K), {.without = {"attention"}});
+    const auto plan_of = [&](std::size_t n_positions) {
+        return plan_workspace(p, {.n_tokens = 5, .n_outputs = 2, .n_positions = n_positions});
+    };
+    EXPECT_TRUE(has_scores(p));
+    EXPECT_FALSE(has_scores(build(small_config())));
+    const std::size_t piece_bytes = std::size_t{5} * p.config.n_heads * kScorePadding * sizeof(float);
+    EXPECT_EQ(plan_of(512).size_bytes - plan_of(256).size_bytes, piece_bytes);
+    EXPECT_EQ(plan_of(257).size_bytes, plan_of(512).size_bytes);
+    const WorkspacePlan plan = plan_of(300);
+    for (const Op& op : p.ops) {
+        if (op.kind == OpKind::kSoftmax) EXPECT_EQ(plan.offset_bytes[op.inputs[0]], plan.offset_bytes[op.outputs[0]]) << op.name;
+        // The scores overwrite no query, and the sums no probability.
+        if (op.kind != OpKind::kAttentionScores && op.kind != OpKind::kAttentionValues) continue;
+        const bool scores_out = op.kind == OpKind::kAttentionScores;
+        const ValueId scores = scores_out ? op.outputs[0] : op.inputs[0];
+        const ValueId other = scores_out ? op.inputs[0] : op.outputs[0];
+        const std::size_t begin = plan.offset_bytes[scores];
+        const std::size_t end = begin + 2 * piece_bytes;
+        EXPECT_TRUE(plan.offset_bytes[other] >= end || plan.offset_bytes[other] + 5 * row_bytes(p.values[other]) <= begin) << op.name;
+    }
+}
+
 TEST(Workspace, ReusesBytesFromLayerToLayer) {
     ModelConfig c = small_config();
     const RowLimits limits{.n_tokens = 5, .n_outputs = 2};

@@ -52,7 +52,8 @@ std::vector<OptionSpec> machine_options() {
          .value = "NAME,..",
          .choices = {model::kFusions.begin(), model::kFusions.end()},
          .help =
-             "Turn fusions off, to measure what they bring: linears (matrices with the same input), rows (small ops), or some of these"},
+             "Turn fusions off, to measure what they bring: linears (matrices with the same input), rows (small ops), some of these, or "
+             "attention (flash attention: all scores then go through memory, and answers may differ in the last bits)"},
     };
 }
 

@@ -45,6 +45,14 @@ struct AttentionPiece {
     bool keys_prefetched = false;
 };
 
+// All scores of a query and head, and the positions [begin, end) that it sees.
+struct ScoreRow {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    float softcap = 0.0F;         // 0: none
+    const float* sink = nullptr;  // a score that takes its weight and has no value; may be null
+};
+
 struct AttentionKernels {
     // scores: [n_queries, 256], scratch. states: [n_queries, state_floats], written.
     void (*attend)(const AttentionPiece& piece, float* scores, float* states);
@@ -52,6 +60,15 @@ struct AttentionKernels {
     void (*merge)(const float* piece, std::size_t head_dim, float* total);
     // y[head_dim] = the weighted mean of values. sink: a score that takes its weight and has no value; may be null.
     void (*finish)(const float* total, const float* sink, std::size_t head_dim, float* y);
+
+    // The three parts of unfused attention (attention_unfused.h), by the same inner loops. Scratch: [n_queries, 256].
+    // scores: out[q] gets the query's 256 scores of the piece: those of the tiles that some query sees, also where q does not see them.
+    void (*scores)(const AttentionPiece& piece, float* scratch, float* const* out);
+    // softmax: the scores of a row, [padded to 16], become probabilities; where the row's first and last tile are not seen, 0.
+    void (*softmax)(const ScoreRow& row, float* scores);
+    // values: adds what each query sees of the piece, weighted by its 256 probabilities, to its sums: [n_queries, state_floats], of which
+    // the first padded_to_16(head_dim) are used.
+    void (*values)(const AttentionPiece& piece, float* scratch, const float* const* probabilities, float* sums);
 };
 
 [[nodiscard]] const AttentionKernels& attention_kernels(Isa isa);

@@ -115,20 +115,18 @@ RAFTER_VEC F32x16 weight_of(F32x16 x) {
     return select_less(x, least, zero(), exp_within(max(least, x)));
 }
 
-// Turns a query's scores into weights e^(score - max); lanes of its first and last tile that it does not see become 0.
-void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, float* max_score, float* sum_of_weights) {
-    const std::uint32_t begin = piece.begin[query];
-    const std::uint32_t end = piece.end[query];
-    const std::uint32_t first = begin / kTilePositions * kTilePositions;
+// Turns the scores of positions [begin, end) into weights e^(score - max); lanes of the first and last tile outside of it become 0.
+void weigh(std::size_t begin, std::size_t end, float softcap, float* scores, float* max_score, float* sum_of_weights) {
+    const std::size_t first = begin / kTilePositions * kTilePositions;
     const F32x16 minus_infinity = broadcast(kMinusInfinity);
     float index[16];
     for (int i = 0; i < 16; ++i) index[i] = static_cast<float>(i);
     const F32x16 lane = load(index);
 
     F32x16 largest = minus_infinity;
-    for (std::uint32_t p = first; p < end; p += kTilePositions) {
+    for (std::size_t p = first; p < end; p += kTilePositions) {
         F32x16 s = load(scores + p);
-        if (piece.softcap != 0.0F) s = broadcast(piece.softcap) * tanh(s / broadcast(piece.softcap));
+        if (softcap != 0.0F) s = broadcast(softcap) * tanh(s / broadcast(softcap));
         if (p < begin) s = select_less(lane, broadcast(static_cast<float>(begin - p)), minus_infinity, s);
         if (p + kTilePositions > end) s = select_less(lane, broadcast(static_cast<float>(end - p)), s, minus_infinity);
         store(scores + p, s);
@@ -136,7 +134,7 @@ void softmax(const AttentionPiece& piece, std::uint32_t query, float* scores, fl
     }
     const float m = reduce_max(largest);
     F32x16 sum = zero();
-    for (std::uint32_t p = first; p < end; p += kTilePositions) {
+    for (std::size_t p = first; p < end; p += kTilePositions) {
         const F32x16 weight = weight_of(load(scores + p) - broadcast(m));
         store(scores + p, weight);
         sum = sum + weight;
@@ -240,69 +238,79 @@ void values_group(std::uint32_t n, const AttentionPiece& piece, std::uint32_t q,
     });
 }
 
-void attend(const AttentionPiece& piece, float* scores, float* states) {
-    const std::uint32_t n = piece.n_queries;
+// Calls visit(queries, of which the first) for groups of queries that a loop takes together.
+template <typename Visit>
+void for_each_query_group(std::uint32_t n, const Visit& visit) {
     const std::uint32_t n_groups = (n + kTogether - 1) / kTogether;
-    const std::size_t stride = state_floats(piece.head_dim);
+    for (std::uint32_t g = 0; g < n_groups; ++g) {
+        const std::uint32_t q = n * g / n_groups;
+        visit(n * (g + 1) / n_groups - q, q);
+    }
+}
+
+// The tiles that some query sees.
+struct TileRange {
+    std::uint32_t first;
+    std::uint32_t last;
+};
+TileRange tiles_seen(const AttentionPiece& piece) {
     std::uint32_t begin = kPiecePositions;
     std::uint32_t end = 0;
-    for (std::uint32_t q = 0; q < n; ++q) {
+    for (std::uint32_t q = 0; q < piece.n_queries; ++q) {
         if (piece.begin[q] >= piece.end[q]) continue;
         begin = begin < piece.begin[q] ? begin : piece.begin[q];
         end = end > piece.end[q] ? end : piece.end[q];
     }
-    const std::uint32_t first_tile = begin / kTilePositions;
-    const std::uint32_t last_tile = (end + kTilePositions - 1) / kTilePositions;
-    for (std::uint32_t g = 0; g < n_groups; ++g) {
-        const std::uint32_t q = n * g / n_groups;
-        const std::uint32_t size = n * (g + 1) / n_groups - q;
+    return {.first = begin / kTilePositions, .last = (end + kTilePositions - 1) / kTilePositions};
+}
+
+void score_all(const AttentionPiece& piece, TileRange tiles, float* scores) {
+    for_each_query_group(piece.n_queries, [&](std::uint32_t n, std::uint32_t q) {
         switch (piece.key_type) {
             case KvType::kF32:
-                score_group<KvType::kF32>(size, piece, q, first_tile, last_tile, scores);
-                break;
+                return score_group<KvType::kF32>(n, piece, q, tiles.first, tiles.last, scores);
             case KvType::kF16:
-                score_group<KvType::kF16>(size, piece, q, first_tile, last_tile, scores);
-                break;
+                return score_group<KvType::kF16>(n, piece, q, tiles.first, tiles.last, scores);
             case KvType::kBF16:
-                score_group<KvType::kBF16>(size, piece, q, first_tile, last_tile, scores);
-                break;
+                return score_group<KvType::kBF16>(n, piece, q, tiles.first, tiles.last, scores);
             case KvType::kQ8:
-                score_group<KvType::kQ8>(size, piece, q, first_tile, last_tile, scores);
-                break;
+                return score_group<KvType::kQ8>(n, piece, q, tiles.first, tiles.last, scores);
             case KvType::kQ4:
-                score_group<KvType::kQ4>(size, piece, q, first_tile, last_tile, scores);
-                break;
+                return score_group<KvType::kQ4>(n, piece, q, tiles.first, tiles.last, scores);
         }
-    }
-    for (std::uint32_t q = 0; q < n; ++q) {
+    });
+}
+
+void add_all_values(const AttentionPiece& piece, const float* weights, float* states) {
+    for_each_query_group(piece.n_queries, [&](std::uint32_t n, std::uint32_t q) {
+        switch (piece.value_type) {
+            case KvType::kF32:
+                return values_group<KvType::kF32>(n, piece, q, weights, states);
+            case KvType::kF16:
+                return values_group<KvType::kF16>(n, piece, q, weights, states);
+            case KvType::kBF16:
+                return values_group<KvType::kBF16>(n, piece, q, weights, states);
+            case KvType::kQ8:
+                return values_group<KvType::kQ8>(n, piece, q, weights, states);
+            case KvType::kQ4:
+                return values_group<KvType::kQ4>(n, piece, q, weights, states);
+        }
+    });
+}
+
+void attend(const AttentionPiece& piece, float* scores, float* states) {
+    const std::size_t stride = state_floats(piece.head_dim);
+    score_all(piece, tiles_seen(piece), scores);
+    for (std::uint32_t q = 0; q < piece.n_queries; ++q) {
         float* const state = states + q * stride;
         float* const max_and_sum = max_score(state, piece.head_dim);
         for (std::size_t i = 0; i + 16 < stride; i += 16) store(state + i, zero());
         max_and_sum[0] = kMinusInfinity;
         max_and_sum[1] = 0.0F;
-        if (piece.begin[q] < piece.end[q]) softmax(piece, q, scores + q * kPiecePositions, max_and_sum, max_and_sum + 1);
+        if (piece.begin[q] >= piece.end[q]) continue;
+        weigh(piece.begin[q], piece.end[q], piece.softcap, scores + q * kPiecePositions, max_and_sum, max_and_sum + 1);
     }
-    for (std::uint32_t g = 0; g < n_groups; ++g) {
-        const std::uint32_t q = n * g / n_groups;
-        const std::uint32_t size = n * (g + 1) / n_groups - q;
-        switch (piece.value_type) {
-            case KvType::kF32:
-                values_group<KvType::kF32>(size, piece, q, scores, states);
-                break;
-            case KvType::kF16:
-                values_group<KvType::kF16>(size, piece, q, scores, states);
-                break;
-            case KvType::kBF16:
-                values_group<KvType::kBF16>(size, piece, q, scores, states);
-                break;
-            case KvType::kQ8:
-                values_group<KvType::kQ8>(size, piece, q, scores, states);
-                break;
-            case KvType::kQ4:
-                values_group<KvType::kQ4>(size, piece, q, scores, states);
-                break;
-        }
-    }
+    add_all_values(piece, scores, states);
 }
 
 // e^x of one number, by the same formula as everywhere.
@@ -333,17 +341,49 @@ void merge(const float* piece, std::size_t head_dim, float* total) {
     total_max_sum[1] = total_max_sum[1] * old_factor + piece_max_sum[1] * new_factor;
 }
 
+// What a weight of 1, that of the largest score, is of all weights together, the sink's included.
+float share_of_one(float max_score, float sum_of_weights, const float* sink) {
+    if (sink == nullptr) return 1.0F / sum_of_weights;
+    const float m = max_score > *sink ? max_score : *sink;
+    const float rescale = exp_of(max_score - m);
+    return rescale / (sum_of_weights * rescale + exp_of(*sink - m));
+}
+
 void finish(const float* total, const float* sink, std::size_t head_dim, float* y) {
     const float* const max_sum = max_score(total, head_dim);
-    float factor = 1.0F / max_sum[1];
-    if (sink != nullptr) {
-        const float m = max_sum[0] > *sink ? max_sum[0] : *sink;
-        const float rescale = exp_of(max_sum[0] - m);
-        factor = rescale / (max_sum[1] * rescale + exp_of(*sink - m));
-    }
+    const float factor = share_of_one(max_sum[0], max_sum[1], sink);
     std::size_t i = 0;
     for (; i + 16 <= head_dim; i += 16) store(y + i, load(total + i) * broadcast(factor));
     if (i < head_dim) store_partial(y + i, load(total + i) * broadcast(factor), static_cast<int>(head_dim - i));
+}
+
+// ---- unfused
+
+void scores_of_piece(const AttentionPiece& piece, float* scratch, float* const* out) {
+    const TileRange tiles = tiles_seen(piece);
+    score_all(piece, tiles, scratch);
+    for (std::uint32_t q = 0; q < piece.n_queries; ++q) {
+        const float* const from = scratch + q * kPiecePositions;
+        for (std::uint32_t p = tiles.first * kTilePositions; p < tiles.last * kTilePositions; p += 16) store(out[q] + p, load(from + p));
+    }
+}
+
+void softmax_of_row(const ScoreRow& row, float* scores) {
+    float max_score = kMinusInfinity;
+    float sum_of_weights = 0.0F;
+    weigh(row.begin, row.end, row.softcap, scores, &max_score, &sum_of_weights);
+    const F32x16 factor = broadcast(share_of_one(max_score, sum_of_weights, row.sink));
+    for (std::size_t p = row.begin / kTilePositions * kTilePositions; p < row.end; p += kTilePositions) {
+        store(scores + p, load(scores + p) * factor);
+    }
+}
+
+void values_of_piece(const AttentionPiece& piece, float* scratch, const float* const* probabilities, float* sums) {
+    for (std::uint32_t q = 0; q < piece.n_queries; ++q) {
+        float* const to = scratch + q * kPiecePositions;
+        for (std::uint32_t p = piece.begin[q] / 16 * 16; p < piece.end[q]; p += 16) store(to + p, load(probabilities[q] + p));
+    }
+    add_all_values(piece, scratch, sums);
 }
 
 }  // namespace

@@ -6,5 +6,5 @@ static constexpr std::uint32_t kTogether = 6;  // queries a loop
 }  // namespace rafter::backend::cpu
 #include "backend/cpu/attention_kernels.h"
 namespace rafter::backend::cpu {
-extern const AttentionKernels kAttentionScalar = {attend, merge, finish};
+extern const AttentionKernels kAttentionScalar = {attend, merge, finish, scores_of_piece, softmax_of_row, values_of_piece};
 }

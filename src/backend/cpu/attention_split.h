@@ -47,6 +47,15 @@ struct RowTile {
 [[nodiscard]] std::uint64_t n_row_tiles(const AttentionSplit& split, std::uint64_t n_new);
 [[nodiscard]] RowTile row_tile(const AttentionSplit& split, const SequenceRun& run, std::uint32_t window, std::uint64_t tile);
 
+// The same for the values of unfused attention, which are split by a head's elements instead of by pieces.
+struct ValuesSplit {
+    AttentionSplit queries;     // its intervals are 1
+    std::uint32_t n_parts = 1;  // of a head's elements
+};
+[[nodiscard]] ValuesSplit split_values(std::span<const SequenceRun> runs, const model::AttentionOptions& options, unsigned n_threads);
+// Parts begin with whole groups of kKvGroup elements; part n_parts begins behind the last.
+[[nodiscard]] std::uint32_t first_element_of_part(const ValuesSplit& split, const model::AttentionOptions& options, std::uint32_t part);
+
 // Items that the pieces of a tile's queries are cut into; fewer only where partial results have no room.
 [[nodiscard]] std::uint64_t n_intervals(const AttentionSplit& split, const RowTile& tile);
 

@@ -88,18 +88,12 @@ void AttentionProgress::reset(const AttentionPlan& plan) {
     for (std::size_t i = 0; i < plan.merges.size(); ++i) items_left[i].store(plan.merges[i].n_items, std::memory_order_relaxed);
 }
 
-namespace {
-
-// A query of an item: row-major, heads within a row.
-std::uint32_t n_queries(const AttentionItem& item) { return item.n_rows * item.n_heads; }
-
-void set_piece(const AttentionCall& call, const AttentionItem& item, std::uint32_t number, AttentionPiece& piece) {
+PieceRange set_seen(const Batch& batch, std::uint32_t window, const AttentionItem& item, std::uint32_t number, AttentionPiece& piece) {
     const std::uint32_t base = number * kPiecePositions;
-    std::uint32_t first = kPiecePositions;
-    std::uint32_t last = 0;
+    PieceRange range;
     for (std::uint32_t row = 0; row < item.n_rows; ++row) {
-        const std::uint32_t position = call.batch.positions[item.first_row + row];
-        const auto seen = static_cast<std::uint32_t>(first_seen(position, call.options.window));
+        const std::uint32_t position = batch.positions[item.first_row + row];
+        const auto seen = static_cast<std::uint32_t>(first_seen(position, window));
         const std::uint32_t begin = std::clamp(seen, base, base + kPiecePositions) - base;
         const std::uint32_t end = std::clamp(position + 1, base, base + kPiecePositions) - base;
         for (std::uint32_t head = 0; head < item.n_heads; ++head) {
@@ -107,10 +101,20 @@ void set_piece(const AttentionCall& call, const AttentionItem& item, std::uint32
             piece.end[row * item.n_heads + head] = end;
         }
         if (begin < end) {
-            first = std::min(first, begin);
-            last = std::max(last, end);
+            range.first = std::min(range.first, begin);
+            range.last = std::max(range.last, end);
         }
     }
+    return range;
+}
+
+namespace {
+
+// A query of an item: row-major, heads within a row.
+std::uint32_t n_queries(const AttentionItem& item) { return item.n_rows * item.n_heads; }
+
+void set_piece(const AttentionCall& call, const AttentionItem& item, std::uint32_t number, AttentionPiece& piece) {
+    const auto [first, last] = set_seen(call.batch, call.options.window, item, number, piece);
     const std::vector<BlockId>& table = call.batch.sequences[item.sequence].block_tables[call.layer.group];
     for (std::uint32_t t = first / kTilePositions; t * kTilePositions < last; ++t) {
         piece.keys[t] = call.layer.key_tile(table, item.kv_head, number * std::size_t{kPieceTiles} + t);

@@ -79,6 +79,14 @@ struct AttentionProgress {
     void reset(const AttentionPlan& plan);
 };
 
+// Positions of a piece that some query of an item sees, counted from the piece's first; first >= last: none.
+struct PieceRange {
+    std::uint32_t first = kPiecePositions;
+    std::uint32_t last = 0;
+};
+// Sets what each of the item's queries (row-major, heads within a row) sees of piece `number`: piece.begin and piece.end.
+PieceRange set_seen(const Batch& batch, std::uint32_t window, const AttentionItem& item, std::uint32_t number, AttentionPiece& piece);
+
 struct AttentionCall {
     const Batch& batch;
     const model::AttentionOptions& options;

@@ -13,10 +13,17 @@
 
 namespace rafter::backend::cpu {
 
+namespace {
+
+model::RowLimits row_limits(const StepLimits& limits) {
+    return {.n_tokens = limits.n_tokens, .n_outputs = limits.n_outputs, .n_positions = limits.n_positions};
+}
+
+}  // namespace
+
 MemoryUse memory_to_load(const model::Program& program, StepLimits limits, const KvCacheOptions& options) {
-    MemoryUse use{
-        .weights_bytes = CpuWeights::needed_bytes(program),
-        .workspace_bytes = model::plan_workspace(program, {.n_tokens = limits.n_tokens, .n_outputs = limits.n_outputs}).size_bytes};
+    MemoryUse use{.weights_bytes = CpuWeights::needed_bytes(program),
+                  .workspace_bytes = model::plan_workspace(program, row_limits(limits)).size_bytes};
     const std::size_t n_groups = std::min(options.n_blocks.size(), program.cache_groups.size());
     for (std::size_t g = 0; g < n_groups; ++g) use.cache_bytes += options.n_blocks[g] * kv_block_bytes(program, options, g);
     return use;
@@ -51,6 +58,9 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
     RAFTER_TRY_VOID(check_runnable(program));
     program_ = std::move(program);
     limits_ = options.limits;
+    if (model::has_scores(program_) && limits_.n_positions == 0) {
+        return bad_input("n_positions: expected the positions of the longest sequence, for unfused attention's scores, found 0");
+    }
     const std::uint32_t n_vocab = value(program_.logits).width;
     const std::size_t thread_bytes = kLinearScratchBytes + RowScratch::size_bytes(n_vocab);
     MemoryUse use = memory_to_load(program_, limits_, options.cache);
@@ -63,11 +73,12 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
     RAFTER_TRY(cache_, KvStore::create(program_, options.cache));
     RAFTER_TRY(attention_scratch_, AttentionScratch::create(program_.config, cache_.max_positions(), pool_.n_threads()));
 
-    const model::WorkspacePlan plan = model::plan_workspace(program_, {.n_tokens = limits_.n_tokens, .n_outputs = limits_.n_outputs});
+    const model::WorkspacePlan plan = model::plan_workspace(program_, row_limits(limits_));
     const std::size_t values_bytes = (plan.size_bytes + 63) / 64 * 64;
     RAFTER_TRY(workspace_, PageBuffer::allocate(values_bytes + pool_.n_threads() * thread_bytes, "workspace"));
     for (model::ValueId id = 0; id < program_.values.size(); ++id) {
-        places_.push_back({workspace_.data() + plan.offset_bytes[id], model::row_bytes(program_.values[id])});
+        places_.push_back(
+            {workspace_.data() + plan.offset_bytes[id], model::row_bytes(program_, program_.values[id], row_limits(limits_))});
     }
     threads_.resize(pool_.n_threads());
     for (std::size_t t = 0; t < threads_.size(); ++t) {
@@ -97,6 +108,7 @@ void CpuModel::prepare_ops() {
     prepared_.resize(program_.ops.size());
     op_seconds_.assign(program_.ops.size(), 0.0);
     plans_.resize(program_.cache_groups.size());
+    unfused_plans_.resize(program_.cache_groups.size());
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
         const model::Op& op = program_.ops[i];
         PreparedOp& prepared = prepared_[i];
@@ -106,9 +118,9 @@ void CpuModel::prepare_ops() {
             prepared.next_part = std::make_unique<std::atomic<std::uint32_t>>(0);
         } else if (op.kind == model::OpKind::kExpertLinear) {
             for (const model::WeightId id : op.weights) prepared.matrices.push_back(weights_->expert(id, 0));
-        } else if (op.kind == model::OpKind::kAttention) {
+        } else if (const auto* attention = std::get_if<model::AttentionOptions>(&op.options); attention != nullptr) {
             prepared.attention = std::make_unique<AttentionProgress>();
-            prepared.group = cache_.layer(std::get<model::AttentionOptions>(op.options).layer).group;
+            prepared.group = cache_.layer(attention->layer).group;
         }
     }
     for (PreparedOp& prepared : prepared_) {
@@ -163,6 +175,7 @@ void CpuModel::prepare_step(const Batch& batch) {
         const BatchSequence& sequence = batch.sequences[s];
         const std::uint32_t end = sequence.step.n_past + sequence.step.n_new;
         RAFTER_CHECK(sequence.first_row + sequence.step.n_new <= batch.tokens.size());
+        RAFTER_CHECK(limits_.n_positions == 0 || end <= limits_.n_positions, "{} positions of {}", end, limits_.n_positions);
         RAFTER_CHECK(sequence.block_tables.size() == program_.cache_groups.size());
         for (const auto& table : sequence.block_tables) {
             RAFTER_CHECK(table.size() * cache_.block_size() >= end, "{} blocks of {} for {} positions", table.size(), cache_.block_size(),
@@ -173,19 +186,29 @@ void CpuModel::prepare_step(const Batch& batch) {
     }
     RAFTER_CHECK(n_rows == batch.tokens.size(), "{} rows in sequences, {} tokens", n_rows, batch.tokens.size());
 
+    for (PreparedOp& prepared : prepared_) {
+        if (prepared.next_part) prepared.next_part->store(0, std::memory_order_relaxed);
+    }
+    plan_attention_ops(batch);
+    for (ThreadState& thread : threads_) thread.experts.valid = false;
+}
+
+// Layers of one cache group share a plan.
+void CpuModel::plan_attention_ops(const Batch& batch) {
     planned_.assign(plans_.size(), false);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-        if (prepared_[i].next_part) prepared_[i].next_part->store(0, std::memory_order_relaxed);
-        if (program_.ops[i].kind != model::OpKind::kAttention) continue;
-        AttentionPlan& plan = plans_[prepared_[i].group];
-        if (!planned_[prepared_[i].group]) {
-            plan_attention(batch, std::get<model::AttentionOptions>(program_.ops[i].options), pool_.n_threads(),
-                           attention_scratch_.partial_capacity(), plan);
-            planned_[prepared_[i].group] = true;
+        if (!prepared_[i].attention) continue;
+        const auto& options = std::get<model::AttentionOptions>(program_.ops[i].options);
+        const std::uint32_t group = prepared_[i].group;
+        const bool fused = program_.ops[i].kind == model::OpKind::kAttention;
+        if (!planned_[group] && fused) {
+            plan_attention(batch, options, pool_.n_threads(), attention_scratch_.partial_capacity(), plans_[group]);
+        } else if (!planned_[group]) {
+            plan_unfused_attention(batch, options, pool_.n_threads(), unfused_plans_[group]);
         }
-        prepared_[i].attention->reset(plan);
+        planned_[group] = true;
+        prepared_[i].attention->reset(fused ? plans_[group] : unfused_plans_[group].scores);
     }
-    for (ThreadState& thread : threads_) thread.experts.valid = false;
 }
 
 StepOutput CpuModel::forward(const Batch& batch) {

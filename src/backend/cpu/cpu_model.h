@@ -12,6 +12,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/attention_step.h"
+#include "backend/cpu/attention_unfused.h"
 #include "backend/cpu/cpu_weights.h"
 #include "backend/cpu/kv_store.h"
 #include "backend/cpu/linear.h"
@@ -82,6 +83,7 @@ class CpuModel final : public DeviceModel {
     void share_weights(const DeviceModel& other);
     void prepare_ops();
     void prepare_step(const Batch& batch);
+    void plan_attention_ops(const Batch& batch);
 
     // One thread's part of a step, of an op, and of one row of a row-local op. All of it works in memory that was reserved at load: a
     // thread that threw would leave the others waiting at a barrier for ever.
@@ -94,6 +96,7 @@ class CpuModel final : public DeviceModel {
     void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_attention_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
+    void run_unfused_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
 
     void quantize(const model::Op& op, std::size_t row, Columns columns);
     void embed(const model::Op& op, std::size_t row);
@@ -131,6 +134,7 @@ class CpuModel final : public DeviceModel {
     const Batch* batch_ = nullptr;
     std::vector<std::uint32_t> sequence_of_row_;  // [n_tokens]
     std::vector<AttentionPlan> plans_;            // [n_cache_groups]
+    std::vector<UnfusedPlan> unfused_plans_;      // [n_cache_groups], where attention is unfused
     std::vector<bool> planned_;                   // [n_cache_groups]
     std::vector<double> op_seconds_;
     bool timing_ = false;

@@ -31,6 +31,10 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
             return run_experts(op, prepared, thread);
         case OpKind::kAttention:
             return run_attention_op(op, prepared, thread);
+        case OpKind::kAttentionScores:
+        case OpKind::kSoftmax:
+        case OpKind::kAttentionValues:
+            return run_unfused_op(op, prepared, thread);
         case OpKind::kSoftcap:
             return run_softcap(op, thread);
         case OpKind::kEmbed:
@@ -53,9 +57,6 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
         case OpKind::kLatentAppend:
         case OpKind::kLatentAttention:
         case OpKind::kActivation:
-        case OpKind::kAttentionScores:
-        case OpKind::kSoftmax:
-        case OpKind::kAttentionValues:
             break;
     }
     RAFTER_CHECK(false, "{}: {} was let through by check_runnable()", op.name, model::to_string(op.kind));
@@ -165,6 +166,28 @@ void CpuModel::run_attention_op(const Op& op, PreparedOp& prepared, unsigned thr
                              .y_stride = y.stride_floats(),
                              .sinks = op.weights.empty() ? nullptr : weights_->vector(op.weights.front())};
     run_attention(call, plans_[prepared.group], attention_scratch_, thread, *prepared.attention);
+}
+
+void CpuModel::run_unfused_op(const Op& op, PreparedOp& prepared, unsigned thread) {
+    const auto& options = std::get<model::AttentionOptions>(op.options);
+    const ValuePlace& scores = places_[op.kind == OpKind::kAttentionScores ? op.outputs[0] : op.inputs[0]];
+    const UnfusedCall call{.batch = *batch_,
+                           .options = options,
+                           .layer = cache_.layer(options.layer),
+                           .kernels = attention_,
+                           .scores = scores.floats(0),
+                           .row_stride = scores.stride_floats(),
+                           .head_stride = model::padded_positions(limits_.n_positions)};
+    const UnfusedPlan& plan = unfused_plans_[prepared.group];
+    if (op.kind == OpKind::kAttentionScores) {
+        const ValuePlace& q = places_[op.inputs[0]];
+        run_scores(call, plan, q.floats(0), q.stride_floats(), attention_scratch_, thread, *prepared.attention);
+    } else if (op.kind == OpKind::kSoftmax) {
+        run_softmax(call, plan, op.weights.empty() ? nullptr : weights_->vector(op.weights.front()), *prepared.attention);
+    } else {
+        const ValuePlace& y = places_[op.outputs[0]];
+        run_values(call, plan, y.floats(0), y.stride_floats(), attention_scratch_, thread, *prepared.attention);
+    }
 }
 
 // ---- rows

@@ -28,6 +28,9 @@ bool runs(OpKind kind) {
         case OpKind::kCombineExperts:
         case OpKind::kQuantize:
         case OpKind::kFusedRows:
+        case OpKind::kAttentionScores:
+        case OpKind::kSoftmax:
+        case OpKind::kAttentionValues:
             return true;
         case OpKind::kEmbedPosition:
         case OpKind::kLayerNorm:
@@ -35,9 +38,6 @@ bool runs(OpKind kind) {
         case OpKind::kLatentAppend:
         case OpKind::kLatentAttention:
         case OpKind::kActivation:
-        case OpKind::kAttentionScores:
-        case OpKind::kSoftmax:
-        case OpKind::kAttentionValues:
             return false;
     }
     return false;
@@ -89,8 +89,12 @@ Result<void> check_op(const model::Program& program, const Op& op) {
             if (width(id) != cached) return refused(op, fmt::format(" of {} elements beside a cache of {}", width(id), cached));
         }
     }
-    if (op.kind == OpKind::kAttention) {
-        const auto& options = std::get<model::AttentionOptions>(op.options);
+    if (const auto* attention = std::get_if<model::AttentionOptions>(&op.options); attention != nullptr) {
+        const model::AttentionOptions& options = *attention;
+        if (op.kind != OpKind::kAttention && program.config.mla.kv_lora_rank > 0) return refused(op, " of latents");
+        if (op.kind != OpKind::kAttention && options.n_heads != program.config.n_heads) {
+            return refused(op, fmt::format(" of {} heads with room for the scores of {}", options.n_heads, program.config.n_heads));
+        }
         if (options.head_dim != program.config.head_dim || options.n_kv_heads != program.config.n_kv_heads) {
             return refused(op, fmt::format(" of {} heads of {} elements beside a cache of {} of {}", options.n_kv_heads, options.head_dim,
                                            program.config.n_kv_heads, program.config.head_dim));

@@ -8,16 +8,21 @@
 #include <limits>
 #include <set>
 
+#include "base/check.h"
 #include "base/os_memory.h"
 #include "base/quote.h"
 #include "engine/loading/cache_size.h"
 #include "model/model_file.h"
+#include "model/workspace.h"
 #include "report/units.h"
 
 namespace rafter::engine {
 namespace {
 
 constexpr std::uint32_t kDefaultContext = 4096;
+// Of unfused attention: beyond it a step has fewer tokens, to the least that a prompt is still read with.
+constexpr std::size_t kMaxScoresBytes = std::size_t{256} << 20U;
+constexpr std::size_t kMinScoreTokens = 16;
 
 // Tensors that are read with the config instead of being weights of the program.
 constexpr std::string_view kConfigTensors[] = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
@@ -122,6 +127,24 @@ Result<std::vector<std::uint32_t>> cache_blocks(const model::Program& program, c
     return std::move(size.n_blocks);
 }
 
+// A step of unfused attention has so many tokens that their scores take kMaxScoresBytes, or kMinScoreTokens.
+Result<void> limit_scores(const backend::Backend& backend, const model::Program& program, backend::StepLimits& limits) {
+    std::size_t token_bytes = 0;
+    for (const model::Value& value : program.values) {
+        if (value.width == 0) token_bytes = model::row_bytes(program, value, {.n_positions = limits.n_positions});
+    }
+    RAFTER_CHECK(token_bytes > 0, "no value has scores");
+    const std::size_t fitting = std::max<std::size_t>(kMinScoreTokens, kMaxScoresBytes / token_bytes);
+    limits.n_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(limits.n_tokens, fitting));
+    const std::uint64_t bytes = std::uint64_t{limits.n_tokens} * token_bytes;
+    const auto available = backend.memory_available();
+    if (!available || bytes <= *available) return {};
+    return Error{fmt::format("unfused attention's scores of {} tokens that see {} positions take {}, but only {} of memory is available; "
+                             "use a smaller context, or fuse attention",
+                             limits.n_tokens, report::grouped(limits.n_positions), format_bytes(bytes), format_bytes(*available)),
+                 ErrorKind::kOutOfMemory};
+}
+
 }  // namespace
 
 Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options) {
@@ -141,7 +164,9 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
     SchedulerOptions& scheduler = prepared.scheduler;
     scheduler.limits = {
         .n_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(kStepTokens, std::uint64_t{context} * options.n_sequences)),
-        .n_outputs = options.n_outputs};
+        .n_outputs = options.n_outputs,
+        .n_positions = context};
+    if (model::has_scores(prepared.program)) RAFTER_TRY_VOID(limit_scores(backend, prepared.program, scheduler.limits));
     scheduler.context = context;
     scheduler.block_size = options.block_size;
     // One block of each group says what a block takes in all layers: a little more than its elements, for some types.

@@ -176,6 +176,26 @@ TEST(CpuAttentionPrice, KeysAndValuesOfTwoTypesAreHalfOfEach) {
     EXPECT_DOUBLE_EQ(price.compute_seconds, 2 * 2 * 4e-6);
 }
 
+TEST(CpuAttentionPrice, UnfusedAttentionPricesItsThreeParts) {
+    Profile p = attention_profile();
+    const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 128};
+    EXPECT_FALSE(price_scores(options, decode_step(1, 512), p, "f16").complete);
+    EXPECT_FALSE(price_softmax(options, decode_step(1, 512), p).complete);
+    EXPECT_FALSE(price_values(options, decode_step(1, 512), p, "f16").complete);
+    for (const auto& [kind, seconds] : {std::pair{"scores_f16", 1e-6}, std::pair{"values_f16", 3e-6}}) {
+        p.attention.push_back({.kv_type = kind, .n_queries = 3, .head_dim = 64, .n_positions = 256, .seconds = seconds});
+    }
+    p.rows.push_back({.kind = "softmax", .seconds_per_row = 1e-6, .seconds_per_element = 1e-9});
+    // 3 queries a KV head, of 2 times the readings' elements, and two pieces.
+    EXPECT_DOUBLE_EQ(price_scores(options, decode_step(1, 512), p, "f16").compute_seconds, 2 * 2 * 2 * 1e-6);
+    EXPECT_DOUBLE_EQ(price_values(options, decode_step(3, 512), p, "f16").compute_seconds, 3 * 2 * 2 * 2 * 3e-6);
+    EXPECT_DOUBLE_EQ(price_softmax(options, decode_step(1, 512), p).compute_seconds, 6 * (1e-6 + 512e-9));
+    p.key.n_threads = 4;  // of 6 rows, one has 2; a KV head's values are in 4 parts, of its scores one has 1 piece
+    EXPECT_DOUBLE_EQ(price_softmax(options, decode_step(1, 512), p).compute_seconds, 2 * (1e-6 + 512e-9));
+    EXPECT_DOUBLE_EQ(price_values(options, decode_step(1, 512), p, "f16").compute_seconds, 2 * 2 * 2 * 3e-6 / 4);
+    EXPECT_DOUBLE_EQ(price_scores(options, decode_step(1, 512), p, "f16").compute_seconds, 2 * 1e-6);
+}
+
 TEST(CpuAttentionPrice, HugeStepsAreFiniteAndQuick) {
     const Profile p = attention_profile();
     const model::AttentionOptions options{.layer = 0, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};

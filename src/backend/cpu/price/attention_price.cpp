@@ -9,6 +9,7 @@
 
 #include "backend/cpu/attention_split.h"
 #include "roofline/number_types.h"
+#include "roofline/op_cost.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -62,9 +63,8 @@ struct ItemGroup {
 
 // Calls visit(ItemGroup) for the items of a step; of a long prompt for a sample of its tiles.
 template <typename Visit>
-void for_each_group(const model::AttentionOptions& options, const Step& step, unsigned n_threads, const Visit& visit) {
+void for_each_group(const model::AttentionOptions& options, const Step& step, const AttentionSplit& split, const Visit& visit) {
     const std::vector<SequenceRun> runs = runs_of(step);
-    const AttentionSplit split = split_attention(runs, options, n_threads);
     for (std::size_t i = 0; i < runs.size(); ++i) {
         const std::uint64_t n_tiles = n_row_tiles(split, runs[i].n_new);
         const std::uint64_t n_samples = std::min(n_tiles, kSamples);
@@ -81,6 +81,11 @@ void for_each_group(const model::AttentionOptions& options, const Step& step, un
             }
         }
     }
+}
+
+template <typename Visit>
+void for_each_group(const model::AttentionOptions& options, const Step& step, unsigned n_threads, const Visit& visit) {
+    for_each_group(options, step, split_attention(runs_of(step), options, n_threads), visit);
 }
 
 // The positions of a piece that an item reads: the tiles that some of its queries sees.
@@ -142,6 +147,17 @@ AttentionPrice price_attention(const model::AttentionOptions& options, const Ste
 
 namespace {
 
+// Of the smaller of computing and reading: what a kernel hides as it streams pieces of n_read (keys, values or both) from memory.
+double hidden_part(const Profile& profile, const std::string& kind, const std::string& kv_type, double n_queries, double n_read) {
+    const auto near = by_queries(profile, kind, n_queries, 64, 256, false);
+    const auto cold = by_queries(profile, kind, n_queries, 64, 256, true);
+    if (!near || !cold || profile.stream_bytes_per_s <= 0) return 1.0;
+    const double element_bytes = roofline::kv_number_type(kv_type).value_or(roofline::NumberType{.bits = 16}).bits / 8;
+    const double memory = n_read * 64.0 * kPiece * element_bytes * profile.key.n_threads / profile.stream_bytes_per_s;
+    const double visible = (*cold - std::max(*near, memory)) / std::min(*near, memory);
+    return 1.0 - std::clamp(visible, 0.0, kMaxVisible);
+}
+
 AttentionPrice price_one_type(const model::AttentionOptions& options, const Step& step, const Profile& profile,
                               const std::string& kv_type) {
     AttentionPrice price;
@@ -159,17 +175,54 @@ AttentionPrice price_one_type(const model::AttentionOptions& options, const Step
     // Threads take items one by one: the busiest has one more than the others where they do not divide.
     if (n_items > 0) price.compute_seconds *= std::ceil(n_items / n_threads) / n_items;
 
-    const double n_queries = std::min(most_queries, 4.0);
-    const auto near = by_queries(profile, kv_type, n_queries, 64, 256, false);
-    const auto cold = by_queries(profile, kv_type, n_queries, 64, 256, true);
-    if (near && cold && profile.stream_bytes_per_s > 0) {
-        const double element_bytes = roofline::kv_number_type(kv_type).value_or(roofline::NumberType{.bits = 16}).bits / 8;
-        const double memory = 2 * 64.0 * kPiece * element_bytes * n_threads / profile.stream_bytes_per_s;
-        const double visible = (*cold - std::max(*near, memory)) / std::min(*near, memory);
-        price.hidden = 1.0 - std::clamp(visible, 0.0, kMaxVisible);
-    }
+    price.hidden = hidden_part(profile, kv_type, kv_type, std::min(most_queries, 4.0), 2.0);
+    return price;
+}
+
+// Scores or values: the kernel's readings are of kind "scores_" or "values_", and in proportion to elements and positions.
+AttentionPrice price_part(const model::AttentionOptions& options, const Step& step, const Profile& profile, const std::string& kind,
+                          const std::string& kv_type, const ValuesSplit& split) {
+    AttentionPrice price;
+    double n_items = 0.0;
+    double most_queries = 0.0;
+    const double share = options.head_dim / 64.0;  // of a reading's elements; parts of a head add up to it
+    for_each_group(options, step, split.queries, [&](const ItemGroup& group) {
+        n_items += group.count * group.n_intervals * split.n_parts;
+        most_queries = std::max(most_queries, group.n_queries);
+        const double piece = by_queries(profile, kind + kv_type, group.n_queries, 64, 256, false).value_or(0.0);
+        for_each_piece(group.tile, [&](double n, double n_positions) {
+            price.compute_seconds += group.count * n * piece * share * n_positions / kPiece;
+        });
+    });
+    price.complete = price.compute_seconds > 0 || step.n_tokens() <= 0;
+    if (n_items > 0) price.compute_seconds *= std::ceil(n_items / profile.key.n_threads) / n_items;
+    price.hidden = hidden_part(profile, kind + kv_type, kv_type, std::min(most_queries, 4.0), 1.0);
     return price;
 }
 
 }  // namespace
+
+AttentionPrice price_scores(const model::AttentionOptions& options, const Step& step, const Profile& profile, const std::string& key_type) {
+    return price_part(options, step, profile, "scores_", key_type, {split_attention(runs_of(step), options, profile.key.n_threads), 1});
+}
+
+AttentionPrice price_values(const model::AttentionOptions& options, const Step& step, const Profile& profile,
+                            const std::string& value_type) {
+    return price_part(options, step, profile, "values_", value_type, split_values(runs_of(step), options, profile.key.n_threads));
+}
+
+AttentionPrice price_softmax(const model::AttentionOptions& options, const Step& step, const Profile& profile) {
+    AttentionPrice price{.hidden = 0.0};
+    const hardware::RowReading* reading = hardware::find_row(profile, "softmax");
+    price.complete = reading != nullptr || step.n_tokens() <= 0;
+    if (reading == nullptr) return price;
+    const double n_rows = step.n_tokens() * options.n_heads;
+    const double n_elements = roofline::attention_pairs(step, options.window) * options.n_heads;
+    if (n_rows <= 0) return price;
+    // Threads take rows one by one.
+    const double share = std::ceil(n_rows / profile.key.n_threads) / n_rows;
+    price.compute_seconds = share * (n_rows * reading->seconds_per_row + n_elements * reading->seconds_per_element);
+    return price;
+}
+
 }  // namespace rafter::backend::cpu

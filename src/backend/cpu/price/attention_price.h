@@ -28,6 +28,16 @@ struct AttentionPrice {
 [[nodiscard]] AttentionPrice price_attention(const model::AttentionOptions& options, const roofline::Step& step,
                                              const hardware::Profile& profile, const std::string& key_type, const std::string& value_type);
 
+// The three ops of unfused attention: the computing alone, with keys, values and scores near. The readings of the first and the last are
+// hardware::AttentionReading's of kv_type "scores_f16" and "values_f16", of 64 elements a head and 256 positions; the second's is the row
+// "softmax". Positions that the causal mask hides are not computed.
+[[nodiscard]] AttentionPrice price_scores(const model::AttentionOptions& options, const roofline::Step& step,
+                                          const hardware::Profile& profile, const std::string& key_type);
+[[nodiscard]] AttentionPrice price_softmax(const model::AttentionOptions& options, const roofline::Step& step,
+                                           const hardware::Profile& profile);
+[[nodiscard]] AttentionPrice price_values(const model::AttentionOptions& options, const roofline::Step& step,
+                                          const hardware::Profile& profile, const std::string& value_type);
+
 // One call of the kernel, near: linear in queries, elements of a head and positions between the readings. 0 without any.
 [[nodiscard]] double piece_seconds(const hardware::Profile& profile, const std::string& kv_type, double n_queries, double head_dim,
                                    double n_positions);

@@ -43,7 +43,7 @@ class Pricer {
 
     StepPrice price() {
         StepPrice result;
-        for (const Op& op : program_.ops) result.ops.push_back({.cost = roofline::op_cost(program_, op, step_, options_.cost)});
+        for (const Op& op : program_.ops) result.ops.push_back({.cost = cost_of(op)});
         for (const OpPrice& op : result.ops) result.working_set_bytes += op.cost.read_bytes();
         working_set_bytes_ = result.working_set_bytes;
         bandwidth_ = hardware::bandwidth_at(profile_, working_set_bytes_, n_threads_);
@@ -64,6 +64,33 @@ class Pricer {
     }
 
   private:
+    // Unfused attention is said to compute and hand over whole rectangles of scores (op_cost.h): these kernels leave out what the causal
+    // mask hides.
+    [[nodiscard]] roofline::OpCost cost_of(const Op& op) const {
+        roofline::OpCost cost = roofline::op_cost(program_, op, step_, options_.cost);
+        if (!is_part_of_attention(op.kind)) return cost;
+        const auto& attention = std::get<model::AttentionOptions>(op.options);
+        double n_computed = 0.0;
+        for (const StepRows& r : step_.rows) {
+            const double n_seen = r.n_past + r.n_new;
+            const double window = attention.window;
+            n_computed += r.n_sequences * r.n_new * (window > 0 ? std::min(n_seen, window + r.n_new - 1) : n_seen);
+        }
+        if (n_computed <= 0) return cost;
+        const double computed_bytes = n_computed * attention.n_heads * options_.cost.activation_bytes;
+        cost.flops *= roofline::attention_pairs(step_, attention.window) / n_computed;
+        cost.activation_bytes += (op.kind == OpKind::kSoftmax ? 2 : 1) * (score_bytes(op) - computed_bytes);
+        return cost;
+    }
+    static bool is_part_of_attention(OpKind kind) {
+        return kind == OpKind::kAttentionScores || kind == OpKind::kSoftmax || kind == OpKind::kAttentionValues;
+    }
+    // Of a layer's scores in this step, those that some query sees.
+    [[nodiscard]] double score_bytes(const Op& op) const {
+        const auto& attention = std::get<model::AttentionOptions>(op.options);
+        return roofline::attention_pairs(step_, attention.window) * attention.n_heads * options_.cost.activation_bytes;
+    }
+
     [[nodiscard]] double n_rows(RowKind kind) const {
         switch (kind) {
             case RowKind::kTokens:
@@ -97,6 +124,11 @@ class Pricer {
                 combine(price, attention.hidden);
                 break;
             }
+            case OpKind::kAttentionScores:
+            case OpKind::kSoftmax:
+            case OpKind::kAttentionValues:
+                price_part_of_attention(op, price);
+                break;
             case OpKind::kEmbed:
             case OpKind::kEmbedPosition:
             case OpKind::kRmsNorm:
@@ -113,9 +145,6 @@ class Pricer {
             case OpKind::kRoute:
             case OpKind::kAddExpertBias:
             case OpKind::kCombineExperts:
-            case OpKind::kAttentionScores:
-            case OpKind::kSoftmax:
-            case OpKind::kAttentionValues:
             case OpKind::kQuantize:
             case OpKind::kFusedRows:
                 price_rows(op, price);
@@ -135,6 +164,31 @@ class Pricer {
     static void combine(OpPrice& price, double hidden) {
         price.seconds =
             std::max(price.compute_seconds, price.memory_seconds) + (1.0 - hidden) * std::min(price.compute_seconds, price.memory_seconds);
+    }
+
+    // Scores that do not stay in the second cache go to where all of them fit: written, which reads a line first; read and written back;
+    // read.
+    void price_part_of_attention(const Op& op, OpPrice& price) {
+        const auto& attention = std::get<model::AttentionOptions>(op.options);
+        AttentionPrice part;
+        double n_transfers = 0.0;
+        if (op.kind == OpKind::kAttentionScores) {
+            part = price_scores(attention, step_, profile_, options_.key_type);
+            n_transfers = 2.0;
+        } else if (op.kind == OpKind::kSoftmax) {
+            part = price_softmax(attention, step_, profile_);
+            n_transfers = 2.0;
+        } else {
+            part = price_values(attention, step_, profile_, options_.value_type);
+            n_transfers = 1.0;
+        }
+        complete_ = complete_ && part.complete;
+        const double bytes = score_bytes(op);
+        const double near_bytes = profile_.caches.size() > 1 ? profile_.caches[1].size_bytes : 0.0;
+        price.compute_seconds = part.compute_seconds;
+        price.memory_seconds = price.cost.kv_read_bytes / bandwidth_;
+        if (bytes > near_bytes) price.memory_seconds += n_transfers * bytes / hardware::bandwidth_at(profile_, bytes, n_threads_);
+        combine(price, part.hidden);
     }
 
     // ---- matrices
@@ -385,6 +439,7 @@ class Pricer {
             // Of many rows each thread wrote its share.
             const double remote = rows >= n_threads_ ? (n_threads_ - 1.0) / n_threads_ : 1.0;
             // Row-local ops need only their own rows, most of which the same thread made.
+            if (v.width == 0) bytes += score_bytes(op) * remote / n_threads_;  // of a row's width there is nothing else to say
             const bool reads_all = op.kind == OpKind::kLinear || op.kind == OpKind::kLinearByHead || op.kind == OpKind::kExpertLinear;
             bytes += rows * static_cast<double>(model::row_bytes(v)) * (reads_all ? remote : remote / n_threads_);
         }

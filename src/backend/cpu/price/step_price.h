@@ -7,6 +7,8 @@
 //              together: max + (1 - hidden) × min, where `hidden` is how much of the smaller one the same kernel hid when it streamed from
 //              memory
 //   attention  the same, from the kernel's time for a piece of 256 positions
+//              unfused, in three ops: its kernels' times for scores and values of a piece and for a row of the softmax, and the scores' way
+//              to where they fit and back
 //   rows       seconds a row and an element, on as many threads as there are rows
 //   overhead   a barrier, and reading inputs that another thread wrote
 #pragma once

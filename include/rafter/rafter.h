@@ -116,6 +116,10 @@ struct ModelOptions {
     KvType value_type = KvType::kF16;
     std::uint32_t block_size = 16;  // positions a block of keys and values, the smallest part that is shared or evicted: 16, 32, .. 256
     Activations activations = Activations::kQ8;
+    // Type that matrices are held in: "F32", "Q8_0", .. as `rafter run --help` lists them, any case; empty: the file's types. Weights are
+    // dequantised and encoded again while they load, each rounded plainly. Where a type's blocks do not divide a row, another takes its
+    // place, and `warn` says so. Of the model alone, not of a draft model.
+    std::string weights = {};
     bool prefix_cache = true;  // prompts that begin alike share keys and values; no token changes by it
     KvDiskOptions kv_disk = {};
     SpeculationOptions speculation = {};

@@ -446,15 +446,16 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
                           {"threads", session.runtime().pool().n_threads()},
                           {"batch", most},
                           {"kv_type", options.session.kv_type}};
+        if (const std::string_view weights = session.held_weights(); !weights.empty()) json["weights"] = weights;
         json.update(planning::workload_json(report, limits, peaks));
         if (session.kv_disk() != nullptr) json["kv_disk"] = kv_disk_json(*session.kv_disk());
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);
-    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.opened().config.name),
-                                             style.dim(fmt::format("at most {} sequences together", most)),
-                                             planning::workload_text(report, limits, peaks, style))));
+    RAFTER_TRY_VOID(
+        write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session.title()), style.dim(fmt::format("at most {} sequences together", most)),
+                                 planning::workload_text(report, limits, peaks, style))));
     return say_kv_disk(session, style);
 }
 
@@ -493,6 +494,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
                           {"repeat", options.repeat},
                           {"load_seconds", session->load_seconds()},
                           {"rows", ordered_json::array()}};
+        if (const std::string_view weights = session->held_weights(); !weights.empty()) json["weights"] = weights;
         const BenchRow* plain = nullptr;
         for (const BenchRow& row : rows) {
             if (options.compares() && row.drafter == "off") plain = &row;
@@ -505,7 +507,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
     const report::Style style = stdout_style(environment);
     if (options.compares()) {
         RAFTER_TRY_VOID(
-            write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
+            write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->title()),
                                      style.dim(fmt::format("prompts of {}, then {} tokens each; {} run{} in turn", options.prompt,
                                                            options.generate, options.repeat, options.repeat == 1 ? "" : "s")),
                                      comparison_text(rows, style) + busy_text(rows))));
@@ -527,7 +529,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
                    decodes ? report::duration(quantile(row.shown_steps(), 0.99)) : "-",
                    decodes ? report::percent(row.sampling_share()) : "-"});
     }
-    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->opened().config.name),
+    RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}", style.bold(session->title()),
                                              style.dim(fmt::format("prompts of {}, then {} tokens each; {} run{}", options.prompt,
                                                                    options.generate, options.repeat, options.repeat == 1 ? "" : "s")),
                                              table.render(style, "  ") + busy_text(rows))));

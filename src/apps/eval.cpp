@@ -100,6 +100,7 @@ struct Evaluation {
     std::size_t n_windows = 0;
     double seconds = 0.0;
     bool interrupted = false;
+    std::string weights;   // that the model's are held in, where that is not the file's type
     ordered_json profile;  // where --json shows it
 };
 
@@ -147,7 +148,7 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
     RAFTER_TRY(LogprobsFile logprobs, LogprobsFile::create(options.logprobs_file));
 
     RAFTER_TRY(RunProfile profile, RunProfile::start(options.profile, environment, *session, "eval"));
-    Evaluation evaluation{.n_tokens = tokens.size()};
+    Evaluation evaluation{.n_tokens = tokens.size(), .weights = std::string(session->held_weights())};
     report::Progress bar(stderr_terminal(environment), "Scoring");
     InterruptFlag interrupt;
     const std::int64_t start_ns = monotonic_ns();
@@ -185,15 +186,17 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
                             {"n_windows", evaluation.n_windows}, {"context", context},
                             {"n_tokens", evaluation.n_tokens},   {"complete", !evaluation.interrupted},
                             {"seconds", evaluation.seconds},     {"tokens_per_second", rate}};
+        if (!evaluation.weights.empty()) result["weights"] = evaluation.weights;
         if (!evaluation.profile.is_null()) result.update(evaluation.profile);
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", score.perplexity(), score.error())));
         fmt::print(stderr, "{}\n",
                    stderr_terminal(environment)
-                       .style.dim(fmt::format("{} tokens scored in {} window{} of {}, {} in all, {} tok/s", report::grouped(score.n),
+                       .style.dim(fmt::format("{} tokens scored in {} window{} of {}, {} in all, {} tok/s{}", report::grouped(score.n),
                                               report::grouped(evaluation.n_windows), evaluation.n_windows == 1 ? "" : "s", context,
-                                              report::seconds(evaluation.seconds), report::rate(rate))));
+                                              report::seconds(evaluation.seconds), report::rate(rate),
+                                              evaluation.weights.empty() ? "" : ", weights as " + evaluation.weights)));
     }
     return evaluation.interrupted ? kExitInterrupted : 0;
 }

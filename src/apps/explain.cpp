@@ -109,15 +109,16 @@ Result<int> run_grid(const ExplainOptions& options, const Environment& environme
     }
     bar.clear();
     if (options.json) {
-        const ordered_json json{{"model", session.opened().config.name}, {"grid", std::move(rows)}};
+        ordered_json json{{"model", session.opened().config.name}};
+        if (const std::string_view weights = session.held_weights(); !weights.empty()) json["weights"] = weights;
+        json["grid"] = std::move(rows);
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);
     RAFTER_TRY_VOID(write_stdout(fmt::format("{}  {}\n\n{}\nThe median error of the predictions is {:.0f}%, the largest {:.0f}%.\n",
-                                             style.bold(session.opened().config.name), style.dim("time of the model's steps"),
-                                             table.render(style, "  "), 100 * median_of(errors),
-                                             100 * *std::max_element(errors.begin(), errors.end()))));
+                                             style.bold(session.title()), style.dim("time of the model's steps"), table.render(style, "  "),
+                                             100 * median_of(errors), 100 * *std::max_element(errors.begin(), errors.end()))));
     return 0;
 }
 
@@ -154,7 +155,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
                                                             .program = session->loaded().device->program(),
                                                             .machine = machine,
                                                             .shape = shape,
-                                                            .model_name = session->opened().config.name,
+                                                            .model_name = options.json ? session->opened().config.name : session->title(),
                                                             .price = session->price_options(),
                                                             .host = host,
                                                             .best_isa = std::string(backend::best_instruction_set()),
@@ -162,6 +163,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
     const report::Style style = stdout_style(environment);
     if (options.json) {
         ordered_json json = to_json(verdict);
+        if (const std::string_view weights = session->held_weights(); !weights.empty()) json["weights"] = weights;
         if (options.table) json["profile"] = planning::phase_json(e.phase, session->loaded().device->program());
         RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
         return 0;

@@ -109,7 +109,7 @@ void add_plan(CLI::App& app, Cli& cli) {
     options.add("list", plan_options->list);
     add_load_options(options, o);
     add_device_options(options, o);
-    options.add("weights", o.weights);
+    options.add("plan-weights", o.weights);
     options.add("plan-activations", o.activations);
     options.add("kv", o.kv);
     options.add("plan-no-fuse", o.no_fuse);

@@ -119,6 +119,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         } else {
             put_answer(result, all.answers[0], show, 0);
         }
+        if (const std::string_view weights = session.held_weights(); !weights.empty()) result["weights"] = weights;
         result["timings"] = timings_json(all.cost, session.load_seconds(), roof);
         if (speculated.n_drafts > 0) result["speculation"] = speculation_json(speculated);
         if (session.kv_disk() != nullptr) result["kv_disk"] = kv_disk_json(*session.kv_disk());
@@ -127,7 +128,8 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
     } else {
         if (!as_it_comes) RAFTER_TRY_VOID(write_stdout(choices_text(all.answers, show)));
         if (!options.session.quiet) {
-            print_note(terminal, summary_line(all.cost, roof));
+            const std::string_view weights = session.held_weights();
+            print_note(terminal, summary_line(all.cost, roof) + (weights.empty() ? "" : fmt::format(" · weights as {}", weights)));
             if (session.kv_disk() != nullptr) print_note(terminal, "KV file: " + kv_disk_text(*session.kv_disk()));
             if (const std::string line = speculation_line(speculated); !line.empty()) print_note(terminal, line);
             if (request.sampling.temperature > 0 && !options.answer.seed)

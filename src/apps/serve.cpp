@@ -122,8 +122,9 @@ Result<int> serve(const ServeVerbOptions& options, const Environment& environmen
     RAFTER_TRY(const std::unique_ptr<server::Server> server,
                server::Server::start(session->served(), server_options(options, *session), tell));
     running.set(server.get());
-    const Result<void> told =
-        write_stdout(fmt::format("Listening on {} · {}\n", fmt::join(server->addresses(), " and "), model_title(session->opened().file)));
+    const std::string_view weights = session->held_weights();
+    const std::string title = model_title(session->opened().file) + (weights.empty() ? "" : fmt::format(", weights as {}", weights));
+    const Result<void> told = write_stdout(fmt::format("Listening on {} · {}\n", fmt::join(server->addresses(), " and "), title));
     if (told) server->run();
     running.set(nullptr);
     if (!told) return told.error();

@@ -31,6 +31,7 @@ void add_session_options(OptionSet& options, SessionOptions& session) {
     options.add("threads", session.n_threads);
     options.add("isa", session.isa);
     options.add("activations", session.activations);
+    options.add("weights", session.weights);
     options.add("kv-type", session.kv_type);
     options.add("kv-block", session.block_size);
     options.add("no-fuse", session.no_fuse);
@@ -82,6 +83,7 @@ Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
     load.n_sequences = needs.n_sequences;
     load.kv_memory_bytes = needs.kv_memory_bytes;
     load.activations = kActivations.at(options_.activations);
+    if (!options_.weights.empty()) load.weights = engine::weights_type_from_name(options_.weights);
     load.block_size = options_.block_size;
     load.key_type = kv_types_of(options_.kv_type)->key;
     load.value_type = kv_types_of(options_.kv_type)->value;
@@ -139,6 +141,16 @@ Result<void> Session::load(const Needs& needs) {
     RAFTER_TRY_VOID(served_->load(std::move(serve)));
     load_seconds_ += seconds_since(start_ns);
     return {};
+}
+
+std::string_view Session::held_weights() {
+    const auto changed = [](const model::Weight& weight) { return weight.dtype != weight.source_dtype; };
+    return std::ranges::any_of(loaded().device->program().weights, changed) ? std::string_view(options_.weights) : "";
+}
+
+std::string Session::title() {
+    const std::string_view weights = held_weights();
+    return weights.empty() ? opened().config.name : fmt::format("{}, weights as {}", opened().config.name, weights);
 }
 
 void Session::use_drafter(const std::string& drafter) { served_->use_drafter(kDrafters.at(drafter)); }

@@ -24,6 +24,7 @@ struct SessionOptions {
     unsigned n_threads = 0;
     std::string isa;  // "": the best one
     std::string activations = "q8";
+    std::string weights;          // a type's name; "": the file's types
     std::string kv_type = "f16";  // or of keys and values: "q8,q4"
     std::uint32_t block_size = 16;
     std::vector<std::string> no_fuse;
@@ -40,7 +41,7 @@ struct KvTypes {
 // "q8" or "q8,q4"; none where it is neither.
 [[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
 
-// --threads, --isa, --activations, --kv-type, --kv-block, --no-fuse.
+// --threads, --isa, --activations, --weights, --kv-type, --kv-block, --no-fuse.
 void add_session_options(OptionSet& options, SessionOptions& session);
 
 // Folders in which models have names: RAFTER_MODELS_DIR and the cache's models/.
@@ -79,6 +80,10 @@ class Session {
     // --kv-disk, if it could be had. After keep_on_disk() the blocks that nobody uses are in the file, and no longer in memory.
     [[nodiscard]] const engine::KvDisk* kv_disk() const { return served_->kv_disk(); }
     void keep_on_disk() { served_->keep_on_disk(); }
+    // The type of --weights, where some weight of the loaded model is held in another type than its file's; else "".
+    [[nodiscard]] std::string_view held_weights();
+    // "SmolLM2 135M Instruct", or "SmolLM2 135M Instruct, weights as Q8_0" of a model with held_weights().
+    [[nodiscard]] std::string title();
     [[nodiscard]] double load_seconds() const { return load_seconds_; }
 
   private:

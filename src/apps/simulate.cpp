@@ -207,7 +207,7 @@ void add_simulate(CLI::App& app, Cli& cli) {
     options.add("engine", o.plan.engine);
     options.add("step-tokens", o.step_tokens);
     options.add("memory-fraction", o.plan.memory_fraction);
-    options.add("weights", o.plan.weights);
+    options.add("plan-weights", o.plan.weights);
     options.add("plan-activations", o.plan.activations);
     options.add("kv-type", o.kv_type);
     options.add("json", o.json);

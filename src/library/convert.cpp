@@ -1,6 +1,10 @@
 // Field by field: the public header is fixed, the engine's structs may change.
 #include "library/convert.h"
 
+#include <fmt/ranges.h>
+
+#include "base/quote.h"
+
 namespace rafter::library {
 namespace {
 
@@ -49,6 +53,13 @@ model::ActivationMode activation_mode(Activations activations) {
             return model::ActivationMode::kF32;
     }
     throw_error(bad_input("activations: expected a value of Activations, found {}", static_cast<int>(activations)));
+}
+
+std::optional<tensor::DType> weights_type(const std::string& name) {
+    if (name.empty()) return std::nullopt;
+    const auto type = engine::weights_type_from_name(name);
+    if (!type) throw_error(bad_input("weights: expected one of {}, found {}", fmt::join(engine::weights_type_names(), ", "), quote(name)));
+    return type;
 }
 
 engine::DrafterKind drafter_kind(Drafter drafter) {
@@ -115,6 +126,7 @@ engine::ServeOptions serve_options(const ModelOptions& options) {
                                         .block_size = options.block_size,
                                         .key_type = kv_type(options.key_type),
                                         .value_type = kv_type(options.value_type),
+                                        .weights = weights_type(options.weights),
                                         .progress = options.progress},
                                .prefix_cache = options.prefix_cache,
                                .prices = options.measure_machine ? engine::PriceSource::kMeasured : engine::PriceSource::kSaved,

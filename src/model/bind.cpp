@@ -47,16 +47,16 @@ Result<Program> bind(Program program, const files::GgufFile& file) {
             return bad_input("{}: expected type {}, found {}", w.tensor, is_vector ? "F32, F16 or BF16" : "a number format for weights",
                              tensor::format_of(tensor->dtype).name);
         }
-        w.dtype = tensor->dtype;
+        w.dtype = w.source_dtype = tensor->dtype;
     }
     return program;
 }
 
 std::span<const std::byte> bytes_of(const Weight& weight, const files::GgufFile& file) {
     const files::NamedTensor* tensor = file.find_tensor(weight.tensor);
-    RAFTER_CHECK(tensor != nullptr && tensor->dtype == weight.dtype, "{}", weight.tensor);
+    RAFTER_CHECK(tensor != nullptr && tensor->dtype == weight.source_dtype, "{}", weight.tensor);
     if (weight.n_rows == weight.n_source_rows) return tensor->bytes;
-    const std::size_t row_bytes = tensor::format_of(weight.dtype).row_bytes(weight.n_cols);
+    const std::size_t row_bytes = tensor::format_of(weight.source_dtype).row_bytes(weight.n_cols);
     return tensor->bytes.subspan(weight.first_row * row_bytes, weight.n_rows * row_bytes);
 }
 

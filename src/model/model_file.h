@@ -21,9 +21,10 @@ struct ConfigOptions {
 // Reads the config of a file of any known architecture. An unknown one is named in the error, with the known ones beside.
 [[nodiscard]] Result<ModelConfig> read_config(const files::GgufFile& file, const ConfigOptions& options);
 
-// Sets each weight's dtype and checks that the file has it, in that shape.
+// Sets each weight's types and checks that the file has it, in that shape.
 [[nodiscard]] Result<Program> bind(Program program, const files::GgufFile& file);
-// The weight's bytes in the mapping: n_experts * n_rows rows of n_cols elements. The program must be bound to this file.
+// The weight's bytes in the mapping, of its source_dtype: n_experts * n_rows rows of n_cols elements. The program must be bound to this
+// file.
 [[nodiscard]] std::span<const std::byte> bytes_of(const Weight& weight, const files::GgufFile& file);
 
 [[nodiscard]] std::vector<std::string_view> known_architectures();

@@ -52,7 +52,9 @@ struct Weight {
     std::uint32_t n_cols = 0;
     std::uint32_t first_row = 0;
     std::uint32_t n_source_rows = 1;
-    tensor::DType dtype = tensor::DType::kF32;  // set by binding (model/model_file.h)
+    // That it is held in. Binding (model/model_file.h) sets both types to the file's; model/held_types.h may change this one.
+    tensor::DType dtype = tensor::DType::kF32;
+    tensor::DType source_dtype = tensor::DType::kF32;  // in the file
 };
 
 // Each kind is one computation: what a backend that knows another kind would compute wrongly is a kind of its own. A backend says which it

@@ -220,7 +220,7 @@ NaiveModel::NaiveModel(const model::Program& program, const files::GgufFile& fil
         const bool is_vector = w.kind == model::WeightKind::kVector || w.kind == model::WeightKind::kVectors;
         const std::size_t n_rows = std::size_t{w.n_experts} * (is_vector ? 1 : w.n_rows);
         std::vector<float> decoded(n_rows * w.n_cols);
-        tensor::format_of(w.dtype).decode(model::bytes_of(w, file).data(), decoded.data(), decoded.size());
+        tensor::format_of(w.source_dtype).decode(model::bytes_of(w, file).data(), decoded.data(), decoded.size());
         weights_.emplace_back(decoded.begin(), decoded.end());
     }
 }

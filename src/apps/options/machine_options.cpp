@@ -1,6 +1,7 @@
 // What the machine runs the model with.
 #include "apps/options/option_spec.h"
 #include "backend/backends.h"
+#include "engine/loading/served_model.h"
 #include "model/rewrites.h"
 
 namespace rafter::apps {
@@ -8,6 +9,11 @@ namespace {
 
 std::vector<std::string> instruction_set_names() {
     const std::vector<std::string_view> names = backend::instruction_sets();
+    return {names.begin(), names.end()};
+}
+
+std::vector<std::string> weights_types() {
+    const std::vector<std::string_view> names = engine::weights_type_names();
     return {names.begin(), names.end()};
 }
 
@@ -45,6 +51,15 @@ std::vector<OptionSpec> machine_options() {
          .default_value = "q8",
          .help = "Number type of activations that are multiplied by quantised weights: q8 (fastest), q16 (more exact, as fast when memory "
                  "is the limit), f32 (exact, slow)"},
+        {.name = "weights",
+         .subject = kMachineSubject,
+         .kind = ValueKind::kText,
+         .value = "TYPE",
+         .choices = weights_types(),
+         .any_case = true,
+         .otherwise = "the types in the file",
+         .help = "Number type that the weights are held in: matrices are dequantised and encoded again while the model loads, each weight "
+                 "rounded plainly, so a 4-bit type loses more here than in a file that a careful quantiser made"},
         {.name = "no-fuse",
          .subject = kMachineSubject,
          .kind = ValueKind::kText,

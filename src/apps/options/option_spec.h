@@ -69,6 +69,7 @@ struct OptionSpec {
     WholeRange whole;             // of kWhole
     NumberRange number;           // of kNumber
     std::vector<std::string> choices;
+    bool any_case = false;                // "q8_0" is the choice "Q8_0"
     std::string_view unset = "";          // a value that means none: --seed -1
     std::string_view implied = "";        // the value of the flag where none is given: --profile is --profile=table
     std::string_view default_value = "";  // as a flag would give it; "": see `otherwise`

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/byte_size.h"
+#include "base/folded_name.h"
 #include "base/quote.h"
 
 namespace rafter::apps {
@@ -23,6 +24,14 @@ std::optional<T> number_in(std::string_view text) {
 
 bool is_choice(const OptionSpec& spec, std::string_view text) {
     return std::find(spec.choices.begin(), spec.choices.end(), text) != spec.choices.end();
+}
+
+// The choice as the table spells it; the text itself where it is none.
+std::string as_spelled(const OptionSpec& spec, const std::string& text) {
+    if (!spec.any_case) return text;
+    const auto same = [&](const std::string& choice) { return lower_case(choice) == lower_case(text); };
+    const auto found = std::find_if(spec.choices.begin(), spec.choices.end(), same);
+    return found == spec.choices.end() ? text : *found;
 }
 
 }  // namespace
@@ -77,8 +86,9 @@ Result<std::string> text_value(const OptionSpec& spec, const std::string& text) 
         }
         return text;
     }
-    if (!is_choice(spec, text)) return unexpected_value(spec, text);
-    return text;
+    std::string choice = as_spelled(spec, text);
+    if (!is_choice(spec, choice)) return unexpected_value(spec, text);
+    return choice;
 }
 
 std::vector<std::string> split_at_commas(const OptionSpec& spec, const std::vector<std::string>& texts) {

@@ -229,7 +229,8 @@ std::vector<OptionSpec> device_rows() {
 
 std::vector<OptionSpec> type_rows() {
     return {
-        {.name = "weights",
+        {.name = "plan-weights",
+         .spelled = "weights",
          .subject = kTypesSubject,
          .kind = ValueKind::kText,
          .value = "TYPE|BITS",

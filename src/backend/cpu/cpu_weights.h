@@ -1,9 +1,11 @@
 // A program's weights in memory, as kernels read them: matrices packed once into huge pages, vectors as floats. A tensor that several
-// weights name (an embedding that is also the head) is there once.
+// weights name (an embedding that is also the head) is there once. Matrices that are held as another type than the file's are decoded and
+// encoded by the formats' reference functions, a panel at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "backend/backend.h"
@@ -50,8 +52,12 @@ class CpuWeights {
     };
     struct Layout;
 
-    void pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool, const LoadOptions& options);
-    void pack_share(const model::Weight& weight, const Place& place, const files::GgufFile& file, PanelRange range) const;
+    [[nodiscard]] Result<void> pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
+                                    const LoadOptions& options);
+    void decode_vectors(const model::Program& program, const files::GgufFile& file);
+    // scratch: a thread's part of what scratch_bytes() says. Allocates nothing.
+    static void pack_share(const model::Weight& weight, const Place& place, std::span<const std::byte> source, PanelRange range,
+                           std::byte* scratch);
 
     PageBuffer memory_;
     std::vector<Place> places_;  // [n_weights]

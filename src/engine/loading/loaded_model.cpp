@@ -152,10 +152,13 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
     RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
     auto bound = model::bind(model::build(config), opened.file);
     if (!bound) return bound.error().within(opened.file.name());
+    model::HeldWeights held{.program = *std::move(bound), .n_substituted = {}};
+    if (options.weights) held = model::hold_weights_as(std::move(held.program), *options.weights);
     PreparedModel prepared{
-        .program = model::rewrite(*std::move(bound), {.activations = options.activations, .without = options.without_fusions}),
+        .program = model::rewrite(std::move(held.program), {.activations = options.activations, .without = options.without_fusions}),
         .scheduler = {},
-        .kv_element_bytes = {}};
+        .kv_element_bytes = {},
+        .n_substituted = std::move(held.n_substituted)};
     if (const auto runs = backend.can_run(prepared.program); !runs) return runs.error().within(opened.file.name());
     const auto element_bytes = [&](backend::KvType type) {
         return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
@@ -188,7 +191,10 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
 
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(PreparedModel prepared, prepare_model(runtime.backend(), opened, options));
-    LoadedModel loaded{.device = nullptr, .scheduler = std::move(prepared.scheduler), .kv_element_bytes = prepared.kv_element_bytes};
+    LoadedModel loaded{.device = nullptr,
+                       .scheduler = std::move(prepared.scheduler),
+                       .kv_element_bytes = prepared.kv_element_bytes,
+                       .n_substituted = std::move(prepared.n_substituted)};
     // Models that run meanwhile take their steps between two parts of the packing.
     ComputeLease::Turn turn = runtime.lease().take();
     const backend::LoadOptions load{.limits = loaded.scheduler.limits,

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "engine/scheduler.h"
 #include "files/gguf.h"
 #include "model/config.h"
+#include "model/held_types.h"
 #include "model/rewrites.h"
 #include "roofline/op_cost.h"
 #include "text/chat_template.h"
@@ -46,6 +48,9 @@ struct LoadModelOptions {
     backend::KvType key_type = backend::KvType::kF16;  // of the KV cache
     backend::KvType value_type = backend::KvType::kF16;
     model::Without without_fusions;
+    // That matrices are held in, the embedding's table among them (model/held_types.h): decoded and encoded again on the way from the file.
+    // none: the file's types. It must have an encoder.
+    std::optional<tensor::DType> weights;
     std::function<void(double fraction)> progress;
     // Of the same opened model with weights of the same types: they share its weights in memory. Null: its own.
     const backend::DeviceModel* weights_of = nullptr;
@@ -56,6 +61,7 @@ struct PreparedModel {
     model::Program program;      // bound and rewritten
     SchedulerOptions scheduler;  // for the Engine
     roofline::KvElementBytes kv_element_bytes;
+    std::map<tensor::DType, std::uint32_t> n_substituted;  // model::HeldWeights, where options.weights is set
 };
 // Fails on a context beyond the model's, on an op that the backend does not run, and when memory does not suffice for one sequence.
 [[nodiscard]] Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened,
@@ -63,8 +69,9 @@ struct PreparedModel {
 
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;
-    SchedulerOptions scheduler;                 // for the Engine
-    roofline::KvElementBytes kv_element_bytes;  // with the scales of quantised types
+    SchedulerOptions scheduler;                                 // for the Engine
+    roofline::KvElementBytes kv_element_bytes;                  // with the scales of quantised types
+    std::map<tensor::DType, std::uint32_t> n_substituted = {};  // as in PreparedModel
 };
 // Fails as prepare_model does, and on what only the backend finds.
 [[nodiscard]] Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options);

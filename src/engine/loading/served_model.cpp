@@ -10,6 +10,7 @@
 #include "engine/offload/model_identity.h"
 #include "engine/speculation/ngram_drafter.h"
 #include "files/model_store.h"
+#include "tensor/formats/formats.h"
 
 namespace rafter::engine {
 namespace {
@@ -55,8 +56,25 @@ std::string_view activations_name(model::ActivationMode mode) {
     return "f32";
 }
 
+std::optional<tensor::DType> weights_type_from_name(std::string_view name) {
+    const auto dtype = tensor::dtype_from_name(name);
+    return dtype && tensor::format_of(*dtype).encode != nullptr && dtype != tensor::DType::kI32 ? dtype : std::nullopt;
+}
+
+std::vector<std::string_view> weights_type_names() {
+    std::vector<std::string_view> names;
+    for (const tensor::FormatInfo& format : tensor::formats()) {
+        if (weights_type_from_name(format.name)) names.push_back(format.name);
+    }
+    return names;
+}
+
 Result<void> check_options(const ServeOptions& options) {
     const LoadModelOptions& load = options.load;
+    if (load.weights && !weights_type_from_name(tensor::format_of(*load.weights).name)) {
+        return bad_input("weights: expected one of {}, found {}", fmt::join(weights_type_names(), ", "),
+                         tensor::format_of(*load.weights).name);
+    }
     if (load.n_outputs == 0) return bad_input("n_outputs: expected at least 1, found 0");
     if (load.n_sequences == 0) return bad_input("n_sequences: expected at least 1, found 0");
     if (!std::has_single_bit(load.block_size) || load.block_size < 16 || load.block_size > 256) {
@@ -102,6 +120,15 @@ void ServedModel::warn(std::string_view option, std::string_view message) const 
     if (options_.warn) options_.warn(option, message);
 }
 
+void ServedModel::warn_of_substitutes() const {
+    for (const auto& [type, n_tensors] : loaded_.n_substituted) {
+        warn("weights",
+             fmt::format("blocks of {} do not divide the rows of {}, which {} held as {}", tensor::format_of(*options_.load.weights).name,
+                         n_tensors == 1 ? "1 tensor" : fmt::format("{} tensors", n_tensors), n_tensors == 1 ? "is" : "are",
+                         tensor::format_of(type).name));
+    }
+}
+
 Result<void> ServedModel::load(ServeOptions options) {
     RAFTER_CHECK(engines_.empty() && !loaded_.device, "a model is loaded once");
     RAFTER_TRY_VOID(check_options(options));
@@ -109,6 +136,7 @@ Result<void> ServedModel::load(ServeOptions options) {
     const std::uint32_t n_sequences = options_.load.n_outputs;
     options_.load.n_outputs = outputs_with_drafts(n_sequences, options_.drafting);
     RAFTER_TRY(loaded_, load_model(runtime_, opened_, options_.load));
+    warn_of_substitutes();
     loaded_.scheduler.prefix_cache = options_.prefix_cache;
     loaded_.scheduler.n_sequences = n_sequences;
     RAFTER_TRY_VOID(price());
@@ -174,6 +202,8 @@ Result<void> ServedModel::open_kv_disk() {
     const std::string kv_types = kv_types_text(options_.load);
     const std::string_view activations = activations_name(options_.load.activations);
     const std::string_view isa = runtime_.isa();
+    const std::string weights =
+        options_.load.weights ? fmt::format("weights as {}, ", tensor::format_of(*options_.load.weights).name) : std::string();
     const auto machine =
         machine_identity(fmt::format("{} {} {} {}", isa, kv_types, activations, fmt::join(options_.load.without_fusions, ",")));
     auto disk = machine ? Result<std::unique_ptr<KvDisk>>(nullptr) : machine.error();
@@ -183,7 +213,7 @@ Result<void> ServedModel::open_kv_disk() {
             .path = options_.kv_disk.path,
             .size_bytes = options_.kv_disk.size_bytes,
             .identity = {.hash = combined_identity({*machine, program_identity(program), weights_identity(opened_.file, runtime_.pool())}),
-                         .description = fmt::format("{} ({}, {} cache, {})", opened_.config.name, activations, kv_types, isa),
+                         .description = fmt::format("{} ({}{}, {} cache, {})", opened_.config.name, weights, activations, kv_types, isa),
                          .block_size = loaded_.scheduler.block_size,
                          .block_bytes = loaded_.device->block_bytes(0)},
             .cost = loaded_.scheduler.cost,
@@ -212,6 +242,7 @@ Result<void> ServedModel::load_draft_model() {
     load.context = std::min(loaded_.scheduler.context, draft_opened_->config.n_context);
     load.n_outputs = loaded_.scheduler.n_sequences;
     load.progress = {};
+    load.weights.reset();
     RAFTER_TRY(draft_loaded_, load_model(runtime_, *draft_opened_, load));
     const SchedulerOptions& scheduler = draft_loaded_.scheduler;
     model_drafter_ = std::make_unique<ModelDrafter>(*draft_loaded_.device, *std::move(map),

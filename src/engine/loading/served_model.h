@@ -35,6 +35,9 @@ enum class DrafterKind {
 };
 [[nodiscard]] std::string_view to_string(DrafterKind kind);                   // "off", "ngram", "draft"
 [[nodiscard]] std::string_view activations_name(model::ActivationMode mode);  // "q8", "q16", "f32"
+// Of LoadModelOptions::weights: "Q4_K", any case. None for unknown types and those without an encoder.
+[[nodiscard]] std::optional<tensor::DType> weights_type_from_name(std::string_view name);
+[[nodiscard]] std::vector<std::string_view> weights_type_names();
 
 // Draft tokens change no token of any answer, only how long the answer takes. Without prices (ServeOptions::prices) the governor drafts
 // nothing, unless fixed_drafts is set.
@@ -134,6 +137,7 @@ class ServedModel {
     [[nodiscard]] roofline::PriceOptions price_options(const LoadedModel& loaded) const;
     [[nodiscard]] Result<void> open_kv_disk();
     [[nodiscard]] Result<void> load_draft_model();
+    void warn_of_substitutes() const;
     void warn(std::string_view option, std::string_view message) const;
 
     Runtime& runtime_;

@@ -17,7 +17,7 @@ function(rafter_layer name)
     rafter_set_isa_flags("${sources}")
     rafter_precompile_headers(rafter_${name})
     set_property(GLOBAL APPEND PROPERTY RAFTER_LAYERS ${name})
-    if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware)$")
+    if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware|planning|protocols|server|library)$")
       target_compile_options(rafter_${name} PRIVATE -O0)  # half the time to compile, for code that takes no time to run
     endif()
   else()

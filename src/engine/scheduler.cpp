@@ -116,8 +116,39 @@ Plan Scheduler::schedule() {
     if (speculator_.on()) grant_drafts(step);
     plan_prompts(step);
     remove_ended();
+    if (options_.prefix_cache) mark_shared(step.plan);
     if (!step.plan.sequences.empty()) step.plan.copies = std::exchange(copies_, {});
     return std::move(step.plan);
+}
+
+// Sequences that share a prefix begin with the same blocks: each is held against the one before it that has its first block.
+void Scheduler::mark_shared(Plan& plan) {
+    if (plan.sequences.size() < 2) return;
+    // Blocks that a window left behind have no number: only the group that keeps every position tells.
+    const auto whole = std::ranges::find(options_.windows, 0U);
+    if (whole == options_.windows.end()) return;
+    const auto group = static_cast<std::size_t>(whole - options_.windows.begin());
+    const auto table_of = [&](std::size_t i) -> const std::vector<kv::BlockId>& {
+        return plan.sequences[i].sequence->blocks->tables()[group];
+    };
+    by_first_block_.clear();
+    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+        if (plan.sequences[i].sequence->n_computed >= options_.block_size) by_first_block_.emplace_back(table_of(i).front(), i);
+    }
+    std::ranges::sort(by_first_block_);
+    for (std::size_t at = 1; at < by_first_block_.size(); ++at) {
+        if (by_first_block_[at].first != by_first_block_[at - 1].first) continue;
+        PlannedSequence& planned = plan.sequences[by_first_block_[at].second];
+        const auto& own = table_of(by_first_block_[at].second);
+        const auto& other = table_of(by_first_block_[at - 1].second);
+        // Equal blocks are a prefix: a block is shared only behind shared ones.
+        std::size_t n_alike = 1;
+        for (std::size_t n_beyond = std::min(own.size(), other.size()) + 1; n_beyond - n_alike > 1;) {
+            const std::size_t middle = (n_alike + n_beyond) / 2;
+            (own[middle - 1] == other[middle - 1] ? n_alike : n_beyond) = middle;
+        }
+        planned.n_shared = std::min(planned.sequence->n_computed, static_cast<std::uint32_t>(n_alike) * options_.block_size);
+    }
 }
 
 void Scheduler::plan_decoding(Step& step) {

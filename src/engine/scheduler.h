@@ -116,6 +116,7 @@ class Scheduler {
     void check() const;
 
   private:
+    void mark_shared(Plan& plan);
     // A step while it is planned.
     struct Step {
         Plan plan;
@@ -159,13 +160,14 @@ class Scheduler {
     kv::BlockCache cache_;
     Admission admission_;  // of cache_
     Speculator speculator_;
-    std::vector<kv::BlockCopy> copies_;                 // of admitted sequences, until a step does them
-    std::deque<std::unique_ptr<Sequence>> waiting_;     // in order
-    std::vector<std::unique_ptr<Sequence>> not_ready_;  // whose masks are not decided
-    std::vector<std::unique_ptr<Sequence>> running_;    // in order
-    bool some_left_ = false;                            // running_: ended or preempted
-    bool some_waiting_ended_ = false;                   // waiting_
-    std::set<std::pair<double, Sequence*>> deadlines_;  // of those that have one
+    std::vector<std::pair<kv::BlockId, std::size_t>> by_first_block_;  // scratch of mark_shared()
+    std::vector<kv::BlockCopy> copies_;                                // of admitted sequences, until a step does them
+    std::deque<std::unique_ptr<Sequence>> waiting_;                    // in order
+    std::vector<std::unique_ptr<Sequence>> not_ready_;                 // whose masks are not decided
+    std::vector<std::unique_ptr<Sequence>> running_;                   // in order
+    bool some_left_ = false;                                           // running_: ended or preempted
+    bool some_waiting_ended_ = false;                                  // waiting_
+    std::set<std::pair<double, Sequence*>> deadlines_;                 // of those that have one
     std::shared_ptr<Cancellations> cancellations_ = std::make_shared<Cancellations>();
     std::vector<Sequence*> cancelled_early_;  // since the last step, before cancellations_ could say whose streams they are
     StepUpdates updates_;

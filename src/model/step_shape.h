@@ -11,6 +11,8 @@ struct SequenceStep {
     std::uint32_t n_new = 0;      // tokens computed in this step: prompt, sampled, draft
     std::uint32_t n_past = 0;     // tokens whose keys and values are in the cache already
     std::uint32_t n_outputs = 0;  // of the new tokens, how many need logits
+    // Of the past, from its beginning: what an earlier sequence of the step reads too, from the same blocks of the cache.
+    std::uint32_t n_shared = 0;
 };
 
 struct StepShape {

@@ -98,7 +98,7 @@ double sample(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const
 std::vector<Case> cases_of(const MatrixPlan& plan) {
     std::vector<Case> cases;
     for (const KvType type : backend::kv_types()) {
-        if (plan.quick && type != KvType::kF16) continue;
+        if (plan.quick && type != KvType::kF16 && !plan.focus.wants(type)) continue;
         for (const unsigned n_queries : {1U, 2U, 3U, 4U, 5U, 6U, 8U, 12U}) {
             if ((plan.quick || type != KvType::kF16) && n_queries != 1 && n_queries != 3 && n_queries != 4 && n_queries != 12) continue;
             for (const unsigned head_dim : {64U, 256U}) cases.push_back({Part::kAll, type, n_queries, head_dim, 256, false});

@@ -143,15 +143,16 @@ double sample_matrix(ThreadPool& pool, Isa isa, ColdMemory& memory, Operands& op
 
 std::vector<Case> cases_of(const MatrixPlan& plan, Isa isa) {
     std::vector<std::uint32_t> near_columns = {1, 2, 3, 4, 6, 8, 16, 64, 256, 512};
-    if (plan.quick) near_columns = {1, 2, 4, 8, 16, 256};
-    std::vector<std::uint32_t> cold_columns = plan.quick ? std::vector<std::uint32_t>{1, 4} : std::vector<std::uint32_t>{1, 2, 4, 16};
+    const bool few = plan.quick && plan.focus.weights.empty();
+    if (few) near_columns = {1, 2, 4, 8, 16, 256};
+    std::vector<std::uint32_t> cold_columns = few ? std::vector<std::uint32_t>{1, 4} : std::vector<std::uint32_t>{1, 2, 4, 16};
     if (isa == Isa::kScalar) {
         near_columns = {1, 2, 4, 16};
         cold_columns = {1};
     }
     std::vector<Case> cases;
     for (const tensor::FormatInfo& format : tensor::formats()) {
-        if (format.dtype == tensor::DType::kI32) continue;
+        if (format.dtype == tensor::DType::kI32 || !plan.focus.wants(format.dtype)) continue;
         const Encoding usual = tensor::is_float(format.dtype) ? Encoding::kF32 : Encoding::kQ8;
         for (const std::uint32_t n : near_columns) cases.push_back({format.dtype, usual, n, false});
         for (const std::uint32_t n : cold_columns) cases.push_back({format.dtype, usual, n, true});
@@ -159,9 +160,10 @@ std::vector<Case> cases_of(const MatrixPlan& plan, Isa isa) {
         // 15 bits is how the head's input comes, for few tokens; floats only where somebody asks for them.
         for (const std::uint32_t n : {1U, 4U, 16U}) cases.push_back({format.dtype, Encoding::kQ16, n, false});
         cases.push_back({format.dtype, Encoding::kQ16, 1, true});
-        if (plan.quick) continue;
+        if (few) continue;
         cases.push_back({format.dtype, Encoding::kQ16, 64, false});
         cases.push_back({format.dtype, Encoding::kQ16, 4, true});
+        if (plan.quick) continue;
         for (const std::uint32_t n : {1U, 4U, 64U}) {
             if (isa != Isa::kScalar || n == 1) cases.push_back({format.dtype, Encoding::kF32, n, false});
         }

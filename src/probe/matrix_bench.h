@@ -2,9 +2,11 @@
 // with the weights in the nearest caches (what the arithmetic costs) and streaming from memory (how much of the reading hides behind it).
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/cpu/isa.h"
 #include "base/os_memory.h"
 #include "base/result.h"
@@ -13,6 +15,18 @@
 #include "probe/bench_team.h"
 
 namespace rafter::probe {
+
+// What alone is wanted of a probe: it then has time for more numbers of columns and more repeats of these.
+struct ProbeFocus {
+    std::vector<tensor::DType> weights;     // empty: all formats
+    std::vector<backend::KvType> kv_types;  // of a quick probe beside F16
+    double seconds = 1.6;                   // of a quick probe, for timing kernels
+
+    [[nodiscard]] bool wants(tensor::DType dtype) const {
+        return weights.empty() || std::find(weights.begin(), weights.end(), dtype) != weights.end();
+    }
+    [[nodiscard]] bool wants(backend::KvType type) const { return std::find(kv_types.begin(), kv_types.end(), type) != kv_types.end(); }
+};
 
 // Memory that weights are read from: a large buffer of bytes that every format takes for small numbers, read in windows that move on from
 // sample to sample, so that what is read was not read for a long time.
@@ -34,6 +48,7 @@ class ColdMemory {
 
 struct MatrixPlan {
     bool quick = false;
+    ProbeFocus focus = {};
 };
 
 // Adds the benchmarks, whose readings go to profile.matrices and profile.stream_bytes_per_s. All arguments outlive the benchmarks.

@@ -133,17 +133,38 @@ Result<Profile> probe_machine(ThreadPool& pool, std::string_view isa_name, const
     // A thread's window is 2 MiB, and the memory holds several of each.
     cold_bytes = std::max<std::size_t>(cold_bytes, std::size_t{pool.n_threads()} << 24U);
     RAFTER_TRY(ColdMemory memory, ColdMemory::create(pool, cold_bytes));
-    const MatrixPlan plan{.quick = options.quick};
+    const MatrixPlan plan{.quick = options.quick, .focus = options.focus};
     std::vector<Benchmark> benchmarks;
     add_peak_benchmarks(pool, backend::cpu::best_isa(), profile, benchmarks);
     add_team_benchmarks(pool, isa, profile, benchmarks);
     add_row_benchmarks(pool, isa, profile, benchmarks);
     add_matrix_benchmarks(pool, isa, memory, plan, profile, benchmarks);
     add_attention_benchmarks(pool, isa, memory, plan, profile, benchmarks);
-    RoundOptions rounds{.least = 3, .most = 60, .duration_ns = options.quick ? 1'600'000'000 : 11'000'000'000, .progress = {}};
+    RoundOptions rounds{.least = 3,
+                        .most = 60,
+                        .duration_ns = options.quick ? static_cast<std::int64_t>(options.focus.seconds * 1e9) : 11'000'000'000,
+                        .progress = {}};
     if (options.progress) rounds.progress = [&](double fraction) { options.progress(fraction, "timing kernels"); };
     judge(profile, run_interleaved(benchmarks, rounds));
     return profile;
+}
+
+void refresh_bandwidth(ThreadPool& pool, double working_set, Profile& profile) {
+    constexpr double kAlike = 1.45;  // readings of a quick probe's staircase are twice as large as those before them
+    const double last = profile.caches.empty() ? 0.0 : profile.caches.back().size_bytes;
+    const std::size_t size = working_set_bytes(working_set, static_cast<std::size_t>(last));
+    const auto read = measure_read_bandwidth(pool, size, {.duration_ns = 200'000'000});
+    if (!read) return;
+    const double best = hardware::best_bandwidth_at(profile, static_cast<double>(size), pool.n_threads());
+    std::erase_if(profile.bandwidth, [&](const hardware::BandwidthReading& r) {
+        const double ratio = r.working_set_bytes / static_cast<double>(size);
+        return r.n_threads == pool.n_threads() && ratio < kAlike && ratio > 1.0 / kAlike;
+    });
+    profile.bandwidth.push_back({.n_threads = pool.n_threads(),
+                                 .working_set_bytes = static_cast<double>(size),
+                                 .bytes_per_s = read->undisturbed_bytes_per_s,
+                                 .best_bytes_per_s = std::max(best, read->best_bytes_per_s),
+                                 .spread = read->spread});
 }
 
 Result<Profile> probe_roofs(ThreadPool& pool, std::string_view isa_name, const ProbeOptions& options) {

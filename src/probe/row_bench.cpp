@@ -93,7 +93,7 @@ std::vector<RowWork> row_work(Isa isa) {
         [&rows](RowData& d, std::size_t n) { rows.gate(model::Activation::kSwigluClamped, d.a.data(), d.b.data(), n, d.y.data()); });
     add("softcap", [&rows](RowData& d, std::size_t n) { rows.softcap(d.a.data(), 30.0F, n, d.y.data()); });
     // One row of unfused attention's scores, an element being a position; the probabilities of the last time are as good scores as any.
-    add("softmax", [isa](RowData& d, std::size_t n) { backend::cpu::attention_kernels(isa).softmax({.end = n}, d.a.data()); });
+    add("softmax", [isa](RowData& d, std::size_t n) { backend::cpu::attention_kernels(isa).softmax({.end = n}, d.y.data()); });
     add("copy", [](RowData& d, std::size_t n) { std::memcpy(d.y.data(), d.a.data(), n * sizeof(float)); });
     add("rope", [&rows](RowData& d, std::size_t n) {
         rows.rope(model::RopePairing::kHalves, d.a.data(), d.b.data(), kHeadDim, kHeadDim, n / kHeadDim, d.y.data());

@@ -35,10 +35,15 @@ double sequence_positions(const StepRows& rows, double window) {
     return window > 0.0 ? std::min(n_seen, window + rows.n_new - 1) : n_seen;
 }
 
-// Positions of the cache that some new token sees, of all sequences.
+// Positions of the cache that some new token sees, of all sequences; what several of them share counts once.
 double positions_seen(const Step& step, double window) {
     double n = 0.0;
-    for (const StepRows& r : step.rows) n += r.n_new > 0.0 ? r.n_sequences * sequence_positions(r, window) : 0.0;
+    for (const StepRows& r : step.rows) {
+        if (r.n_new <= 0.0) continue;
+        const double n_seen = sequence_positions(r, window);
+        const double n_passed = r.n_past + r.n_new - n_seen;  // that the window has left behind
+        n += r.n_sequences * (n_seen - std::clamp(r.n_shared - n_passed, 0.0, n_seen));
+    }
     return n;
 }
 

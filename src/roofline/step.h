@@ -13,6 +13,7 @@ struct StepRows {
     double n_new = 0.0;        // tokens computed in this step
     double n_past = 0.0;       // tokens whose keys and values are in the cache already
     double n_outputs = 0.0;    // of the new tokens, how many need logits
+    double n_shared = 0.0;     // of the past, from its beginning: read for an earlier sequence of the step already
 };
 
 struct Step {
@@ -22,7 +23,8 @@ struct Step {
     explicit Step(std::vector<StepRows> r) : rows(std::move(r)) {}
     Step(const model::StepShape& shape) {  // NOLINT(google-explicit-constructor): the same thing, said otherwise
         for (const model::SequenceStep& s : shape.sequences) {
-            rows.push_back({1.0, static_cast<double>(s.n_new), static_cast<double>(s.n_past), static_cast<double>(s.n_outputs)});
+            rows.push_back({1.0, static_cast<double>(s.n_new), static_cast<double>(s.n_past), static_cast<double>(s.n_outputs),
+                            static_cast<double>(s.n_shared)});
         }
     }
 

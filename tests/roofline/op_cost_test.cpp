@@ -70,6 +70,20 @@ TEST(OpCostBytes, OfABatchCountWeightsOnceAndEachSequencesCache) {
     EXPECT_DOUBLE_EQ(b.kv_read_bytes, 2 * a.kv_read_bytes);
 }
 
+// Windows: one layer sees all, one sees 8 positions, which lie behind the shared prefix.
+TEST(OpCostBytes, OfASharedPrefixCountOnce) {
+    const model::StepShape apart{{{.n_new = 1, .n_past = 99, .n_outputs = 1}, {.n_new = 1, .n_past = 79, .n_outputs = 1}}};
+    model::StepShape shared = apart;
+    shared.sequences[1].n_shared = 64;
+    const auto kv_bytes = [](const model::StepShape& shape) {
+        return step_cost(program_of(0), shape, {.kv = {.key = 2, .value = 2}}).kv_read_bytes;
+    };
+    EXPECT_DOUBLE_EQ(kv_bytes(apart), 32.0 * 4 * (100 + 80 + 8 + 8));
+    EXPECT_DOUBLE_EQ(kv_bytes(shared), 32.0 * 4 * (100 + 16 + 8 + 8));
+    shared.sequences[1].n_shared = 79;  // now seven of the window's eight are shared too
+    EXPECT_DOUBLE_EQ(kv_bytes(shared), 32.0 * 4 * (100 + 1 + 8 + 1));
+}
+
 TEST(OpCostBytes, OfAChunkWithoutOutputsLeaveTheHeadOut) {
     const model::StepShape shape{{{.n_new = 20, .n_past = 0, .n_outputs = 0}}};
     const OpCost bytes = step_cost(program_of(0), shape, {});

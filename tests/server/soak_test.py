@@ -1,4 +1,4 @@
-"""Clients that appear, cancel, stall and vanish, for RAFTER_SOAK_SECONDS (120): afterwards all blocks are free, no connection is left and
+"""Clients that appear, cancel, stall and vanish, for RAFTER_SOAK_SECONDS (60): afterwards all blocks are free, no connection is left and
 memory has stayed flat. While they do, /health answers, and every answer that is read to its end is the one that its prompt has."""
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import serving
 
-SECONDS = float(os.environ.get("RAFTER_SOAK_SECONDS", 30 if serving.program.SANITIZED else 120))
+SECONDS = float(os.environ.get("RAFTER_SOAK_SECONDS", 20 if serving.program.SANITIZED else 60))
 N_CLIENTS = 12
 N_PROMPTS = 8
 MAX_GROWTH = 1.25  # of resident memory from the warm state on, beside MAX_GROWTH_BYTES

@@ -35,6 +35,22 @@ SimulatedWorker::SimulatedWorker(SchedulerOptions options, double host_seconds, 
 
 SimulatedWorker::~SimulatedWorker() = default;
 
+// As Engine::sample(): draft tokens are accepted up to the first one that is not what the answer has there.
+void SimulatedWorker::choose(const PlannedSequence& planned, Accepted& accepted) {
+    Sequence& sequence = *planned.sequence;
+    const auto who =
+        static_cast<std::uint64_t>(sequence.arrived() * 1e9) ^ static_cast<std::uint64_t>(sequence.tokens[sequence.n_prompt - 1]) << 40U;
+    const auto first = static_cast<std::uint32_t>(sequence.tokens.size());
+    for (std::uint32_t n_right = 0;; ++n_right) {
+        auto token = sequence.sampler.forced_token();
+        if (!token) token = static_cast<TokenId>(uniform(who, first + n_right) * 0x1p30);
+        accepted.tokens.push_back({.id = *token});
+        if (n_right == planned.drafts.size() || planned.drafts[n_right] != *token) break;
+        sequence.sampler.accept(*token);
+    }
+    sequence.sampler.rollback(accepted.tokens.size() - 1);
+}
+
 Result<std::shared_ptr<TokenStream>> SimulatedWorker::submit(Request request) {
     if (request.prompt.empty() || request.prompt.size() >= context_) {
         return bad_input("a prompt of {} tokens: expected 1 to {}, for a context of {}", request.prompt.size(), context_ - 1, context_);
@@ -47,25 +63,22 @@ Result<std::shared_ptr<TokenStream>> SimulatedWorker::submit(Request request) {
 }
 
 bool SimulatedWorker::step() {
-    const Plan plan = scheduler_->schedule();
+    Plan plan = scheduler_->schedule();
     report_ = {};
     if (plan.sequences.empty()) {
         deliver_to_streams(scheduler_->updates());
         return scheduler_->has_work();
     }
+    scheduler_->draft(plan);
     report_.kind = plan.kind();
     report_.shape.sequences.reserve(plan.sequences.size());
     accepted_.resize(plan.sequences.size());
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         const PlannedSequence& planned = plan.sequences[i];
-        const Sequence& sequence = *planned.sequence;
         report_.shape.sequences.push_back(planned.step());
         accepted_[i].clear();
-        if (planned.n_new < sequence.n_pending() || sequence.request.max_tokens == 0) continue;
-        const auto position = static_cast<std::uint32_t>(sequence.tokens.size());
-        const auto who = static_cast<std::uint64_t>(sequence.arrived() * 1e9) ^
-                         static_cast<std::uint64_t>(sequence.tokens[sequence.n_prompt - 1]) << 40U;
-        accepted_[i].tokens.push_back({.id = static_cast<TokenId>(uniform(who, position) * 0x1p30)});
+        if (planned.n_new < planned.sequence->n_pending() || planned.sequence->request.max_tokens == 0) continue;
+        choose(planned, accepted_[i]);
     }
     report_.predicted_seconds = scheduler_->cost().seconds(report_.shape);
     report_.priced_seconds = report_.predicted_seconds / scheduler_->cost().correction(report_.shape.n_tokens());

@@ -1,5 +1,5 @@
 // The engine without a model: the same scheduler, with the price of each step as its clock. Tokens are made up; times are what the machine
-// that the prices belong to would take.
+// that the prices belong to would take. Forced tokens are as they are, so that draft tokens are as right as in the engine.
 #pragma once
 
 #include <functional>
@@ -25,6 +25,8 @@ class SimulatedWorker : public Worker {
     [[nodiscard]] const Scheduler& scheduler() const override { return *scheduler_; }
 
   private:
+    static void choose(const PlannedSequence& planned, Accepted& accepted);
+
     double now_ = 0.0;
     double host_seconds_;
     std::function<double(const model::StepShape&)> step_seconds_;

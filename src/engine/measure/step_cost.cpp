@@ -43,6 +43,11 @@ StepCost::StepCost(const std::function<double(const model::StepShape&)>& price, 
     }
     const std::uint32_t past = std::max(1U, context / 2);
     decode_pair_seconds_ = std::max(0.0, price(prompt(1, past)) - price(prompt(1, 0))) / past;
+    model::StepShape two{.sequences = std::vector<model::SequenceStep>(2, {.n_new = 1, .n_past = past, .n_outputs = 1})};
+    const double apart = price(two);
+    two.sequences[1].n_shared = past;
+    const double saved = n_tokens_ > 1 ? std::max(0.0, apart - price(two)) / past : 0.0;
+    shared_pair_seconds_ = std::max(0.0, decode_pair_seconds_ - saved);
     const std::uint32_t many = std::min(n_tokens_, 64U);
     prefill_pair_seconds_ = std::max(0.0, price(prompt(many, past)) - price(prompt(many, 0))) / (static_cast<double>(past) * many);
 }
@@ -67,7 +72,8 @@ void StepCost::add(Sum& sum, const model::SequenceStep& sequence) const {
     // A few new tokens read the past once, as one does.
     const double one_past =
         sequence.n_new == 1 ? decode_pair_seconds_ : std::max(decode_pair_seconds_, prefill_pair_seconds_ * sequence.n_new);
-    sum.attention_seconds += one_past * sequence.n_past;
+    const double saved = sequence.n_shared * (decode_pair_seconds_ - shared_pair_seconds_);
+    sum.attention_seconds += std::max(0.0, one_past * sequence.n_past - saved);
 }
 
 double StepCost::correction(std::uint32_t n_tokens) const {

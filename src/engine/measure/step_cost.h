@@ -62,6 +62,7 @@ class StepCost {
     Table by_tokens_;                    // without a past, one of them with logits
     Table by_outputs_;                   // the same for logits of more than one
     double decode_pair_seconds_ = 0.0;   // a single new token and one that it looks back at
+    double shared_pair_seconds_ = 0.0;   // the same where an earlier sequence of the step has read that one's keys and values
     double prefill_pair_seconds_ = 0.0;  // the same within many
     double correction_ = 1.0;
     std::array<double, kFewTokens> few_corrections_;  // of steps of 1, 2, ... tokens, on top of that; 1 at first

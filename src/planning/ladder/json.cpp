@@ -17,7 +17,8 @@ ordered_json number_or_null(const std::optional<double>& n) { return n ? number(
 
 ordered_json point_json(const LadderPoint& p) {
     // The last five follow from the others: for readers that are not this program.
-    return {{"tokens", number(p.tokens)},
+    return {{"is_run", p.is_run},
+            {"tokens", number(p.tokens)},
             {"n_sequences", number(p.n_sequences)},
             {"n_context", number(p.n_context)},
             {"predicted_seconds", number(p.predicted_seconds)},

@@ -97,6 +97,7 @@ class Object {
 Result<LadderPoint> point_of(const Object& rung, const std::string& key) {
     RAFTER_TRY(const Object o, rung.object(key));
     LadderPoint p;
+    RAFTER_TRY(p.is_run, o.flag("is_run"));
     RAFTER_TRY(p.tokens, o.number("tokens"));
     RAFTER_TRY(p.n_sequences, o.number("n_sequences"));
     RAFTER_TRY(p.n_context, o.number("n_context"));

@@ -14,6 +14,7 @@ namespace rafter::planning {
 
 // One load, with an optimisation or without: a step of the model, as it was priced and as it was measured.
 struct LadderPoint {
+    bool is_run = false;  // all steps of some requests together, their prompts' too; else one step, or the mean of those that decode
     double tokens = 1.0;  // that it gives: new tokens of all sequences together
     double n_sequences = 1.0;
     double n_context = 0.0;  // positions that each sequence sees

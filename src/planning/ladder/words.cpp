@@ -101,18 +101,20 @@ std::string roof_words(const LadderPoint& point, const Ladder& ladder) {
 
 std::string step_words(const LadderPoint& point) {
     if (!has_numbers(point)) return kNone;
-    if (!point.measured_seconds) return report::duration(point.predicted_seconds) + " a step, predicted";
-    std::string text = report::duration(*point.measured_seconds) + " a step";
+    const char* const unit = point.is_run ? " in all" : " a step";
+    if (!point.measured_seconds) return report::duration(point.predicted_seconds) + unit + ", predicted";
+    std::string text = report::duration(*point.measured_seconds) + unit;
     if (is_positive(point.spread)) text += fmt::format(" (spread {})", report::percent(point.spread));
     if (!is_positive(point.predicted_seconds)) return text;
     return text + fmt::format(", predicted {}: {}", report::duration(point.predicted_seconds), error_words(point));
 }
 
 std::string traffic_words(const LadderPoint& point) {
-    if (!is_positive(point.flops) || !is_positive(point.bytes)) return bytes_words(point.bytes) + " moved a step";
+    if (!is_positive(point.flops) || !is_positive(point.bytes))
+        return bytes_words(point.bytes) + (point.is_run ? " moved" : " moved a step");
     const std::string flops = report::count(point.flops);
-    return fmt::format("{} moved and {}{}FLOP a step, {} FLOP a byte", bytes_words(point.bytes), flops,
-                       flops.find(' ') == std::string::npos ? " " : "", report::rate(point.intensity()));
+    return fmt::format("{} moved and {}{}FLOP{}, {} FLOP a byte", bytes_words(point.bytes), flops,
+                       flops.find(' ') == std::string::npos ? " " : "", point.is_run ? "" : " a step", report::rate(point.intensity()));
 }
 
 std::string bytes_words(double bytes) { return std::isfinite(bytes) && bytes >= 0.0 ? report::bytes(bytes) : kNone; }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <random>
 
+#include "engine/speculation/ngram_drafter.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::engine {
@@ -33,6 +34,64 @@ TEST(Simulator, ASingleRequestTakesTheSumOfItsSteps) {
     EXPECT_NEAR(report->ttft_seconds.most(), prefill, 0.05 * prefill);
     EXPECT_NEAR(report->itl_seconds.mean(), decode, 0.01 * decode);
     EXPECT_NEAR(report->seconds, prefill + 10 * decode, 0.05 * report->seconds);
+}
+
+// A forced answer that repeats its prompt: the drafter has most of it right, so the answer takes fewer steps, and its tokens are the same.
+TEST(Simulator, DraftTokensAreRightWhereTheForcedAnswerSaysSo) {
+    Request request;
+    for (TokenId i = 0; i < 60; ++i) request.prompt.push_back(10 + i);
+    request.max_tokens = 50;
+    request.ignore_eos = true;
+    request.forced.emplace_back();
+    for (TokenId i = 0; i < 50; ++i) request.forced[0].tokens.push_back(i == 25 ? 500 : 12 + i);
+    std::vector<std::vector<TokenId>> answers;
+    std::vector<int> n_steps;
+    for (const bool drafts : {false, true}) {
+        NgramDrafter drafter{NgramOptions{}};
+        SchedulerOptions options = simulated(200);
+        if (drafts) options.speculation.drafter = &drafter;
+        SimulatedWorker worker(options, 0.0);
+        const auto stream = worker.submit(request).value();
+        std::vector<TokenId> answer;
+        int n = 0;
+        for (bool ended = false; !ended; ++n) {
+            ASSERT_TRUE(worker.step());
+            const StreamUpdate update = stream->take();
+            for (const GeneratedToken& token : update.tokens) answer.push_back(token.id);
+            ended = update.finish.has_value();
+        }
+        answers.push_back(answer);
+        n_steps.push_back(n);
+    }
+    EXPECT_EQ(answers[0], request.forced[0].tokens);
+    EXPECT_EQ(answers[1], answers[0]);
+    EXPECT_LT(n_steps[1] * 2, n_steps[0]);
+}
+
+// The second of two requests that begin alike reads what the first has read: its step says how much.
+TEST(Simulator, StepsSayWhatTheirSequencesShare) {
+    for (const bool cached : {false, true}) {
+        SchedulerOptions options = simulated(500);
+        options.prefix_cache = cached;
+        SimulatedWorker worker(options, 0.0);
+        std::vector<std::shared_ptr<TokenStream>> streams;
+        for (TokenId i = 0; i < 3; ++i) {
+            Request request;
+            for (TokenId t = 0; t < 100; ++t) request.prompt.push_back(t < 70 || i == 2 ? t + (i == 2 ? 7 : 0) : 1000 * (i + 1) + t);
+            request.max_tokens = 20;
+            request.ignore_eos = true;
+            streams.push_back(worker.submit(std::move(request)).value());
+        }
+        std::uint32_t most = 0;
+        while (worker.step()) {
+            const model::StepShape& shape = worker.last_step().shape;
+            if (shape.sequences.size() < 3) continue;
+            std::uint32_t n_shared = 0;
+            for (const model::SequenceStep& sequence : shape.sequences) n_shared += sequence.n_shared;
+            most = std::max(most, n_shared);
+        }
+        EXPECT_EQ(most, cached ? 64U : 0U);  // whole blocks of 16 of the 70 tokens, of one sequence
+    }
 }
 
 TEST(Simulator, TheCacheSavesWhatPromptsShare) {

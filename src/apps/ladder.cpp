@@ -11,6 +11,7 @@
 #include "apps/session.h"
 #include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "model/catalog.h"
 #include "planning/ladder/climb.h"
 #include "planning/ladder/outlook.h"
 #include "planning/ladder/report.h"
@@ -20,13 +21,15 @@
 namespace rafter::apps {
 namespace {
 
+constexpr std::string_view kEfficiency = "calibrated";  // of other hardware: what engines reach
+
 struct LadderOptions {
     std::string model;
     std::string html_file;
     std::string json_file;
     std::string svg_file;
     std::string against;
-    planning::PlanOptions plan{.efficiency = "calibrated"};  // of other hardware
+    planning::PlanOptions plan{.efficiency = std::string(kEfficiency)};  // of other hardware
     unsigned n_threads = 0;
     std::string isa;
     bool quick = false;
@@ -34,7 +37,11 @@ struct LadderOptions {
 
 Result<planning::Ladder> climbed(const LadderOptions& options, const Environment& environment) {
     RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = options.n_threads, .isa = options.isa}));
-    RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.model));
+    const auto found = find_model(environment, options.model);
+    if (!found && model::find_in_catalog(options.model) != nullptr) {
+        return bad_input("{}; `rafter plan` knows this model without a file: --hardware NAME predicts its ladder", found.error().message);
+    }
+    RAFTER_TRY(const std::filesystem::path path, found);
     RAFTER_TRY(const engine::OpenedModel opened, engine::open_model(path));
     report::Progress bar(stderr_terminal(environment), "Climbing");
     const InterruptFlag interrupt;
@@ -56,9 +63,10 @@ Result<planning::Ladder> foreseen(const LadderOptions& options, const Environmen
 // On this machine the model is run, elsewhere it is planned.
 Result<void> check_usage(const LadderOptions& options) {
     const bool is_here = options.plan.hardware == "this";
-    const char* given = is_here ? (options.plan.devices             ? "--devices"
-                                   : !options.plan.parallel.empty() ? "--parallel"
-                                                                    : nullptr)
+    const char* given = is_here ? (options.plan.devices                     ? "--devices"
+                                   : !options.plan.parallel.empty()         ? "--parallel"
+                                   : options.plan.efficiency != kEfficiency ? "--efficiency"
+                                                                            : nullptr)
                                 : (options.quick           ? "--quick"
                                    : options.n_threads > 0 ? "--threads"
                                    : !options.isa.empty()  ? "--isa"
@@ -75,12 +83,50 @@ std::string command_of(const LadderOptions& options) {
         command += " --hardware " + std::filesystem::path(plan.hardware).filename().string();
         if (plan.devices) command += fmt::format(" --devices {}", *plan.devices);
         if (!plan.parallel.empty()) command += " --parallel " + plan.parallel;
-        if (plan.efficiency != "calibrated") command += " --efficiency " + plan.efficiency;
+        if (plan.efficiency != kEfficiency) command += " --efficiency " + plan.efficiency;
     }
     if (options.n_threads > 0) command += fmt::format(" --threads {}", options.n_threads);
     if (!options.isa.empty()) command += " --isa " + options.isa;
     if (options.quick) command += " --quick";
     return command;
+}
+
+// Known before minutes of measuring: files that cannot be written, or that would take the place of another.
+Result<void> check_outputs(const LadderOptions& options, const Environment& environment) {
+    namespace fs = std::filesystem;
+    std::vector<std::pair<std::string_view, std::string>> taken;
+    if (const auto model = find_model(environment, options.model)) taken.emplace_back("the model", model->string());
+    if (!options.against.empty()) taken.emplace_back("--against", options.against);
+    for (const auto& [flag, path] :
+         {std::pair{"--html", &options.html_file}, {"--json", &options.json_file}, {"--svg", &options.svg_file}}) {
+        if (path->empty()) continue;
+        std::error_code failed;
+        const fs::path absolute = fs::weakly_canonical(fs::absolute(*path, failed), failed);
+        for (const auto& [whose, other] : taken) {
+            if (absolute != fs::weakly_canonical(fs::absolute(other, failed), failed)) continue;
+            return Error{fmt::format("{}: expected another file than {}, found {}", flag, whose, *path), ErrorKind::kUsage};
+        }
+        if (fs::is_directory(absolute, failed)) return bad_input("{}: expected a file, found the folder {}", flag, *path);
+        if (!fs::is_directory(absolute.parent_path(), failed)) {
+            return bad_input("{}: {}: expected an existing folder, found no {}", flag, *path, absolute.parent_path().string());
+        }
+        taken.emplace_back(flag, *path);
+    }
+    return {};
+}
+
+// What fails of one keeps no other from being written; the first failure is the answer.
+Result<void> write_reports(const LadderOptions& options, const planning::Ladder& ladder) {
+    Result<void> all;
+    const auto write = [&](const std::string& path, const std::string& text) {
+        if (path.empty()) return;
+        const Result<void> written = write_file(path, text);
+        if (all) all = written;
+    };
+    write(options.json_file, planning::ladder_json(ladder));
+    write(options.html_file, planning::ladder_html(ladder));
+    write(options.svg_file, planning::ladder_svg(ladder));
+    return all;
 }
 
 Result<std::optional<planning::Ladder>> read_earlier(const std::string& path) {
@@ -92,6 +138,7 @@ Result<std::optional<planning::Ladder>> read_earlier(const std::string& path) {
 
 Result<int> ladder(const LadderOptions& options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options));
+    RAFTER_TRY_VOID(check_outputs(options, environment));
     // Read first: a file that cannot be compared with is known before minutes of measuring.
     RAFTER_TRY(const std::optional<planning::Ladder> earlier, read_earlier(options.against));
     RAFTER_TRY(planning::Ladder now, options.plan.hardware == "this" ? climbed(options, environment) : foreseen(options, environment));
@@ -99,14 +146,12 @@ Result<int> ladder(const LadderOptions& options, const Environment& environment)
     const report::Style style = stdout_style(environment);
     const std::size_t columns = is_terminal(stdout) ? terminal_width(stdout) : 80;
     RAFTER_TRY_VOID(write_stdout(planning::ladder_text(now, style, columns)));
-    if (!options.json_file.empty()) RAFTER_TRY_VOID(write_file(options.json_file, planning::ladder_json(now)));
-    if (!options.html_file.empty()) RAFTER_TRY_VOID(write_file(options.html_file, planning::ladder_html(now)));
-    if (!options.svg_file.empty()) RAFTER_TRY_VOID(write_file(options.svg_file, planning::ladder_svg(now)));
+    RAFTER_TRY_VOID(write_reports(options, now));
     if (!now.complete) return kExitInterrupted;
     if (!earlier) return 0;
     const planning::LadderComparison comparison = planning::compare_ladders(now, *earlier, style);
     RAFTER_TRY_VOID(write_stdout("\n" + comparison.text));
-    return comparison.n_worse > 0 ? kExitFailed : 0;
+    return comparison.n_worse > 0 || comparison.n_compared == 0 ? kExitFailed : 0;
 }
 
 }  // namespace
@@ -120,7 +165,7 @@ void add_ladder(CLI::App& app, Cli& cli) {
     verb.options.add("hardware", o.plan.hardware);
     verb.options.add("devices", o.plan.devices);
     verb.options.add("parallel", o.plan.parallel);
-    verb.options.add("efficiency", o.plan.efficiency, {.default_value = "calibrated"});
+    verb.options.add("efficiency", o.plan.efficiency, {.default_value = kEfficiency});
     verb.options.add("threads", o.n_threads);
     verb.options.add("isa", o.isa);
     verb.options.add("html", o.html_file);

@@ -20,7 +20,9 @@ namespace rafter::probe {
 struct ProbeFocus {
     std::vector<tensor::DType> weights;     // empty: all formats
     std::vector<backend::KvType> kv_types;  // of a quick probe beside F16
-    double seconds = 1.6;                   // of a quick probe, for timing kernels
+    // That weights are streamed from: what lies in the last cache from step to step hides arithmetic otherwise than memory does. 0: memory.
+    double working_set_bytes = 0.0;
+    double seconds = 1.6;  // of a quick probe, for timing kernels
 
     [[nodiscard]] bool wants(tensor::DType dtype) const {
         return weights.empty() || std::find(weights.begin(), weights.end(), dtype) != weights.end();

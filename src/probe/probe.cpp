@@ -129,6 +129,9 @@ Result<Profile> probe_machine(ThreadPool& pool, std::string_view isa_name, const
     Profile profile = empty_profile(pool, isa_name, options);
     RAFTER_TRY_VOID(measure_staircase(pool, options, profile));
     std::size_t cold_bytes = static_cast<std::size_t>((options.quick ? 128 : 256) * kMiB);
+    if (options.focus.working_set_bytes > 0.0) {
+        cold_bytes = static_cast<std::size_t>(std::clamp(options.focus.working_set_bytes, 32 * kMiB, 512 * kMiB));
+    }
     if (const std::size_t available = read_memory_state().available_bytes; available > 0) cold_bytes = std::min(cold_bytes, available / 4);
     // A thread's window is 2 MiB, and the memory holds several of each.
     cold_bytes = std::max<std::size_t>(cold_bytes, std::size_t{pool.n_threads()} << 24U);

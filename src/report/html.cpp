@@ -43,7 +43,7 @@ figure svg { width:100%; height:auto; display:block; } figure svg.narrow { displ
 .story { background:var(--card); border:1px solid var(--line); border-radius:14px; padding:16px 18px; break-inside:avoid; }
 .story h3 { display:flex; align-items:center; gap:10px; margin:0 0 8px; font-size:17px; line-height:1.3; font-weight:650; } .story h3 > :nth-child(2) { flex:1; min-width:0; overflow-wrap:anywhere; }
 .story .mark { flex:none; min-width:26px; height:26px; padding:0 5px; border-radius:13px; background:var(--ladder); border:2px solid var(--ladder); color:var(--card); font-size:14px; line-height:22px; font-weight:700; text-align:center; print-color-adjust:exact; }
-.story.dim .mark { background:var(--card); color:var(--ladder); } .story .gain { flex:none; font-variant-numeric:tabular-nums; }
+.story.dim .mark { background:var(--card); color:var(--ladder); } .story.bad .mark { background:var(--card); border-color:var(--bad); color:var(--bad); } .story .gain { flex:none; font-variant-numeric:tabular-nums; }
 .story p { margin:0 0 10px; overflow-wrap:anywhere; } .story .miss { color:var(--bad); font-size:14px; line-height:1.4; margin:8px 0 0; }
 .story dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 14px; margin:0; font-size:14px; line-height:1.4; font-variant-numeric:tabular-nums; } .story dt { color:var(--soft); } .story dd { margin:0; min-width:0; overflow-wrap:anywhere; }
 pre { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:12px 16px; margin:14px 0; white-space:pre-wrap; overflow-wrap:anywhere; font:14px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
@@ -170,7 +170,10 @@ void Page::add_stories(const std::vector<Story>& stories) {
     for (const Story& story : stories) {
         body_ +=
             fmt::format("<article class=\"story{}\"><h3><span class=\"mark\">{}</span><span>{}</span><span class=\"gain\">{}</span></h3>",
-                        story.is_dim ? " dim" : "", escaped(story.mark), escaped(story.title), escaped(story.value));
+                        story.is_bad   ? " bad"
+                        : story.is_dim ? " dim"
+                                       : "",
+                        escaped(story.mark), escaped(story.title), escaped(story.value));
         if (!story.text.empty()) body_ += fmt::format("<p>{}</p>", escaped(story.text));
         if (!story.facts.empty()) {
             body_ += "<dl>";

@@ -43,6 +43,7 @@ class Page {
         std::string text;                                        // what it is
         std::vector<std::pair<std::string, std::string>> facts;  // names and values
         std::vector<std::string> misses;                         // what went wrong
+        bool is_bad = false;                                     // the mark is a warning
         bool is_dim = false;                                     // not of the main line
     };
     void add_stories(const std::vector<Story>& stories);

@@ -90,6 +90,15 @@ double Roofs::flop_per_s(Precision precision) const {
     return (peak ? peak->flop_per_s : 1.0) * efficiency.flop_fraction;
 }
 
+// Few tokens leave a matrix unit's tiles empty. Where 16 bits run at a multiple of float32's rate, they have such units and float32 has
+// not.
+static bool computes_in_tiles(const hardware::Hardware& device, const std::optional<hardware::Peak>& peak) {
+    constexpr double kMatrixUnits = 4.0;
+    if (!peak || peak->precision != hardware::Precision::kFp32) return true;
+    const auto narrow = hardware::peak_for(device, hardware::Precision::kFp16);
+    return !narrow || narrow->flop_per_s < kMatrixUnits * peak->flop_per_s;
+}
+
 double Roofs::flop_per_s(const OpWork& w) const {
     const auto peak = hardware::peak_for(*hardware, w.precision);
     const double peak_per_s = peak ? peak->flop_per_s : 1.0;
@@ -98,7 +107,8 @@ double Roofs::flop_per_s(const OpWork& w) const {
     if (w.work == Work::kAttention) return peak_per_s * efficiency.attention_flop_fraction.value_or(efficiency.flop_fraction) * narrow;
     double fraction = efficiency.flop_fraction;
     if (w.work == Work::kRows) return peak_per_s * fraction;
-    fraction *= flop_rise(efficiency, w.tokens_per_weight / w.n_parts) * narrow;
+    fraction *= narrow;
+    if (computes_in_tiles(*hardware, peak)) fraction *= flop_rise(efficiency, w.tokens_per_weight / w.n_parts);
     if (w.work == Work::kExperts) fraction *= efficiency.expert_flop_factor;
     if (is_unpacked(w.weight_bits, width) && efficiency.unpacks_four(w.weight_bits)) fraction *= efficiency.unpack_flop_factor;
     return peak_per_s * fraction;

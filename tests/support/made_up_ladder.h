@@ -33,7 +33,7 @@ inline planning::LadderPoint made_up_point(const MadeUpStep& s) {
     p.roof = s.compute ? roofline::PriceBound::kCompute : roofline::PriceBound::kMemory;
     p.roof_rate = s.compute ? kFlopPerS : kBytesPerS;
     p.roof_seconds = s.compute ? p.flops / kFlopPerS : p.bytes / kBytesPerS;
-    p.level = "memory";
+    p.level = s.compute ? "int8 arithmetic" : "memory";
     p.memory_bytes = s.memory_megabytes * 1e6;
     return p;
 }
@@ -169,6 +169,7 @@ inline planning::Ladder made_up_ladder() {
 
     for (planning::LadderPoint* p : {&l.rungs[0].after, &l.rungs[1].before}) {
         p->roof = roofline::PriceBound::kCompute;
+        p->level = "int8 arithmetic";
         p->roof_rate = 0.21e12;
         p->roof_seconds = p->flops / p->roof_rate;
     }

@@ -42,6 +42,7 @@ engine::SchedulerOptions Climb::scheduler_for(const Answering& how) const {
 }
 
 Result<AnswerRun> Climb::answer(const Answering& how, const std::vector<engine::Request>& requests) {
+    RAFTER_TRY_VOID(go_on());
     const auto price = [&](const model::StepShape& step) {
         return priced_point(requests_->backend(), requests_->program(), step, machine_, requests_->price_options());
     };
@@ -63,14 +64,18 @@ Result<AnswerRun> Climb::answer(const Answering& how, const std::vector<engine::
     engine.forget_unused();
     // Per token of the real run, so that a few tokens more or less in the span do not count as an error.
     run.point.predicted_seconds = *predicted.point.measured_seconds / predicted.point.tokens * run.point.tokens;
-    run.point.memory_bytes = requests_->memory_bytes();
+    double n_positions = 0.0;
+    for (const engine::Request& request : requests) n_positions += static_cast<double>(request.prompt.size() + request.max_tokens);
+    run.point.memory_bytes = requests_->memory_bytes(1.0, n_positions);
     return run;
 }
 
-Result<std::uint64_t> Climb::greedy_hash(const Answering& how, engine::Request request) {
-    request.forced.clear();
-    request.max_tokens = std::min(request.max_tokens, kFewTokens);
-    RAFTER_TRY(const AnswerRun run, answer(how, {std::move(request)}));
+Result<std::uint64_t> Climb::greedy_hash(const Answering& how, std::vector<engine::Request> requests) {
+    for (engine::Request& request : requests) {
+        request.forced.clear();
+        request.max_tokens = std::min(request.max_tokens, kFewTokens);
+    }
+    RAFTER_TRY(const AnswerRun run, answer(how, requests));
     return run.tokens_hash;
 }
 
@@ -113,14 +118,15 @@ Result<void> Climb::speculation() {
     LadderRung climbed = make_rung("speculation", fmt::format("1 sequence, a program of {} tokens edited", request.prompt.size()));
     Answering how{.n_together = 1, .span = AnswerSpan::kDecode};
     RAFTER_TRY(const AnswerRun before, answer(how, {request}));
-    RAFTER_TRY(const std::uint64_t plain, greedy_hash(how, request));
+    RAFTER_TRY(const std::uint64_t plain, greedy_hash(how, {request}));
     how.drafts = true;
     RAFTER_TRY(const AnswerRun after, answer(how, {request}));
-    RAFTER_TRY(const std::uint64_t drafted, greedy_hash(how, request));
+    RAFTER_TRY(const std::uint64_t drafted, greedy_hash(how, {request}));
     climbed.before = before.point;
     climbed.after = after.point;
     climbed.before.n_context = climbed.after.n_context = static_cast<double>(request.prompt.size() + edited.size());
     climbed.check = same_tokens(plain == drafted, kFewTokens, "no draft tokens");
+    climbed.notes.push_back(fmt::format("{:.2f} tokens a step on average.", after.point.tokens));
     climbed.notes.push_back(
         "The answer is given, so that every model has the same draft tokens right: an edit that repeats most of its prompt.");
     add_rung(std::move(climbed));
@@ -146,14 +152,23 @@ Result<void> Climb::all_together() {
         fmt::format("{}, {} tokens shared, {} own, decoding", sequences(sizes_.n_together), report::grouped(sizes_.n_shared), sizes_.n_own),
         sizes_.n_together);
     if (const LadderRung* base = ladder_.find("kv_cache"); base != nullptr && !base->skipped) climbed.before = base->after;
-    climbed.notes.push_back("Compared with the KV cache, rung 2, and nothing else.");
+    climbed.notes.push_back("Its gain is over the KV cache and nothing else.");
+    if (path_.tokens > sizes_.n_together || path_.n_context < sizes_.n_shared) {
+        climbed.notes.push_back(fmt::format("{} that see about {} tokens each, where the rung before has {} that see {}.",
+                                            sequences(sizes_.n_together), report::grouped(sizes_.request_context()),
+                                            report::whole(path_.n_sequences), report::whole(path_.n_context)));
+    }
     const Answering how{.n_together = sizes_.n_together, .prefix_cache = true, .drafts = true, .span = AnswerSpan::kDecode};
     RAFTER_TRY(const AnswerRun run, answer(how, requests));
     climbed.after = run.point;
     climbed.after.n_context = sizes_.n_shared + sizes_.n_own + sizes_.n_generated;
-    RAFTER_TRY(const std::uint64_t together, greedy_hash({.n_together = 1, .prefix_cache = true, .drafts = true}, requests[0]));
-    RAFTER_TRY(const std::uint64_t plain, greedy_hash({.n_together = 1}, requests[0]));
-    climbed.check = same_tokens(together == plain, kFewTokens, "no draft tokens and no prefix cache");
+    // Free answers of two of them: the second one's prefix comes from the cache, unless there is none.
+    const std::vector<engine::Request> two = {requests[0], requests[1]};
+    RAFTER_TRY(const std::uint64_t together, greedy_hash({.n_together = 2, .prefix_cache = true, .drafts = true}, two));
+    RAFTER_TRY(const std::uint64_t alone, greedy_hash({.n_together = 1}, two));
+    climbed.check = same_tokens(together == alone, std::uint64_t{2} * kFewTokens, "each alone, without draft tokens and prefix cache");
+    climbed.notes.push_back(
+        "The answers are given, as in the rung of speculation, so that draft tokens are as often right in every model.");
     add_rung(std::move(climbed));
     return {};
 }

@@ -17,19 +17,19 @@ Result<void> Climb::naive_and_cached() {
                                 .without_fusions = {model::kFusions.begin(), model::kFusions.end()},
                                 .context = sizes_.context}));
     const std::span<const TokenId> few = std::span(prose_).first(std::min<std::size_t>(prose_.size(), kFewTokens));
-    const TextLogits reference = logits_of_text(unfused_->loaded(), few);
+    const TextLogits decoded = logits_of_text(unfused_->loaded(), few, {.chunk = 1});
 
     LadderRung naive = make_rung("naive", decode_load(1, sizes_.context) + ", all of them computed again");
     RAFTER_TRY(naive.after, measure(*unfused_, {.n_new = sizes_.context, .n_context = sizes_.context}));
     naive.after.tokens = 1.0;
-    naive.check = same_bits(logits_of_text(unfused_->loaded(), few, {.from_scratch = true, .n_rows = 2}), reference, "a KV cache");
+    naive.check = same_bits(logits_of_text(unfused_->loaded(), few, {.from_scratch = true, .n_rows = 2}), decoded, "a KV cache");
     naive.notes.push_back(fmt::format("Measured on {} tokens.", kSlowRepeats));
     add_rung(std::move(naive));
 
     LadderRung cached = make_rung("kv_cache", decode_load(1, sizes_.context));
     cached.before = path_;
     RAFTER_TRY(cached.after, measure(*unfused_, {.n_context = sizes_.context}));
-    cached.check = same_bits(logits_of_text(unfused_->loaded(), few, {.chunk = 1}), reference, "the whole prefix computed at once");
+    cached.check = same_bits(decoded, logits_of_text(unfused_->loaded(), few), "the whole prefix computed at once");
     add_rung(std::move(cached));
     return {};
 }
@@ -43,12 +43,14 @@ Result<void> Climb::fused_and_flash() {
     options.without_fusions.clear();
     RAFTER_TRY(const std::unique_ptr<Stand> flash, stand(options, unfused_.get()));
     LadderRung fused = make_rung("fused", decode_load(1, sizes_.context));
-    RAFTER_TRY(const std::vector<LadderPoint> with_and_without,
-               measure({unfused_.get(), unflashed.get(), flash.get()}, {.n_context = sizes_.context}));
+    RAFTER_TRY(const std::vector<LadderPoint> with_and_without, measure({unfused_.get(), flash.get()}, {.n_context = sizes_.context}));
+    // The two take turns, so the rung below is measured again.
+    ladder_.rungs.back().after = with_and_without[0];
     fused.before = with_and_without[0];
     fused.after = with_and_without[1];
     const TextLogits fused_logits = logits_of_text(unflashed->loaded(), prose_);
     fused.check = same_bits(fused_logits, reference, "nothing fused");
+    fused.notes.push_back("Attention is fused too, and is checked by itself: its sums are in another order.");
     add_rung(std::move(fused));
     unfused_.reset();
 
@@ -70,7 +72,6 @@ Result<void> Climb::fused_and_flash() {
     prompt.check = same;
     add_rung(std::move(prompt));
 
-    path_ = with_and_without[2];
     return {};
 }
 
@@ -87,6 +88,12 @@ Result<void> Climb::weights(std::string_view rung, tensor::DType dtype) {
     climbed.before = path_;
     RAFTER_TRY(climbed.after, measure(*held, {.n_context = sizes_.context}));
     climbed.check = against_floats(*held);
+    if (const double bits = tensor::format_of(dtype).bits_per_element(); bits > own_bits_ + 1.0) {
+        climbed.notes.push_back(
+            fmt::format("The file's layers have {:.1f} bits a weight, from which these {:.1f} were made: more bits cannot bring back what "
+                        "its quantiser lost.",
+                        own_bits_, bits));
+    }
     add_rung(std::move(climbed));
     return {};
 }
@@ -101,9 +108,16 @@ Result<void> Climb::four_bits() {
     climbed.check = against_floats(*quantised_);
     if (own_is_4_bit_) {
         climbed.options.clear();
+        climbed.name = fmt::format("{:.1f}-bit own weights", own_bits_);
+        climbed.why = "Fewer bytes again, in the file's own types. What they cost in quality was decided when the file was made.";
         climbed.notes.push_back(
             fmt::format("The file's own weights, {:.1f} bits each in its layers: the float32 weights were decoded from them, so only "
                         "activations of 8 bits tell the two apart.",
+                        own_bits_));
+    } else {
+        climbed.notes.push_back(
+            fmt::format("The file's layers have {:.1f} bits a weight: these 4.5 were rounded from them once more, and are worse than a "
+                        "careful quantiser's.",
                         own_bits_));
     }
     add_rung(std::move(climbed));

@@ -71,7 +71,8 @@ class Climb {
     };
     // On the engine, and before that on its simulation.
     Result<AnswerRun> answer(const Answering& how, const std::vector<engine::Request>& requests);
-    Result<std::uint64_t> greedy_hash(const Answering& how, engine::Request request);
+    // Of the free answers, greedy and short.
+    Result<std::uint64_t> greedy_hash(const Answering& how, std::vector<engine::Request> requests);
     [[nodiscard]] engine::SchedulerOptions scheduler_for(const Answering& how) const;
 
     // One stand, or several that take turns so that a machine which changes treats them alike. Prices are of the moment before.
@@ -81,6 +82,7 @@ class Climb {
         return points.front();
     }
     void refresh(double working_set_bytes);
+    Result<void> go_on();
     [[nodiscard]] std::optional<tensor::DType> four_bit_type() const { return own_is_4_bit_ ? std::nullopt : std::optional(kFourBits); }
     [[nodiscard]] std::string decode_load(std::uint32_t n, std::uint32_t n_context) const {
         return fmt::format("{}, {} tokens seen", sequences(n), report::grouped(n_context));
@@ -100,12 +102,17 @@ class Climb {
 
     Ladder ladder_;
     hardware::Profile machine_;
-    hardware::Profile best_;  // its roofs are the best so far
+    double worst_noise_ = 0.0;  // of the probes that are not to be trusted
+    hardware::Profile best_;    // its roofs are the best so far
     bool own_is_4_bit_ = false;
     double own_bits_ = 0.0;                      // a weight of the file's layers
     std::vector<tensor::DType> four_bit_types_;  // that matrices have on the 4-bit rung
     std::vector<TokenId> prose_;                 // [sizes_.n_compared]
     std::vector<Stage> stages_;
+    const Stage* stage_ = nullptr;  // that is being climbed
+    double stage_done_ = 0.0;       // part of it
+    double seconds_done_ = 0.0;     // of the stages before it, as they were estimated
+    double seconds_in_all_ = 0.0;
     bool has_path_ = false;
     LadderPoint path_;  // of the rung that the climb stands on
 

@@ -22,8 +22,10 @@ struct Judged {
     std::string words;
 };
 
-Judged judge(const LadderRung& now, const LadderRung& then) {
+// noise: of the machine, as the probes of both ladders saw it.
+Judged judge(const LadderRung& now, const LadderRung& then, double machine_noise) {
     constexpr double kOfNote = 0.10;
+    constexpr double kOfOneRun = 0.20;  // requests are answered once, so that nothing says how far two runs lie apart
     if (then.check.kind != OutputCheck::Kind::kNone && then.check.passed && !now.skipped && !now.check.passed)
         return {Verdict::kWorse, "worse: outputs differ"};
     if (then.skipped && now.skipped) return {Verdict::kSame, "skipped in both"};
@@ -37,7 +39,8 @@ Judged judge(const LadderRung& now, const LadderRung& then) {
     const double after = now.after.roof_fraction();
     if (!std::isfinite(before) || !std::isfinite(after) || before <= 0.0) return {Verdict::kNotCompared, "no share of a roof"};
     const double change = after / before - 1.0;
-    double noise = kOfNote;
+    double noise = std::max(kOfNote, machine_noise);
+    if (now.after.spread <= 0.0 && now.after.measured_seconds) noise = std::max(noise, kOfOneRun);
     for (const double spread : {now.after.spread, then.after.spread}) {
         if (std::isfinite(spread)) noise = std::max(noise, spread);
     }
@@ -103,10 +106,12 @@ LadderComparison compare_ladders(const Ladder& now, const Ladder& then, const St
         rows.add({cut_to(one_line((a != nullptr ? a : b)->name), kRoom), share_now, share_then, gain_now, gain_then, shown(judged, style)});
         answer.n_worse += judged.verdict == Verdict::kWorse ? 1 : 0;
         answer.n_not_compared += judged.verdict == Verdict::kNotCompared ? 1 : 0;
+        answer.n_compared += judged.verdict != Verdict::kNotCompared && a != nullptr && b != nullptr ? 1 : 0;
     };
+    const double noise = std::max(std::isfinite(now.noise) ? now.noise : 0.0, std::isfinite(then.noise) ? then.noise : 0.0);
     for (const LadderRung& rung : now.rungs) {
         const LadderRung* before = then.find(rung.id);
-        add(&rung, before, before == nullptr ? Judged{Verdict::kSame, "only now"} : judge(rung, *before));
+        add(&rung, before, before == nullptr ? Judged{Verdict::kSame, "only now"} : judge(rung, *before, noise));
     }
     for (const LadderRung& rung : then.rungs) {
         if (now.find(rung.id) == nullptr) add(nullptr, &rung, {Verdict::kNotCompared, "only then"});
@@ -114,10 +119,11 @@ LadderComparison compare_ladders(const Ladder& now, const Ladder& then, const St
     answer.text = differences(now, then, style) + rows.render(style);
     std::string verdict = answer.n_worse == 0 ? std::string("No rung is worse")
                                               : fmt::format("{} rung{} worse", answer.n_worse, answer.n_worse == 1 ? " is" : "s are");
-    if (answer.n_not_compared > 0) verdict += fmt::format("; {} not compared", answer.n_not_compared);
-    answer.text += fmt::format(
-        "\n{}\n{}\n", answer.n_worse == 0 ? style.bold(verdict) : style.warning(verdict),
-        style.dim("A rung is worse when its share of the roof fell by more than 10% and both\nspreads, or when its outputs are wrong."));
+    if (answer.n_compared == 0) verdict = "Nothing was compared: the two ladders have no rung in common";
+    if (answer.n_compared > 0 && answer.n_not_compared > 0) verdict += fmt::format("; {} not compared", answer.n_not_compared);
+    answer.text += fmt::format("\n{}\n{}\n", answer.n_worse == 0 && answer.n_compared > 0 ? style.bold(verdict) : style.warning(verdict),
+                               style.dim("A rung is worse when its share of the roof fell by more than 10%, both\nspreads and the noise of "
+                                         "the probes, or when its outputs are wrong."));
     return answer;
 }
 

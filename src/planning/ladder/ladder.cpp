@@ -7,9 +7,11 @@
 namespace rafter::planning {
 
 bool LadderRung::as_predicted() const {
-    constexpr double kNearOne = 0.02;
-    if (std::abs(gain() - 1.0) <= kNearOne || std::abs(predicted_gain() - 1.0) <= kNearOne) return true;
-    return (gain() > 1.0) == (predicted_gain() > 1.0);
+    constexpr double kNone = 0.02;   // a gain so near to 1 is none
+    constexpr double kAlike = 0.05;  // of each other: then it does not matter which of them is called none
+    const auto direction = [](double gain) { return gain > 1.0 + kNone ? 1 : gain < 1.0 - kNone ? -1 : 0; };
+    if (direction(gain()) == direction(predicted_gain())) return true;
+    return direction(gain()) * direction(predicted_gain()) == 0 && std::abs(gain() / predicted_gain() - 1.0) <= kAlike;
 }
 
 std::vector<double> Ladder::errors() const {

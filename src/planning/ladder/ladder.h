@@ -75,7 +75,8 @@ struct LadderRung {
 
     [[nodiscard]] double gain() const { return after.tokens_per_s() / before.tokens_per_s(); }
     [[nodiscard]] double predicted_gain() const { return after.predicted_tokens_per_s() / before.predicted_tokens_per_s(); }
-    // The measured gain goes where the prediction said: both above 1, or both below, or one of them within 2% of 1.
+    // The measured gain goes where the prediction said: both up, both down, or both within 2% of 1. Where one of them is within 2% of 1
+    // and the other is not, the two must be within 5% of each other.
     [[nodiscard]] bool as_predicted() const;
     bool operator==(const LadderRung&) const = default;
 };

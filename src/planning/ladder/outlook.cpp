@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <filesystem>
 
 #include "model/rewrites.h"
 #include "planning/ladder/rungs.h"
@@ -96,6 +97,7 @@ class Outlook {
         point.roof = reading >= computing ? roofline::PriceBound::kMemory : roofline::PriceBound::kCompute;
         point.roof_rate = reading >= computing ? bandwidth : peak;
         point.level = "memory";
+        if (reading < computing && known) point.level = fmt::format("{} arithmetic", hardware::to_string(known->precision));
         return point;
     }
     [[nodiscard]] LadderPoint priced(const Scenario& s, const PricedList& list, const Step& step, double tokens, double n_context) const {
@@ -124,7 +126,13 @@ class Outlook {
         s.setup.types.kv = {2.0, 2.0};
         return s;
     }
+    // A step that cannot be there: said of the rung itself.
     void add(LadderRung rung) {
+        const double memory = base_.setup.hardware.memory_bytes * base_.setup.parallel.devices();
+        if (memory > 0.0 && rung.after.memory_bytes > memory) {
+            rung.notes.push_back(fmt::format("It does not fit: {} of memory needed, {} there.", report::bytes(rung.after.memory_bytes),
+                                             report::bytes(memory)));
+        }
         if (rung.on_path) path_ = rung.after;
         ladder_.rungs.push_back(std::move(rung));
     }
@@ -135,7 +143,6 @@ class Outlook {
         unfused.setup.fused = false;
         LadderRung naive = make_rung("naive", load_text(1, context_) + ", all of them computed again");
         naive.after = priced(unfused, unfused.list(), roofline::prefill_step(1, context_), 1.0, context_);
-        naive.before = naive.after;
         add(std::move(naive));
         LadderRung cached = make_rung("kv_cache", load_text(1, context_));
         cached.before = path_;
@@ -160,7 +167,6 @@ class Outlook {
     void weights(const char* id, const char* type) {
         now_ = with_types(base_, type);
         LadderRung rung = make_rung(id, load_text(1, context_));
-        rung.options = fmt::format("--weights {}", type);
         rung.before = path_;
         rung.after = decode(now_, 1, context_);
         add(std::move(rung));
@@ -173,10 +179,11 @@ class Outlook {
         rung.after = decode(narrow_, 1, long_context_);
         add(std::move(rung));
     }
-    void batch_rung(const char* id, double n) {
+    void batch_rung(const char* id, double n, double sequence_bytes) {
         LadderRung rung = make_rung(id, load_text(n, context_), static_cast<std::uint32_t>(n));
         rung.before = path_;
         rung.after = decode(now_, n, context_);
+        rung.after.memory_bytes = rest_bytes_ + n * sequence_bytes;
         n_batch_ = n;
         add(std::move(rung));
     }
@@ -185,13 +192,14 @@ class Outlook {
         at.load.n_context = context_;
         at.load.n_batch = 1;
         const roofline::MemoryFit fit = roofline::price_memory(at);
+        rest_bytes_ = fit.weights_bytes + fit.workspace_bytes;
         const double contiguous = std::min(kMaxBatch, power_of_two_below(fit.contiguous.max_sequences));
         const double paged = std::min(kMaxBatch, power_of_two_below(fit.paged.max_sequences));
         if (!fit.fits)
             ladder_.warnings.push_back("The model does not fit into this device's memory: the steps are what they would be if it did.");
-        for (double n = 4; n < contiguous; n *= 8) batch_rung("batch", n);
+        for (double n = 4; n < contiguous; n *= 8) batch_rung("batch", n, fit.contiguous.bytes_per_sequence);
         if (contiguous >= 2) {
-            batch_rung("batch", contiguous);
+            batch_rung("batch", contiguous, fit.contiguous.bytes_per_sequence);
             ladder_.rungs.back().notes.push_back(
                 contiguous < kMaxBatch ? fmt::format("With the model's whole context of {} positions reserved for each sequence, {} fit.",
                                                      report::whole(base_.model->n_context), report::whole(fit.contiguous.max_sequences))
@@ -199,7 +207,7 @@ class Outlook {
                                                      report::whole(fit.contiguous.max_sequences), report::whole(kMaxBatch)));
         }
         if (paged > contiguous) {
-            batch_rung("paged", paged);
+            batch_rung("paged", paged, fit.paged.bytes_per_sequence);
             ladder_.rungs.back().notes.push_back(fmt::format("{} sequences of {} tokens fit when blocks are taken as tokens come.",
                                                              report::whole(fit.paged.max_sequences), report::whole(context_)));
         }
@@ -211,7 +219,7 @@ class Outlook {
         const double n_context = shared_ + kOwn + kGenerated;
         const double answers = kRequests * kGenerated;
         const auto sum = [&](const std::vector<std::pair<double, Step>>& steps) {
-            LadderPoint total{.tokens = answers, .n_sequences = kRequests, .n_context = n_context};
+            LadderPoint total{.is_run = true, .tokens = answers, .n_sequences = kRequests, .n_context = n_context};
             for (const auto& [n, step] : steps) {
                 const LadderPoint one = priced(narrow_, narrow_.list(), step, 1, n_context);
                 total.predicted_seconds += n * one.predicted_seconds;
@@ -232,25 +240,33 @@ class Outlook {
                           {kGenerated, decoding}});
         add(std::move(rung));
     }
-    [[nodiscard]] LadderPoint speculative(double n_batch, double n_context, double& gamma) const {
+    // n_shared: of the context, what all sequences of the batch share.
+    [[nodiscard]] LadderPoint speculative(double n_batch, double n_context, double n_shared, double& gamma) const {
         roofline::SpeculationQuestion question = base_.speculation;
         question.n_sequences = n_batch;
         question.n_context = n_context;
         question.gamma = 0;
         const roofline::Speculation spec = roofline::speculate(narrow_.list(), narrow_.setup, question);
         gamma = spec.best_gamma;
-        LadderPoint point =
-            priced(narrow_, narrow_.list(), roofline::decode_step(n_batch, n_context + gamma, gamma + 1), n_batch, n_context);
-        // A round's tokens at the pace of plain steps times the speed-up.
-        const LadderPoint plain = decode(narrow_, n_batch, n_context);
-        if (gamma > 0) point.tokens = plain.tokens * spec.best_speedup / plain.predicted_seconds * point.predicted_seconds;
+        Step step = roofline::decode_step(n_batch, n_context + gamma, gamma + 1);
+        if (n_shared > 0.0 && n_batch > 1.0) {
+            step.rows.push_back(step.rows.front());
+            step.rows.front().n_sequences = 1.0;
+            step.rows.back().n_sequences = n_batch - 1.0;
+            step.rows.back().n_shared = n_shared;
+        }
+        LadderPoint point = priced(narrow_, narrow_.list(), step, n_batch, n_context);
+        if (gamma > 0) {
+            point.tokens = n_batch * roofline::expected_tokens(question.alpha, gamma);
+            point.predicted_seconds += gamma * question.c * decode(narrow_, n_batch, n_context).predicted_seconds;  // drafting
+        }
         return point;
     }
     void speculation() {
         LadderRung rung = make_rung("speculation", load_text(1, context_));
         double gamma = 0.0;
         rung.before = decode(narrow_, 1, context_);
-        rung.after = speculative(1, context_, gamma);
+        rung.after = speculative(1, context_, 0.0, gamma);
         rung.options = "--speculate draft";
         rung.notes.push_back(
             fmt::format("{} draft tokens a step, each right with a probability of {:.2f}, from a drafter that takes {:.0f}% of "
@@ -263,8 +279,11 @@ class Outlook {
         const double n = std::max(1.0, n_batch_);
         LadderRung rung = make_rung("all", load_text(n, n_context), static_cast<std::uint32_t>(n));
         double gamma = 0.0;
-        rung.before = path_;
-        rung.after = speculative(n, n_context, gamma);
+        rung.before = ladder_.find("kv_cache")->after;
+        rung.after = speculative(n, n_context, shared_, gamma);
+        rung.options = fmt::format("--kv-type q8 --batch {} --speculate draft", report::whole(n));
+        rung.notes.push_back("Its gain is over the KV cache and nothing else.");
+        if (gamma > 0.0) rung.notes.push_back(fmt::format("{} draft tokens a step, assumed as above.", report::whole(gamma)));
         if (gamma <= 0.0) rung.notes.push_back("No draft tokens: at this batch a wrong one costs more than a right one brings.");
         add(std::move(rung));
     }
@@ -276,17 +295,21 @@ class Outlook {
     Scenario now_, narrow_;
     LadderPoint path_;
     double n_batch_ = 1.0;
+    double rest_bytes_ = 0.0;  // of memory: weights and workspace
     double context_ = 0.0, long_context_ = 0.0, chunk_ = 0.0, shared_ = 0.0;
 };
 
 }  // namespace
 
-Result<Ladder> ladder_outlook(const PlanOptions& options, const PlanSources& sources, const std::string& version) {
+Result<Ladder> ladder_outlook(const PlanOptions& asked, const PlanSources& sources, const std::string& version) {
+    // The rungs have loads of their own: that of a plan must not be beyond a short model's context.
+    PlanOptions options = asked;
+    options.prompt = options.output = 8.0;
     RAFTER_TRY(PlanRequest request, make_request(options, sources));
     Ladder ladder;
     const roofline::Setup& setup = request.scenario.setup;
     ladder.model = request.model->name;
-    ladder.file = options.model;
+    ladder.file = std::filesystem::path(options.model).filename().string();
     ladder.parameters = roofline::parameters(request.model->fused);
     ladder.measured = false;
     ladder.time = static_cast<std::int64_t>(std::time(nullptr));
@@ -309,7 +332,13 @@ Result<Ladder> ladder_outlook(const PlanOptions& options, const PlanSources& sou
     };
     ladder.caveats = {"Quality is not predicted: what fewer bits cost is measured by `rafter ladder` on a machine that runs the model.",
                       "Float32 matrices are priced at the device's float32 rate."};
+    const double memory_bytes = setup.hardware.memory_bytes * devices;
     Outlook(std::move(request), ladder).climb();
+    if (const LadderRung* base = ladder.find("kv_cache"); memory_bytes > 0.0 && base->after.memory_bytes > memory_bytes) {
+        ladder.warnings.push_back(
+            fmt::format("The KV cache's rung, which the total is compared with, does not fit into this memory: it needs {} of {}.",
+                        report::bytes(base->after.memory_bytes), report::bytes(memory_bytes)));
+    }
     return ladder;
 }
 

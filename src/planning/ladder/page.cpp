@@ -53,7 +53,7 @@ void add_aims(const Ladder& ladder, report::Page& page) {
                                   .text = "",
                                   .facts = {},
                                   .misses = {},
-                                  .is_dim = !aim.met()};
+                                  .is_bad = !aim.met()};
         if (!aim.met())
             story.misses.push_back(aim.reason.empty() ? "Missed. No reason is known." : "Missed. " + sentence(one_line(aim.reason)));
         stories.push_back(std::move(story));
@@ -66,7 +66,8 @@ void add_figures(const Ladder& ladder, report::Page& page) {
     if (const std::string wide = roofline_svg(roofline, {}); !wide.empty()) {
         page.add_heading(
             "The climb",
-            "Each number is a whole decode step. On the slope it waits for memory, under the flat roof for arithmetic. Fewer bytes a "
+            "Each number is a step of the model (of the prefix cache, a whole run). On the slope it waits for memory, under the flat roof "
+            "for arithmetic. Fewer bytes a "
             "token move a step up the slope and to the right; a step that lies under its roof leaves something on the table. Hollow "
             "numbers are rungs at a load of their own, with a dashed line from the step without the optimisation.");
         page.add_figure({.wide = wide, .narrow = roofline_svg(roofline, {.narrow = true, .warnings = {}}), .legend = {}});
@@ -79,9 +80,11 @@ void add_figures(const Ladder& ladder, report::Page& page) {
 }
 
 void add_table(const Ladder& ladder, report::Page& page) {
-    page.add_heading("Every number", ladder.measured
-                                         ? "Steps are medians; the error is predicted over measured time. * at a load of its own."
-                                         : "All numbers are predicted. * at a load of its own.");
+    page.add_heading(
+        "Every number",
+        ladder.measured
+            ? "A step's time is the one that nine in ten repeats exceed; the error is predicted over measured time. * at a load of its own."
+            : "All numbers are predicted. * at a load of its own.");
     std::vector<std::string> header{"rung", "tok/s"};
     if (ladder.measured) header.push_back("predicted tok/s");
     header.push_back("step");

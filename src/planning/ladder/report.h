@@ -27,6 +27,7 @@ enum class LadderPicture { kRoofline, kWaterfall };
 struct LadderComparison {
     std::string text;
     std::size_t n_worse = 0;
+    std::size_t n_compared = 0;
     std::size_t n_not_compared = 0;  // rungs of `then` that `now` lacks, skipped, or climbed at another load
 };
 [[nodiscard]] LadderComparison compare_ladders(const Ladder& now, const Ladder& then, const report::Style& style);

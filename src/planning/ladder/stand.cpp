@@ -2,7 +2,6 @@
 #include "planning/ladder/stand.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/median.h"
 
@@ -29,28 +28,34 @@ LadderPoint priced_point(const backend::Backend& backend, const model::Program& 
     LadderPoint point;
     point.predicted_seconds = price.seconds;
     point.level = price.level;
-    double memory_seconds = 0.0;
-    std::map<double, double> seconds_under;  // by the peak that an op's arithmetic has
+    double int8_seconds = 0.0;
+    double float_seconds = 0.0;
     for (const roofline::OpPrice& op : price.ops) {
         point.flops += op.cost.flops;
         point.bytes += op.cost.read_bytes() + op.cost.kv_written_bytes;
-        point.roof_seconds += op.roof_seconds;
-        const double reading = op.cost.read_bytes() / price.roof_bytes_per_s;
-        if (reading >= op.roof_seconds) {
-            memory_seconds += op.roof_seconds;
-        } else {
-            seconds_under[op.peak_flop_per_s] += op.roof_seconds;
-        }
+        if (op.peak_flop_per_s <= 0.0) continue;
+        (op.peak_flop_per_s == machine.int8_flop_per_s ? int8_seconds : float_seconds) += op.cost.flops / op.peak_flop_per_s;
     }
-    point.roof_rate = price.roof_bytes_per_s;
-    double most = memory_seconds;
-    for (const auto& [peak, seconds] : seconds_under) {
-        if (seconds <= most) continue;
-        most = seconds;
-        point.roof = roofline::PriceBound::kCompute;
-        point.roof_rate = peak;
-    }
+    set_roof(point, {.bytes_per_s = price.roof_bytes_per_s, .int8_seconds = int8_seconds, .float_seconds = float_seconds});
     return point;
+}
+
+// Each byte through the memory, each operation through its arithmetic: the longer of the two is the least that a step can take.
+void set_roof(LadderPoint& point, const RoofSeconds& roofs) {
+    const double reading = point.bytes / roofs.bytes_per_s;
+    const double computing = roofs.int8_seconds + roofs.float_seconds;
+    point.roof_seconds = std::max(reading, computing);
+    if (reading >= computing) {
+        point.roof = roofline::PriceBound::kMemory;
+        point.roof_rate = roofs.bytes_per_s;
+        return;
+    }
+    constexpr double kNearlyAll = 0.9;
+    point.roof = roofline::PriceBound::kCompute;
+    point.roof_rate = point.flops / computing;
+    point.level = roofs.int8_seconds > kNearlyAll * computing    ? "int8 arithmetic"
+                  : roofs.float_seconds > kNearlyAll * computing ? "float32 arithmetic"
+                                                                 : "mixed arithmetic";
 }
 
 void add_step(LadderPoint& point, const LadderPoint& step) {
@@ -95,9 +100,12 @@ roofline::PriceOptions Stand::price_options() const {
     return options;
 }
 
-double Stand::memory_bytes() const {
+double Stand::memory_bytes(double n_sequences, double n_context) const {
     const backend::MemoryUse use = loaded_.device->memory();
-    return static_cast<double>(use.weights_bytes + use.cache_bytes + use.workspace_bytes);
+    const engine::SchedulerOptions& scheduler = loaded_.scheduler;
+    const double n_positions = static_cast<double>(std::ranges::max(scheduler.n_blocks)) * scheduler.block_size;
+    return static_cast<double>(use.weights_bytes + use.workspace_bytes) +
+           static_cast<double>(use.cache_bytes) * std::min(1.0, n_sequences * n_context / n_positions);
 }
 
 LadderPoint Stand::price(const Steps& steps, const hardware::Profile& machine) const {
@@ -108,7 +116,7 @@ LadderPoint Stand::price(const Steps& steps, const hardware::Profile& machine) c
     point.tokens = static_cast<double>(steps.n_sequences) * steps.n_new;
     point.n_sequences = steps.n_sequences;
     point.n_context = steps.n_context;
-    point.memory_bytes = memory_bytes();
+    point.memory_bytes = memory_bytes(steps.n_sequences, steps.n_context);
     return point;
 }
 

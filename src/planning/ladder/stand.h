@@ -23,6 +23,12 @@ struct StandOptions {
 // What a step costs, as a point without a measurement.
 [[nodiscard]] LadderPoint priced_point(const backend::Backend& backend, const model::Program& program, const model::StepShape& step,
                                        const hardware::Profile& machine, const roofline::PriceOptions& options);
+struct RoofSeconds {
+    double bytes_per_s = 0.0;   // where the step's data lies
+    double int8_seconds = 0.0;  // its arithmetic at the peak of each kind
+    double float_seconds = 0.0;
+};
+void set_roof(LadderPoint& point, const RoofSeconds& roofs);
 // Steps of another shape that belong to the same point: sums.
 void add_step(LadderPoint& point, const LadderPoint& step);
 
@@ -57,7 +63,8 @@ class Stand {
     [[nodiscard]] const backend::Backend& backend() const { return backend_; }
     [[nodiscard]] const model::Program& program() const { return loaded_.device->program(); }
     [[nodiscard]] roofline::PriceOptions price_options() const;
-    [[nodiscard]] double memory_bytes() const;
+    // Weights, workspace, and the part of the cache that so many sequences use.
+    [[nodiscard]] double memory_bytes(double n_sequences, double n_context) const;
 
   private:
     Stand(const backend::Backend& backend, engine::LoadedModel loaded, const StandOptions& options);

@@ -89,7 +89,9 @@ std::string story(const Ladder& ladder, const LadderRung& rung, const Style& sty
     std::string text = fmt::format("\n{:<3}{}", number, style.bold(cut_to(one_line(rung.name), columns - 4)));
     text += "\n";
     const auto add = [&](std::string_view line) { text += paragraph(line, columns, kIndent); };
-    if (!rung.why.empty()) add(one_line(rung.why));
+    // Batches exist for one reason: it is said once.
+    const bool is_said = &rung != ladder.rungs.data() && (&rung - 1)->why == rung.why;
+    if (!rung.why.empty() && !is_said) add(one_line(rung.why));
     if (rung.skipped) return text += style.warning(paragraph("Skipped: " + one_line(*rung.skipped), columns, kIndent));
     std::string load = one_line(rung.load);
     if (const std::string gain = gain_words(rung); !gain.empty()) load += fmt::format("{}{}", load.empty() ? "" : ": ", gain);

@@ -85,7 +85,8 @@ std::string error_words(const LadderPoint& point) {
 }
 
 std::string roof_name(const LadderPoint& point, const Ladder& ladder) {
-    if (point.roof != roofline::PriceBound::kCompute) return point.level.empty() ? "memory" : one_line(point.level);
+    if (!point.level.empty()) return one_line(point.level);
+    if (point.roof != roofline::PriceBound::kCompute) return "memory";
     constexpr double kSame = 0.02;
     for (const LadderRoof& roof : ladder.roofs) {
         if (std::abs(roof.flop_per_s / point.roof_rate - 1.0) < kSame) return one_line(roof.name);
@@ -120,6 +121,13 @@ std::string traffic_words(const LadderPoint& point) {
 std::string bytes_words(double bytes) { return std::isfinite(bytes) && bytes >= 0.0 ? report::bytes(bytes) : kNone; }
 std::string seconds_words(double seconds) { return is_positive(seconds) ? report::duration(seconds) : kNone; }
 
+namespace {
+
+// A divergence below a millionth is that of two orders of the same sums.
+std::string kl_words(double kl) { return kl < 1e-6 ? "below 0.000001" : report::rate(kl); }
+
+}  // namespace
+
 std::string check_words(const OutputCheck& check) {
     const std::string n = fmt::format("{} token{}", report::grouped(check.n_tokens), check.n_tokens == 1 ? "" : "s");
     const std::string against = check.against.empty() ? "" : fmt::format(", against {}", one_line(check.against));
@@ -131,7 +139,7 @@ std::string check_words(const OutputCheck& check) {
         case OutputCheck::Kind::kSameTokens:
             return fmt::format("{}, {}{}", check.passed ? "same tokens" : "tokens differ that should be equal", n, against);
         case OutputCheck::Kind::kDivergence:
-            return fmt::format("KL {} a token, {} same top token{}", report::rate(check.mean_kl), share(check.same_top), against);
+            return fmt::format("KL {} a token, {} same top token{}", kl_words(check.mean_kl), share(check.same_top), against);
     }
     return "";
 }

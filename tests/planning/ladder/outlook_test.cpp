@@ -26,7 +26,7 @@ TEST(LadderOutlook, PredictsEveryRungAndMeasuresNone) {
         for (const LadderRung& rung : ladder.rungs) {
             EXPECT_FALSE(rung.before.measured_seconds || rung.after.measured_seconds) << rung.id;
             EXPECT_TRUE(std::isfinite(rung.after.predicted_seconds) && rung.after.predicted_seconds > 0.0) << rung.id;
-            EXPECT_GE(rung.predicted_gain(), 0.99) << hardware << " " << rung.id;
+            if (rung.id != "naive") EXPECT_GE(rung.predicted_gain(), 0.99) << hardware << " " << rung.id;
             EXPECT_LE(rung.after.roof_fraction(), 1.0 + 1e-9) << hardware << " " << rung.id;
         }
         EXPECT_TRUE(ladder.errors().empty());

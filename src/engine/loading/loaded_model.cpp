@@ -206,7 +206,7 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
                                     .let_others = [&turn] { turn.let_others(); },
                                     .weights_of = options.weights_of};
     auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
-    if (!device) return device.error().within(opened.file.name());
+    if (!device) return device.error();  // it names the file
     loaded.device = *std::move(device);
     return loaded;
 }

@@ -267,6 +267,16 @@ void Climb::finish(double seconds) {
     };
 }
 
+// A report is shared: the model's file is named, not where it lies.
+std::string Climb::without_folder(std::string message) const {
+    const std::string path = opened_.file.name();
+    if (path.empty() || path == options_.file) return message;
+    for (std::size_t at = 0; (at = message.find(path, at)) != std::string::npos; at += options_.file.size()) {
+        message.replace(at, path.size(), options_.file);
+    }
+    return message;
+}
+
 Result<Ladder> Climb::run() {
     const std::int64_t start_ns = monotonic_ns();
     RAFTER_TRY(const engine::PreparedModel own,
@@ -305,7 +315,7 @@ Result<Ladder> Climb::run() {
         for (const std::string& id : stage.rungs) {
             if (ladder_.find(id) != nullptr) continue;
             LadderRung rung = make_rung(id, "", id == "all" ? sizes_.n_together : sizes_.contiguous_batches.back());
-            rung.skipped = climbed.error().message;
+            rung.skipped = without_folder(climbed.error().message);
             ladder_.rungs.push_back(std::move(rung));
         }
     }

@@ -83,6 +83,7 @@ class Climb {
     }
     void refresh(double working_set_bytes);
     Result<void> go_on();
+    [[nodiscard]] std::string without_folder(std::string message) const;
     [[nodiscard]] std::optional<tensor::DType> four_bit_type() const { return own_is_4_bit_ ? std::nullopt : std::optional(kFourBits); }
     [[nodiscard]] std::string decode_load(std::uint32_t n, std::uint32_t n_context) const {
         return fmt::format("{}, {} tokens seen", sequences(n), report::grouped(n_context));

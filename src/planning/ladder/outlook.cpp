@@ -283,7 +283,8 @@ class Outlook {
         rung.after = speculative(n, n_context, shared_, gamma);
         rung.options = fmt::format("--kv-type q8 --batch {} --speculate draft", report::whole(n));
         rung.notes.push_back("Its gain is over the KV cache and nothing else.");
-        if (gamma > 0.0) rung.notes.push_back(fmt::format("{} draft tokens a step, assumed as above.", report::whole(gamma)));
+        if (gamma > 0.0)
+            rung.notes.push_back(fmt::format("{} draft token{} a step, assumed as above.", report::whole(gamma), gamma == 1.0 ? "" : "s"));
         if (gamma <= 0.0) rung.notes.push_back("No draft tokens: at this batch a wrong one costs more than a right one brings.");
         add(std::move(rung));
     }

@@ -66,8 +66,8 @@ struct LadderRung {
     std::string why;      // one sentence
     LadderPoint before;   // without this optimisation
     LadderPoint after;
-    // Its `before` is the `after` of the rung below it on the path: these rungs make up the climb. The others show an optimisation where it
-    // matters most, at a load of their own.
+    // Its `before` is the `after` of the rung below it on the path, but for the last one, "all", which is compared with "kv_cache": these
+    // rungs make up the climb. The others show an optimisation where it matters most, at a load of their own.
     bool on_path = true;
     OutputCheck check;
     std::vector<std::string> notes;      // what missed, and why

@@ -150,7 +150,7 @@ class Outlook {
         add(std::move(cached));
         LadderRung fused = make_rung("fused", load_text(1, context_));
         fused.before = path_;
-        fused.after = priced(now_, unflashed_, roofline::decode_step(1, context_), 1, context_);
+        fused.after = decode(now_, 1, context_);
         add(std::move(fused));
         LadderRung flash = make_rung("flash_decode", load_text(1, long_context_));
         flash.before = priced(now_, unflashed_, roofline::decode_step(1, long_context_), 1, long_context_);
@@ -162,7 +162,6 @@ class Outlook {
         prompt.before = priced(now_, unflashed_, step, chunk_, long_context_);
         prompt.after = priced(now_, now_.list(), step, chunk_, long_context_);
         add(std::move(prompt));
-        path_ = decode(now_, 1, context_);
     }
     void weights(const char* id, const char* type) {
         now_ = with_types(base_, type);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/sampling/sampler.h"
+#include "files/gguf.h"
 #include "files/gguf_writer.h"
 #include "protocols/embeddings.h"
 #include "protocols/json_body.h"
@@ -62,7 +63,7 @@ const engine::OpenedModel& opened() {
     static const std::vector<std::byte> file = files::GgufWriter().to_bytes();
     static const engine::OpenedModel model = [] {
         constexpr const char* kTemplate = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{{ x }}{{ reasoning_effort }}";
-        engine::OpenedModel made{.file = files::GgufFile::parse(file, "fuzz").value(),
+        engine::OpenedModel made{.source = std::make_unique<files::GgufFile>(files::GgufFile::parse(file, "fuzz").value()),
                                  .tokenizer = std::make_unique<Bytes>(),
                                  .config = {},
                                  .chat_template = text::ChatTemplate::parse(kTemplate, "fuzz").value()};

@@ -113,7 +113,7 @@ void add_answer_options(OptionSet& options, AnswerOptions& answer) {
     options.add("seed", answer.seed);
 }
 
-SamplingDefaults sampling_defaults(const files::GgufFile& file) {
+SamplingDefaults sampling_defaults(const files::TensorSource& file) {
     SamplingDefaults defaults;
     engine::SamplingOptions& sampling = defaults.sampling;
     defaults.source = "the model file";

@@ -41,7 +41,7 @@ struct SamplingDefaults {
     std::vector<std::string> warnings;  // values that are none
 };
 // The file's general.sampling.* keys; else generation_config.json beside it; else temperature 0.8, top-p 0.95, min-p 0.05.
-[[nodiscard]] SamplingDefaults sampling_defaults(const files::GgufFile& file);
+[[nodiscard]] SamplingDefaults sampling_defaults(const files::TensorSource& file);
 
 // A request without its prompt. defaults: what counts where the options say nothing. seed: where they give none. max_tokens is n_tokens or
 // otherwise.

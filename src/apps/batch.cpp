@@ -273,7 +273,7 @@ std::string batch_summary(const BatchCounts& counts, std::size_t n_before, std::
 
 // Of the weights and the type they are held in, and of the chat template that was given in place of the model's own.
 Result<std::uint64_t> model_identity(const BatchOptions& options, Session& session) {
-    std::uint64_t weights = engine::weights_identity(session.opened().file, session.runtime().pool());
+    std::uint64_t weights = engine::weights_identity(*session.opened().source, session.runtime().pool());
     if (!options.session.weights.empty()) weights = xxh3(options.session.weights, weights);
     if (options.session.chat_template_file.empty()) return weights;
     RAFTER_TRY(const std::string source, read_file(options.session.chat_template_file));

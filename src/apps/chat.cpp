@@ -38,7 +38,7 @@ class Chat {
 
     Result<int> run() {
         if (editor_.is_interactive() && !options_.quiet) {
-            say("{}, {} tokens of context. /help lists the commands; Ctrl-D ends.", model_title(session_.opened().file),
+            say("{}, {} tokens of context. /help lists the commands; Ctrl-D ends.", model_title(*session_.opened().source),
                 report::grouped(context()));
         }
         if (options_.first_question) {
@@ -158,7 +158,7 @@ class Chat {
 
     void use_file(ChatCommand command, const std::filesystem::path& path) {
         if (command == ChatCommand::kSave) {
-            const auto saved = save_conversation(path, model_title(session_.opened().file), conversation_.messages());
+            const auto saved = save_conversation(path, model_title(*session_.opened().source), conversation_.messages());
             if (!saved) return say("{}", saved.error().message);
             return say("Saved {} to {}.", turns_text(conversation_.n_turns()), path.string());
         }

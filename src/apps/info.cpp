@@ -12,6 +12,7 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/quote.h"
+#include "engine/loading/model_source.h"
 #include "model/model_file.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -80,12 +81,12 @@ std::string text_of(const files::Metadata& metadata, std::string_view key) {
 // One token at the start of a sequence: all weights, next to no cache.
 model::StepShape decode_step(std::uint32_t n_past) { return {{{.n_new = 1, .n_past = n_past, .n_outputs = 1}}}; }
 
-void count_tensors(const files::GgufFile& file, ModelInfo& info) {
+void count_tensors(const files::TensorSource& file, ModelInfo& info) {
     for (const files::NamedTensor& tensor : file.tensors()) {
         TypeCount& type = info.types[tensor.dtype];
         ++type.n_tensors;
         type.n_elements += static_cast<double>(tensor.n_elements());
-        type.file_bytes += static_cast<double>(tensor.bytes.size());
+        type.file_bytes += static_cast<double>(tensor.size_bytes());
         info.n_parameters += static_cast<double>(tensor.n_elements());
     }
     info.n_active = info.n_parameters;
@@ -99,7 +100,7 @@ void count_tensors(const files::GgufFile& file, ModelInfo& info) {
     }
 }
 
-Result<ModelInfo> inspect(const files::GgufFile& file) {
+Result<ModelInfo> inspect(const files::TensorSource& file) {
     ModelInfo info;
     info.path = file.name();
     info.file_bytes = static_cast<double>(file.size_bytes());
@@ -198,16 +199,16 @@ std::string types_text(const ModelInfo& info, const report::Style& style) {
     return table.render(style);
 }
 
-std::string tensors_text(const files::GgufFile& file, const report::Style& style) {
+std::string tensors_text(const files::TensorSource& file, const report::Style& style) {
     report::Table table({{"tensor"}, {"type"}, {"shape"}, {"size", report::Align::kRight}});
     for (const files::NamedTensor& tensor : file.tensors()) {
         table.add({shown(tensor.name), std::string(tensor::format_of(tensor.dtype).name),
-                   fmt::format("[{}]", fmt::join(tensor.shape, ", ")), report::bytes(static_cast<double>(tensor.bytes.size()))});
+                   fmt::format("[{}]", fmt::join(tensor.shape, ", ")), report::bytes(static_cast<double>(tensor.size_bytes()))});
     }
     return table.render(style);
 }
 
-ordered_json info_json(const ModelInfo& info, const files::GgufFile& file, bool with_tensors) {
+ordered_json info_json(const ModelInfo& info, const files::TensorSource& file, bool with_tensors) {
     ordered_json result{{"path", info.path},
                         {"name", info.name},
                         {"architecture", info.architecture},
@@ -252,23 +253,23 @@ ordered_json info_json(const ModelInfo& info, const files::GgufFile& file, bool 
         result["tensors"].push_back({{"name", shown(tensor.name)},
                                      {"type", tensor::format_of(tensor.dtype).name},
                                      {"shape", tensor.shape},
-                                     {"bytes", tensor.bytes.size()}});
+                                     {"bytes", tensor.size_bytes()}});
     }
     return result;
 }
 
 Result<int> show(const InfoOptions& options, const Environment& environment) {
     RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.model));
-    RAFTER_TRY(const files::GgufFile file, files::GgufFile::open(path));
-    RAFTER_TRY(const ModelInfo info, inspect(file));
+    RAFTER_TRY(const auto source, engine::open_source(path));
+    RAFTER_TRY(const ModelInfo info, inspect(*source));
     if (options.json) {
-        RAFTER_TRY_VOID(write_stdout(info_json(info, file, options.tensors).dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(info_json(info, *source, options.tensors).dump() + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);
     std::string text = facts_text(info, style);
     if (!info.types.empty()) text += "\n" + types_text(info, style);
-    if (options.tensors) text += "\n" + tensors_text(file, style);
+    if (options.tensors) text += "\n" + tensors_text(*source, style);
     RAFTER_TRY_VOID(write_stdout(text));
     return 0;
 }

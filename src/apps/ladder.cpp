@@ -48,7 +48,7 @@ Result<planning::Ladder> climbed(const LadderOptions& options, const Environment
     return planning::climb(runtime, opened,
                            {.quick = options.quick,
                             .version = version(),
-                            .model = model_title(opened.file),
+                            .model = model_title(*opened.source),
                             .file = path.filename().string(),
                             .progress = [&](double fraction, std::string_view what) { bar.update(fraction, what); },
                             .is_stopped = [&] { return interrupt.is_set(); }});

@@ -85,7 +85,7 @@ std::string without_part(const std::string& stem) {
     return part ? part->model : stem;
 }
 
-std::string quantisation_of(const files::GgufFile& file) {
+std::string quantisation_of(const files::TensorSource& file) {
     if (const auto type = file.metadata().find_uint("general.file_type"); type && *type) {
         for (const auto& [number, name] : kFileTypes) {
             if (number == **type) return std::string(name);
@@ -101,7 +101,7 @@ std::string quantisation_of(const files::GgufFile& file) {
 
 }  // namespace
 
-std::string model_title(const files::GgufFile& file) {
+std::string model_title(const files::TensorSource& file) {
     const std::string stem = std::filesystem::path(file.name()).stem().string();
     std::string name = name_from(without_part(stem));
     if (name.empty()) {

@@ -3,11 +3,11 @@
 
 #include <string>
 
-#include "files/gguf.h"
+#include "files/tensor_source.h"
 
 namespace rafter::apps {
 
 // The file's name where it says the model's size, else general.name; then the quantisation. Printable, on one line.
-[[nodiscard]] std::string model_title(const files::GgufFile& file);
+[[nodiscard]] std::string model_title(const files::TensorSource& file);
 
 }  // namespace rafter::apps

@@ -185,7 +185,7 @@ Result<int> run(RunOptions options, const Environment& environment) {
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     const engine::OpenedModel& opened = session->opened();
     RAFTER_TRY(const bool chat, is_chat(options, opened));
-    const SamplingDefaults defaults = chat ? sampling_defaults(opened.file) : SamplingDefaults{};
+    const SamplingDefaults defaults = chat ? sampling_defaults(*opened.source) : SamplingDefaults{};
     for (const std::string& warning : defaults.warnings) note(options, "{}", warning);
     if (options.is_dialogue()) {
         RAFTER_TRY_VOID(session->load({.context = kChatContext, .n_outputs = 1}));

@@ -88,7 +88,7 @@ server::ServerOptions server_options(const ServeVerbOptions& options, const Sess
     server.http.port = options.port;
     if (!options.port && server.http.unix_socket.empty()) server.http.port = server::HttpOptions().port;
     server.model_names = options.served_names;
-    const std::filesystem::path file = session.opened().file.name();
+    const std::filesystem::path file = session.opened().source->name();
     server.file_name = file.filename();
     if (server.model_names.empty()) {
         server.model_names.push_back(file.stem());
@@ -123,7 +123,7 @@ Result<int> serve(const ServeVerbOptions& options, const Environment& environmen
                server::Server::start(session->served(), server_options(options, *session), tell));
     running.set(server.get());
     const std::string_view weights = session->held_weights();
-    const std::string title = model_title(session->opened().file) + (weights.empty() ? "" : fmt::format(", weights as {}", weights));
+    const std::string title = model_title(*session->opened().source) + (weights.empty() ? "" : fmt::format(", weights as {}", weights));
     const Result<void> told = write_stdout(fmt::format("Listening on {} · {}\n", fmt::join(server->addresses(), " and "), title));
     if (told) server->run();
     running.set(nullptr);

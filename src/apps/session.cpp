@@ -67,7 +67,7 @@ Result<std::unique_ptr<Session>> Session::open(const Environment& environment, c
     }
     RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment), open));
     for (const std::string& warning : session->opened().warnings) {
-        if (!options.quiet) fmt::print(stderr, "rafter: warning: {}: {}\n", session->opened().file.name(), warning);
+        if (!options.quiet) fmt::print(stderr, "rafter: warning: {}: {}\n", session->opened().source->name(), warning);
     }
     session->load_seconds_ = seconds_since(start_ns);
     return session;
@@ -126,7 +126,7 @@ Result<void> Session::load(const Needs& needs) {
     RAFTER_TRY(engine::ServeOptions serve, serve_options(needs));
     report::Terminal terminal = stderr_terminal(environment_);
     if (options_.quiet) terminal.interactive = false;
-    report::Progress loading(terminal, "Loading " + model_title(opened().file));
+    report::Progress loading(terminal, "Loading " + model_title(*opened().source));
     serve.load.progress = [&](double fraction) { loading.update(fraction); };
     std::optional<report::Progress> measuring;
     serve.measuring_progress = [&](double fraction, std::string_view what) {

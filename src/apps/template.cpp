@@ -13,7 +13,7 @@
 #include "apps/session.h"
 #include "base/os_file.h"
 #include "base/quote.h"
-#include "files/gguf.h"
+#include "engine/loading/model_source.h"
 #include "text/chat_template.h"
 
 namespace rafter::apps {
@@ -63,15 +63,17 @@ void take_messages(Json given, text::ChatTemplateInput& input) {
     }
 }
 
-bool is_gguf(const std::filesystem::path& path) {
+bool is_model(const std::filesystem::path& path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) return true;
     std::array<char, 4> magic{};
     return std::ifstream(path, std::ios::binary).read(magic.data(), magic.size()) && std::memcmp(magic.data(), "GGUF", magic.size()) == 0;
 }
 
 Result<text::ChatTemplate> load_template(const std::filesystem::path& path) {
-    if (is_gguf(path)) {
-        RAFTER_TRY(const files::GgufFile file, files::GgufFile::open(path));
-        auto loaded = text::ChatTemplate::load(file.metadata());
+    if (is_model(path)) {
+        RAFTER_TRY(const auto source, engine::open_source(path));
+        auto loaded = text::ChatTemplate::load(source->metadata());
         if (!loaded) return loaded.error().within(path.string());
         return loaded;
     }

@@ -16,7 +16,7 @@
 #include "apps/output.h"
 #include "apps/session.h"
 #include "base/quote.h"
-#include "files/gguf.h"
+#include "engine/loading/model_source.h"
 #include "text/tokenizer.h"
 
 namespace rafter::apps {
@@ -86,11 +86,11 @@ Result<void> write_text(const text::Tokenizer& tokenizer, const TokenizeOptions&
 }  // namespace
 
 Result<void> run_tokenize(const TokenizeOptions& options, std::istream& in, std::ostream& out) {
-    RAFTER_TRY(const files::GgufFile file, files::GgufFile::open(options.model));
-    auto tokenizer = text::Tokenizer::load(file.metadata());
-    if (!tokenizer) return tokenizer.error().within(file.name());
-    for (const std::string& warning : (*tokenizer)->warnings()) fmt::print(stderr, "rafter: warning: {}: {}\n", file.name(), warning);
-    if (options.bos && !(*tokenizer)->special().bos) return bad_input("{}: --bos: the model has no BOS token", file.name());
+    RAFTER_TRY(const auto source, engine::open_source(options.model));
+    auto tokenizer = text::Tokenizer::load(source->metadata());
+    if (!tokenizer) return tokenizer.error().within(source->name());
+    for (const std::string& warning : (*tokenizer)->warnings()) fmt::print(stderr, "rafter: warning: {}: {}\n", source->name(), warning);
+    if (options.bos && !(*tokenizer)->special().bos) return bad_input("{}: --bos: the model has no BOS token", source->name());
 
     std::string input = read_all(in);
     if (!options.decode) {

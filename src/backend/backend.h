@@ -15,7 +15,7 @@
 #include "backend/batch.h"
 #include "backend/sampling.h"
 #include "base/result.h"
-#include "files/gguf.h"
+#include "files/tensor_source.h"
 #include "hardware/profile.h"
 #include "model/program.h"
 #include "roofline/op_price.h"
@@ -60,7 +60,7 @@ struct LoadOptions {
     // Called from the loading thread, some tens of times, while the compute threads are idle: others may use them until it returns. May be
     // empty.
     std::function<void()> let_others = {};
-    // A model of the same file, backend and list of weights: they share its weights in memory, and either may end first. Null: its own.
+    // A model of the same source, backend and list of weights: they share its weights in memory, and either may end first. Null: its own.
     const DeviceModel* weights_of = nullptr;
 };
 
@@ -113,7 +113,7 @@ class Backend {
                                                          const hardware::Profile& machine, const roofline::PriceOptions& options) const = 0;
     // program: bound to file and rewritten for this backend. The file is only read during the call, and its pages are given back as they
     // are used.
-    [[nodiscard]] virtual Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,
+    [[nodiscard]] virtual Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::TensorSource& source,
                                                                     const LoadOptions& options) = 0;
 };
 

@@ -154,12 +154,6 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string_v
     return GgufFile(std::move(state));
 }
 
-std::uint64_t NamedTensor::n_elements() const {
-    std::uint64_t product = 1;  // the bytes fit in memory, so this cannot wrap
-    for (const std::uint64_t dimension : shape) product *= dimension;
-    return product;
-}
-
 const Metadata& GgufFile::metadata() const { return state_->metadata; }
 std::span<const NamedTensor> GgufFile::tensors() const { return state_->tensors; }
 const std::string& GgufFile::name() const { return state_->name; }
@@ -172,11 +166,17 @@ const NamedTensor* GgufFile::find_tensor(std::string_view name) const {
     return found != state_->by_name.end() && tensors[*found].name == name ? &tensors[*found] : nullptr;
 }
 
-void GgufFile::will_need(std::span<const std::byte> bytes) const {
-    if (const MappedFile* map = state_->map_of(bytes)) map->will_need(bytes);
+std::span<const std::byte> GgufFile::rows(const NamedTensor& tensor, std::uint64_t first, std::uint64_t n,
+                                          std::span<std::byte> /*scratch*/) const {
+    return tensor.bytes.subspan(first * tensor.row_bytes(), n * tensor.row_bytes());
 }
 
-void GgufFile::release(std::span<const std::byte> bytes) const {
+void GgufFile::will_need(const NamedTensor& tensor) const {
+    if (const MappedFile* map = state_->map_of(tensor.bytes)) map->will_need(tensor.bytes);
+}
+
+void GgufFile::release(const NamedTensor& tensor, std::uint64_t first, std::uint64_t n) const {
+    const std::span<const std::byte> bytes = rows(tensor, first, n, {});
     if (const MappedFile* map = state_->map_of(bytes)) map->release(bytes);
 }
 

@@ -1,10 +1,11 @@
-// Typed look-ups in a file's metadata. See Metadata in gguf.h.
+// Typed look-ups in a file's metadata.
+#include "files/metadata.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
 
 #include "base/quote.h"
-#include "files/gguf.h"
 
 namespace rafter::files {
 namespace {

@@ -45,7 +45,7 @@ Model Model::open(const std::filesystem::path& model, const ModelOptions& option
     std::unique_ptr<State> state(new State{std::move(runtime), nullptr, {}});
     state->served = value_or_throw(engine::ServedModel::open(shared, model.string(), options.models_folders));
     if (options.warn) {
-        for (const std::string& warning : state->opened().warnings) options.warn(state->opened().file.name() + ": " + warning);
+        for (const std::string& warning : state->opened().warnings) options.warn(state->opened().source->name() + ": " + warning);
     }
     library::or_throw(state->served->load(std::move(serve)));
     const engine::OpenedModel& opened = state->opened();

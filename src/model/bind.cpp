@@ -34,9 +34,9 @@ std::vector<std::uint64_t> without_outer_ones(std::vector<std::uint64_t> shape, 
 
 }  // namespace
 
-Result<Program> bind(Program program, const files::GgufFile& file) {
+Result<Program> bind(Program program, const files::TensorSource& source) {
     for (Weight& w : program.weights) {
-        const files::NamedTensor* tensor = file.find_tensor(w.tensor);
+        const files::NamedTensor* tensor = source.find_tensor(w.tensor);
         const std::vector<std::uint64_t> expected = shape_of(w);
         if (tensor == nullptr) return bad_input("{}: expected a tensor of [{}], found no such tensor", w.tensor, fmt::join(expected, ", "));
         if (without_outer_ones(tensor->shape, expected.size()) != expected) {
@@ -52,12 +52,10 @@ Result<Program> bind(Program program, const files::GgufFile& file) {
     return program;
 }
 
-std::span<const std::byte> bytes_of(const Weight& weight, const files::GgufFile& file) {
-    const files::NamedTensor* tensor = file.find_tensor(weight.tensor);
+const files::NamedTensor& tensor_of(const Weight& weight, const files::TensorSource& source) {
+    const files::NamedTensor* tensor = source.find_tensor(weight.tensor);
     RAFTER_CHECK(tensor != nullptr && tensor->dtype == weight.source_dtype, "{}", weight.tensor);
-    if (weight.n_rows == weight.n_source_rows) return tensor->bytes;
-    const std::size_t row_bytes = tensor::format_of(weight.source_dtype).row_bytes(weight.n_cols);
-    return tensor->bytes.subspan(weight.first_row * row_bytes, weight.n_rows * row_bytes);
+    return *tensor;
 }
 
 }  // namespace rafter::model

@@ -33,7 +33,7 @@ Result<roofline::PlannedModel> from_gguf(const fs::path& path, roofline::BoundOp
     double bytes = 0.0;
     for (const files::NamedTensor& tensor : file.tensors()) {
         elements += static_cast<double>(tensor.n_elements());
-        bytes += static_cast<double>(tensor.bytes.size());
+        bytes += static_cast<double>(tensor.size_bytes());
     }
     planned.weight_type = fmt::format("as in the file, {:.2f} bits on average", elements > 0 ? bytes * 8 / elements : 0.0);
     return planned;

@@ -24,7 +24,7 @@ Result<Pooling> read_pooling(const JsonReader& body, const engine::OpenedModel& 
     if (name == "mean") return Pooling::kMean;
     if (name == "last") return Pooling::kLast;
     if (name) return bad_input("{}: pooling: expected mean or last, found {}", body.where(), quote(*name));
-    const files::Metadata& metadata = opened.file.metadata();
+    const files::Metadata& metadata = opened.source->metadata();
     const auto architecture = metadata.find_string("general.architecture");
     if (!architecture || !*architecture) return Pooling::kMean;
     const auto type = metadata.find_uint(fmt::format("{}.pooling_type", **architecture));

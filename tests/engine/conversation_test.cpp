@@ -16,7 +16,7 @@ struct Rig {
         auto tokenizer = text::Tokenizer::load(file.metadata()).value();
         const auto own = file.metadata().get_string("tokenizer.chat_template").value();
         auto chat_template = text::ChatTemplate::parse(std::string(source.empty() ? own : source), "test").value();
-        opened.emplace(OpenedModel{.file = std::move(file),
+        opened.emplace(OpenedModel{.source = std::make_unique<files::GgufFile>(std::move(file)),
                                    .tokenizer = std::move(tokenizer),
                                    .config = {},
                                    .chat_template = std::move(chat_template),

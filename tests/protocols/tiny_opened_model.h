@@ -17,7 +17,7 @@ inline engine::OpenedModel tiny_opened_model() {
     auto file = files::GgufFile::parse(bytes, "tiny").value();
     auto tokenizer = text::Tokenizer::load(file.metadata()).value();
     const auto source = file.metadata().get_string("tokenizer.chat_template").value();
-    engine::OpenedModel opened{.file = std::move(file),
+    engine::OpenedModel opened{.source = std::make_unique<files::GgufFile>(std::move(file)),
                                .tokenizer = std::move(tokenizer),
                                .config = {},
                                .chat_template = text::ChatTemplate::parse(std::string(source), "test").value(),

@@ -214,13 +214,16 @@ struct NaiveModel::Run {
     }
 };
 
-NaiveModel::NaiveModel(const model::Program& program, const files::GgufFile& file, KvType key_type, KvType value_type)
+NaiveModel::NaiveModel(const model::Program& program, const files::TensorSource& source, KvType key_type, KvType value_type)
     : program_(program), key_type_(key_type), value_type_(value_type) {
     for (const model::Weight& w : program.weights) {
         const bool is_vector = w.kind == model::WeightKind::kVector || w.kind == model::WeightKind::kVectors;
         const std::size_t n_rows = std::size_t{w.n_experts} * (is_vector ? 1 : w.n_rows);
         std::vector<float> decoded(n_rows * w.n_cols);
-        tensor::format_of(w.source_dtype).decode(model::bytes_of(w, file).data(), decoded.data(), decoded.size());
+        const files::NamedTensor& tensor = model::tensor_of(w, source);
+        std::vector<std::byte> scratch(n_rows * tensor.row_bytes());
+        tensor::format_of(w.source_dtype)
+            .decode(source.rows(tensor, model::first_row(w, 0), n_rows, scratch).data(), decoded.data(), decoded.size());
         weights_.emplace_back(decoded.begin(), decoded.end());
     }
 }

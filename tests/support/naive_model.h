@@ -16,7 +16,7 @@ class NaiveModel {
     using Rows = std::vector<std::vector<double>>;
 
     // The program must be as build() made it, bound to the file. Keys and values are rounded to the types of the cache that is compared.
-    NaiveModel(const model::Program& program, const files::GgufFile& file, KvType key_type, KvType value_type);
+    NaiveModel(const model::Program& program, const files::TensorSource& source, KvType key_type, KvType value_type);
 
     // Logits after each of the tokens: [n_tokens][n_vocab].
     [[nodiscard]] Rows logits(const std::vector<std::int32_t>& tokens) const;

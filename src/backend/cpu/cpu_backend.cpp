@@ -32,9 +32,9 @@ class CpuBackend final : public Backend {
                                                  const hardware::Profile& machine, const roofline::PriceOptions& options) const override {
         return cpu::price_step(program, step, machine, options);
     }
-    [[nodiscard]] Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,
+    [[nodiscard]] Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::TensorSource& source,
                                                             const LoadOptions& options) override {
-        return CpuModel::load(std::move(program), file, options, pool_, isa_);
+        return CpuModel::load(std::move(program), source, options, pool_, isa_);
     }
 
   private:

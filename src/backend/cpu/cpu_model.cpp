@@ -47,14 +47,14 @@ Result<void> check_memory(const MemoryUse& use) {
 CpuModel::CpuModel(ThreadPool& pool, Isa isa)
     : pool_(pool), isa_(isa), rows_(row_kernels(isa)), linear_(linear_kernels(isa)), attention_(attention_kernels(isa)) {}
 
-Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, const files::GgufFile& file, const LoadOptions& options,
+Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, const files::TensorSource& source, const LoadOptions& options,
                                                     ThreadPool& pool, Isa isa) {
     std::unique_ptr<CpuModel> loaded(new CpuModel(pool, isa));
-    if (auto done = loaded->set_up(std::move(program), file, options); !done) return done.error().within(file.name());
+    if (auto done = loaded->set_up(std::move(program), source, options); !done) return done.error().within(source.name());
     return std::unique_ptr<DeviceModel>(std::move(loaded));
 }
 
-Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options) {
+Result<void> CpuModel::set_up(model::Program program, const files::TensorSource& source, const LoadOptions& options) {
     RAFTER_TRY_VOID(check_runnable(program));
     program_ = std::move(program);
     limits_ = options.limits;
@@ -87,7 +87,7 @@ Result<void> CpuModel::set_up(model::Program program, const files::GgufFile& fil
         threads_[t].rows = RowScratch::in(own + kLinearScratchBytes, n_vocab);
     }
     if (options.weights_of == nullptr) {
-        RAFTER_TRY(CpuWeights weights, CpuWeights::load(program_, file, pool_, options));
+        RAFTER_TRY(CpuWeights weights, CpuWeights::load(program_, source, pool_, options));
         weights_ = std::make_shared<const CpuWeights>(std::move(weights));
     }
     prepare_ops();

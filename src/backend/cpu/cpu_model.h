@@ -45,7 +45,7 @@ struct ExpertGroups {
 
 class CpuModel final : public DeviceModel {
   public:
-    [[nodiscard]] static Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::GgufFile& file,
+    [[nodiscard]] static Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::TensorSource& source,
                                                                    const LoadOptions& options, ThreadPool& pool, Isa isa);
 
     [[nodiscard]] StepOutput forward(const Batch& batch) override;
@@ -79,7 +79,7 @@ class CpuModel final : public DeviceModel {
     };
 
     CpuModel(ThreadPool& pool, Isa isa);
-    [[nodiscard]] Result<void> set_up(model::Program program, const files::GgufFile& file, const LoadOptions& options);
+    [[nodiscard]] Result<void> set_up(model::Program program, const files::TensorSource& source, const LoadOptions& options);
     void share_weights(const DeviceModel& other);
     void prepare_ops();
     void prepare_step(const Batch& batch);

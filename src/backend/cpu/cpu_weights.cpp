@@ -43,34 +43,29 @@ Offsets place_all(const model::Program& program) {
     return offsets;
 }
 
-// What a thread needs to convert a panel: a row as floats, and the panel's rows encoded.
-std::size_t row_floats_bytes(std::uint32_t n_cols) { return aligned_to_64(n_cols * sizeof(float)); }
-std::size_t scratch_bytes(const model::Program& program) {
+// What a thread needs for a panel: its rows as a source makes them, a row as floats, and the rows encoded.
+struct PanelScratch {
+    std::size_t made_bytes = 0;
+    std::size_t floats_bytes = 0;
+    std::size_t encoded_bytes = 0;
+
+    [[nodiscard]] std::size_t size_bytes() const { return made_bytes + floats_bytes + encoded_bytes; }
+};
+PanelScratch panel_scratch(const model::Weight& w, const files::NamedTensor& tensor) {
+    PanelScratch need;
+    if (tensor.bytes.empty()) need.made_bytes = aligned_to_64(kPanelRows * tensor.row_bytes());
+    if (w.dtype != w.source_dtype) {
+        need.floats_bytes = aligned_to_64(w.n_cols * sizeof(float));
+        need.encoded_bytes = aligned_to_64(kPanelRows * tensor::format_of(w.dtype).row_bytes(w.n_cols));
+    }
+    return need;
+}
+std::size_t scratch_bytes(const model::Program& program, const files::TensorSource& source) {
     std::size_t most = 0;
     for (const model::Weight& w : program.weights) {
-        if (!is_matrix(w) || w.dtype == w.source_dtype) continue;
-        most = std::max(most, row_floats_bytes(w.n_cols) + aligned_to_64(kPanelRows * tensor::format_of(w.dtype).row_bytes(w.n_cols)));
+        if (is_matrix(w)) most = std::max(most, panel_scratch(w, model::tensor_of(w, source)).size_bytes());
     }
     return most;
-}
-
-// Panels [range.first, range.last) of a matrix whose rows lie at `rows` in another type than it is held in.
-void pack_converted(const PackedMatrix& matrix, tensor::DType source_dtype, const std::byte* rows, PanelRange range, std::byte* data,
-                    std::byte* scratch) {
-    const tensor::FormatInfo& from = tensor::format_of(source_dtype);
-    const tensor::FormatInfo& to = tensor::format_of(matrix.dtype);
-    auto* const values = reinterpret_cast<float*>(scratch);
-    std::byte* const encoded = scratch + row_floats_bytes(matrix.n_cols);
-    for (std::uint32_t panel = range.first; panel < range.last; ++panel) {
-        const std::uint32_t first_row = panel * kPanelRows;
-        const std::uint32_t n_rows = std::min(kPanelRows, matrix.n_rows - first_row);
-        for (std::uint32_t r = 0; r < n_rows; ++r) {
-            from.decode(rows + (first_row + r) * from.row_bytes(matrix.n_cols), values, matrix.n_cols);
-            to.encode(values, encoded + r * to.row_bytes(matrix.n_cols), matrix.n_cols);
-        }
-        std::byte* const place = data + panel * matrix.panel_bytes;
-        pack_panels(packed_matrix(matrix.dtype, n_rows, matrix.n_cols, place), encoded, 0, 1, place);
-    }
 }
 
 // The ops that a backend executes, fused rows opened up.
@@ -88,7 +83,7 @@ void for_each_op(const std::vector<model::Op>& ops, const std::function<void(con
 
 std::size_t CpuWeights::needed_bytes(const model::Program& program) { return place_all(program).size_bytes; }
 
-Result<CpuWeights> CpuWeights::load(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
+Result<CpuWeights> CpuWeights::load(const model::Program& program, const files::TensorSource& source, ThreadPool& pool,
                                     const LoadOptions& options) {
     CpuWeights weights;
     const Offsets offsets = place_all(program);
@@ -107,41 +102,64 @@ Result<CpuWeights> CpuWeights::load(const model::Program& program, const files::
         }
         weights.places_.push_back(place);
     }
-    RAFTER_TRY_VOID(weights.pack(program, file, pool, options));
+    RAFTER_TRY_VOID(weights.pack(program, source, pool, options));
     return weights;
 }
 
-void CpuWeights::pack_share(const model::Weight& weight, const Place& place, std::span<const std::byte> source, PanelRange range,
+void CpuWeights::pack_share(const model::Weight& weight, const Place& place, const files::TensorSource& source, PanelRange range,
                             std::byte* scratch) {
-    const std::size_t source_bytes = weight.n_rows * tensor::format_of(weight.source_dtype).row_bytes(weight.n_cols);
+    const files::NamedTensor& tensor = model::tensor_of(weight, source);
+    const PanelScratch need = panel_scratch(weight, tensor);
+    const std::span<std::byte> made(scratch, need.made_bytes);
+    auto* const values = reinterpret_cast<float*>(scratch + need.made_bytes);
+    std::byte* const encoded = scratch + need.made_bytes + need.floats_bytes;
+    const tensor::FormatInfo& from = tensor::format_of(weight.source_dtype);
+    const tensor::FormatInfo& to = tensor::format_of(weight.dtype);
     for (std::uint32_t e = 0; e < weight.n_experts; ++e) {
         std::byte* const data = place.data + e * place.expert_bytes;
-        const std::byte* const rows = source.data() + e * source_bytes;
         PackedMatrix matrix = place.matrix;
         matrix.data = data;
-        if (weight.dtype == weight.source_dtype) {
-            pack_panels(matrix, rows, range.first, range.last, data);
-        } else {
-            pack_converted(matrix, weight.source_dtype, rows, range, data, scratch);
+        const std::uint64_t first = model::first_row(weight, e);
+        if (weight.dtype == weight.source_dtype && !tensor.bytes.empty()) {
+            pack_panels(matrix, source.rows(tensor, first, weight.n_rows, {}).data(), range.first, range.last, data);
+            continue;
+        }
+        for (std::uint32_t panel = range.first; panel < range.last; ++panel) {
+            const std::uint32_t n_rows = std::min(kPanelRows, matrix.n_rows - panel * kPanelRows);
+            const std::byte* rows = source.rows(tensor, first + panel * kPanelRows, n_rows, made).data();
+            if (weight.dtype != weight.source_dtype) {
+                for (std::uint32_t r = 0; r < n_rows; ++r) {
+                    from.decode(rows + r * from.row_bytes(matrix.n_cols), values, matrix.n_cols);
+                    to.encode(values, encoded + r * to.row_bytes(matrix.n_cols), matrix.n_cols);
+                }
+                rows = encoded;
+            }
+            std::byte* const panel_data = data + panel * matrix.panel_bytes;
+            pack_panels(packed_matrix(matrix.dtype, n_rows, matrix.n_cols, panel_data), rows, 0, 1, panel_data);
         }
     }
 }
 
-void CpuWeights::decode_vectors(const model::Program& program, const files::GgufFile& file) {
+void CpuWeights::decode_vectors(const model::Program& program, const files::TensorSource& source) {
+    std::vector<std::byte> scratch;
     for (model::WeightId id = 0; id < program.weights.size(); ++id) {
         const model::Weight& w = program.weights[id];
         if (is_matrix(w) || !places_[id].first_use) continue;
         const tensor::FormatInfo& format = tensor::format_of(w.source_dtype);
-        const std::byte* source = model::bytes_of(w, file).data();
+        const files::NamedTensor& tensor = model::tensor_of(w, source);
+        scratch.resize(tensor.size_bytes());
+        const std::byte* rows = source.rows(tensor, 0, tensor.n_rows(), scratch).data();
         for (std::uint32_t e = 0; e < w.n_experts; ++e) {
-            format.decode(source + e * format.row_bytes(w.n_cols), places_[id].vector + e * places_[id].vector_stride, w.n_cols);
+            format.decode(rows + e * format.row_bytes(w.n_cols), places_[id].vector + e * places_[id].vector_stride, w.n_cols);
         }
     }
 }
 
-Result<void> CpuWeights::pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool, const LoadOptions& options) {
-    const std::size_t scratch_stride = scratch_bytes(program);
-    RAFTER_TRY(const PageBuffer scratch, PageBuffer::allocate(pool.n_threads() * scratch_stride, "rows of weights that change their type"));
+Result<void> CpuWeights::pack(const model::Program& program, const files::TensorSource& source, ThreadPool& pool,
+                              const LoadOptions& options) {
+    const std::size_t scratch_stride = scratch_bytes(program, source);
+    RAFTER_TRY(const PageBuffer scratch,
+               PageBuffer::allocate(pool.n_threads() * scratch_stride, "rows of weights that are made or change their type"));
     // One job an op whose matrices are read together; a matrix that only embeds is one by itself. Ops that multiply come first: an
     // embedding that is also a head is split as the head is.
     std::vector<std::vector<model::WeightId>> jobs;
@@ -166,7 +184,7 @@ Result<void> CpuWeights::pack(const model::Program& program, const files::GgufFi
         if (is_matrix(program.weights[id]) && !taken[id] && !is_shared) jobs.push_back({id});
     }
 
-    decode_vectors(program, file);
+    decode_vectors(program, source);
 
     double total_bytes = 0;
     for (const auto& job : jobs) {
@@ -176,18 +194,17 @@ Result<void> CpuWeights::pack(const model::Program& program, const files::GgufFi
     for (const auto& job : jobs) {
         std::vector<PackedMatrix> matrices;
         for (const model::WeightId id : job) matrices.push_back(places_[id].matrix);
-        std::vector<std::span<const std::byte>> sources;
-        for (const model::WeightId id : job) sources.push_back(model::bytes_of(program.weights[id], file));
         pool.run([&](unsigned thread) {
             std::byte* const own = scratch.data() + thread * scratch_stride;
             for (std::size_t i = 0; i < job.size(); ++i) {
                 const PanelRange share = share_of(matrices, i, thread, pool.n_threads());
-                pack_share(program.weights[job[i]], places_[job[i]], sources[i], share, own);
+                pack_share(program.weights[job[i]], places_[job[i]], source, share, own);
             }
         });
-        for (std::size_t i = 0; i < job.size(); ++i) {
-            file.release(sources[i]);
-            done_bytes += static_cast<double>(place_bytes(program.weights[job[i]]));
+        for (const model::WeightId id : job) {
+            const model::Weight& w = program.weights[id];
+            source.release(model::tensor_of(w, source), w.first_row, (w.n_experts - 1) * std::uint64_t{w.n_source_rows} + w.n_rows);
+            done_bytes += static_cast<double>(place_bytes(w));
         }
         if (options.progress) options.progress(done_bytes / total_bytes);
         if (options.let_others) options.let_others();

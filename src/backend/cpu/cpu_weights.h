@@ -14,7 +14,7 @@
 #include "base/os_memory.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "files/gguf.h"
+#include "files/tensor_source.h"
 #include "model/program.h"
 
 namespace rafter::backend::cpu {
@@ -24,7 +24,7 @@ class CpuWeights {
     // What load() will take.
     [[nodiscard]] static std::size_t needed_bytes(const model::Program& program);
     // The pool's threads pack; source pages are given back on the way. Of the options: progress and let_others.
-    [[nodiscard]] static Result<CpuWeights> load(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
+    [[nodiscard]] static Result<CpuWeights> load(const model::Program& program, const files::TensorSource& source, ThreadPool& pool,
                                                  const LoadOptions& options);
 
     // Of a kMatrix or kEmbedding.
@@ -52,11 +52,11 @@ class CpuWeights {
     };
     struct Layout;
 
-    [[nodiscard]] Result<void> pack(const model::Program& program, const files::GgufFile& file, ThreadPool& pool,
+    [[nodiscard]] Result<void> pack(const model::Program& program, const files::TensorSource& source, ThreadPool& pool,
                                     const LoadOptions& options);
-    void decode_vectors(const model::Program& program, const files::GgufFile& file);
+    void decode_vectors(const model::Program& program, const files::TensorSource& source);
     // scratch: a thread's part of what scratch_bytes() says. Allocates nothing.
-    static void pack_share(const model::Weight& weight, const Place& place, std::span<const std::byte> source, PanelRange range,
+    static void pack_share(const model::Weight& weight, const Place& place, const files::TensorSource& source, PanelRange range,
                            std::byte* scratch);
 
     PageBuffer memory_;

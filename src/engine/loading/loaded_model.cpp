@@ -12,6 +12,7 @@
 #include "base/os_memory.h"
 #include "base/quote.h"
 #include "engine/loading/cache_size.h"
+#include "engine/loading/model_source.h"
 #include "model/model_file.h"
 #include "model/workspace.h"
 #include "report/units.h"
@@ -37,14 +38,14 @@ std::optional<std::uint64_t> block_of(std::string_view tensor) {
     return block;
 }
 
-void warn_of_unused_tensors(const files::GgufFile& file, const model::ModelConfig& config, text::Warnings& warnings) {
+void warn_of_unused_tensors(const files::TensorSource& source, const model::ModelConfig& config, text::Warnings& warnings) {
     std::set<std::string_view> used(std::begin(kConfigTensors), std::end(kConfigTensors));
     const model::Program program = model::build(config);
     for (const model::Weight& weight : program.weights) used.insert(weight.tensor);
     std::uint64_t n_blocks = config.n_layers;
     std::size_t n_unused = 0;
     std::vector<std::string> names;
-    for (const files::NamedTensor& tensor : file.tensors()) {
+    for (const files::NamedTensor& tensor : source.tensors()) {
         const auto block = block_of(tensor.name);
         if (block && *block >= config.n_layers) {
             n_blocks = std::max(n_blocks, *block + 1);
@@ -61,15 +62,16 @@ void warn_of_unused_tensors(const files::GgufFile& file, const model::ModelConfi
                                    fmt::join(names, ", "), n_unused > kNamesShown ? ", ..." : ""));
 }
 
-Result<OpenedModel> open_parts(files::GgufFile file, const OpenOptions& options) {
-    RAFTER_TRY(auto tokenizer, text::Tokenizer::load(file.metadata()));
-    RAFTER_TRY(auto config, model::read_config(file, {}));
-    RAFTER_TRY(auto chat_template, options.chat_template ? text::ChatTemplate::load(file.metadata(), *options.chat_template)
-                                                         : text::ChatTemplate::load(file.metadata()));
-    const bool is_own = options.chat_template || file.metadata().has("tokenizer.chat_template");
+Result<OpenedModel> open_parts(std::unique_ptr<files::TensorSource> source, const OpenOptions& options) {
+    const files::Metadata& metadata = source->metadata();
+    RAFTER_TRY(auto tokenizer, text::Tokenizer::load(metadata));
+    RAFTER_TRY(auto config, model::read_config(*source, {}));
+    RAFTER_TRY(auto chat_template,
+               options.chat_template ? text::ChatTemplate::load(metadata, *options.chat_template) : text::ChatTemplate::load(metadata));
+    const bool is_own = options.chat_template || metadata.has("tokenizer.chat_template");
     text::Warnings warnings(tokenizer->warnings().begin(), tokenizer->warnings().end());
-    warn_of_unused_tensors(file, config, warnings);
-    return OpenedModel{.file = std::move(file),
+    warn_of_unused_tensors(*source, config, warnings);
+    return OpenedModel{.source = std::move(source),
                        .tokenizer = std::move(tokenizer),
                        .config = std::move(config),
                        .chat_template = std::move(chat_template),
@@ -80,9 +82,9 @@ Result<OpenedModel> open_parts(files::GgufFile file, const OpenOptions& options)
 }  // namespace
 
 Result<OpenedModel> open_model(const std::filesystem::path& path, const OpenOptions& options) {
-    RAFTER_TRY(auto file, files::GgufFile::open(path));
-    const std::string name = file.name();
-    auto opened = open_parts(std::move(file), options);
+    RAFTER_TRY(auto source, open_source(path));
+    const std::string name = source->name();
+    auto opened = open_parts(std::move(source), options);
     if (!opened) return opened.error().within(name);
     if (opened->tokenizer->n_tokens() > opened->config.n_vocab) {
         return bad_input("{}: expected a tokenizer of at most the model's {} tokens, found {}", name, opened->config.n_vocab,
@@ -149,9 +151,9 @@ Result<void> limit_scores(const backend::Backend& backend, const model::Program&
 
 Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options) {
     RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
-    RAFTER_TRY(const model::ModelConfig config, model::read_config(opened.file, {.context = context}));
-    auto bound = model::bind(model::build(config), opened.file);
-    if (!bound) return bound.error().within(opened.file.name());
+    RAFTER_TRY(const model::ModelConfig config, model::read_config(*opened.source, {.context = context}));
+    auto bound = model::bind(model::build(config), *opened.source);
+    if (!bound) return bound.error().within(opened.source->name());
     model::HeldWeights held{.program = *std::move(bound), .n_substituted = {}};
     if (options.weights) held = model::hold_weights_as(std::move(held.program), *options.weights);
     PreparedModel prepared{
@@ -159,7 +161,7 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
         .scheduler = {},
         .kv_element_bytes = {},
         .n_substituted = std::move(held.n_substituted)};
-    if (const auto runs = backend.can_run(prepared.program); !runs) return runs.error().within(opened.file.name());
+    if (const auto runs = backend.can_run(prepared.program); !runs) return runs.error().within(opened.source->name());
     const auto element_bytes = [&](backend::KvType type) {
         return static_cast<double>(backend::kv_row_bytes(type, config.head_dim)) / config.head_dim;
     };
@@ -205,7 +207,7 @@ Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, cons
                                     .progress = options.progress,
                                     .let_others = [&turn] { turn.let_others(); },
                                     .weights_of = options.weights_of};
-    auto device = runtime.backend().load(std::move(prepared.program), opened.file, load);
+    auto device = runtime.backend().load(std::move(prepared.program), *opened.source, load);
     if (!device) return device.error();  // it names the file
     loaded.device = *std::move(device);
     return loaded;

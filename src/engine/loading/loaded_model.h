@@ -12,7 +12,7 @@
 #include "backend/backend.h"
 #include "engine/loading/runtime.h"
 #include "engine/scheduler.h"
-#include "files/gguf.h"
+#include "files/tensor_source.h"
 #include "model/config.h"
 #include "model/held_types.h"
 #include "model/rewrites.h"
@@ -25,7 +25,7 @@ namespace rafter::engine {
 inline constexpr std::uint32_t kStepTokens = 512;  // that a step computes at most
 
 struct OpenedModel {
-    files::GgufFile file;
+    std::unique_ptr<files::TensorSource> source;  // never null
     std::unique_ptr<text::Tokenizer> tokenizer;
     model::ModelConfig config;         // for the context that it was trained for
     text::ChatTemplate chat_template;  // the file's, or a known one that fits

@@ -212,7 +212,8 @@ Result<void> ServedModel::open_kv_disk() {
         KvDiskOptions disk_options{
             .path = options_.kv_disk.path,
             .size_bytes = options_.kv_disk.size_bytes,
-            .identity = {.hash = combined_identity({*machine, program_identity(program), weights_identity(opened_.file, runtime_.pool())}),
+            .identity = {.hash =
+                             combined_identity({*machine, program_identity(program), weights_identity(*opened_.source, runtime_.pool())}),
                          .description = fmt::format("{} ({}{}, {} cache, {})", opened_.config.name, weights, activations, kv_types, isa),
                          .block_size = loaded_.scheduler.block_size,
                          .block_bytes = loaded_.device->block_bytes(0)},
@@ -237,7 +238,7 @@ Result<void> ServedModel::load_draft_model() {
     RAFTER_TRY(draft_opened_, open_model(path));
     for (const std::string& warning : draft_opened_->warnings) warn("draft_model", warning);
     auto map = VocabularyMap::match(*opened_.tokenizer, opened_.config.n_vocab, *draft_opened_->tokenizer, draft_opened_->config.n_vocab);
-    if (!map) return map.error().within(draft_opened_->file.name());
+    if (!map) return map.error().within(draft_opened_->source->name());
     LoadModelOptions load = options_.load;
     load.context = std::min(loaded_.scheduler.context, draft_opened_->config.n_context);
     load.n_outputs = loaded_.scheduler.n_sequences;

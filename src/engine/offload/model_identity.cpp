@@ -91,9 +91,9 @@ void add_op(Chain& chain, const model::Op& op) {
 
 }  // namespace
 
-std::uint64_t weights_identity(const files::GgufFile& file, ThreadPool& pool) {
+std::uint64_t weights_identity(const files::TensorSource& source, ThreadPool& pool) {
     Chain chain;
-    for (const auto& [key, value] : file.metadata().entries()) {
+    for (const auto& [key, value] : source.metadata().entries()) {
         chain.add(std::string_view(key));
         chain.add(value.index());
         const auto add = [&](const auto& item) { chain.add(item); };
@@ -108,20 +108,28 @@ std::uint64_t weights_identity(const files::GgufFile& file, ThreadPool& pool) {
                 value);
         }
     }
-    std::vector<std::span<const std::byte>> pieces;
-    for (const files::NamedTensor& tensor : file.tensors()) {
+    struct Piece {
+        const files::NamedTensor* tensor;
+        std::uint64_t first_row, n_rows;
+    };
+    std::vector<Piece> pieces;
+    for (const files::NamedTensor& tensor : source.tensors()) {
         chain.add(std::string_view(tensor.name));
         chain.add(tensor.dtype);
         chain.add(tensor.shape);
-        for (std::size_t at = 0; at < tensor.bytes.size(); at += kPieceBytes) {
-            pieces.push_back(tensor.bytes.subspan(at, std::min(kPieceBytes, tensor.bytes.size() - at)));
+        const std::uint64_t n_piece_rows = std::max<std::uint64_t>(1, kPieceBytes / std::max<std::uint64_t>(1, tensor.row_bytes()));
+        for (std::uint64_t row = 0; row < tensor.n_rows(); row += n_piece_rows) {
+            pieces.push_back({&tensor, row, std::min(n_piece_rows, tensor.n_rows() - row)});
         }
     }
     std::vector<std::uint64_t> hashes(pieces.size());
     pool.run([&](unsigned thread) {
+        std::vector<std::byte> scratch;  // a few MB: a machine without them could not have loaded the model
         for (std::size_t i = thread; i < pieces.size(); i += pool.n_threads()) {
-            hashes[i] = xxh3(pieces[i]);
-            file.release(pieces[i]);
+            const Piece& piece = pieces[i];
+            if (piece.tensor->bytes.empty()) scratch.resize(piece.n_rows * piece.tensor->row_bytes());
+            hashes[i] = xxh3(source.rows(*piece.tensor, piece.first_row, piece.n_rows, scratch));
+            source.release(*piece.tensor, piece.first_row, piece.n_rows);
         }
     });
     chain.add(hashes);

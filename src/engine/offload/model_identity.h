@@ -8,14 +8,14 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "files/gguf.h"
+#include "files/tensor_source.h"
 #include "model/program.h"
 
 namespace rafter::engine {
 
 // Of all metadata and every byte of the tensors: a fine-tune may differ in one row of one of them. Reads the whole file, as loading does,
 // with all threads: as fast as memory, or as the disk where it lies.
-[[nodiscard]] std::uint64_t weights_identity(const files::GgufFile& file, ThreadPool& pool);
+[[nodiscard]] std::uint64_t weights_identity(const files::TensorSource& source, ThreadPool& pool);
 
 // Of the ops as they are executed with every value of their options, their encodings, and RoPE's factors, which follow from the context.
 [[nodiscard]] std::uint64_t program_identity(const model::Program& program);

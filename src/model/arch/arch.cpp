@@ -49,19 +49,19 @@ std::vector<std::string_view> known_architectures() {
 }
 
 Result<std::uint32_t> ArchKeys::get_uint_or(std::string_view name, std::uint32_t fallback, std::uint32_t low, std::uint32_t high) const {
-    RAFTER_TRY(const auto found, find_uniform(file_->metadata(), key(name)));
+    RAFTER_TRY(const auto found, find_uniform(source_->metadata(), key(name)));
     if (!found) return fallback;
     if (*found < low || *found > high) return out_of_range(key(name), low, high, *found);
     return static_cast<std::uint32_t>(*found);
 }
 
 Result<std::uint32_t> ArchKeys::get_uint(std::string_view name, std::uint32_t low, std::uint32_t high) const {
-    if (!file_->metadata().has(key(name))) return bad_input("{}: expected a number, found no such key", key(name));
+    if (!source_->metadata().has(key(name))) return bad_input("{}: expected a number, found no such key", key(name));
     return get_uint_or(name, 0, low, high);
 }
 
 Result<float> ArchKeys::get_float_or(std::string_view name, float fallback) const {
-    RAFTER_TRY(const auto found, file_->metadata().find_float(key(name)));
+    RAFTER_TRY(const auto found, source_->metadata().find_float(key(name)));
     if (!found) return fallback;
     const auto value = static_cast<float>(*found);
     if (!std::isfinite(value)) return bad_input("{}: expected a finite number, found {}", key(name), *found);
@@ -75,18 +75,18 @@ Result<float> ArchKeys::get_positive_or(std::string_view name, float fallback) c
 }
 
 Result<std::string> ArchKeys::get_string_or(std::string_view name, std::string_view fallback) const {
-    RAFTER_TRY(const auto found, file_->metadata().find_string(key(name)));
+    RAFTER_TRY(const auto found, source_->metadata().find_string(key(name)));
     return std::string(found.value_or(fallback));
 }
 
 Result<ModelConfig> read_common(const ArchKeys& keys, RopePairing pairing) {
     ModelConfig c;
     c.architecture = keys.architecture();
-    RAFTER_TRY(const auto name, keys.file().metadata().find_string("general.name"));
+    RAFTER_TRY(const auto name, keys.source().metadata().find_string("general.name"));
     c.name = name.value_or(c.architecture);
 
     // A layer has several tensors, so the file's own count of tensors bounds what a hostile block_count can make us build.
-    const auto n_tensors = static_cast<std::uint32_t>(std::min<std::size_t>(keys.file().tensors().size(), kMaxContext));
+    const auto n_tensors = static_cast<std::uint32_t>(std::min<std::size_t>(keys.source().tensors().size(), kMaxContext));
     RAFTER_TRY(c.n_layers, keys.get_uint("block_count", 1, kMaxContext));
     if (c.n_layers > n_tensors) {
         return bad_input("{}: expected tensors for each layer, found {} layers and {} tensors", keys.key("block_count"), c.n_layers,
@@ -100,7 +100,7 @@ Result<ModelConfig> read_common(const ArchKeys& keys, RopePairing pairing) {
         return bad_input("{}: expected a divisor of the {} query heads, found {}", keys.key("attention.head_count_kv"), c.n_heads,
                          c.n_kv_heads);
     }
-    if (!keys.file().metadata().has(keys.key("attention.key_length")) && c.d_model % c.n_heads != 0) {
+    if (!keys.source().metadata().has(keys.key("attention.key_length")) && c.d_model % c.n_heads != 0) {
         return bad_input("{}: expected a divisor of embedding_length {}, found {}", keys.key("attention.head_count"), c.d_model, c.n_heads);
     }
     RAFTER_TRY(c.head_dim, keys.get_uint_or("attention.key_length", c.d_model / c.n_heads, 1, kMaxHeadDim));
@@ -115,7 +115,7 @@ Result<ModelConfig> read_common(const ArchKeys& keys, RopePairing pairing) {
     RAFTER_TRY(c.n_context, keys.get_uint("context_length", 1, kMaxContext));
     RAFTER_TRY(c.norm_epsilon, keys.get_positive_or("attention.layer_norm_rms_epsilon", 1e-5F));
 
-    const files::NamedTensor* table = keys.file().find_tensor("token_embd.weight");
+    const files::NamedTensor* table = keys.source().find_tensor("token_embd.weight");
     if (table == nullptr) return bad_input("token_embd.weight: expected the token embeddings, found no such tensor");
     if (table->shape.size() != 2 || table->shape[0] > kMaxContext) {
         return bad_input("token_embd.weight: expected [n_vocab, {}], found [{}]", c.d_model, fmt::join(table->shape, ", "));
@@ -139,11 +139,11 @@ Result<void> read_experts(const ArchKeys& keys, ModelConfig& c) {
     return {};
 }
 
-Result<ModelConfig> read_config(const files::GgufFile& file, const ConfigOptions& options) {
-    RAFTER_TRY(const std::string_view name, file.metadata().get_string("general.architecture"));
+Result<ModelConfig> read_config(const files::TensorSource& source, const ConfigOptions& options) {
+    RAFTER_TRY(const std::string_view name, source.metadata().get_string("general.architecture"));
     for (const Architecture& architecture : kArchitectures) {
         if (architecture.name != name) continue;
-        const ArchKeys keys(file, std::string(name), options);
+        const ArchKeys keys(source, std::string(name), options);
         RAFTER_TRY(ModelConfig config, architecture.read(keys));
         const bool dense = std::ranges::any_of(config.layers, [](const LayerConfig& layer) { return !layer.moe; });
         if (dense && config.d_ff == 0) return bad_input("{}: expected a number, found no such key", keys.key("feed_forward_length"));

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "files/gguf.h"
+#include "files/tensor_source.h"
 #include "model/config.h"
 #include "model/model_file.h"
 
@@ -19,8 +19,8 @@ namespace rafter::model {
 // A file's metadata under one architecture's prefix: key("block_count") is "llama.block_count".
 class ArchKeys {
   public:
-    ArchKeys(const files::GgufFile& file, std::string architecture, ConfigOptions options)
-        : file_(&file), architecture_(std::move(architecture)), options_(options) {}
+    ArchKeys(const files::TensorSource& source, std::string architecture, ConfigOptions options)
+        : source_(&source), architecture_(std::move(architecture)), options_(options) {}
 
     [[nodiscard]] std::string key(std::string_view name) const { return architecture_ + "." + std::string(name); }
     // Integers are checked against [low, high]; floats must be finite.
@@ -30,14 +30,14 @@ class ArchKeys {
     [[nodiscard]] Result<float> get_float_or(std::string_view name, float fallback) const;
     [[nodiscard]] Result<float> get_positive_or(std::string_view name, float fallback) const;
     [[nodiscard]] Result<std::string> get_string_or(std::string_view name, std::string_view fallback) const;
-    [[nodiscard]] bool has_tensor(std::string_view name) const { return file_->find_tensor(name) != nullptr; }
+    [[nodiscard]] bool has_tensor(std::string_view name) const { return source_->find_tensor(name) != nullptr; }
 
-    [[nodiscard]] const files::GgufFile& file() const { return *file_; }
+    [[nodiscard]] const files::TensorSource& source() const { return *source_; }
     [[nodiscard]] const std::string& architecture() const { return architecture_; }
     [[nodiscard]] const ConfigOptions& options() const { return options_; }
 
   private:
-    const files::GgufFile* file_;
+    const files::TensorSource* source_;
     std::string architecture_;
     ConfigOptions options_;
 };

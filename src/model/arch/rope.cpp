@@ -11,14 +11,15 @@ namespace {
 
 // Divisors of each speed, [n_dims / 2], stored as a tensor.
 Result<std::optional<std::vector<float>>> find_factors(const ArchKeys& keys, std::string_view name, std::size_t n) {
-    const files::NamedTensor* tensor = keys.file().find_tensor(name);
+    const files::NamedTensor* tensor = keys.source().find_tensor(name);
     if (tensor == nullptr) return std::optional<std::vector<float>>();
     if (tensor->dtype != tensor::DType::kF32 || tensor->n_elements() != n) {
         return bad_input("{}: expected {} numbers of type F32, found {} of type {}", name, n, tensor->n_elements(),
                          tensor::format_of(tensor->dtype).name);
     }
     std::vector<float> factors(n);
-    tensor::format_of(tensor::DType::kF32).decode(tensor->bytes.data(), factors.data(), n);
+    std::vector<std::byte> scratch(tensor->size_bytes());
+    tensor::format_of(tensor::DType::kF32).decode(keys.source().rows(*tensor, 0, tensor->n_rows(), scratch).data(), factors.data(), n);
     for (const float f : factors) {
         if (!std::isfinite(f) || f <= 0) return bad_input("{}: expected numbers above 0, found {}", name, f);
     }

@@ -269,7 +269,7 @@ void Climb::finish(double seconds) {
 
 // A report is shared: the model's file is named, not where it lies.
 std::string Climb::without_folder(std::string message) const {
-    const std::string path = opened_.file.name();
+    const std::string path = opened_.source->name();
     if (path.empty() || path == options_.file) return message;
     for (std::size_t at = 0; (at = message.find(path, at)) != std::string::npos; at += options_.file.size()) {
         message.replace(at, path.size(), options_.file);

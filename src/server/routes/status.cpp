@@ -26,14 +26,15 @@ protocols::ModelInfo model_info(const Services& services) {
     info.created_unix_s = services.started_unix_s;
     info.context = scheduler.context;
     info.n_together = scheduler.n_sequences;
-    if (const auto source = opened.file.metadata().find_string("tokenizer.chat_template"); source && *source) info.chat_template = **source;
+    if (const auto source = opened.source->metadata().find_string("tokenizer.chat_template"); source && *source)
+        info.chat_template = **source;
     info.version = version();
     info.n_vocab = static_cast<std::uint32_t>(opened.config.n_vocab);
     info.d_model = static_cast<std::uint32_t>(opened.config.d_model);
     std::uint64_t n_parameters = 0;
-    for (const files::NamedTensor& tensor : opened.file.tensors()) n_parameters += tensor.n_elements();
+    for (const files::NamedTensor& tensor : opened.source->tensors()) n_parameters += tensor.n_elements();
     info.n_parameters = n_parameters;
-    info.size_bytes = opened.file.size_bytes();
+    info.size_bytes = opened.source->size_bytes();
     return info;
 }
 

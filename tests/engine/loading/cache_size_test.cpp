@@ -1,5 +1,6 @@
 // The KV cache's size against counts position by position, sequences that live in it, and what loaded models really take.
 #include "engine/loading/cache_size.h"
+#include "files/gguf.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -244,7 +245,7 @@ struct Tiny {
         auto tokenizer = text::Tokenizer::load(file.metadata()).value();
         auto config = model::read_config(file, {}).value();
         auto chat_template = text::ChatTemplate::load(file.metadata()).value();
-        opened.emplace(OpenedModel{.file = std::move(file),
+        opened.emplace(OpenedModel{.source = std::make_unique<files::GgufFile>(std::move(file)),
                                    .tokenizer = std::move(tokenizer),
                                    .config = std::move(config),
                                    .chat_template = std::move(chat_template)});

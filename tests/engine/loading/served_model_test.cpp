@@ -288,7 +288,7 @@ TEST_F(ServedModelTest, OptionsThatCanNeverWorkAreRefusedByName) {
 }
 
 TEST_F(ServedModelTest, AModelIsAPathOrAName) {
-    EXPECT_EQ(open("TARGET.gguf")->opened().file.name(), open((folder_ / "target.gguf").string())->opened().file.name());
+    EXPECT_EQ(open("TARGET.gguf")->opened().source->name(), open((folder_ / "target.gguf").string())->opened().source->name());
     const auto unknown = ServedModel::open(runtime_, "target");
     ASSERT_FALSE(unknown);
     EXPECT_EQ(unknown.error().kind, ErrorKind::kBadInput);

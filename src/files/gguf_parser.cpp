@@ -94,9 +94,10 @@ Result<MetadataValue> read_strings(ByteReader& reader) {
     return MetadataValue(MetadataArray(std::move(values)));
 }
 
-Result<MetadataValue> read_array(ByteReader& reader) {
+Result<MetadataValue> read_array(ByteReader& reader, GgufType& element_type) {
     const std::size_t begin = reader.offset();
     RAFTER_TRY(const auto type, reader.read<std::uint32_t>("array element type"));
+    element_type = static_cast<GgufType>(type);
     switch (static_cast<GgufType>(type)) {
         case GgufType::kUint8:
             return read_numbers<std::uint8_t, std::uint64_t>(reader);
@@ -128,7 +129,8 @@ Result<MetadataValue> read_array(ByteReader& reader) {
     return bad_input("array element type at byte {}: expected 0 to 12, found {}", begin, type);
 }
 
-Result<MetadataValue> read_value(ByteReader& reader, GgufType type) {
+// type: the value's; afterwards, of an array, that of its elements.
+Result<MetadataValue> read_value(ByteReader& reader, GgufType& type) {
     switch (type) {
         case GgufType::kUint8:
             return read_number<std::uint8_t, std::uint64_t>(reader);
@@ -153,7 +155,7 @@ Result<MetadataValue> read_value(ByteReader& reader, GgufType type) {
             return MetadataValue(value);
         }
         case GgufType::kArray:
-            return read_array(reader);
+            return read_array(reader, type);
         case GgufType::kUint64:
             return read_number<std::uint64_t, std::uint64_t>(reader);
         case GgufType::kInt64:
@@ -191,9 +193,10 @@ Result<void> read_entry(ByteReader& reader, Metadata& metadata) {
     // The one key that matters here, where its exact type is still known.
     constexpr auto kUint32 = static_cast<std::uint32_t>(GgufType::kUint32);
     if (key == kAlignmentKey && type != kUint32) return bad_input("{}: expected value type {} (uint32), found {}", key, kUint32, type);
-    auto value = read_value(reader, static_cast<GgufType>(type));
+    auto stored_type = static_cast<GgufType>(type);
+    auto value = read_value(reader, stored_type);
     if (!value) return value.error().within(quote(key));
-    if (!metadata.add(std::string(key), std::move(value).value()))
+    if (!metadata.add(std::string(key), std::move(value).value(), stored_type))
         return bad_input("{}: expected each key once, found it again", quote(key));
     return {};
 }

@@ -2,11 +2,11 @@
 #include "files/gguf_writer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "base/check.h"
 #include "base/os_file.h"
+#include "files/byte_writer.h"
 #include "files/gguf_format.h"
 #include "tensor/formats/formats.h"
 
@@ -14,22 +14,6 @@ namespace rafter::files {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-void append(Bytes& out, const void* data, std::size_t size) {
-    if (size == 0) return;  // data may be null then
-    out.resize(out.size() + size);
-    std::memcpy(&out[out.size() - size], data, size);
-}
-
-template <typename Number>
-void append_number(Bytes& out, Number number) {
-    append(out, &number, sizeof number);
-}
-
-void append_string(Bytes& out, std::string_view text) {
-    append_number<std::uint64_t>(out, text.size());
-    append(out, text.data(), text.size());
-}
 
 template <typename Number>
 Bytes number_payload(Number number) {
@@ -48,7 +32,7 @@ Bytes array_payload(GgufType element_type, std::size_t count) {
 template <typename Number>
 Bytes numbers_payload(GgufType element_type, std::span<const Number> values) {
     Bytes payload = array_payload(element_type, values.size());
-    append(payload, values.data(), values.size_bytes());
+    append_bytes(payload, values.data(), values.size_bytes());
     return payload;
 }
 
@@ -122,14 +106,14 @@ void GgufWriter::add_tensor_f32(std::string_view name, tensor::DType dtype, std:
 
 Bytes GgufWriter::to_bytes() const {
     Bytes out;
-    append(out, kGgufMagic.data(), kGgufMagic.size());
+    append_bytes(out, kGgufMagic.data(), kGgufMagic.size());
     append_number(out, kGgufVersion);
     append_number<std::uint64_t>(out, tensors_.size());
     append_number<std::uint64_t>(out, entries_.size());
     for (const Entry& entry : entries_) {
         append_string(out, entry.key);
         append_number(out, static_cast<std::uint32_t>(entry.type));
-        append(out, entry.payload.data(), entry.payload.size());
+        append_bytes(out, entry.payload.data(), entry.payload.size());
     }
     std::uint64_t offset = 0;
     for (const Tensor& tensor : tensors_) {
@@ -142,7 +126,7 @@ Bytes GgufWriter::to_bytes() const {
     }
     for (const Tensor& tensor : tensors_) {
         pad(out);
-        append(out, tensor.bytes.data(), tensor.bytes.size());
+        append_bytes(out, tensor.bytes.data(), tensor.bytes.size());
     }
     pad(out);
     return out;

@@ -61,8 +61,14 @@ const MetadataValue* Metadata::find(std::string_view key) const {
     return found == index_.end() ? nullptr : &entries_[found->second].second;
 }
 
-bool Metadata::add(std::string key, MetadataValue value) {
+std::optional<GgufType> Metadata::stored_type(std::string_view key) const {
+    const auto found = index_.find(key);
+    return found == index_.end() ? std::nullopt : stored_types_[found->second];
+}
+
+bool Metadata::add(std::string key, MetadataValue value, std::optional<GgufType> stored_type) {
     if (!index_.try_emplace(key, entries_.size()).second) return false;
+    stored_types_.push_back(stored_type);
     entries_.emplace_back(std::move(key), std::move(value));
     return true;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "files/gguf_format.h"
 
 namespace rafter::files {
 
@@ -41,13 +42,17 @@ class Metadata {
 
     // In file order, for `rafter info`.
     [[nodiscard]] std::span<const std::pair<std::string, MetadataValue>> entries() const { return entries_; }
+    // The type that a GGUF file stores the value of this key in, or the elements of its array; none where the source is no such file.
+    // Needed to write the same value again.
+    [[nodiscard]] std::optional<GgufType> stored_type(std::string_view key) const;
     // False when the key is there already.
-    bool add(std::string key, MetadataValue value);
+    bool add(std::string key, MetadataValue value, std::optional<GgufType> stored_type = std::nullopt);
 
   private:
     [[nodiscard]] const MetadataValue* find(std::string_view key) const;
 
     std::vector<std::pair<std::string, MetadataValue>> entries_;
+    std::vector<std::optional<GgufType>> stored_types_;      // [entries]
     std::map<std::string, std::size_t, std::less<>> index_;  // not a hash map: keys chosen to collide would make it quadratic
 };
 

@@ -1,11 +1,18 @@
-// Options of the verbs that run no model: tokenize, template, info, models and completions.
+// Options of the verbs that run no model: convert, tokenize, template, info, models and completions.
 #include "apps/options/option_spec.h"
+#include "engine/loading/served_model.h"
 
 namespace rafter::apps {
 namespace {
 
 constexpr Subject kTextSubject{.section = "text", .heading = "Text"};
 constexpr Subject kTemplateSubject{.section = "template", .heading = "Template"};
+
+std::vector<std::string> convert_types() {
+    std::vector<std::string> types{"auto"};
+    for (const std::string_view name : engine::weights_type_names()) types.emplace_back(name);
+    return types;
+}
 
 }  // namespace
 
@@ -42,6 +49,48 @@ std::vector<OptionSpec> tool_options() {
          .value = "NAME=JSON",
          .help = "Set a variable of the template (may be given several times)"},
         {.name = "tensors", .subject = kOutputSubject, .help = "List every tensor"},
+        {.name = "convert-source",
+         .place = "SOURCE",
+         .has_flag = false,
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kModel,
+         .value = "SOURCE",
+         .help = "A GGUF file (of a split one, any part), a folder with config.json and safetensors files, or a model's name"},
+        {.name = "convert-out",
+         .place = "OUT.gguf",
+         .has_flag = false,
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kFile,
+         .value = "OUT.gguf",
+         .help = "The file to write; an interrupted run leaves OUT.gguf.partial, from which the same command continues"},
+        {.name = "convert-type",
+         .spelled = "type",
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kText,
+         .value = "TYPE",
+         .choices = convert_types(),
+         .any_case = true,
+         .default_value = "auto",
+         .help = "Number type of matrices: auto keeps each as it is, any other type rounds each weight plainly"},
+        {.name = "split",
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kBytes,
+         .value = "SIZE",
+         .otherwise = "one file",
+         .help = "Write parts OUT-00001-of-0000N.gguf of at most this size each, such as 2GB"},
+        {.name = "allow-nan",
+         .has_key = false,
+         .has_variable = false,
+         .help = "Convert weights that are NaN or infinite too, which is an error otherwise"},
+        {.name = "replace",
+         .spelled = "force",
+         .has_key = false,
+         .has_variable = false,
+         .help = "Replace a file that has the name of the output"},
         {.name = "model-name",
          .place = "NAME",
          .has_flag = false,

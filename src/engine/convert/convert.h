@@ -1,0 +1,73 @@
+// From any tensor source to GGUF files on the disk: a plan, which is plain data, and the run that carries it out with all threads. A run
+// that is killed leaves a partial file and a journal beside it, from which the same plan continues.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "files/tensor_source.h"
+#include "tensor/dtype.h"
+
+namespace rafter::engine {
+
+struct ConvertOptions {
+    std::optional<tensor::DType> type;         // of matrices (engine/convert/tensor_types.h); none: the source's. It must have an encoder.
+    std::optional<std::uint64_t> split_bytes;  // of a part at most, as far as one tensor is not larger; none: one file
+    bool allow_nan = false;                    // weights that are no finite numbers: else an error
+    bool replace = false;                      // a file that has the output's name: else an error
+};
+
+struct PlannedTensor {
+    const files::NamedTensor* source = nullptr;
+    tensor::DType dtype = tensor::DType::kF32;  // that it is written in
+    std::size_t part = 0;
+    std::uint64_t offset_bytes = 0;  // in the part's file
+};
+
+struct PlannedPart {
+    std::filesystem::path path;
+    std::vector<std::byte> header;
+    std::uint64_t size_bytes = 0;
+};
+
+struct ConversionPlan {
+    std::filesystem::path out;           // as given, links followed
+    std::vector<PlannedPart> parts;      // one, named `out`, unless it is split
+    std::vector<PlannedTensor> tensors;  // in the source's order
+    std::map<tensor::DType, std::uint32_t> n_of_type;
+    std::map<tensor::DType, std::uint32_t> n_substituted;  // matrices of other types than the wanted one, whose blocks do not fit
+    std::uint64_t size_bytes = 0;
+    std::uint64_t identity = 0;  // of the source's files, the output's header and this program: what a run may continue
+    bool allow_nan = false;
+    bool replace = false;
+};
+
+// The plan points into `source`, which was opened from source_path. Reads no weights and writes nothing. Fails where the output is a file
+// of the source or no place for a file, and on what a GGUF file cannot say.
+[[nodiscard]] Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const std::filesystem::path& source_path,
+                                                     const std::filesystem::path& out, const ConvertOptions& options);
+
+struct ConvertHooks {
+    std::function<void(double fraction)> progress;          // on the calling thread
+    std::function<bool()> is_stopped;                       // a stopped run can be continued
+    std::function<void(const std::string& sentence)> note;  // what a person should know, such as that an earlier run is continued
+};
+struct Conversion {
+    std::uint64_t size_bytes = 0;
+    std::uint64_t reused_bytes = 0;  // that an earlier run had written
+    double seconds = 0.0;
+    bool complete = false;  // false: stopped
+};
+// No file has an output's name before all of them are whole and on the disk.
+[[nodiscard]] Result<Conversion> run_conversion(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool,
+                                                const ConvertHooks& hooks);
+
+}  // namespace rafter::engine

@@ -1,0 +1,57 @@
+// Order is kept: a replaced key stays where it was, a new one follows the others.
+#include "engine/convert/convert_metadata.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace rafter::engine {
+namespace {
+
+using files::GgufEntry;
+using files::GgufType;
+
+constexpr std::string_view kSplitPrefix = "split.";
+constexpr std::string_view kHuggingFacePrefix = "tokenizer.huggingface.";
+constexpr std::string_view kHuggingFaceTokenizer = "tokenizer.huggingface.json";
+constexpr std::string_view kFileType = "general.file_type";
+constexpr std::string_view kQuantizationVersion = "general.quantization_version";
+constexpr std::uint64_t kGgmlQuantizationVersion = 2;  // of the layouts of all block formats since 2023: ggml.h, GGML_QNT_VERSION
+
+void set(std::vector<GgufEntry>& entries, GgufEntry entry) {
+    const auto found = std::ranges::find(entries, entry.key, &GgufEntry::key);
+    if (found == entries.end()) {
+        entries.push_back(std::move(entry));
+    } else {
+        *found = std::move(entry);
+    }
+}
+
+}  // namespace
+
+SourceKind source_kind(const files::Metadata& metadata) {
+    const bool is_checkpoint = std::ranges::any_of(
+        metadata.entries(), [](const auto& entry) { return std::string_view(entry.first).starts_with(kHuggingFacePrefix); });
+    return is_checkpoint ? SourceKind::kCheckpoint : SourceKind::kGguf;
+}
+
+Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<tensor::DType> file_type) {
+    ConvertedMetadata converted;
+    for (const auto& [key, value] : metadata.entries()) {
+        if (std::string_view(key).starts_with(kSplitPrefix) || std::string_view(key).starts_with(kHuggingFacePrefix)) continue;
+        converted.entries.push_back({key, value, metadata.stored_type(key).value_or(files::usual_type(value))});
+    }
+    if (metadata.has(kHuggingFaceTokenizer)) return bad_input("a tokenizer.json cannot be converted yet");
+    if (file_type) {
+        set(converted.entries, {std::string(kFileType), std::uint64_t{file_type_of(*file_type)}, GgufType::kUint32});
+        set(converted.entries, {std::string(kQuantizationVersion), kGgmlQuantizationVersion, GgufType::kUint32});
+    }
+    return converted;
+}
+
+std::vector<GgufEntry> split_entries(std::size_t number, std::size_t n_parts, std::size_t n_tensors) {
+    return {{"split.no", std::uint64_t{number}, GgufType::kUint16},
+            {"split.count", std::uint64_t{n_parts}, GgufType::kUint16},
+            {"split.tensors.count", std::uint64_t{n_tensors}, GgufType::kInt32}};
+}
+
+}  // namespace rafter::engine

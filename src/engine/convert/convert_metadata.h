@@ -1,0 +1,28 @@
+// The metadata of a converted file: the source's, but for what the conversion changes.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/convert/tensor_types.h"
+#include "files/gguf_layout.h"
+#include "files/metadata.h"
+#include "tensor/dtype.h"
+
+namespace rafter::engine {
+
+// A checkpoint's metadata carries its tokenizer's own files (tokenizer.huggingface.*), which a GGUF file has no keys for.
+[[nodiscard]] SourceKind source_kind(const files::Metadata& metadata);
+
+// file_type: what most matrices are, where that is to be written; none: as the source has it. Strings of the entries are views that live as
+// long as `metadata` and `texts`.
+struct ConvertedMetadata {
+    std::vector<files::GgufEntry> entries;
+};
+[[nodiscard]] Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<tensor::DType> file_type);
+
+// The keys that gguf-split gives part `number` (from 0) of n_parts.
+[[nodiscard]] std::vector<files::GgufEntry> split_entries(std::size_t number, std::size_t n_parts, std::size_t n_tensors);
+
+}  // namespace rafter::engine

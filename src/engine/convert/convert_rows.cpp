@@ -1,0 +1,102 @@
+// In pieces that stay in the first-level cache as floats.
+#include "engine/convert/convert_rows.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "tensor/formats/formats.h"
+
+namespace rafter::engine {
+namespace {
+
+using tensor::DType;
+using tensor::FormatInfo;
+
+constexpr std::size_t kPieceElements = 4096;  // whole blocks of every format: they have 1, 32 or 256 elements
+
+template <typename Bits>
+Bits magnitude(std::span<const std::byte> numbers, std::size_t i) {
+    Bits bits = 0;
+    std::memcpy(&bits, numbers.data() + i * sizeof(Bits), sizeof(Bits));
+    return static_cast<Bits>(bits & static_cast<Bits>(~Bits{0}) >> 1U);
+}
+
+// The bits of floating-point numbers, without the sign, are in the order of the numbers. No branch: as fast as memory.
+template <typename Bits>
+Bits largest_magnitude(std::span<const std::byte> numbers) {
+    Bits most = 0;
+    for (std::size_t i = 0; i < numbers.size() / sizeof(Bits); ++i) most = std::max(most, magnitude<Bits>(numbers, i));
+    return most;
+}
+
+// All bits of the exponent are set in NaN and infinity only.
+template <typename Bits>
+std::optional<std::uint64_t> first_with_exponent(std::span<const std::byte> numbers, Bits exponent) {
+    if (largest_magnitude<Bits>(numbers) < exponent) return std::nullopt;
+    std::size_t i = 0;
+    while (magnitude<Bits>(numbers, i) < exponent) ++i;
+    return i;
+}
+
+constexpr std::uint32_t kF32Exponent = 0x7f800000U;
+
+std::optional<std::uint64_t> first_decoded(const FormatInfo& format, std::span<const std::byte> rows) {
+    std::array<float, kPieceElements> values;
+    const std::size_t n_elements = rows.size() / format.block_bytes * format.block_elements;
+    for (std::size_t first = 0; first < n_elements; first += kPieceElements) {
+        const std::size_t n = std::min(kPieceElements, n_elements - first);
+        format.decode(rows.data() + format.row_bytes(first), values.data(), n);
+        const auto found = first_with_exponent(std::as_bytes(std::span(values).first(n)), kF32Exponent);
+        if (found) return first + *found;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> first_non_finite(DType dtype, std::span<const std::byte> rows) {
+    switch (dtype) {
+        case DType::kF32:
+            return first_with_exponent(rows, kF32Exponent);
+        case DType::kF16:
+            return first_with_exponent(rows, std::uint16_t{0x7c00});
+        case DType::kBF16:
+            return first_with_exponent(rows, std::uint16_t{0x7f80});
+        case DType::kI32:
+            return std::nullopt;
+        case DType::kQ4_0:
+        case DType::kQ4_1:
+        case DType::kQ5_0:
+        case DType::kQ5_1:
+        case DType::kQ8_0:
+        case DType::kQ2_K:
+        case DType::kQ3_K:
+        case DType::kQ4_K:
+        case DType::kQ5_K:
+        case DType::kQ6_K:
+        case DType::kIQ4_NL:
+        case DType::kIQ4_XS:
+        case DType::kMXFP4:
+            break;
+    }
+    return first_decoded(tensor::format_of(dtype), rows);
+}
+
+float convert_rows(DType from, std::span<const std::byte> rows, DType to, std::span<std::byte> out) {
+    const FormatInfo& source = tensor::format_of(from);
+    const FormatInfo& target = tensor::format_of(to);
+    std::array<float, kPieceElements> values;
+    std::uint32_t most = 0;
+    const std::size_t n_elements = rows.size() / source.block_bytes * source.block_elements;
+    for (std::size_t first = 0; first < n_elements; first += kPieceElements) {
+        const std::size_t n = std::min(kPieceElements, n_elements - first);
+        source.decode(rows.data() + source.row_bytes(first), values.data(), n);
+        most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n))));
+        target.encode(values.data(), out.data() + target.row_bytes(first), n);
+    }
+    return std::bit_cast<float>(std::min(most, kF32Exponent));
+}
+
+}  // namespace rafter::engine

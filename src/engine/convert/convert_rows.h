@@ -1,0 +1,20 @@
+// Rows of weights in another type, by way of float32, and the search for values that are no finite numbers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "tensor/dtype.h"
+
+namespace rafter::engine {
+
+// The index, in elements, of the first that is NaN or infinite.
+[[nodiscard]] std::optional<std::uint64_t> first_non_finite(tensor::DType dtype, std::span<const std::byte> rows);
+
+// rows: whole blocks of both types. out: as many elements in `to`. Exact where `to` can hold the values, else rounded once. Returns the
+// largest magnitude, NaN and infinity counted as infinity.
+float convert_rows(tensor::DType from, std::span<const std::byte> rows, tensor::DType to, std::span<std::byte> out);
+
+}  // namespace rafter::engine

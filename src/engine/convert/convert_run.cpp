@@ -1,0 +1,315 @@
+// The run: units of some rows each, taken by all threads in order, written where the plan says and noted in the journal.
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/os_memory.h"
+#include "base/os_partial_file.h"
+#include "base/xxh3.h"
+#include "engine/convert/convert.h"
+#include "engine/convert/convert_journal.h"
+#include "engine/convert/convert_rows.h"
+#include "files/gguf_format.h"
+#include "tensor/formats/formats.h"
+
+namespace rafter::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Read or written, whichever is more: large enough for a disk, small enough that all threads have some of it.
+constexpr std::uint64_t kUnitBytes = std::uint64_t{4} << 20U;
+
+struct Unit {
+    std::size_t tensor = 0;  // of the plan
+    std::uint64_t first_row = 0;
+    std::uint64_t n_rows = 0;
+};
+
+std::uint64_t written_row_bytes(const PlannedTensor& tensor) {
+    return tensor::format_of(tensor.dtype).row_bytes(tensor.source->shape.back());
+}
+
+std::vector<Unit> units_of(const ConversionPlan& plan) {
+    std::vector<Unit> units;
+    for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+        const PlannedTensor& tensor = plan.tensors[i];
+        const std::uint64_t row_bytes = std::max(written_row_bytes(tensor), tensor.source->row_bytes());
+        const std::uint64_t rows_per_unit = std::max<std::uint64_t>(1, kUnitBytes / std::max<std::uint64_t>(1, row_bytes));
+        const std::uint64_t n_rows = tensor.source->n_rows();
+        for (std::uint64_t row = 0; row < n_rows; row += rows_per_unit) units.push_back({i, row, std::min(rows_per_unit, n_rows - row)});
+    }
+    return units;
+}
+
+// What the threads share.
+class Writing {
+  public:
+    Writing(const ConversionPlan& plan, const files::TensorSource& source, ConvertJournal& journal, const std::vector<PartialFile>& files)
+        : plan_(plan), source_(source), journal_(journal), files_(files), units_(units_of(plan)), is_done_(units_.size(), 0) {
+        for (const Unit& unit : units_) {
+            const PlannedTensor& tensor = plan.tensors[unit.tensor];
+            read_bytes_ = std::max(read_bytes_, tensor.source->bytes.empty() ? unit.n_rows * tensor.source->row_bytes() : 0);
+            written_bytes_ = std::max(written_bytes_, unit.n_rows * written_row_bytes(tensor));
+        }
+    }
+
+    // Marks the units that earlier runs wrote and that are still there. Returns their bytes.
+    std::uint64_t find_written(ThreadPool& pool, std::span<std::byte> memory);
+    // False when it was stopped.
+    Result<bool> write_rest(ThreadPool& pool, std::span<std::byte> memory, const ConvertHooks& hooks);
+    [[nodiscard]] std::size_t bytes_per_thread() const { return read_bytes_ + written_bytes_; }
+
+  private:
+    using Work = std::function<Result<void>(std::size_t unit, std::span<std::byte> memory)>;
+    void run_on_all(ThreadPool& pool, std::span<std::byte> memory, const Work& work, const ConvertHooks& hooks);
+    void fail(std::size_t unit, Error error);
+    Result<void> check_written(std::size_t unit, std::span<std::byte> memory);
+    Result<void> write(std::size_t unit, std::span<std::byte> memory);
+    Result<void> check_finite(const Unit& unit, std::span<const std::byte> rows) const;
+    Result<void> check_fits(const Unit& unit, float largest, std::span<const std::byte> written) const;
+    [[nodiscard]] std::uint64_t bytes_of(const Unit& unit) const { return unit.n_rows * written_row_bytes(plan_.tensors[unit.tensor]); }
+    [[nodiscard]] std::uint64_t offset_of(const Unit& unit) const {
+        const PlannedTensor& tensor = plan_.tensors[unit.tensor];
+        return tensor.offset_bytes + unit.first_row * written_row_bytes(tensor);
+    }
+
+    const ConversionPlan& plan_;
+    const files::TensorSource& source_;
+    ConvertJournal& journal_;
+    const std::vector<PartialFile>& files_;
+    const std::vector<Unit> units_;
+    std::vector<char> is_done_;  // [units], not bits: threads set their own
+    std::size_t read_bytes_ = 0;
+    std::size_t written_bytes_ = 0;
+    std::atomic<std::size_t> next_ = 0;
+    std::atomic<std::uint64_t> n_done_bytes_ = 0;
+    std::atomic<bool> stop_ = false;
+    std::mutex mutex_;
+    std::optional<std::pair<std::size_t, Error>> failure_;  // of the first unit that failed
+};
+
+void Writing::fail(std::size_t unit, Error error) {
+    const std::lock_guard lock(mutex_);
+    if (!failure_ || unit < failure_->first) failure_ = {unit, std::move(error)};
+    stop_ = true;
+}
+
+// Units are begun in order and those begun are finished, so the first failure is the same for any number of threads.
+void Writing::run_on_all(ThreadPool& pool, std::span<std::byte> memory, const Work& work, const ConvertHooks& hooks) {
+    next_ = 0;
+    pool.run([&](unsigned thread) {
+        const std::span<std::byte> mine = memory.subspan(thread * bytes_per_thread(), bytes_per_thread());
+        while (!stop_) {
+            const std::size_t unit = next_++;
+            if (unit >= units_.size()) return;
+            try {
+                if (auto done = work(unit, mine); !done) fail(unit, done.error());
+                if (thread != 0) continue;
+                if (hooks.progress) hooks.progress(static_cast<double>(n_done_bytes_) / static_cast<double>(plan_.size_bytes));
+                if (hooks.is_stopped && hooks.is_stopped()) stop_ = true;
+            } catch (const std::exception& thrown) {
+                fail(unit, error_of(thrown));
+            }
+        }
+    });
+}
+
+std::uint64_t Writing::find_written(ThreadPool& pool, std::span<std::byte> memory) {
+    if (journal_.noted().empty()) return 0;
+    run_on_all(pool, memory, [this](std::size_t unit, std::span<std::byte> mine) { return check_written(unit, mine); }, {});
+    return n_done_bytes_;
+}
+
+Result<void> Writing::check_written(std::size_t index, std::span<std::byte> memory) {
+    const auto noted = journal_.noted().find(index);
+    if (noted == journal_.noted().end()) return {};
+    const Unit& unit = units_[index];
+    const std::span<std::byte> bytes = memory.first(bytes_of(unit));
+    const auto n_read = files_[plan_.tensors[unit.tensor].part].read_at(offset_of(unit), bytes);
+    if (!n_read || *n_read != bytes.size() || xxh3(bytes) != noted->second) return {};  // lost: written again
+    is_done_[index] = 1;
+    n_done_bytes_ += bytes.size();
+    return {};
+}
+
+Result<bool> Writing::write_rest(ThreadPool& pool, std::span<std::byte> memory, const ConvertHooks& hooks) {
+    run_on_all(
+        pool, memory, [this](std::size_t unit, std::span<std::byte> mine) { return write(unit, mine); }, hooks);
+    if (failure_) return failure_->second;
+    return !stop_;
+}
+
+Result<void> Writing::check_finite(const Unit& unit, std::span<const std::byte> rows) const {
+    if (plan_.allow_nan) return {};
+    const files::NamedTensor& tensor = *plan_.tensors[unit.tensor].source;
+    const auto found = first_non_finite(tensor.dtype, rows);
+    if (!found) return {};
+    return bad_input("{}: tensor {}: element {}: expected finite numbers, found NaN or infinity; --allow-nan converts it all the same",
+                     source_.name(), tensor.name, unit.first_row * tensor.shape.back() + *found);
+}
+
+// A finite number can be too large for float16, as which most formats have their scales.
+Result<void> Writing::check_fits(const Unit& unit, float largest, std::span<const std::byte> written) const {
+    constexpr float kFitsAnyFormat = 32768.0F;  // decoding what was written costs more than this comparison
+    if (plan_.allow_nan || largest <= kFitsAnyFormat) return {};
+    const PlannedTensor& planned = plan_.tensors[unit.tensor];
+    const auto found = first_non_finite(planned.dtype, written);
+    if (!found) return {};
+    return bad_input("{}: tensor {}: element {}: expected a number that {} can hold, found a larger one; BF16 and F32 hold it",
+                     source_.name(), planned.source->name, unit.first_row * planned.source->shape.back() + *found,
+                     tensor::format_of(planned.dtype).name);
+}
+
+Result<void> Writing::write(std::size_t index, std::span<std::byte> memory) {
+    if (is_done_[index] != 0) return {};
+    const Unit& unit = units_[index];
+    const PlannedTensor& planned = plan_.tensors[unit.tensor];
+    if (unit.first_row == 0) source_.will_need(*planned.source);
+    std::span<const std::byte> rows = source_.rows(*planned.source, unit.first_row, unit.n_rows, memory.first(read_bytes_));
+    RAFTER_TRY_VOID(check_finite(unit, rows));
+    if (planned.dtype != planned.source->dtype) {
+        const std::span<std::byte> converted = memory.subspan(read_bytes_, bytes_of(unit));
+        const float largest = convert_rows(planned.source->dtype, rows, planned.dtype, converted);
+        RAFTER_TRY_VOID(check_fits(unit, largest, converted));
+        rows = converted;
+    }
+    RAFTER_TRY_VOID(files_[planned.part].write_at(offset_of(unit), rows));
+    RAFTER_TRY_VOID(journal_.note(index, xxh3(rows)));
+    source_.release(*planned.source, unit.first_row, unit.n_rows);
+    n_done_bytes_ += rows.size();
+    return {};
+}
+
+// Known before hours of work, where the file system says it.
+Result<void> check_free_space(const ConversionPlan& plan, const std::vector<PartialFile>& files) {
+    std::uint64_t allocated = 0;
+    for (const PartialFile& file : files) {
+        RAFTER_TRY(const std::uint64_t bytes, file.allocated_bytes());
+        allocated += bytes;
+    }
+    const std::uint64_t needed = plan.size_bytes - std::min(allocated, plan.size_bytes);
+    std::error_code failed;
+    const fs::space_info space = fs::space(plan.out.parent_path(), failed);
+    if (failed || space.available >= needed) return {};
+    return Error{fmt::format("{}: expected {} bytes of free disk space, found {}", plan.out.string(), needed, space.available),
+                 ErrorKind::kIo};
+}
+
+Result<void> check_replaces_nothing(const ConversionPlan& plan) {
+    if (plan.replace) return {};
+    for (const PlannedPart& part : plan.parts) {
+        std::error_code failed;
+        if (!fs::exists(part.path, failed)) continue;
+        return bad_input("{}: expected no such file, found one; --force replaces it", part.path.string());
+    }
+    return {};
+}
+
+Result<std::vector<PartialFile>> open_partial_files(const ConversionPlan& plan, const ConvertJournal& journal) {
+    std::vector<PartialFile> files;
+    for (const PlannedPart& part : plan.parts) {
+        RAFTER_TRY(PartialFile file, PartialFile::open(partial_path(part.path)));
+        if (journal.noted().empty()) RAFTER_TRY_VOID(file.resize(0));
+        files.push_back(std::move(file));
+    }
+    return files;
+}
+
+void remove_partial_files(const ConversionPlan& plan) {
+    std::error_code ignored;
+    for (const PlannedPart& part : plan.parts) fs::remove(partial_path(part.path), ignored);
+}
+
+// All is on the disk when the first file gets its name, and a run that is killed between two names has only to go on naming.
+Result<void> name_files(const ConversionPlan& plan, ConvertJournal& journal) {
+    for (const PlannedPart& part : plan.parts) {
+        std::error_code failed;
+        const fs::path partial = partial_path(part.path);
+        if (fs::exists(partial, failed)) RAFTER_TRY_VOID(rename_durably(partial, part.path));
+    }
+    journal.remove();
+    return {};
+}
+
+Result<void> finish(const ConversionPlan& plan, std::vector<PartialFile>& files, ConvertJournal& journal) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        RAFTER_TRY_VOID(files[i].write_at(0, plan.parts[i].header));
+        RAFTER_TRY_VOID(files[i].resize(plan.parts[i].size_bytes));
+        RAFTER_TRY_VOID(files[i].sync());
+    }
+    RAFTER_TRY_VOID(journal.note_complete());
+    return name_files(plan, journal);
+}
+
+ConvertJournal::Description description_of(const ConversionPlan& plan) {
+    ConvertJournal::Description description{.identity = plan.identity, .partial_names = {}};
+    for (const PlannedPart& part : plan.parts) description.partial_names.push_back(partial_path(part.path).filename().string());
+    return description;
+}
+
+struct Written {
+    std::uint64_t reused_bytes = 0;
+    bool complete = false;
+};
+
+Result<Written> write_files(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool, const ConvertHooks& hooks,
+                            ConvertJournal& journal) {
+    RAFTER_TRY(std::vector<PartialFile> files, open_partial_files(plan, journal));
+    RAFTER_TRY_VOID(check_free_space(plan, files));
+    Writing writing(plan, source, journal, files);
+    RAFTER_TRY(const PageBuffer memory,
+               PageBuffer::allocate(std::max<std::size_t>(1, pool.n_threads() * writing.bytes_per_thread()), "rows that are converted"));
+    const std::span<std::byte> bytes(memory.data(), memory.size_bytes());
+    Written written{.reused_bytes = writing.find_written(pool, bytes), .complete = false};
+    RAFTER_TRY(written.complete, writing.write_rest(pool, bytes, hooks));
+    if (written.complete) RAFTER_TRY_VOID(finish(plan, files, journal));
+    return written;
+}
+
+}  // namespace
+
+Result<Conversion> run_conversion(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool,
+                                  const ConvertHooks& hooks) {
+    const std::int64_t begin_ns = monotonic_ns();
+    Conversion conversion{.size_bytes = plan.size_bytes};
+    std::error_code failed;
+    const bool is_continued = fs::exists(journal_path(plan.out), failed);
+    if (!is_continued) RAFTER_TRY_VOID(check_replaces_nothing(plan));
+    RAFTER_TRY(ConvertJournal journal, ConvertJournal::open(plan.out, description_of(plan)));
+    if (journal.was_other() && hooks.note) {
+        hooks.note("an unfinished conversion of another source or with other options was there; starting over");
+    }
+    if (journal.is_complete()) {
+        RAFTER_TRY_VOID(name_files(plan, journal));
+        conversion.reused_bytes = plan.size_bytes;
+        conversion.complete = true;
+        return conversion;
+    }
+    if (is_continued) RAFTER_TRY_VOID(check_replaces_nothing(plan));
+    const auto written = write_files(plan, source, pool, hooks, journal);
+    if (!written) {
+        if (written.error().kind == ErrorKind::kIo && journal.has_notes()) {
+            const fs::space_info space = fs::space(plan.out.parent_path(), failed);
+            return Error{fmt::format("{}; {} bytes in all are needed, {} are free; the same command continues from what is written",
+                                     written.error().message, plan.size_bytes, failed ? 0 : space.available),
+                         ErrorKind::kIo};
+        }
+        remove_partial_files(plan);
+        journal.remove();
+        return written.error();
+    }
+    conversion.reused_bytes = written->reused_bytes;
+    conversion.complete = written->complete;
+    conversion.seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
+    return conversion;
+}
+
+}  // namespace rafter::engine

@@ -108,7 +108,7 @@ Result<int> convert(const ConvertVerbOptions& options, const Environment& enviro
 void add_convert(CLI::App& app, Cli& cli) {
     const auto convert_options = std::make_shared<ConvertVerbOptions>();
     ConvertVerbOptions& o = *convert_options;
-    Verb verb{.name = "convert", .summary = "Write a model as GGUF: from a Hugging Face folder, in another type, joined or split"};
+    Verb verb{.name = "convert", .summary = "Write a model as GGUF, in any type; join or split files"};
     verb.options.add("convert-source", o.source, {.required = true});
     verb.options.add("convert-out", o.out, {.required = true});
     verb.options.add("convert-type", o.type);

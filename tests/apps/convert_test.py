@@ -78,7 +78,7 @@ class Copies(ConvertCase):
         self.assertEqual(tensors_of(self.out), tensors_of(source))
         self.assertEqual(self.left_behind(), [self.out.name])
 
-    def test_every_tiny_model_is_copied_to_the_byte(self):
+    def test_a_model_that_this_program_wrote_is_copied_to_the_byte(self):
         self.convert(self.model)
         self.assertEqual(tensors_of(self.out), tensors_of(self.model))
         self.assertEqual(metadata_of(self.out), metadata_of(self.model))

@@ -173,8 +173,11 @@ class PartFile : public HttpSink {
         } else {
             RAFTER_TRY(const MappedFile file, MappedFile::open(part_path()));
             const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), std::min<std::size_t>(file.bytes().size(), 4));
-            if (text != "GGUF") wrong = "expected a GGUF file, found another kind";
-            fmt::print(stderr, "{}: the endpoint gives no checksum; only its size was checked\n", target_.filename().string());
+            const bool is_gguf = target_.extension() == ".gguf";
+            if (is_gguf && text != "GGUF") wrong = "expected a GGUF file, found another kind";
+            if (is_gguf || target_.extension() == ".safetensors") {
+                fmt::print(stderr, "{}: the endpoint gives no checksum; only its size was checked\n", target_.filename().string());
+            }
         }
         if (wrong.empty()) return {};
         std::error_code error;
@@ -227,8 +230,8 @@ Result<bool> is_here(const fs::path& target, const HubFile& file) {
         found = "SHA-256 " + sha256;
     }
     if (is_same) return true;
-    return bad_input("{}: another file has this name ({}); remove it first: rafter models rm {}", target.string(), found,
-                     target.stem().string());
+    const std::string command = target.extension() == ".gguf" ? ": rafter models rm " + target.stem().string() : "";
+    return bad_input("{}: another file has this name ({}); remove it first{}", target.string(), found, command);
 }
 
 // False after Ctrl-C.
@@ -277,12 +280,13 @@ Result<std::optional<fs::path>> fetch_from_hub(const Environment& environment, c
                   kMaxListBytes));
     if (list.status != 200) return status_error(name.repository(), list.status);
     RAFTER_TRY(const std::vector<HubFile> files, hub_files(list.body, name));
-    RAFTER_TRY(const std::vector<HubFile> parts, choose_hub_model(files, name));
+    RAFTER_TRY(const HubModel model, choose_hub_model(files, name));
+    const fs::path into = model.is_checkpoint ? folder / name.repo : folder;
     std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) return Error{fmt::format("{}: cannot be made: {}", folder.string(), error.message()), ErrorKind::kIo};
-    for (const HubFile& part : parts) {
-        const fs::path target = folder / part.name();
+    fs::create_directories(into, error);
+    if (error) return Error{fmt::format("{}: cannot be made: {}", into.string(), error.message()), ErrorKind::kIo};
+    for (const HubFile& part : model.files) {
+        const fs::path target = into / part.name();
         RAFTER_TRY(const bool here, is_here(target, part));
         if (here) continue;
         const std::string size = part.size_bytes ? fmt::format(" ({})", report::bytes(static_cast<double>(*part.size_bytes))) : "";
@@ -293,7 +297,7 @@ Result<std::optional<fs::path>> fetch_from_hub(const Environment& environment, c
             return std::optional<fs::path>();
         }
     }
-    return std::optional<fs::path>(folder / parts.front().name());
+    return std::optional<fs::path>(model.is_checkpoint ? into : into / model.files.front().name());
 }
 
 }  // namespace rafter::apps

@@ -10,7 +10,8 @@
 
 namespace rafter::apps {
 
-// The file to run, in `folder`, which is made if need be: that of the first part where the model is split. None after Ctrl-C.
+// The model to run, in `folder`, which is made if need be: a GGUF file, the first part of a split one, or the folder REPO of a checkpoint.
+// None after Ctrl-C.
 [[nodiscard]] Result<std::optional<std::filesystem::path>> fetch_from_hub(const Environment& environment, const HubName& name,
                                                                           const std::filesystem::path& folder);
 

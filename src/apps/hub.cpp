@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -48,6 +49,16 @@ files::SplitName part_of(const std::string& path) {
 bool is_model(const std::string& path) {
     const std::string name = lower_case(path.substr(path.rfind('/') + 1));
     return name.ends_with(".gguf") && name.find("mmproj") == std::string::npos && name.find("imatrix") == std::string::npos;
+}
+
+// What a checkpoint folder consists of. Only files beside config.json: sub-folders hold other models or other formats of the same.
+bool is_of_checkpoint(const std::string& path) {
+    constexpr std::array<std::string_view, 8> kNames = {"config.json",           "generation_config.json",      "tokenizer.json",
+                                                        "tokenizer_config.json", "special_tokens_map.json",     "chat_template.jinja",
+                                                        "chat_template.json",    "model.safetensors.index.json"};
+    if (std::ranges::find(kNames, path) != kNames.end()) return true;
+    const bool is_weights = path.find('/') == std::string::npos && path.ends_with(".safetensors");
+    return is_weights && !path.starts_with("consolidated") && !path.starts_with("adapter");
 }
 
 // Whether a model's path has the quantisation as a word: "Q4_K" is none of "model-Q4_K_M.gguf".
@@ -99,7 +110,7 @@ Result<std::vector<HubFile>> hub_files(std::string_view json, const HubName& nam
     for (const nlohmann::json& sibling : *siblings) {
         RAFTER_TRY(const JsonReader reader, JsonReader::open(sibling, name.repository() + ": siblings"));
         RAFTER_TRY(auto path, reader.find_string("rfilename"));
-        if (!path || !is_model(*path)) continue;
+        if (!path || (!is_model(*path) && !is_of_checkpoint(*path))) continue;
         if (!is_safe_path(*path)) return bad_input("{}: refused a file whose path is not safe: {}", name.repository(), quote(*path));
         HubFile file{.path = *std::move(path), .size_bytes = std::nullopt, .sha256 = {}};
         if (const nlohmann::json* size = reader.find("size"); size != nullptr && size->is_number_unsigned()) {
@@ -115,10 +126,32 @@ Result<std::vector<HubFile>> hub_files(std::string_view json, const HubName& nam
     return files;
 }
 
-Result<std::vector<HubFile>> choose_hub_model(const std::vector<HubFile>& files, const HubName& name) {
+namespace {
+
+Result<HubModel> choose_checkpoint(const std::vector<HubFile>& files, const HubName& name) {
+    HubModel model{.files = {}, .is_checkpoint = true};
+    const auto has = [&](auto&& fits) { return std::ranges::any_of(files, fits, &HubFile::path); };
+    const bool has_weights = has([](const std::string& path) { return path.ends_with(".safetensors"); });
+    if (!has_weights || !has([](const std::string& path) { return path == "config.json"; })) {
+        return bad_input("{}: expected a .gguf file, or config.json and .safetensors files, in this repository, found none",
+                         name.repository());
+    }
+    if (!name.quant.empty()) {
+        return bad_input("{}: expected a .gguf file for {}, found a checkpoint of safetensors files only; leave {} out to fetch that",
+                         name.repository(), quote(name.quant), quote(":" + name.quant));
+    }
+    model.files = files;
+    return model;
+}
+
+}  // namespace
+
+Result<HubModel> choose_hub_model(const std::vector<HubFile>& files, const HubName& name) {
     std::map<std::string, std::vector<HubFile>> models;  // by the name without the part
-    for (const HubFile& file : files) models[part_of(file.path).model + ".gguf"].push_back(file);
-    if (models.empty()) return bad_input("{}: expected a .gguf file in this repository, found none", name.repository());
+    for (const HubFile& file : files) {
+        if (is_model(file.path)) models[part_of(file.path).model + ".gguf"].push_back(file);
+    }
+    if (models.empty()) return choose_checkpoint(files, name);
     const std::string quant = lower_case(name.quant.empty() ? kDefaultQuant : std::string_view(name.quant));
     std::vector<std::string> all;
     std::vector<std::string> meant;
@@ -142,7 +175,7 @@ Result<std::vector<HubFile>> choose_hub_model(const std::vector<HubFile>& files,
         if (i < parts.size() && part.number == i + 1 && part.n_parts == n_parts) continue;
         return bad_input("{}: {}: expected {} parts, found {}", name.repository(), meant.front(), n_parts, parts.size());
     }
-    return parts;
+    return HubModel{.files = std::move(parts)};
 }
 
 }  // namespace rafter::apps

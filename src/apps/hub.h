@@ -31,11 +31,15 @@ struct HubFile {
     [[nodiscard]] std::string name() const { return path.substr(path.rfind('/') + 1); }
 };
 
-// The files of the answer to /api/models/USER/REPO?blobs=true. Fails on paths that lead out of the repository.
+// The files that a model may need, of the answer to /api/models/USER/REPO?blobs=true. Fails on paths that lead out of the repository.
 [[nodiscard]] Result<std::vector<HubFile>> hub_files(std::string_view json, const HubName& name);
 
-// The model that the name means: one file, or all parts of a split one in their order. Without a quantisation: the only model, or that of
-// Q4_K_M. Fails, and lists what there is, when no model is meant or several are.
-[[nodiscard]] Result<std::vector<HubFile>> choose_hub_model(const std::vector<HubFile>& files, const HubName& name);
+struct HubModel {
+    std::vector<HubFile> files;
+    bool is_checkpoint = false;  // a folder of safetensors files, which keep their names; else GGUF
+};
+// The model that the name means: one GGUF file, or all parts of a split one in their order. Without a quantisation: the only model, or that
+// of Q4_K_M; where the repository has no GGUF file, its checkpoint. Fails, and lists what there is, when no model is meant or several are.
+[[nodiscard]] Result<HubModel> choose_hub_model(const std::vector<HubFile>& files, const HubName& name);
 
 }  // namespace rafter::apps

@@ -190,7 +190,7 @@ class Choosing(Hub):
         message = self.fails("found several; name one of:\n  a-Q4_K_M.gguf\n  b-Q4_K_M.gguf\n")
         self.assertNotIn("c-Q8_0", message)
         self.have()
-        self.fails("expected a .gguf file in this repository, found none")
+        self.fails("expected a .gguf file, or config.json and .safetensors files, in this repository, found none")
         self.assertEqual(self.here(), {})
 
     def test_split_files_are_fetched_whole(self):
@@ -201,6 +201,26 @@ class Choosing(Hub):
         self.assertIn("m-Q8_0-00001-of-00003.gguf\n", message)
         del self.hub.files[parts[1]]
         self.fails("Q8_0/m-Q8_0.gguf: expected 3 parts, found 2", REPO + ":Q8_0")
+
+    def test_a_checkpoint_where_there_is_no_gguf_file(self):
+        wanted = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                  "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+        self.have(*wanted, "consolidated.safetensors", "adapter_model.safetensors", "onnx/model.safetensors", "pytorch_model.bin", "tf_model.h5")
+        message = self.get()
+        folder = self.models / REPO.partition("/")[2]
+        self.assertEqual({path.name: path.read_bytes() for path in folder.iterdir()}, {path: content(path) for path in wanted})
+        self.assertIn(f"{REPO} is here: {folder}\n", message)
+        n_before = len(self.downloads())
+        self.get()
+        self.assertEqual(len(self.downloads()), n_before)
+        self.fails("found a checkpoint of safetensors files only", REPO + ":Q8_0")
+        self.have(*wanted, "m-Q8_0.gguf")
+        self.get()
+        self.assertEqual((self.models / "m-Q8_0.gguf").read_bytes(), content("m-Q8_0.gguf"))
+
+    def test_a_checkpoint_needs_its_config(self):
+        self.have("model.safetensors")
+        self.fails("config.json and .safetensors files")
 
     def test_names(self):
         self.have("only.gguf")

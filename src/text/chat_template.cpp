@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "text/default_templates.h"
+#include "text/hf/json_tokenizer.h"
+#include "text/hf/special_tokens.h"
 #include "text/jinja/parse/parser.h"
 #include "text/jinja/run/render.h"
 #include "text/vocabulary.h"
@@ -32,6 +34,10 @@ constexpr std::array<std::pair<const char*, std::string_view>, 6> kSpecialTokens
 
 Result<Json> special_tokens(const files::Metadata& metadata, const std::vector<std::string_view>& tokens) {
     Json found = Json::object();
+    if (const auto config_text = metadata.find_string(hf::kTokenizerConfigKey); config_text && *config_text) {
+        RAFTER_TRY(const hf::TokenizerConfig config, hf::read_tokenizer_config(**config_text));
+        for (const auto& [name, token] : config.tokens) found[name] = token;
+    }
     for (const auto& [name, key] : kSpecialTokens) {
         RAFTER_TRY(const auto id, find_token_id(metadata, key, tokens.size()));
         if (id) found[name] = std::string(tokens[static_cast<std::size_t>(*id)]);

@@ -51,6 +51,13 @@ void MergeTable::add(Entry pair, TokenId merged) {
     entries_.push_back(pair);
 }
 
+MergeTable MergeTable::of(std::span<const std::pair<TokenId, TokenId>> pairs, std::span<const TokenId> merged) {
+    MergeTable made;
+    made.slots_.resize(std::bit_ceil(pairs.size() + pairs.size() / 2 + 2));
+    for (std::size_t i = 0; i < pairs.size(); ++i) made.add({pairs[i].first, pairs[i].second}, merged[i]);
+    return made;
+}
+
 Result<MergeTable> MergeTable::load(const files::Metadata& metadata, const Vocabulary& vocabulary, Warnings& warnings) {
     RAFTER_TRY(const auto merges, metadata.find_strings(kMergesKey));
     if (!merges) return bad_input("{}: expected a list of texts, found no such key", kMergesKey);

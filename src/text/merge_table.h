@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -19,6 +21,9 @@ class MergeTable {
     // or their concatenation are no tokens. (A token of spaces that a converter wrote with plain ones where the merges have U+2581 is found
     // as well.) Of equal entries the first counts; one whose result is a control token is left out.
     [[nodiscard]] static Result<MergeTable> load(const files::Metadata& metadata, const Vocabulary& vocabulary, Warnings& warnings);
+
+    // pairs by rank, merged[i] what pairs[i] gives. Of equal pairs the first counts.
+    [[nodiscard]] static MergeTable of(std::span<const std::pair<TokenId, TokenId>> pairs, std::span<const TokenId> merged);
 
     [[nodiscard]] std::optional<PairMerge> find(TokenId left, TokenId right) const;
 

@@ -14,6 +14,7 @@ namespace rafter::text {
 namespace {
 
 constexpr std::size_t kJitStackStart = 64 << 10;
+constexpr std::uint32_t kMaxLimitedHeapKib = 256 << 10;
 constexpr std::size_t kJitStackLimit = 64 << 20;  // reserved address space; memory is taken as it is used
 
 // Unicode's White_Space property (PropList.txt), as the inside of a character class.
@@ -29,8 +30,8 @@ std::string spell_out_white_space(std::string_view pattern) {
             if (escaped == 's') {
                 out += in_class ? std::string(kWhiteSpace) : "[" + std::string(kWhiteSpace) + "]";
             } else if (escaped == 'S') {
-                RAFTER_CHECK(!in_class, "\\S inside a character class: {}", pattern);
-                out += "[^" + std::string(kWhiteSpace) + "]";
+                // In a class PCRE2's own \S, and U+180E, which it takes for white space.
+                out += in_class ? std::string(R"(\S\x{180E})") : "[^" + std::string(kWhiteSpace) + "]";
             } else {
                 out += '\\';
                 out += escaped;
@@ -50,6 +51,12 @@ Regex::Scratch::Scratch() : context_(pcre2_match_context_create(nullptr)), data_
     pcre2_set_match_limit(context_.get(), std::numeric_limits<std::uint32_t>::max());
     pcre2_set_depth_limit(context_.get(), std::numeric_limits<std::uint32_t>::max());
     pcre2_set_heap_limit(context_.get(), std::numeric_limits<std::uint32_t>::max());
+}
+
+Regex::Scratch::Scratch(std::uint32_t max_steps) : Scratch() {
+    is_limited_ = true;
+    pcre2_set_match_limit(context_.get(), max_steps);
+    pcre2_set_heap_limit(context_.get(), kMaxLimitedHeapKib);
 }
 
 void Regex::Scratch::Free::operator()(pcre2_real_match_context_8* p) const { pcre2_match_context_free(p); }
@@ -78,6 +85,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 }
 
 std::optional<Regex::Match> Regex::find(std::string_view subject, std::size_t start, Scratch& scratch) const {
+    if (scratch.gave_up_) return std::nullopt;
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(subject.data());
     const auto search = [&](std::uint32_t options) {
         return pcre2_match(code_.get(), bytes, subject.size(), start, options | PCRE2_NO_UTF_CHECK, scratch.data_.get(),
@@ -89,8 +97,12 @@ std::optional<Regex::Match> Regex::find(std::string_view subject, std::size_t st
         pcre2_jit_stack_assign(scratch.context_.get(), nullptr, scratch.jit_stack_.get());
         found = search(0);
     }
-    if (found == PCRE2_ERROR_JIT_STACKLIMIT || found == PCRE2_ERROR_MATCHLIMIT) found = search(PCRE2_NO_JIT);
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT || (found == PCRE2_ERROR_MATCHLIMIT && !scratch.is_limited_)) found = search(PCRE2_NO_JIT);
     if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
+    if (scratch.is_limited_ && (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_HEAPLIMIT || found == PCRE2_ERROR_DEPTHLIMIT)) {
+        scratch.gave_up_ = true;
+        return std::nullopt;
+    }
     RAFTER_CHECK(found >= 0, "regular expression search: PCRE2 error {}", found);
     const std::size_t* bounds = pcre2_get_ovector_pointer(scratch.data_.get());
     return Match{bounds[0], bounds[1]};

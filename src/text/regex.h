@@ -1,6 +1,7 @@
 // One regular expression, compiled by PCRE2 with its JIT: the only file pair that knows PCRE2.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -26,6 +27,9 @@ class Regex {
     class Scratch {
       public:
         Scratch();
+        // Searches that take more steps than this give up: they find nothing, and nor do all later ones. For patterns that are not ours.
+        explicit Scratch(std::uint32_t max_steps);
+        [[nodiscard]] bool gave_up() const { return gave_up_; }
 
       private:
         friend class Regex;
@@ -37,6 +41,8 @@ class Regex {
         std::unique_ptr<pcre2_real_jit_stack_8, Free> jit_stack_;  // made when the 32 KiB that need no allocation do not do
         std::unique_ptr<pcre2_real_match_context_8, Free> context_;
         std::unique_ptr<pcre2_real_match_data_8, Free> data_;
+        bool is_limited_ = false;
+        bool gave_up_ = false;
     };
 
     // The dialect is Perl's with \p{...} by Unicode. \s is Unicode's White_Space property, as in the Rust and Python engines that
@@ -44,7 +50,7 @@ class Regex {
     [[nodiscard]] static Result<Regex> compile(std::string_view pattern);
 
     // The first match at or after `start`. The subject must be valid UTF-8, start at a character; lookahead ends with the subject. There is
-    // no limit on steps: the patterns are ours, and each is written so that a whole text takes linear time.
+    // no limit on steps unless the Scratch has one: our own patterns are written so that a whole text takes linear time.
     [[nodiscard]] std::optional<Match> find(std::string_view subject, std::size_t start, Scratch& scratch) const;
 
   private:

@@ -9,6 +9,7 @@
 #include "text/added_tokens.h"
 #include "text/byte_alphabet.h"
 #include "text/byte_bpe.h"
+#include "text/hf/json_tokenizer.h"
 #include "text/nfc.h"
 #include "text/pre_tokenizer_families.h"
 #include "text/space_mark_bpe.h"
@@ -243,6 +244,7 @@ Result<std::unique_ptr<Tokenizer>> load_unigram(const files::Metadata& metadata,
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const files::Metadata& metadata) {
+    if (!metadata.has(kModelKey) && metadata.has(hf::kTokenizerKey)) return hf::load_json_tokenizer(metadata);
     RAFTER_TRY(const std::string_view model, metadata.get_string(kModelKey));
     RAFTER_TRY(const std::optional<std::string_view> pre, metadata.find_string(kPreKey));
     if (model != "gpt2" && model != "gemma4" && model != "llama" && model != "t5") {

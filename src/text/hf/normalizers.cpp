@@ -1,0 +1,121 @@
+// Reading and applying normalisers; see the header.
+#include "text/hf/normalizers.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+
+#include "base/quote.h"
+#include "text/byte_alphabet.h"
+#include "text/hf/characters.h"
+#include "text/hf/json_values.h"
+#include "text/utf8.h"
+
+namespace rafter::text::hf {
+namespace {
+
+constexpr std::string_view kWhere = "normalizer";
+
+// A text is as long as its file lets it be: a replacement that makes it longer each time would double it with every step.
+constexpr std::size_t kMaxSteps = 64;
+
+Result<void> add_normalizer(const std::string& type, const nlohmann::json& json, std::vector<Normalizer>& steps) {
+    if (steps.size() == kMaxSteps) return bad_input("{}: expected at most {} steps, found more", kWhere, kMaxSteps);
+    if (type == "NFC") {
+        steps.emplace_back(ToForm{UnicodeForm::kNfc});
+    } else if (type == "NFD") {
+        steps.emplace_back(ToForm{UnicodeForm::kNfd});
+    } else if (type == "NFKC") {
+        steps.emplace_back(ToForm{UnicodeForm::kNfkc});
+    } else if (type == "NFKD") {
+        steps.emplace_back(ToForm{UnicodeForm::kNfkd});
+    } else if (type == "Lowercase") {
+        steps.emplace_back(Lowercase{});
+    } else if (type == "StripAccents") {
+        steps.emplace_back(StripAccents{});
+    } else if (type == "ByteLevel") {
+        steps.emplace_back(SpellBytes{});
+    } else if (type == "Strip") {
+        RAFTER_TRY(const bool left, bool_or(json, "strip_left", true, kWhere));
+        RAFTER_TRY(const bool right, bool_or(json, "strip_right", true, kWhere));
+        steps.emplace_back(Strip{left, right});
+    } else if (type == "Prepend") {
+        RAFTER_TRY(std::string text, text_or(json, "prepend", "", kWhere));
+        steps.emplace_back(Prepend{std::move(text)});
+    } else if (type == "Replace") {
+        RAFTER_TRY(Pattern pattern, Pattern::read(member(json, "pattern"), "normalizer: Replace"));
+        RAFTER_TRY(std::string content, text_or(json, "content", "", kWhere));
+        steps.emplace_back(Replace{std::move(pattern), std::move(content)});
+    } else {
+        return bad_input("{}: the type {} is not supported", kWhere, quote(type));
+    }
+    return {};
+}
+
+std::string applied(const ToForm& step, std::string text, Regex::Scratch&) {
+    std::string buffer;
+    const std::string_view changed = to_form(step.form, text, buffer);
+    return std::string(changed);
+}
+
+// Character by character, each by Unicode's full mapping: only U+0130 becomes two.
+std::string applied(const Lowercase&, std::string text, Regex::Scratch&) {
+    std::string out;
+    for_each_character(text, [&](char32_t code, std::string_view) {
+        if (code == 0x130) {
+            append_utf8(out, U'i');
+            append_utf8(out, 0x307);
+        } else {
+            append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
+        }
+    });
+    return out;
+}
+
+std::string applied(const StripAccents&, std::string text, Regex::Scratch&) {
+    std::string out;
+    for_each_character(text, [&](char32_t code, std::string_view bytes) {
+        if (!is_mark(code)) out += bytes;
+    });
+    return out;
+}
+
+std::string applied(const Strip& step, std::string text, Regex::Scratch&) {
+    const auto [begin, end] = without_white_space(text, step.left, step.right);
+    return text.substr(begin, end - begin);
+}
+
+std::string applied(const Prepend& step, std::string text, Regex::Scratch&) { return text.empty() ? text : step.text + text; }
+
+std::string applied(const Replace& step, std::string text, Regex::Scratch& scratch) {
+    std::string out;
+    step.pattern.for_each(text, scratch, [&](std::size_t begin, std::size_t end, bool is_match) {
+        out += is_match ? std::string_view(step.content) : std::string_view(text).substr(begin, end - begin);
+    });
+    return out;
+}
+
+std::string applied(const SpellBytes&, std::string text, Regex::Scratch&) {
+    const ByteAlphabet alphabet;
+    std::string out;
+    for (const char c : text) out += alphabet.spell(static_cast<unsigned char>(c));
+    return out;
+}
+
+}  // namespace
+
+Result<std::vector<Normalizer>> read_normalizers(const nlohmann::json& json) {
+    std::vector<Normalizer> steps;
+    RAFTER_TRY_VOID(for_each_part(json, "normalizers", kWhere,
+                                  [&](const std::string& type, const nlohmann::json& part) { return add_normalizer(type, part, steps); }));
+    return steps;
+}
+
+std::string normalize(const std::vector<Normalizer>& steps, std::string text, Regex::Scratch& scratch) {
+    for (const Normalizer& step : steps) {
+        text = std::visit([&](const auto& s) { return applied(s, std::move(text), scratch); }, step);
+    }
+    return text;
+}
+
+}  // namespace rafter::text::hf

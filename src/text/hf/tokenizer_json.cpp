@@ -1,0 +1,303 @@
+// Reads and checks; see the header.
+#include "text/hf/tokenizer_json.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/quote.h"
+#include "text/hf/json_values.h"
+
+namespace rafter::text::hf {
+namespace {
+
+constexpr std::string_view kFile = "tokenizer.json";
+constexpr std::size_t kMaxTokens = 4'000'000;
+constexpr std::size_t kMaxMerges = 16'000'000;
+
+using Json = nlohmann::json;
+using Ids = std::map<std::string, TokenId, std::less<>>;  // not a hash map: texts chosen to collide would make it quadratic
+
+Result<TokenId> id_of(const Json& value, std::string_view where) {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() >= kMaxTokens) {
+        return bad_input("{}: expected an id below {}, found {}", where, kMaxTokens, shown_json(value));
+    }
+    return static_cast<TokenId>(value.get<std::uint64_t>());
+}
+
+// Puts texts where their ids say; ids that are left are filled later.
+Result<void> place(TokenizerJson& out, std::vector<bool>& taken, const std::string& text, TokenId id) {
+    const auto at = static_cast<std::size_t>(id);
+    if (at >= out.tokens.size()) {
+        out.tokens.resize(at + 1);
+        taken.resize(at + 1, false);
+    }
+    if (taken[at] && out.tokens[at] != text) {
+        return bad_input("model: token {}: expected one text, found {} and {}", id, quote(out.tokens[at]), quote(text));
+    }
+    out.tokens[at] = text;
+    taken[at] = true;
+    return {};
+}
+
+Result<void> read_bpe_vocabulary(const Json& model, TokenizerJson& out, Ids& ids, std::vector<bool>& taken) {
+    const Json& vocab = member(model, "vocab");
+    if (!vocab.is_object()) return bad_input("model: vocab: expected tokens with their ids, found {}", shown_json(vocab));
+    if (vocab.size() > kMaxTokens) return bad_input("model: vocab: expected at most {} tokens, found {}", kMaxTokens, vocab.size());
+    for (const auto& [text, value] : vocab.items()) {
+        RAFTER_TRY(const TokenId id, id_of(value, "model: vocab: " + quote(text)));
+        // A vocabulary names each of its ids but for a few: far ones would be all gaps.
+        if (static_cast<std::size_t>(id) > 2 * vocab.size() + 65536) {
+            return bad_input("model: vocab: expected ids up to about {}, found {} for {}", vocab.size(), id, quote(text));
+        }
+        RAFTER_TRY_VOID(place(out, taken, text, id));
+        ids.emplace(text, id);
+    }
+    return {};
+}
+
+Result<std::pair<std::string, std::string>> merge_of(const Json& merge, std::size_t i) {
+    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+        return std::pair(merge[0].get<std::string>(), merge[1].get<std::string>());
+    }
+    if (merge.is_string()) {
+        const std::string text = merge.get<std::string>();
+        const std::size_t space = text.find(' ');
+        if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
+            return std::pair(text.substr(0, space), text.substr(space + 1));
+        }
+    }
+    return bad_input("model: merges: entry {}: expected two tokens, found {}", i, shown_json(merge));
+}
+
+Result<void> read_bpe(const Json& model, TokenizerJson& out, const Ids& ids) {
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+        RAFTER_TRY(const std::string affix, text_or(model, key, "", "model"));
+        if (!affix.empty()) return bad_input("model: {}: expected none, which is all that is supported, found {}", key, quote(affix));
+    }
+    const Json& dropout = member(model, "dropout");
+    if (!dropout.is_null() && dropout != 0.0) {
+        return bad_input("model: dropout: expected none, since it makes tokens random, found {}", shown_json(dropout));
+    }
+    RAFTER_TRY(out.byte_fallback, bool_or(model, "byte_fallback", false, "model"));
+    RAFTER_TRY(out.fuse_unknown, bool_or(model, "fuse_unk", false, "model"));
+    RAFTER_TRY(out.ignore_merges, bool_or(model, "ignore_merges", false, "model"));
+    RAFTER_TRY(const std::string unknown, text_or(model, "unk_token", "", "model"));
+    const auto find = [&](const std::string& text) {
+        const auto found = ids.find(text);
+        return found == ids.end() ? std::nullopt : std::optional(found->second);
+    };
+    if (!unknown.empty()) out.unknown = find(unknown);
+    const Json& merges = member(model, "merges");
+    if (!merges.is_array()) return bad_input("model: merges: expected a list, found {}", shown_json(merges));
+    if (merges.size() > kMaxMerges) return bad_input("model: merges: expected at most {}, found {}", kMaxMerges, merges.size());
+    for (std::size_t i = 0; i < merges.size(); ++i) {
+        RAFTER_TRY(const auto pair, merge_of(merges[i], i));
+        const auto left = find(pair.first);
+        const auto right = find(pair.second);
+        const auto merged = find(pair.first + pair.second);
+        if (!left || !right || !merged) {
+            return bad_input("model: merges: entry {} names {}, which is no token", i,
+                             quote(!left    ? pair.first
+                                   : !right ? pair.second
+                                            : pair.first + pair.second));
+        }
+        out.merges.emplace_back(*left, *right);
+        out.merged.push_back(*merged);
+    }
+    return {};
+}
+
+Result<void> read_unigram(const Json& model, TokenizerJson& out, Ids& ids, std::vector<bool>& taken) {
+    const Json& vocab = member(model, "vocab");
+    if (!vocab.is_array() || vocab.empty() || vocab.size() > kMaxTokens) {
+        return bad_input("model: vocab: expected a list of 1 to {} tokens with scores, found {}", kMaxTokens, shown_json(vocab));
+    }
+    for (std::size_t i = 0; i < vocab.size(); ++i) {
+        const Json& entry = vocab[i];
+        if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) {
+            return bad_input("model: vocab: entry {}: expected a text and a score, found {}", i, shown_json(entry));
+        }
+        const std::string text = entry[0].get<std::string>();
+        RAFTER_TRY_VOID(place(out, taken, text, static_cast<TokenId>(i)));
+        out.scores.push_back(entry[1].get<double>());
+        if (!ids.emplace(text, static_cast<TokenId>(i)).second)
+            return bad_input("model: vocab: expected every text once, found {} again", quote(text));
+    }
+    const Json& unknown = member(model, "unk_id");
+    if (!unknown.is_null()) {
+        RAFTER_TRY(out.unknown, id_of(unknown, "model: unk_id"));
+        if (static_cast<std::size_t>(*out.unknown) >= vocab.size()) {
+            return bad_input("model: unk_id: expected an id below {}, found {}", vocab.size(), *out.unknown);
+        }
+    }
+    RAFTER_TRY(out.byte_fallback, bool_or(model, "byte_fallback", false, "model"));
+    out.fuse_unknown = true;
+    return {};
+}
+
+Result<void> read_added(const Json& json, TokenizerJson& out, Ids& ids, std::vector<bool>& taken) {
+    const Json& list = member(json, "added_tokens");
+    if (list.is_null()) return {};
+    if (!list.is_array() || list.size() > kMaxTokens) return bad_input("added_tokens: expected a list, found {}", shown_json(list));
+    for (const Json& entry : list) {
+        if (!entry.is_object()) return bad_input("added_tokens: expected objects, found {}", shown_json(entry));
+        AddedToken token{};
+        RAFTER_TRY(token.text, text_or(entry, "content", "", "added_tokens"));
+        if (token.text.empty()) continue;  // nothing can be found for it
+        const std::string where = "added_tokens: " + quote(token.text);
+        RAFTER_TRY(token.id, id_of(member(entry, "id"), where));
+        if (static_cast<std::size_t>(token.id) > 2 * (out.tokens.size() + list.size()) + 65536) {
+            return bad_input("{}: expected an id up to about {}, found {}", where, out.tokens.size() + list.size(), token.id);
+        }
+        RAFTER_TRY(token.single_word, bool_or(entry, "single_word", false, where));
+        RAFTER_TRY(token.lstrip, bool_or(entry, "lstrip", false, where));
+        RAFTER_TRY(token.rstrip, bool_or(entry, "rstrip", false, where));
+        RAFTER_TRY(token.special, bool_or(entry, "special", false, where));
+        RAFTER_TRY(token.normalized, bool_or(entry, "normalized", !token.special, where));
+        const auto [known, is_new] = ids.emplace(token.text, token.id);
+        if (!is_new && known->second != token.id) {
+            return bad_input("{}: expected its id in the vocabulary, {}, found {}", where, known->second, token.id);
+        }
+        RAFTER_TRY_VOID(place(out, taken, token.text, token.id));
+        out.added.push_back(std::move(token));
+    }
+    return {};
+}
+
+// Tokens that the post-processor puts around a text.
+Result<void> read_post_processor(const Json& json, const Ids& ids, TokenizerJson& out) {
+    return for_each_part(json, "processors", "post_processor", [&](const std::string& type, const Json& part) -> Result<void> {
+        const auto find = [&](const std::string& text) {
+            const auto found = ids.find(text);
+            return found == ids.end() ? std::nullopt : std::optional(found->second);
+        };
+        if (type == "ByteLevel") return {};
+        if (type == "TemplateProcessing") {
+            bool before = true;
+            const Json& single = member(part, "single");
+            if (!single.is_array()) return bad_input("post_processor: single: expected a list, found {}", shown_json(single));
+            for (const Json& item : single) {
+                if (!member(item, "Sequence").is_null()) before = false;
+                const Json& special = member(item, "SpecialToken");
+                if (special.is_null()) continue;
+                RAFTER_TRY(const std::string text, text_or(special, "id", "", "post_processor"));
+                (before ? out.adds_bos : out.adds_eos) = true;
+                (before ? out.bos : out.eos) = find(text);
+            }
+            return {};
+        }
+        if (type == "RobertaProcessing" || type == "BertProcessing") {
+            const auto token = [&](const char* key) {
+                const Json& pair = member(part, key);
+                return pair.is_array() && !pair.empty() && pair[0].is_string() ? find(pair[0].get<std::string>()) : std::nullopt;
+            };
+            out.bos = token("cls");
+            out.eos = token("sep");
+            out.adds_bos = out.adds_eos = true;
+            return {};
+        }
+        return bad_input("post_processor: the type {} is not supported", quote(type));
+    });
+}
+
+Result<void> read_decoder(const Json& json, Decoding& out) {
+    if (json.is_null()) {  // tokens with a space between them
+        out.replacements.emplace_back("", " ");
+        out.strip_start = " ";
+        out.n_strip_start = 1;
+        return {};
+    }
+    bool fused = false;
+    return for_each_part(json, "decoders", "decoder", [&](const std::string& type, const Json& part) -> Result<void> {
+        if (type == "ByteLevel") {
+            out.spelling = Decoding::Spelling::kByteAlphabet;
+        } else if (type == "ByteFallback") {
+            out.bytes = true;
+        } else if (type == "Fuse") {
+            fused = true;
+        } else if (type == "Replace") {
+            RAFTER_TRY(const Pattern pattern, Pattern::read(member(part, "pattern"), "decoder: Replace"));
+            RAFTER_TRY(std::string content, text_or(part, "content", "", "decoder"));
+            if (pattern.is_regex() || pattern.source().empty() || fused)
+                return bad_input("decoder: Replace: expected a text before any Fuse, found {}", quote(pattern.source()));
+            out.replacements.emplace_back(pattern.source(), std::move(content));
+        } else if (type == "Metaspace") {
+            RAFTER_TRY(std::string mark, text_or(part, "replacement", "\xE2\x96\x81", "decoder"));
+            RAFTER_TRY(const bool prefix, bool_or(part, "add_prefix_space", true, "decoder"));
+            RAFTER_TRY(const std::string scheme, text_or(part, "prepend_scheme", prefix ? "always" : "never", "decoder"));
+            if (mark.empty()) return bad_input("decoder: replacement: expected one character, found none");
+            if (scheme != "never") out.first_mark = mark;
+            out.replacements.emplace_back(std::move(mark), " ");
+        } else if (type == "Strip") {
+            RAFTER_TRY(out.strip_start, text_or(part, "content", " ", "decoder"));
+            const Json& start = member(part, "start");
+            const Json& stop = member(part, "stop");
+            const bool fits = start.is_number_unsigned() && (stop.is_null() || (stop.is_number_unsigned() && stop == 0U));
+            if (!fits || !fused || out.strip_start.empty())
+                return bad_input("decoder: Strip: expected a count at the start of a fused text, found {}", shown_json(part));
+            out.n_strip_start = start.get<std::size_t>();
+        } else {
+            return bad_input("decoder: the type {} is not supported", quote(type));
+        }
+        return {};
+    });
+}
+
+void set_types(TokenizerJson& out, const std::vector<bool>& taken, const Ids& ids) {
+    out.types.assign(out.tokens.size(), TokenType::kNormal);
+    for (std::size_t i = 0; i < out.tokens.size(); ++i) {
+        if (!taken[i]) {
+            out.types[i] = TokenType::kUnused;
+            out.tokens[i] = "[PAD" + std::to_string(i) + "]";
+            while (ids.contains(out.tokens[i])) out.tokens[i] += ' ';
+        } else if (out.byte_fallback && byte_of_token_text(out.tokens[i])) {
+            out.types[i] = TokenType::kByte;
+        }
+    }
+    if (out.unknown) out.types[static_cast<std::size_t>(*out.unknown)] = TokenType::kUnknown;
+    for (const AddedToken& token : out.added) {
+        TokenType& type = out.types[static_cast<std::size_t>(token.id)];
+        if (type != TokenType::kByte) type = token.special ? TokenType::kControl : TokenType::kUserDefined;
+    }
+}
+
+Result<TokenizerJson> read(const Json& json) {
+    if (!json.is_object()) return bad_input("expected an object, found {}", shown_json(json));
+    TokenizerJson out;
+    Ids ids;
+    std::vector<bool> taken;
+    const Json& model = member(json, "model");
+    if (!model.is_object()) return bad_input("model: expected an object, found {}", shown_json(model));
+    RAFTER_TRY(const std::string type, text_or(model, "type", member(model, "merges").is_null() ? "Unigram" : "BPE", "model"));
+    if (type == "BPE") {
+        RAFTER_TRY_VOID(read_bpe_vocabulary(model, out, ids, taken));
+        RAFTER_TRY_VOID(read_bpe(model, out, ids));
+    } else if (type == "Unigram") {
+        out.kind = ModelKind::kUnigram;
+        RAFTER_TRY_VOID(read_unigram(model, out, ids, taken));
+    } else {
+        return bad_input("model: expected the type BPE or Unigram, found {}", quote(type));
+    }
+    out.in_model = taken;
+    RAFTER_TRY_VOID(read_added(json, out, ids, taken));
+    out.in_model.resize(out.tokens.size(), false);
+    if (out.tokens.empty()) return bad_input("model: expected at least one token, found none");
+    RAFTER_TRY(out.normalizers, read_normalizers(member(json, "normalizer")));
+    RAFTER_TRY(out.pre_tokenizers, read_pre_tokenizers(member(json, "pre_tokenizer")));
+    RAFTER_TRY_VOID(read_post_processor(member(json, "post_processor"), ids, out));
+    RAFTER_TRY_VOID(read_decoder(member(json, "decoder"), out.decoding));
+    set_types(out, taken, ids);
+    return out;
+}
+
+}  // namespace
+
+Result<TokenizerJson> read_tokenizer_json(std::string_view text) {
+    RAFTER_TRY(const Json json, parse_json(text, kFile));
+    auto made = read(json);
+    if (!made) return made.error().within(kFile);
+    return made;
+}
+
+}  // namespace rafter::text::hf

@@ -13,6 +13,7 @@
 #include <random>
 #include <utility>
 
+#include "files/gguf.h"
 #include "model/model_file.h"
 #include "model/rewrites.h"
 #include "tests/isa_under_test.h"

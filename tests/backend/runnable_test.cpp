@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/backends.h"
+#include "files/gguf.h"
 #include "model/model_file.h"
 #include "model/rewrites.h"
 #include "tests/support/tiny_model.h"

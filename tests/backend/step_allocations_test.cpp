@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "backend/backends.h"
+#include "files/gguf.h"
 #include "model/model_file.h"
 #include "model/rewrites.h"
 #include "tests/support/tiny_model.h"

@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/loading/runtime.h"
+#include "files/gguf.h"
 #include "model/model_file.h"
 #include "model/rewrites.h"
 #include "tests/support/tiny_model.h"

@@ -54,8 +54,8 @@ TEST_F(GgufSplit, AnyPartOpensAllOfThem) {
             const NamedTensor* tensor = file->find_tensor(fmt::format("t{}", no));
             ASSERT_EQ(tensor, &file->tensors()[no]);
             EXPECT_EQ(static_cast<char>(tensor->bytes[7]), 'a' + no);
-            file->will_need(tensor->bytes);
-            file->release(tensor->bytes);
+            file->will_need(*tensor);
+            file->release(*tensor, 0, tensor->n_rows());
             EXPECT_EQ(static_cast<char>(tensor->bytes[7]), 'a' + no) << "released bytes come back from the file";
         }
     }

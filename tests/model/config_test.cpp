@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "files/gguf.h"
 #include "files/gguf_writer.h"
 #include "model/arch/arch.h"
 #include "model/model_file.h"

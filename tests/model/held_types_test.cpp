@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include "files/gguf.h"
 
 #include "model/model_file.h"
 #include "tensor/formats/formats.h"

@@ -8,6 +8,7 @@
 #include "engine/loading/loaded_model.h"
 #include "engine/loading/served_model.h"
 #include "engine/offload/model_identity.h"
+#include "files/gguf.h"
 #include "tensor/formats/formats.h"
 #include "tests/support/retyped_gguf.h"
 #include "tests/support/tiny_model.h"

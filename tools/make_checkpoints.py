@@ -44,6 +44,8 @@ LLAMA3_ROPE = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "lo
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.2, 1.4, 1.5, 1.7],
             "long_factor": [1.2, 1.9, 3.1, 5.3, 9.7, 15.1], "original_max_position_embeddings": 16, "partial_rotary_factor": 0.75}
 
+GEMMA3 = {**NARROW, "intermediate_size": 32, "num_hidden_layers": 6, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
+          "query_pre_attn_scalar": 16, "sliding_window": 8}  # 6 layers: the last alone sees everything
 YARN = {"rope_type": "yarn", "rope_theta": 150000.0, "factor": 8.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
         "original_max_position_embeddings": 32}
 
@@ -58,7 +60,7 @@ FOLDERS = {
     "llama3-rope-older": ("Llama", {**NARROW, "num_hidden_layers": 1, "head_dim": 16, "rope_parameters": LLAMA3_ROPE}, {"older": True}),
     "llama-bias": ("Llama", {**NARROW, "attention_bias": True}, {}),
     "llama-sharded": ("Llama", {**NARROW, "head_dim": 16}, {"shard": 40000}),
-    "llama-fp8-block": ("Llama", {**WIDE, "num_hidden_layers": 1, "intermediate_size": 160, "head_dim": 48}, {"fp8": "block"}),
+    "llama-fp8-block": ("Llama", {**WIDE, "num_hidden_layers": 1, "intermediate_size": 256, "head_dim": 64}, {"fp8": "block"}),
     "llama-fp8-channel": ("Llama", {**NARROW, "head_dim": 16}, {"fp8": "channel"}),
     "llama-fp8-tensor": ("Llama", {**NARROW, "head_dim": 16}, {"fp8": "tensor"}),
     "mistral": ("Mistral", {**NARROW, "head_dim": 16, "sliding_window": None, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
@@ -72,9 +74,8 @@ FOLDERS = {
     "qwen3-moe-older": ("Qwen3Moe", {**NARROW, "num_hidden_layers": 1, "head_dim": 16, "moe_intermediate_size": 32, "num_experts": 8,
                                      "num_experts_per_tok": 2, "norm_topk_prob": True}, {"older": True}),
     "gemma2": ("Gemma2", {**NARROW, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 8}, {"template_in_config": True}),
-    "gemma3": ("Gemma3Text", {**NARROW, "intermediate_size": 32, "num_hidden_layers": 6, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 8}, {}),
-    "gemma3-older": ("Gemma3Text", {**NARROW, "intermediate_size": 32, "num_hidden_layers": 6, "head_dim": 16, "query_pre_attn_scalar": 16,
-                                    "sliding_window": 8}, {"older": True}),
+    "gemma3": ("Gemma3Text", GEMMA3, {}),
+    "gemma3-older": ("Gemma3Text", GEMMA3, {"older": True}),
     "phi3": ("Phi3", {**NARROW, "num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": 10, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}, {}),
     "phi3-longrope": ("Phi3", {**NARROW, "num_attention_heads": 2, "original_max_position_embeddings": 16, "tie_word_embeddings": True, "rope_parameters": LONGROPE},
                       {"short": True}),
@@ -82,8 +83,8 @@ FOLDERS = {
                                      "original_max_position_embeddings": 16, "rope_parameters": LONGROPE}, {"older": True}),
     "gpt-oss": ("GptOss", {**NARROW, "head_dim": 16, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 8,
                            "rope_parameters": YARN}, {}),
-    "gpt-oss-mxfp4": ("GptOss", {**WIDE, "head_dim": 16, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 8,
-                                 "rope_parameters": YARN}, {"mxfp4": True, "older": True}),
+    "gpt-oss-mxfp4": ("GptOss", {**WIDE, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "num_local_experts": 3,
+                                 "num_experts_per_tok": 2, "sliding_window": 8, "rope_parameters": YARN}, {"mxfp4": True, "older": True}),
 }
 E2M1 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0]
 
@@ -178,8 +179,8 @@ def fp8_config(scheme):
     if scheme == "block":
         return {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]}
     kind = {"num_bits": 8, "type": "float", "symmetric": True}
-    group = {"targets": ["Linear"], "weights": {**kind, "strategy": scheme, "dynamic": False},
-             "input_activations": {**kind, "strategy": "token" if scheme == "channel" else "tensor", "dynamic": True}}
+    # Published models also round the activations to 8 bits; here these stay as they are, as in Rafter.
+    group = {"targets": ["Linear"], "weights": {**kind, "strategy": scheme, "dynamic": False}, "input_activations": None}
     return {"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {"group_0": group}, "ignore": ["lm_head"],
             "kv_cache_scheme": None, "quantization_status": "compressed"}
 

@@ -62,10 +62,22 @@ std::vector<fs::path> model_files_below(const fs::path& folder) {
     return files;
 }
 
+// A folder as transformers writes it.
+bool is_checkpoint(const fs::path& folder) {
+    std::error_code error;
+    if (!fs::exists(folder / "config.json", error)) return false;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        if (it->path().extension() == ".safetensors") return true;
+    }
+    return fs::exists(folder / "model.safetensors.index.json", error);
+}
+
 Result<fs::path> model_in_folder(const fs::path& folder) {
     std::vector<fs::path> files = model_files(folder);
     if (files.empty()) {
+        if (is_checkpoint(folder)) return folder;
         const auto snapshot = latest_snapshot(folder);
+        if (snapshot && model_files(*snapshot).empty() && is_checkpoint(*snapshot)) return *snapshot;
         files = model_files_below(snapshot ? *snapshot : folder);
     }
     if (files.empty()) {

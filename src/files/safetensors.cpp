@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr std::uint64_t kMaxDimension = 1ULL << 48;
+constexpr std::uint64_t kMaxElements = 1ULL << 50;
 
 struct TypeBits {
     std::string_view name;
@@ -45,20 +46,104 @@ Result<SafetensorsTensor> read_tensor(const std::string& name, const nlohmann::j
     RAFTER_TRY(const std::uint64_t end, whole_number((*offsets)[1], where));
     if (begin > end || end > data_bytes) return bad_input("{}: expected offsets up to {}, found {} to {}", where, data_bytes, begin, end);
     tensor.size_bytes = end - begin;
-    double bits = 1.0;
+    tensor.offset_bytes = begin;
+    unsigned __int128 bits = 1;
     for (const nlohmann::json& n : *shape) {
         RAFTER_TRY(const std::uint64_t dimension, whole_number(n, where));
         if (dimension > kMaxDimension) return bad_input("{}: expected dimensions up to {}, found {}", where, kMaxDimension, dimension);
         tensor.shape.push_back(dimension);
-        bits *= static_cast<double>(dimension);
+        bits *= dimension;
+        if (bits > kMaxElements) return bad_input("{}: expected at most {} elements, found more", where, kMaxElements);
     }
     const auto* type = std::ranges::find(kTypes, std::string_view(tensor.dtype), &TypeBits::name);
     if (type == std::end(kTypes)) return bad_input("{}: expected a known dtype, found {}", where, quote(tensor.dtype));
-    bits *= static_cast<double>(type->bits);
-    if (bits != 8.0 * static_cast<double>(tensor.size_bytes)) {
-        return bad_input("{}: expected {:.0f} bytes of {}, found {}", where, bits / 8, tensor.dtype, tensor.size_bytes);
+    bits *= type->bits;
+    if (bits != static_cast<unsigned __int128>(tensor.size_bytes) * 8) {
+        return bad_input("{}: expected {} bytes of {}, found {}", where, static_cast<std::uint64_t>(bits / 8), tensor.dtype,
+                         tensor.size_bytes);
     }
     return tensor;
+}
+
+// Finds a key that an object has twice: the JSON library would keep the last one without a word.
+struct DuplicateKeys final : nlohmann::json_sax<nlohmann::json> {
+    std::vector<std::set<std::string>> open;
+    std::string found;
+
+    bool null() override { return true; }
+    bool boolean(bool) override { return true; }
+    bool number_integer(number_integer_t) override { return true; }
+    bool number_unsigned(number_unsigned_t) override { return true; }
+    bool number_float(number_float_t, const string_t&) override { return true; }
+    bool string(string_t&) override { return true; }
+    bool binary(binary_t&) override { return true; }
+    bool start_object(std::size_t) override {
+        open.emplace_back();
+        return true;
+    }
+    bool key(string_t& name) override {
+        if (open.back().insert(name).second) return true;
+        found = quote(name);
+        return false;
+    }
+    bool end_object() override {
+        open.pop_back();
+        return true;
+    }
+    bool start_array(std::size_t) override { return true; }
+    bool end_array() override { return true; }
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override { return false; }
+};
+
+// Data of tensors follow each other without overlap, without gaps, to the file's end.
+Result<void> check_layout(std::vector<SafetensorsTensor>& tensors, std::uint64_t data_bytes, std::string_view file) {
+    std::ranges::sort(tensors, {}, [](const SafetensorsTensor& t) { return std::pair(t.offset_bytes, t.size_bytes); });
+    std::uint64_t end = 0;
+    for (const SafetensorsTensor& tensor : tensors) {
+        if (tensor.offset_bytes != end) {
+            return bad_input("{}: {}: expected data that begin at {}, where those before end, found {}", file, quote(tensor.name), end,
+                             tensor.offset_bytes);
+        }
+        end += tensor.size_bytes;
+    }
+    if (end != data_bytes) return bad_input("{}: expected {} bytes of data, as the tensors say, found {}", file, end, data_bytes);
+    return {};
+}
+
+constexpr std::string_view kIndexName = "model.safetensors.index.json";
+
+// Null without an index.
+Result<nlohmann::json> read_weight_map(const std::filesystem::path& folder) {
+    const std::filesystem::path path = folder / kIndexName;
+    std::error_code failed;
+    if (!std::filesystem::exists(path, failed)) return nlohmann::json();
+    RAFTER_TRY(nlohmann::json index, read_json_file(path.string()));
+    const auto map = index.is_object() ? index.find("weight_map") : index.end();
+    if (!index.is_object() || map == index.end() || !map->is_object() || map->empty()) {
+        return bad_input("{}: weight_map: expected an object that names files, found none", path.string());
+    }
+    for (const auto& [tensor, file] : map->items()) {
+        if (!file.is_string())
+            return bad_input("{}: {}: expected the name of a file, found {}", path.string(), quote(tensor), shown_json(file));
+    }
+    return *map;
+}
+
+// A file that an index names lies in the folder; or in the repository's folder, whose snapshots are links to its blobs.
+Result<std::filesystem::path> file_inside(const std::filesystem::path& folder, const std::string& name) {
+    const std::filesystem::path path = folder / name;
+    const std::string where = (folder / kIndexName).string();
+    if (name.empty() || name != std::filesystem::path(name).filename().string() || name == "..") {
+        return bad_input("{}: expected the name of a file in this folder, found {}", where, quote(name));
+    }
+    std::error_code failed;
+    const std::filesystem::path real = std::filesystem::canonical(path, failed);
+    if (failed) return bad_input("{}: {}: expected this file beside the index, found none", where, quote(name));
+    std::filesystem::path root = std::filesystem::canonical(folder, failed);
+    if (root.parent_path().filename() == "snapshots") root = root.parent_path().parent_path();
+    const auto [root_end, ignored] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
+    if (root_end != root.end()) return bad_input("{}: {}: expected a file in this folder, found a link out of it", where, quote(name));
+    return path;
 }
 
 }  // namespace
@@ -74,13 +159,54 @@ Result<std::vector<SafetensorsTensor>> parse_safetensors(std::span<const std::by
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + 8, header);
     RAFTER_TRY(const nlohmann::json json, parse_json(text, name));
     if (!json.is_object()) return bad_input("{}: expected a header with tensors, found another value", name);
+    DuplicateKeys keys;
+    if (!nlohmann::json::sax_parse(text, &keys)) return bad_input("{}: expected each key once, found {} twice", name, keys.found);
     std::vector<SafetensorsTensor> tensors;
     for (const auto& [key, entry] : json.items()) {
         if (key == "__metadata__") continue;
         RAFTER_TRY(SafetensorsTensor tensor, read_tensor(key, entry, bytes.size() - 8 - header, name));
         tensors.push_back(std::move(tensor));
     }
+    RAFTER_TRY_VOID(check_layout(tensors, bytes.size() - 8 - header, name));
+    for (SafetensorsTensor& tensor : tensors) tensor.offset_bytes += 8 + header;
     return tensors;
+}
+
+Result<std::vector<std::filesystem::path>> weight_files(const std::filesystem::path& folder) {
+    std::set<std::filesystem::path> paths;
+    RAFTER_TRY(const nlohmann::json map, read_weight_map(folder));
+    if (!map.is_null()) {
+        for (const auto& [tensor, file] : map.items()) {
+            const auto name = file.get<std::string>();
+            if (paths.contains(folder / name)) continue;
+            RAFTER_TRY(auto path, file_inside(folder, name));
+            paths.insert(std::move(path));
+        }
+        return std::vector(paths.begin(), paths.end());
+    }
+    std::error_code failed;
+    for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+        const std::string name = it->path().filename().string();
+        const bool other = name.starts_with("consolidated") || name.starts_with("adapter");
+        if (it->path().extension() == ".safetensors" && !other) paths.insert(it->path());
+    }
+    if (failed) return Error{fmt::format("{}: cannot be read: {}", folder.string(), failed.message()), ErrorKind::kIo};
+    if (paths.empty()) return bad_input("{}: expected *.safetensors files in this folder, found none", folder.string());
+    return std::vector(paths.begin(), paths.end());
+}
+
+Result<void> check_index(const std::filesystem::path& folder, const std::filesystem::path& file,
+                         std::span<const SafetensorsTensor> tensors) {
+    RAFTER_TRY(const nlohmann::json map, read_weight_map(folder));
+    if (map.is_null()) return {};
+    std::set<std::string_view> names;
+    for (const SafetensorsTensor& tensor : tensors) names.insert(tensor.name);
+    for (const auto& [tensor, name] : map.items()) {
+        if (name.get<std::string>() == file.filename().string() && !names.contains(tensor)) {
+            return bad_input("{}: {}: expected this tensor, as {} says, found no such tensor", file.string(), quote(tensor), kIndexName);
+        }
+    }
+    return {};
 }
 
 Result<std::vector<SafetensorsTensor>> read_safetensors_folder(const std::filesystem::path& folder) {

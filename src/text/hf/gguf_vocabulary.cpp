@@ -1,0 +1,197 @@
+// Puts a tokenizer.json's parts under GGUF's keys; see the header.
+#include "text/hf/gguf_vocabulary.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/quote.h"
+#include "text/hf/gguf_pre_tokenizer.h"
+#include "text/hf/gguf_scores.h"
+#include "text/hf/special_tokens.h"
+#include "text/hf/tokenizer_json.h"
+#include "text/utf8.h"
+
+namespace rafter::text {
+namespace {
+
+constexpr std::uint64_t kMaxTokens = 4'000'000;
+
+struct NamedId {
+    std::optional<std::uint32_t> GgufVocabulary::*id;
+    const char* key;
+};
+constexpr std::array<NamedId, 8> kNamedIds = {{
+    {&GgufVocabulary::bos_id, "tokenizer.ggml.bos_token_id"},
+    {&GgufVocabulary::eos_id, "tokenizer.ggml.eos_token_id"},
+    {&GgufVocabulary::unk_id, "tokenizer.ggml.unknown_token_id"},
+    {&GgufVocabulary::pad_id, "tokenizer.ggml.padding_token_id"},
+    {&GgufVocabulary::sep_id, "tokenizer.ggml.seperator_token_id"},  // GGUF's spelling
+    {&GgufVocabulary::mask_id, "tokenizer.ggml.mask_token_id"},
+    {&GgufVocabulary::eot_id, "tokenizer.ggml.eot_token_id"},
+    {&GgufVocabulary::eom_id, "tokenizer.ggml.eom_token_id"},
+}};
+
+// Added tokens are found in a GGUF file's text as it comes, and take nothing beside them.
+Result<void> check_added(const hf::TokenizerJson& json) {
+    Regex::Scratch scratch(hf::kMaxRegexSteps);
+    for (const hf::AddedToken& token : json.added) {
+        if (token.lstrip || token.rstrip || token.single_word) {
+            return bad_input("added_tokens: {}: GGUF has no {}", quote(token.text),
+                             token.lstrip   ? "lstrip"
+                             : token.rstrip ? "rstrip"
+                                            : "single_word");
+        }
+        if (token.normalized && hf::normalize(json.normalizers, token.text, scratch) != token.text)
+            return bad_input("added_tokens: {}: normalising it gives another text, which GGUF cannot say", quote(token.text));
+    }
+    return {};
+}
+
+Result<void> set_byte_level(const hf::TokenizerJson& json, GgufVocabulary& out) {
+    RAFTER_TRY(out.pre, hf::gguf_pre_tokenizer(json));
+    if (json.decoding.spelling != hf::Decoding::Spelling::kByteAlphabet || !json.decoding.replacements.empty() ||
+        json.decoding.n_strip_start > 0 || !json.decoding.first_mark.empty())
+        return bad_input("decoder: expected ByteLevel alone, as the pre-tokenizer has it");
+    out.model = "gpt2";
+    for (const auto& [left, right] : json.merges) {
+        const std::string& a = json.tokens[static_cast<std::size_t>(left)];
+        const std::string& b = json.tokens[static_cast<std::size_t>(right)];
+        if (a.find(' ') != std::string::npos || b.find(' ') != std::string::npos)
+            return bad_input("model: merges: {} and {}: GGUF separates them by a space, so neither may have one", quote(a), quote(b));
+        out.merges.push_back(a + ' ' + b);
+    }
+    return {};
+}
+
+// Whether a text's stretches get a space in front. Spaces must become marks, and nothing else may happen to a text.
+Result<bool> marks_spaces(const hf::TokenizerJson& json) {
+    bool prepends = false;
+    bool replaces = false;
+    for (const hf::Normalizer& step : json.normalizers) {
+        const auto* prepend = std::get_if<hf::Prepend>(&step);
+        const auto* replace = std::get_if<hf::Replace>(&step);
+        if (prepend != nullptr && prepend->text == kSpaceMark && !prepends && !replaces) {
+            prepends = true;
+        } else if (replace != nullptr && !replace->pattern.is_regex() && replace->pattern.source() == " " &&
+                   replace->content == kSpaceMark && !replaces) {
+            replaces = true;
+        } else {
+            return bad_input(
+                "normalizer: expected Prepend and Replace, of spaces by U+2581, which is all that GGUF has with byte_fallback");
+        }
+    }
+    if (!replaces) return bad_input("normalizer: expected Replace, of spaces by U+2581, as GGUF does with byte_fallback");
+    for (const hf::PreTokenizer& step : json.pre_tokenizers) {
+        // After the normaliser there are no spaces to split at.
+        const auto* split = std::get_if<hf::SplitByPattern>(&step);
+        const bool is_idle = split != nullptr && !split->pattern.is_regex() && split->pattern.source() == " " && !split->invert;
+        if (!is_idle) return bad_input("pre_tokenizer: expected none, which is all that GGUF has with byte_fallback");
+    }
+    return prepends;
+}
+
+Result<void> set_space_mark(const hf::TokenizerJson& json, GgufVocabulary& out) {
+    RAFTER_TRY(out.add_space_prefix, marks_spaces(json));
+    if (json.ignore_merges) return bad_input("model: ignore_merges true with byte_fallback: GGUF has no such model");
+    const auto n_bytes = std::ranges::count(json.types, TokenType::kByte);
+    if (n_bytes != 256) return bad_input("model: byte_fallback: expected 256 tokens <0x00> to <0xFF>, found {}", n_bytes);
+    out.model = "llama";
+    out.pre = "default";
+    RAFTER_TRY(out.scores, hf::gguf_scores(json));
+    // A token of marks that is also found as it stands: as a normal one it shows spaces, and merges give it as before.
+    for (const hf::AddedToken& token : json.added) {
+        const auto id = static_cast<std::size_t>(token.id);
+        const bool is_marked = json.in_model[id] && !token.special && token.text.find(kSpaceMark) != std::string::npos;
+        if (is_marked && json.types[id] == TokenType::kUserDefined) out.token_types[id] = static_cast<std::int64_t>(TokenType::kNormal);
+    }
+    return {};
+}
+
+// As load_json_tokenizer() finds them, so that the GGUF file's are the same.
+Result<void> set_special_ids(const files::Metadata& metadata, GgufVocabulary& out) {
+    RAFTER_TRY(const auto tokenizer, hf::load_json_tokenizer(metadata));
+    const SpecialIds& ids = tokenizer->special();
+    const auto as_stored = [](std::optional<TokenId> id) { return id ? std::optional(static_cast<std::uint32_t>(*id)) : std::nullopt; };
+    out.bos_id = as_stored(ids.bos);
+    out.eos_id = as_stored(ids.eos);
+    out.unk_id = as_stored(ids.unknown);
+    out.pad_id = as_stored(ids.padding);
+    out.add_bos = ids.add_bos;
+    out.add_eos = ids.add_eos;
+    RAFTER_TRY(const auto config_text, metadata.find_string(hf::kTokenizerConfigKey));
+    RAFTER_TRY(const hf::TokenizerConfig config, hf::read_tokenizer_config(config_text.value_or("")));
+    for (const auto& [role, id] : {std::pair("sep_token", &GgufVocabulary::sep_id), std::pair("mask_token", &GgufVocabulary::mask_id)}) {
+        const auto found = config.tokens.find(role);
+        if (found != config.tokens.end()) out.*id = as_stored(tokenizer->find(found->second));
+    }
+    RAFTER_TRY(const auto ends, metadata.find_ints(hf::kEosIdsKey));
+    for (const std::int64_t end : ends.value_or(std::vector<std::int64_t>())) {
+        const bool is_token = end >= 0 && static_cast<std::uint64_t>(end) < tokenizer->n_tokens();
+        const auto id = static_cast<std::uint32_t>(end);
+        if (!is_token || id == out.eos_id || id == out.eot_id || id == out.eom_id) continue;
+        if (!out.eot_id) {
+            out.eot_id = id;
+        } else if (!out.eom_id) {
+            out.eom_id = id;
+        }
+    }
+    return {};
+}
+
+Result<void> pad(const files::Metadata& metadata, GgufVocabulary& out) {
+    RAFTER_TRY(const auto architecture, metadata.find_string("general.architecture"));
+    RAFTER_TRY(const auto n_vocab, metadata.find_uint(fmt::format("{}.vocab_size", architecture.value_or(""))));
+    if (n_vocab.value_or(0) > kMaxTokens) return bad_input("vocab_size: expected at most {}, found {}", kMaxTokens, *n_vocab);
+    while (out.tokens.size() < n_vocab.value_or(0)) {
+        out.tokens.push_back(fmt::format("[PAD{}]", out.tokens.size()));
+        out.token_types.push_back(static_cast<std::int64_t>(TokenType::kUnused));
+        if (!out.scores.empty()) out.scores.push_back(-static_cast<double>(kMaxTokens));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<GgufVocabulary> gguf_vocabulary(const files::Metadata& metadata) {
+    RAFTER_TRY(const std::string_view text, metadata.get_string(kTokenizerJsonKey));
+    RAFTER_TRY(const hf::TokenizerJson json, hf::read_tokenizer_json(text));
+    const auto in_file = [](const Error& error) { return error.within("tokenizer.json"); };
+    if (json.kind != hf::ModelKind::kBpe) return bad_input("tokenizer.json: model: expected BPE, found Unigram, which is not converted");
+    GgufVocabulary out;
+    out.tokens = json.tokens;
+    for (const TokenType type : json.types) out.token_types.push_back(static_cast<std::int64_t>(type));
+    if (const auto checked = check_added(json); !checked) return in_file(checked.error());
+    const bool spells_bytes = !json.pre_tokenizers.empty() && std::holds_alternative<hf::SpelledBytes>(json.pre_tokenizers.back());
+    if (!spells_bytes && !json.byte_fallback)
+        return bad_input(
+            "tokenizer.json: expected a last pre-tokenizer ByteLevel or a model with byte_fallback, which is all that GGUF has");
+    const auto set = spells_bytes ? set_byte_level(json, out) : set_space_mark(json, out);
+    if (!set) return in_file(set.error());
+    RAFTER_TRY_VOID(set_special_ids(metadata, out));
+    RAFTER_TRY_VOID(pad(metadata, out));
+    return out;
+}
+
+files::Metadata metadata_with_vocabulary(const files::Metadata& metadata, const GgufVocabulary& vocabulary) {
+    const auto views = [](const std::vector<std::string>& texts) {
+        return files::MetadataArray(std::vector<std::string_view>(texts.begin(), texts.end()));
+    };
+    files::Metadata made;
+    made.add("tokenizer.ggml.model", std::string_view(vocabulary.model));
+    made.add("tokenizer.ggml.pre", std::string_view(vocabulary.pre));
+    made.add("tokenizer.ggml.tokens", views(vocabulary.tokens));
+    made.add("tokenizer.ggml.token_type", files::MetadataArray(vocabulary.token_types));
+    if (!vocabulary.scores.empty()) made.add("tokenizer.ggml.scores", files::MetadataArray(vocabulary.scores));
+    if (vocabulary.model == "gpt2") made.add("tokenizer.ggml.merges", views(vocabulary.merges));
+    for (const NamedId& row : kNamedIds) {
+        if (vocabulary.*row.id) made.add(row.key, std::uint64_t{*(vocabulary.*row.id)});
+    }
+    made.add("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
+    made.add("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
+    if (vocabulary.add_space_prefix) made.add("tokenizer.ggml.add_space_prefix", *vocabulary.add_space_prefix);
+    for (const auto& [key, value] : metadata.entries()) made.add(key, value);  // refuses the keys above
+    return made;
+}
+
+}  // namespace rafter::text

@@ -7,14 +7,14 @@
 namespace rafter::model {
 namespace {
 
-struct Row {
+struct ConfigRow {
     const char* name;
     const char* source;
     double parameters;  // of Hugging Face's own class for this config (tests/model/hf/count.py)
     const char* config;
 };
 
-constexpr Row kRows[] = {
+constexpr ConfigRow kRows[] = {
     {"Llama-3-8B", "meta-llama/Meta-Llama-3-8B", 8030261248,
      R"({"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_hidden_layers":32,"num_attention_heads":32,
 "num_key_value_heads":8,"vocab_size":128256,"max_position_embeddings":8192})"},
@@ -73,7 +73,7 @@ constexpr Row kRows[] = {
 
 std::vector<CatalogModel> models_by_config() {
     std::vector<CatalogModel> models;
-    for (const Row& row : kRows) {
+    for (const ConfigRow& row : kRows) {
         const nlohmann::json json = nlohmann::json::parse(row.config);
         auto described = read_hf_config(json, row.name, {.names_defaults = false});
         RAFTER_CHECK(described, "{}", row.name);

@@ -8,7 +8,7 @@ constexpr Subject kListenSubject{.section = "server", .heading = "Listening"};
 constexpr Subject kAccessSubject{.section = "server", .heading = "Access"};
 constexpr Subject kLimitSubject{.section = "server", .heading = "Limits"};
 constexpr Subject kReportSubject{.section = "server", .heading = "Logs and metrics"};
-constexpr NumberRange kSeconds{.least = 0.0, .most = 1e9};
+constexpr NumberRange kSecondsRange{.least = 0.0, .most = 1e9};
 
 std::vector<OptionSpec> listen_rows() {
     return {
@@ -101,7 +101,7 @@ std::vector<OptionSpec> limit_rows() {
          .subject = kLimitSubject,
          .kind = ValueKind::kNumber,
          .value = "S",
-         .number = kSeconds,
+         .number = kSecondsRange,
          .default_value = "0",
          .help = "Refuse with 429 and Retry-After what would wait longer than S predicted seconds for its first token; 0: no limit"},
         {.name = "max-request-bytes",
@@ -114,14 +114,14 @@ std::vector<OptionSpec> limit_rows() {
          .subject = kLimitSubject,
          .kind = ValueKind::kNumber,
          .value = "S",
-         .number = kSeconds,
+         .number = kSecondsRange,
          .default_value = "0",
          .help = "An answer ends S seconds after its request with what it has (finish_reason \"timeout\"); 0: no limit"},
         {.name = "drain-seconds",
          .subject = kLimitSubject,
          .kind = ValueKind::kNumber,
          .value = "S",
-         .number = kSeconds,
+         .number = kSecondsRange,
          .default_value = "30",
          .help = "After SIGTERM, answers under way have S seconds to complete"},
         {.name = "max-connections",

@@ -13,7 +13,7 @@
 namespace rafter::apps {
 namespace {
 
-Error usage(std::string message) { return {std::move(message), ErrorKind::kUsage}; }
+Error usage_of(std::string message) { return {std::move(message), ErrorKind::kUsage}; }
 
 const BoundOption* find_flag(const Verb& verb, std::string_view flag) {
     for (const BoundOption& option : verb.options.options()) {
@@ -72,8 +72,8 @@ Result<void> check_words(const Verb& verb, std::span<const std::string> words) {
         if (word == "-h" || word == "--help") return {};
         if (!word.starts_with('-') || word == "-") {
             if (++n_arguments <= n_places || many_places) continue;
-            if (!verb.inner.empty()) return usage(no_inner_verb(verb, word));
-            return usage(
+            if (!verb.inner.empty()) return usage_of(no_inner_verb(verb, word));
+            return usage_of(
                 fmt::format("unexpected argument {}{}", quote(word), has_prompt ? "; put a prompt of several words in quotes" : ""));
         }
         const bool is_long = word.starts_with("--");
@@ -82,14 +82,14 @@ Result<void> check_words(const Verb& verb, std::span<const std::string> words) {
         const bool has_value = is_long ? flag.size() < word.size() : word.size() > 2;
         if (option == nullptr || (!is_long && has_value && means_long_flag(verb, *option, word))) {
             const std::string shown = is_long ? flag : word;
-            return usage(fmt::format("unknown option {}{}", shown, flag_suggestion(verb, shown)));
+            return usage_of(fmt::format("unknown option {}{}", shown, flag_suggestion(verb, shown)));
         }
         if (option->spec.kind == ValueKind::kFlag || has_value) continue;
         if (!option->spec.implied.empty()) {  // takes the next word, unless that is an option
             if (i + 1 < words.size() && !words[i + 1].starts_with('-')) ++i;
             continue;
         }
-        if (++i == words.size()) return usage(fmt::format("{}: expected {}, found nothing", flag, option->spec.expected()));
+        if (++i == words.size()) return usage_of(fmt::format("{}: expected {}, found nothing", flag, option->spec.expected()));
     }
     return {};
 }

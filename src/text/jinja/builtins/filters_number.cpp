@@ -102,7 +102,7 @@ Result<Value> round(Runtime& runtime, const Value& value, const Bound& bound) {
     return binary(runtime, BinaryOperator::kDivide, runtime.integer(whole), power);
 }
 
-constexpr MethodRow kFilters[] = {
+constexpr MethodRow kNumberFilters[] = {
     {"abs", absolute},
     {"float", real, "default"},
     {"int", integer, "default base"},
@@ -111,6 +111,6 @@ constexpr MethodRow kFilters[] = {
 
 }  // namespace
 
-const MethodRow* find_number_filter(std::string_view name) { return find_row(kFilters, name); }
+const MethodRow* find_number_filter(std::string_view name) { return find_row(kNumberFilters, name); }
 
 }  // namespace rafter::text::jinja

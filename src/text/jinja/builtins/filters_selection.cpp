@@ -194,7 +194,7 @@ Result<Value> slice(Runtime& runtime, const Value& value, const Bound& bound) {
     return runtime.iterator(std::move(slices), "generator");
 }
 
-constexpr MethodRow kFilters[] = {
+constexpr MethodRow kSelectionFilters[] = {
     {"batch", batch, "linecount fill_with", 1},
     {"items", items},
     {"map", map, kAnything},
@@ -208,6 +208,6 @@ constexpr MethodRow kFilters[] = {
 
 }  // namespace
 
-const MethodRow* find_selection_filter(std::string_view name) { return find_row(kFilters, name); }
+const MethodRow* find_selection_filter(std::string_view name) { return find_row(kSelectionFilters, name); }
 
 }  // namespace rafter::text::jinja

@@ -218,7 +218,7 @@ Result<Value> attr(Runtime& runtime, const Value& value, const Bound& bound) {
     return found.is_missing() ? runtime.undefined_attribute(value, name) : std::move(found);
 }
 
-constexpr MethodRow kFilters[] = {
+constexpr MethodRow kSequenceFilters[] = {
     {"attr", attr, "name", 1},
     {"count", length},
     {"d", default_value, "default_value boolean"},
@@ -239,6 +239,6 @@ constexpr MethodRow kFilters[] = {
 
 }  // namespace
 
-const MethodRow* find_sequence_filter(std::string_view name) { return find_row(kFilters, name); }
+const MethodRow* find_sequence_filter(std::string_view name) { return find_row(kSequenceFilters, name); }
 
 }  // namespace rafter::text::jinja

@@ -185,7 +185,7 @@ Result<Value> from_json(Runtime& runtime, const Value& value, const Bound&) {
     return to_value(runtime, json);
 }
 
-constexpr MethodRow kFilters[] = {
+constexpr MethodRow kTextFilters[] = {
     {"capitalize", converted<to_capitalized>},
     {"e", escape},
     {"escape", escape},
@@ -206,6 +206,6 @@ constexpr MethodRow kFilters[] = {
 
 }  // namespace
 
-const MethodRow* find_text_filter(std::string_view name) { return find_row(kFilters, name); }
+const MethodRow* find_text_filter(std::string_view name) { return find_row(kTextFilters, name); }
 
 }  // namespace rafter::text::jinja

@@ -39,7 +39,7 @@ Result<std::optional<Window>> window(const Value& self, const Bound& bound) {
 }
 
 template <std::string (*Convert)(std::string_view)>
-Result<Value> converted(Runtime& runtime, const Value& self, const Bound&) {
+Result<Value> converted_self(Runtime& runtime, const Value& self, const Bound&) {
     return runtime.string_like(self, Convert(text_of(self)));
 }
 
@@ -124,7 +124,7 @@ Result<Value> count(Runtime& runtime, const Value& self, const Bound& bound) {
     return Value::integer(static_cast<std::int64_t>(split_text(part->text, needle, -1).size()) - 1);
 }
 
-Result<Value> replace(Runtime& runtime, const Value& self, const Bound& bound) {
+Result<Value> replace_method(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::string_view from, bound.text(0));
     RAFTER_TRY(const std::string_view to, bound.text(1));
     RAFTER_TRY(const std::int64_t max_count, bound.integer_or(2, -1));
@@ -144,7 +144,7 @@ Result<Value> partition(Runtime& runtime, const Value& self, const Bound& bound)
     return runtime.tuple(std::move(items));
 }
 
-Result<Value> join(Runtime& runtime, const Value& self, const Bound& bound) {
+Result<Value> join_method(Runtime& runtime, const Value& self, const Bound& bound) {
     RAFTER_TRY(const std::vector<Value> items, to_vector(runtime, bound[0]));
     std::string out;
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -194,23 +194,23 @@ Result<Value> count_items(Runtime& runtime, const Value& self, const Bound& boun
 }
 
 constexpr MethodRow kStringMethods[] = {
-    {"capitalize", converted<to_capitalized>},
+    {"capitalize", converted_self<to_capitalized>},
     {"count", count, "sub start end", 1},
     {"endswith", has_affix<End::kEnd>, "affix start end", 1},
     {"find", find, "sub start end", 1},
     {"format", format_braces, kAnything},
     {"isalnum", is_alnum},
-    {"join", join, "iterable", 1},
-    {"lower", converted<to_lower>},
+    {"join", join_method, "iterable", 1},
+    {"lower", converted_self<to_lower>},
     {"lstrip", strip_method<Side::kLeft>, "chars"},
     {"partition", partition, "sep", 1},
-    {"replace", replace, "old new count", 2},
+    {"replace", replace_method, "old new count", 2},
     {"rstrip", strip_method<Side::kRight>, "chars"},
     {"split", split, "sep maxsplit"},
     {"startswith", has_affix<End::kStart>, "affix start end", 1},
     {"strip", strip_method<Side::kBoth>, "chars"},
-    {"title", converted<to_title>},
-    {"upper", converted<to_upper>},
+    {"title", converted_self<to_title>},
+    {"upper", converted_self<to_upper>},
 };
 
 constexpr MethodRow kDictMethods[] = {

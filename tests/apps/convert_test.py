@@ -1,7 +1,9 @@
-"""rafter convert against the PyPI package gguf: copies are equal to the bit, other types are what the package makes of the same floats,
+"""rafter convert against the PyPI package gguf: copies are equal to the bit, other types are what the package makes of the same floats, a
+Hugging Face folder gives the same logits and tokens as its file,
 joining undoes splitting, and a run that is killed or finds no room is continued to the same bytes."""
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +140,60 @@ class Types(ConvertCase):
         converted = self.json_of("run", str(self.out), *arguments[:-1])
         held = self.json_of("run", self.source, "--weights", "Q8_0", *arguments[:-1])
         self.assertEqual(converted["text"], held["text"])
+
+
+class Checkpoints(ConvertCase):
+    """Hugging Face folders of every architecture: the file that a folder becomes is the folder, to the bit and to the token."""
+    FOLDERS = sorted((program.ROOT / "tests" / "golden" / "checkpoints").iterdir())
+    TEXT = "Hello, w\u00f6rld!  It's 2024;\n\tcaf\u00e9 \u4f60\u597d \U0001f600 x_y == 17.5"
+
+    def logits(self, model, tokens):
+        tool = program.BUILD_DIR / "tests" / "tools" / "print_logits"
+        return subprocess.run([tool, model, *tokens], stdout=subprocess.PIPE, check=True).stdout
+
+    def tokens(self, model):
+        return self.rafter("tokenize", str(model), input=self.TEXT.encode(), stdin=None).stdout
+
+    def test_logits_and_tokens_are_those_of_the_folder(self):
+        self.assertGreaterEqual(len(self.FOLDERS), 20)
+        for folder in self.FOLDERS:
+            with self.subTest(folder.name):
+                self.convert(folder, "--force")
+                self.assertEqual(self.logits(self.out, ["1", "5", "3", "9"]), self.logits(folder, ["1", "5", "3", "9"]))
+                self.assertGreater(len(self.tokens(folder).split()), 10)
+                self.assertEqual(self.tokens(self.out), self.tokens(folder))
+
+    def test_the_file_has_the_keys_and_types_that_llama_cpp_reads(self):
+        self.convert(program.ROOT / "tests" / "golden" / "checkpoints" / "llama")
+        reader = gguf.GGUFReader(self.out)
+        kinds = {name: [t.name for t in field.types] for name, field in reader.fields.items()}
+        self.assertEqual({name: kinds[name] for name in ("llama.block_count", "llama.attention.layer_norm_rms_epsilon", "general.file_type",
+                                                         "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges",
+                                                         "tokenizer.ggml.bos_token_id", "tokenizer.ggml.add_bos_token")},
+                         {"llama.block_count": ["UINT32"], "llama.attention.layer_norm_rms_epsilon": ["FLOAT32"],
+                          "general.file_type": ["UINT32"], "tokenizer.ggml.tokens": ["ARRAY", "STRING"],
+                          "tokenizer.ggml.token_type": ["ARRAY", "INT32"], "tokenizer.ggml.merges": ["ARRAY", "STRING"],
+                          "tokenizer.ggml.bos_token_id": ["UINT32"], "tokenizer.ggml.add_bos_token": ["BOOL"]})
+        self.assertEqual([name for name in kinds if "huggingface" in name], [])
+        self.assertEqual(reader.fields["general.file_type"].contents(), 32)  # BF16
+        self.assertEqual({t.tensor_type.name for t in reader.tensors if len(t.shape) == 1}, {"F32"})
+
+    def test_a_folder_becomes_another_type(self):
+        folder = program.ROOT / "tests" / "golden" / "checkpoints" / "llama-f32"
+        self.convert(folder, "--type", "F32")
+        floats = {t.name: t.data for t in gguf.GGUFReader(self.out).tensors if len(t.shape) == 2}
+        self.convert(folder, "--type", "F16", "--force")
+        for tensor in gguf.GGUFReader(self.out).tensors:
+            if len(tensor.shape) == 2:
+                self.assertEqual(tensor.data.tobytes(), floats[tensor.name].astype(np.float16).tobytes(), tensor.name)
+
+    def test_files_of_the_folder_are_never_the_output(self):
+        folder = self.folder / "checkpoint"
+        shutil.copytree(program.ROOT / "tests" / "golden" / "checkpoints" / "llama", folder)
+        done = self.convert(folder, "--force", out=folder / "model.safetensors", status=2)
+        self.assertIn("found the same file", done.stderr.decode())
+        self.convert(folder, out=folder / "model.gguf")
+        self.assertEqual(gguf.GGUFReader(folder / "model.gguf").fields["general.architecture"].contents(), "llama")
 
 
 class Splits(ConvertCase):

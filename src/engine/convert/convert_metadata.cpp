@@ -2,7 +2,9 @@
 #include "engine/convert/convert_metadata.h"
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 namespace rafter::engine {
 namespace {
@@ -12,7 +14,6 @@ using files::GgufType;
 
 constexpr std::string_view kSplitPrefix = "split.";
 constexpr std::string_view kHuggingFacePrefix = "tokenizer.huggingface.";
-constexpr std::string_view kHuggingFaceTokenizer = "tokenizer.huggingface.json";
 constexpr std::string_view kFileType = "general.file_type";
 constexpr std::string_view kQuantizationVersion = "general.quantization_version";
 constexpr std::uint64_t kGgmlQuantizationVersion = 2;  // of the layouts of all block formats since 2023: ggml.h, GGML_QNT_VERSION
@@ -26,6 +27,13 @@ void set(std::vector<GgufEntry>& entries, GgufEntry entry) {
     }
 }
 
+void append_entries(std::vector<GgufEntry>& entries, const files::Metadata& metadata) {
+    for (const auto& [key, value] : metadata.entries()) {
+        if (std::string_view(key).starts_with(kSplitPrefix) || std::string_view(key).starts_with(kHuggingFacePrefix)) continue;
+        entries.push_back({key, value, metadata.stored_type(key).value_or(files::usual_type(value))});
+    }
+}
+
 }  // namespace
 
 SourceKind source_kind(const files::Metadata& metadata) {
@@ -36,11 +44,13 @@ SourceKind source_kind(const files::Metadata& metadata) {
 
 Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<tensor::DType> file_type) {
     ConvertedMetadata converted;
-    for (const auto& [key, value] : metadata.entries()) {
-        if (std::string_view(key).starts_with(kSplitPrefix) || std::string_view(key).starts_with(kHuggingFacePrefix)) continue;
-        converted.entries.push_back({key, value, metadata.stored_type(key).value_or(files::usual_type(value))});
+    if (metadata.has(text::kTokenizerJsonKey)) {
+        RAFTER_TRY(text::GgufVocabulary vocabulary, text::gguf_vocabulary(metadata));
+        converted.vocabulary = std::make_unique<const text::GgufVocabulary>(std::move(vocabulary));
+        append_entries(converted.entries, text::metadata_with_vocabulary(metadata, *converted.vocabulary));
+    } else {
+        append_entries(converted.entries, metadata);
     }
-    if (metadata.has(kHuggingFaceTokenizer)) return bad_input("a tokenizer.json cannot be converted yet");
     if (file_type) {
         set(converted.entries, {std::string(kFileType), std::uint64_t{file_type_of(*file_type)}, GgufType::kUint32});
         set(converted.entries, {std::string(kQuantizationVersion), kGgmlQuantizationVersion, GgufType::kUint32});

@@ -1,6 +1,7 @@
 // The metadata of a converted file: the source's, but for what the conversion changes.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -9,17 +10,19 @@
 #include "files/gguf_layout.h"
 #include "files/metadata.h"
 #include "tensor/dtype.h"
+#include "text/hf/gguf_vocabulary.h"
 
 namespace rafter::engine {
 
 // A checkpoint's metadata carries its tokenizer's own files (tokenizer.huggingface.*), which a GGUF file has no keys for.
 [[nodiscard]] SourceKind source_kind(const files::Metadata& metadata);
 
-// file_type: what most matrices are, where that is to be written; none: as the source has it. Strings of the entries are views that live as
-// long as `metadata` and `texts`.
+// Strings of the entries are views of the source's metadata and of `vocabulary`, which is null unless a tokenizer.json was converted.
 struct ConvertedMetadata {
+    std::unique_ptr<const text::GgufVocabulary> vocabulary;
     std::vector<files::GgufEntry> entries;
 };
+// file_type: what most matrices are, where that is to be written; none: as the source has it.
 [[nodiscard]] Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<tensor::DType> file_type);
 
 // The keys that gguf-split gives part `number` (from 0) of n_parts.

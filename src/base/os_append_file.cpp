@@ -11,33 +11,18 @@
 #include <cstdio>
 #include <system_error>
 
+#include "base/os_descriptor.h"
+
 namespace rafter {
-namespace {
-
-Error failed(const std::filesystem::path& path, std::string_view what) {
-    const int code = errno;
-    return {fmt::format("{}: {}: {}", path.string(), what, std::generic_category().message(code)), ErrorKind::kIo};
-}
-
-// So that the file is found again after a power failure. Some file systems cannot: then there is nothing better.
-void sync_folder_of(const std::filesystem::path& path) {
-    const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fsync(fd);
-    ::close(fd);
-}
-
-}  // namespace
 
 Result<AppendFile> AppendFile::open(const std::filesystem::path& path) {
     // Non-blocking until it is open: a pipe that nobody reads would wait for ever.
     const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
-    if (fd < 0) return failed(path, "cannot write");
+    if (fd < 0) return errno_error(path, "cannot write");
     ::fcntl(fd, F_SETFL, O_APPEND);
     struct stat status {};
     AppendFile file(fd, path, false);
-    if (::fstat(fd, &status) != 0) return failed(path, "cannot read its size");
+    if (::fstat(fd, &status) != 0) return errno_error(path, "cannot read its size");
     file.is_regular_ = S_ISREG(status.st_mode);
     if (!file.is_regular_) return file;
     // A file system without locks says so with another error; then it is up to the caller to run once.
@@ -50,14 +35,14 @@ Result<AppendFile> AppendFile::open(const std::filesystem::path& path) {
         return Error{fmt::format("{}: another process is writing to it", path.string()), ErrorKind::kIo};
     }
     // Again: another process may have written between the two calls.
-    if (::fstat(fd, &status) != 0) return failed(path, "cannot read its size");
+    if (::fstat(fd, &status) != 0) return errno_error(path, "cannot read its size");
     file.size_bytes_ = file.synced_bytes_ = static_cast<std::uint64_t>(status.st_size);
     return file;
 }
 
 Result<void> AppendFile::cut(std::uint64_t size_bytes) {
     RAFTER_CHECK(is_regular_ && size_bytes <= size_bytes_, "cut to {} of {} bytes", size_bytes, size_bytes_);
-    if (::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) return failed(path_, "cannot cut off its end");
+    if (::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) return errno_error(path_, "cannot cut off its end");
     size_bytes_ = size_bytes;
     synced_bytes_ = std::min(synced_bytes_, size_bytes);
     return {};
@@ -74,9 +59,9 @@ Result<void> AppendFile::replace(std::string_view text) {
     Result<void> done = file.cut(0);
     if (done) done = file.append(text);
     if (done && (::fstat(fd_, &status) != 0 || ::fchmod(file.fd_, status.st_mode & 07777U) != 0))
-        done = failed(made, "cannot set its mode");
+        done = errno_error(made, "cannot set its mode");
     if (done) done = file.sync();
-    if (done && ::rename(made.c_str(), target.c_str()) != 0) done = failed(target, "cannot be replaced");
+    if (done && ::rename(made.c_str(), target.c_str()) != 0) done = errno_error(target, "cannot be replaced");
     if (!done) {
         ::unlink(made.c_str());
         return done;
@@ -94,7 +79,7 @@ Result<void> AppendFile::append(std::string_view text) {
         const ssize_t n = ::write(fd_, rest.data(), rest.size());
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
-            Error error = failed(path_, "cannot write");
+            Error error = errno_error(path_, "cannot write");
             if (is_regular_ && ::ftruncate(fd_, static_cast<off_t>(size_bytes_)) != 0) {
                 error.message += "; the file now ends with an incomplete line";
             }
@@ -110,7 +95,7 @@ Result<void> AppendFile::sync() {
     if (!is_regular_) return {};
     if (::fsync(fd_) != 0) {
         // What the disk took of the rest is not known.
-        Error error = failed(path_, "cannot write to the disk");
+        Error error = errno_error(path_, "cannot write to the disk");
         if (::ftruncate(fd_, static_cast<off_t>(synced_bytes_)) == 0) size_bytes_ = synced_bytes_;
         return error;
     }

@@ -9,26 +9,13 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/os_descriptor.h"
+
 namespace rafter {
-namespace {
-
-Error failed(const std::filesystem::path& path, std::string_view what) {
-    const int code = errno;
-    return {fmt::format("{}: {}: {}", path.string(), what, std::generic_category().message(code)), ErrorKind::kIo};
-}
-
-}  // namespace
 
 Result<BlockFile> BlockFile::open(const std::filesystem::path& path) {
-    // Non-blocking until it is known to be no pipe, which would wait for its other end.
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
-    if (fd < 0) return failed(path, "cannot be opened");
+    RAFTER_TRY(const int fd, open_regular_file(path, 0600));
     BlockFile file(fd, path);
-    struct stat status {};
-    if (::fstat(fd, &status) != 0) return failed(path, "cannot be examined");
-    if (!S_ISREG(status.st_mode)) {
-        return Error{fmt::format("{}: expected a regular file, found something else", path.string()), ErrorKind::kIo};
-    }
     // A file system without locks says so with another error; then it is up to the caller to run once.
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         return Error{fmt::format("{}: another process is using this file", path.string()), ErrorKind::kBusy};
@@ -36,37 +23,14 @@ Result<BlockFile> BlockFile::open(const std::filesystem::path& path) {
     return file;
 }
 
-Result<std::uint64_t> BlockFile::size_bytes() const {
-    struct stat status {};
-    if (::fstat(fd_, &status) != 0) return failed(path_, "cannot be examined");
-    return static_cast<std::uint64_t>(status.st_size);
-}
+Result<std::uint64_t> BlockFile::size_bytes() const { return file_size_bytes(fd_, path_); }
 
-Result<std::size_t> BlockFile::read_at(std::uint64_t offset, std::span<std::byte> to) const {
-    std::size_t n_read = 0;
-    while (n_read < to.size()) {
-        const ssize_t n = ::pread(fd_, to.data() + n_read, to.size() - n_read, static_cast<off_t>(offset + n_read));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed(path_, "cannot be read");
-        if (n == 0) break;
-        n_read += static_cast<std::size_t>(n);
-    }
-    return n_read;
-}
+Result<std::size_t> BlockFile::read_at(std::uint64_t offset, std::span<std::byte> to) const { return read_file_at(fd_, path_, offset, to); }
 
-Result<void> BlockFile::write_at(std::uint64_t offset, std::span<const std::byte> from) {
-    std::size_t n_written = 0;
-    while (n_written < from.size()) {
-        const ssize_t n = ::pwrite(fd_, from.data() + n_written, from.size() - n_written, static_cast<off_t>(offset + n_written));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed(path_, "cannot be written");
-        n_written += static_cast<std::size_t>(n);
-    }
-    return {};
-}
+Result<void> BlockFile::write_at(std::uint64_t offset, std::span<const std::byte> from) { return write_file_at(fd_, path_, offset, from); }
 
 Result<void> BlockFile::cut(std::uint64_t size_bytes) {
-    if (::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) return failed(path_, "cannot be cut");
+    if (::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) return errno_error(path_, "cannot be cut");
     return {};
 }
 

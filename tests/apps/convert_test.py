@@ -311,7 +311,7 @@ class Interrupted(ConvertCase):
             done = self.convert(self.large, *self.TYPE, status=1, restore_signals=False,
                                 preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
             message = done.stderr.decode()
-            self.assertRegex(message, r"cannot write: File too large; \d+ bytes in all are needed, \d+ are free; the same command continues")
+            self.assertRegex(message, r"cannot be written: File too large; \d+ bytes in all are needed, \d+ are free; the same command continues")
             self.assertEqual(message.count("\n"), 1)
             self.assertFalse(self.out.exists())
         self.convert(self.large, *self.TYPE)
@@ -320,7 +320,7 @@ class Interrupted(ConvertCase):
     def test_a_disk_without_room_at_all_keeps_nothing(self):
         done = self.convert(self.large, *self.TYPE, status=1, restore_signals=False,
                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
-        self.assertIn("cannot write: File too large", done.stderr.decode())
+        self.assertIn("cannot be written: File too large", done.stderr.decode())
         self.assertEqual(self.left_behind(), [])
 
     def test_a_killed_split_is_continued_to_the_same_bytes(self):

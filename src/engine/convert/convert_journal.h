@@ -26,7 +26,7 @@ class ConvertJournal {
         std::vector<std::string> partial_names;  // of the files that are written, without their folder
     };
     // Opens or makes the journal beside `out`; while it is open, no other process converts to the same output. A journal of another
-    // identity is begun anew, its partial files are removed, and was_other() says so.
+    // identity is started over, its partial files are removed, and was_other() says so.
     [[nodiscard]] static Result<ConvertJournal> open(const std::filesystem::path& out, const Description& description);
 
     [[nodiscard]] bool was_other() const { return was_other_; }

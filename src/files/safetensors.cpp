@@ -2,6 +2,7 @@
 #include "files/safetensors.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <system_error>
 
@@ -130,7 +131,7 @@ Result<nlohmann::json> read_weight_map(const std::filesystem::path& folder) {
 }
 
 // A file that an index names lies in the folder; or in the repository's folder, whose snapshots are links to its blobs.
-Result<std::filesystem::path> file_inside(const std::filesystem::path& folder, const std::string& name) {
+Result<void> check_inside(const std::filesystem::path& folder, const std::string& name) {
     const std::filesystem::path path = folder / name;
     const std::string where = (folder / kIndexName).string();
     if (name.empty() || name != std::filesystem::path(name).filename().string() || name == "..") {
@@ -143,7 +144,7 @@ Result<std::filesystem::path> file_inside(const std::filesystem::path& folder, c
     if (root.parent_path().filename() == "snapshots") root = root.parent_path().parent_path();
     const auto [root_end, ignored] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
     if (root_end != root.end()) return bad_input("{}: {}: expected a file in this folder, found a link out of it", where, quote(name));
-    return path;
+    return {};
 }
 
 }  // namespace
@@ -172,54 +173,46 @@ Result<std::vector<SafetensorsTensor>> parse_safetensors(std::span<const std::by
     return tensors;
 }
 
-Result<std::vector<std::filesystem::path>> weight_files(const std::filesystem::path& folder) {
-    std::set<std::filesystem::path> paths;
-    RAFTER_TRY(const nlohmann::json map, read_weight_map(folder));
-    if (!map.is_null()) {
-        for (const auto& [tensor, file] : map.items()) {
+Result<std::vector<WeightFile>> weight_files(const std::filesystem::path& folder) {
+    std::map<std::filesystem::path, std::vector<std::string>> found;
+    RAFTER_TRY(const nlohmann::json index, read_weight_map(folder));
+    if (!index.is_null()) {
+        for (const auto& [tensor, file] : index.items()) {
             const auto name = file.get<std::string>();
-            if (paths.contains(folder / name)) continue;
-            RAFTER_TRY(auto path, file_inside(folder, name));
-            paths.insert(std::move(path));
+            if (!found.contains(folder / name)) RAFTER_TRY_VOID(check_inside(folder, name));
+            found[folder / name].push_back(tensor);
         }
-        return std::vector(paths.begin(), paths.end());
+    } else {
+        std::error_code failed;
+        for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+            const std::string name = it->path().filename().string();
+            const bool other = name.starts_with("consolidated") || name.starts_with("adapter");
+            if (it->path().extension() == ".safetensors" && !other) found[it->path()];
+        }
+        if (failed) return Error{fmt::format("{}: cannot be read: {}", folder.string(), failed.message()), ErrorKind::kIo};
     }
-    std::error_code failed;
-    for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
-        const std::string name = it->path().filename().string();
-        const bool other = name.starts_with("consolidated") || name.starts_with("adapter");
-        if (it->path().extension() == ".safetensors" && !other) paths.insert(it->path());
-    }
-    if (failed) return Error{fmt::format("{}: cannot be read: {}", folder.string(), failed.message()), ErrorKind::kIo};
-    if (paths.empty()) return bad_input("{}: expected *.safetensors files in this folder, found none", folder.string());
-    return std::vector(paths.begin(), paths.end());
+    std::vector<WeightFile> files;
+    for (auto& [path, tensors] : found) files.push_back({path, std::move(tensors)});
+    return files;
 }
 
-Result<void> check_index(const std::filesystem::path& folder, const std::filesystem::path& file,
-                         std::span<const SafetensorsTensor> tensors) {
-    RAFTER_TRY(const nlohmann::json map, read_weight_map(folder));
-    if (map.is_null()) return {};
+Result<std::vector<SafetensorsTensor>> parse_weight_file(const WeightFile& file, std::span<const std::byte> bytes) {
+    RAFTER_TRY(auto tensors, parse_safetensors(bytes, file.path.string()));
     std::set<std::string_view> names;
     for (const SafetensorsTensor& tensor : tensors) names.insert(tensor.name);
-    for (const auto& [tensor, name] : map.items()) {
-        if (name.get<std::string>() == file.filename().string() && !names.contains(tensor)) {
-            return bad_input("{}: {}: expected this tensor, as {} says, found no such tensor", file.string(), quote(tensor), kIndexName);
-        }
+    for (const std::string& wanted : file.tensors) {
+        if (names.contains(wanted)) continue;
+        return bad_input("{}: {}: expected this tensor, as {} says, found no such tensor", file.path.string(), quote(wanted), kIndexName);
     }
-    return {};
+    return tensors;
 }
 
 Result<std::vector<SafetensorsTensor>> read_safetensors_folder(const std::filesystem::path& folder) {
-    std::set<std::filesystem::path> paths;
-    std::error_code failed;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
-        if (entry.path().extension() == ".safetensors") paths.insert(entry.path());
-    }
-    if (failed) return Error{fmt::format("{}: cannot be read: {}", folder.string(), failed.message()), ErrorKind::kIo};
+    RAFTER_TRY(const std::vector<WeightFile> files, weight_files(folder));
     std::vector<SafetensorsTensor> all;
-    for (const std::filesystem::path& path : paths) {
-        RAFTER_TRY(const MappedFile file, MappedFile::open(path));
-        RAFTER_TRY(auto tensors, parse_safetensors(file.bytes(), path.string()));
+    for (const WeightFile& file : files) {
+        RAFTER_TRY(const MappedFile map, MappedFile::open(file.path));
+        RAFTER_TRY(auto tensors, parse_weight_file(file, map.bytes()));
         std::move(tensors.begin(), tensors.end(), std::back_inserter(all));
     }
     return all;

@@ -23,13 +23,17 @@ struct SafetensorsTensor {
 
 // `bytes` is a whole file; `name` stands before messages.
 [[nodiscard]] Result<std::vector<SafetensorsTensor>> parse_safetensors(std::span<const std::byte> bytes, std::string_view name);
-// The files with a model's weights: those that model.safetensors.index.json names, each inside the folder (or inside the repository, where
-// the folder is a snapshot of Hugging Face's cache); without an index all *.safetensors of the folder but adapters and consolidated ones.
-[[nodiscard]] Result<std::vector<std::filesystem::path>> weight_files(const std::filesystem::path& folder);
-// Every tensor that the index names is in the file that it says: `tensors` are those of the file. Nothing without an index.
-[[nodiscard]] Result<void> check_index(const std::filesystem::path& folder, const std::filesystem::path& file,
-                                       std::span<const SafetensorsTensor> tensors);
-// All *.safetensors files of a folder, in order of their names.
+struct WeightFile {
+    std::filesystem::path path;
+    std::vector<std::string> tensors;  // that the index says are in it; none without an index
+};
+// The files with a model's weights, in order of their names: those that model.safetensors.index.json names, each inside the folder (or
+// inside the repository, where the folder is a snapshot of Hugging Face's cache); without an index all *.safetensors of the folder but
+// adapters and consolidated ones, which may be none.
+[[nodiscard]] Result<std::vector<WeightFile>> weight_files(const std::filesystem::path& folder);
+// parse_safetensors() of such a file, whose bytes these are. Fails where a tensor that the index names is not there.
+[[nodiscard]] Result<std::vector<SafetensorsTensor>> parse_weight_file(const WeightFile& file, std::span<const std::byte> bytes);
+// The tensors of all weight_files().
 [[nodiscard]] Result<std::vector<SafetensorsTensor>> read_safetensors_folder(const std::filesystem::path& folder);
 
 }  // namespace rafter::files

@@ -104,17 +104,17 @@ class Checkpoint final : public files::TensorSource {
     }
 
     Result<void> map_files() {
-        RAFTER_TRY(const auto paths, files::weight_files(folder_));
-        for (const fs::path& path : paths) {
-            RAFTER_TRY(MappedFile map, MappedFile::open(path));
-            RAFTER_TRY(auto tensors, files::parse_safetensors(map.bytes(), path.string()));
-            RAFTER_TRY_VOID(files::check_index(folder_, path, tensors));
+        RAFTER_TRY(const std::vector<files::WeightFile> weight_files, files::weight_files(folder_));
+        if (weight_files.empty()) return bad_input("{}: expected *.safetensors files in this folder, found none", name_);
+        for (const files::WeightFile& file : weight_files) {
+            RAFTER_TRY(MappedFile map, MappedFile::open(file.path));
+            RAFTER_TRY(auto tensors, files::parse_weight_file(file, map.bytes()));
             size_bytes_ += map.bytes().size();
             for (files::SafetensorsTensor& tensor : tensors) {
                 const std::span<const std::byte> data = map.bytes().subspan(tensor.offset_bytes, tensor.size_bytes);
                 const std::string tensor_name = tensor.name;
                 if (!stored_.try_emplace(tensor_name, hf::StoredTensor{std::move(tensor), data}).second) {
-                    return bad_input("{}: {}: expected each tensor in one file, found it in two", path.string(), quote(tensor_name));
+                    return bad_input("{}: {}: expected each tensor in one file, found it in two", file.path.string(), quote(tensor_name));
                 }
             }
             maps_.push_back(std::move(map));

@@ -1,6 +1,8 @@
 // Making rows: copies, strided gathers, and decoding of FP8 and MXFP4.
 #include "model/hf/checkpoint_rows.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -28,11 +30,20 @@ struct Fp8Table {
     }
 };
 
-void fp8_row(const RowRecipe& recipe, const StoredPart& part, std::uint64_t row, float* values) {
+// A few columns at a time, so that nothing is allocated: a whole number of blocks of any type.
+void fp8_row(const RowRecipe& recipe, const StoredPart& part, std::uint64_t row, const tensor::FormatInfo& format, std::byte* out) {
     static const Fp8Table kTable;
+    constexpr std::uint64_t kColumns = 512;
+    std::array<float, kColumns> values;
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(part.data.data()) + recipe.first_element + row * recipe.row_stride;
     const float* const scales = part.fp8_scales.data() + row / part.scale_block_rows * part.n_scale_cols;
-    for (std::uint64_t c = 0; c < recipe.n_cols; ++c) values[c] = kTable.values[bytes[c]] * scales[c / part.scale_block_cols];
+    for (std::uint64_t first = 0; first < recipe.n_cols; first += kColumns) {
+        const std::uint64_t n = std::min(kColumns, recipe.n_cols - first);
+        for (std::uint64_t i = 0; i < n; ++i) {
+            values[i] = kTable.values[bytes[first + i]] * scales[(first + i) / part.scale_block_cols];
+        }
+        format.encode(values.data(), out + format.row_bytes(first), n);
+    }
 }
 
 // The checkpoint's byte has elements 2j and 2j + 1; GGUF's has j and j + 16.
@@ -93,7 +104,6 @@ std::uint64_t RowRecipe::order(std::uint64_t row) const {
 void make_rows(const RowRecipe& recipe, std::uint64_t first, std::uint64_t n, std::span<std::byte> out) {
     const tensor::FormatInfo& format = tensor::format_of(recipe.dtype);
     const std::size_t row_bytes = format.row_bytes(recipe.n_cols);
-    std::vector<float> values(recipe.stored == Stored::kFp8 ? recipe.n_cols : 0);
     for (std::uint64_t i = 0; i < n; ++i) {
         const StoredPart& part = recipe.parts[(first + i) / recipe.rows_per_part];
         const std::uint64_t row = recipe.order((first + i) % recipe.rows_per_part);
@@ -101,8 +111,7 @@ void make_rows(const RowRecipe& recipe, std::uint64_t first, std::uint64_t n, st
         if (recipe.stored == Stored::kMxfp4) {
             mxfp4_row(recipe, part, row, to);
         } else if (recipe.stored == Stored::kFp8) {
-            fp8_row(recipe, part, row, values.data());
-            format.encode(values.data(), to, recipe.n_cols);
+            fp8_row(recipe, part, row, format, to);
         } else {
             number_row(recipe, part, row, to);
         }

@@ -42,9 +42,9 @@ struct RowRecipe {
     [[nodiscard]] std::uint64_t order(std::uint64_t row) const;
 };
 
-// Makes rows [first, first + n), parts flattened, in `out`.
+// Makes rows [first, first + n), parts flattened, in `out`. Allocates nothing.
 void make_rows(const RowRecipe& recipe, std::uint64_t first, std::uint64_t n, std::span<std::byte> out);
-// A row of a single-part recipe as floats.
+// Element `index` of data of F32, F16 or BF16.
 [[nodiscard]] float float_at(tensor::DType dtype, const std::byte* data, std::uint64_t index);
 
 }  // namespace rafter::model::hf

@@ -129,7 +129,7 @@ class Translator {
         r.add = rule.add;
         r.dtype = r.stored_type;
         if (vector || rule.as_f32) r.dtype = DType::kF32;
-        if (r.stored == Stored::kFp8) r.dtype = r.n_cols % 32 == 0 ? kFp8HeldAs : DType::kBF16;
+        if (r.stored == Stored::kFp8) r.dtype = kFp8HeldAs;
         if (rule.rotated_head_dim != 0) {
             const std::uint64_t n = t.shape[0];
             if (n % rule.rotated_head_dim != 0) {

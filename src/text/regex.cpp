@@ -85,7 +85,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 }
 
 std::optional<Regex::Match> Regex::find(std::string_view subject, std::size_t start, Scratch& scratch) const {
-    if (scratch.gave_up_) return std::nullopt;
+    if (scratch.exceeded_) return std::nullopt;
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(subject.data());
     const auto search = [&](std::uint32_t options) {
         return pcre2_match(code_.get(), bytes, subject.size(), start, options | PCRE2_NO_UTF_CHECK, scratch.data_.get(),
@@ -100,7 +100,7 @@ std::optional<Regex::Match> Regex::find(std::string_view subject, std::size_t st
     if (found == PCRE2_ERROR_JIT_STACKLIMIT || (found == PCRE2_ERROR_MATCHLIMIT && !scratch.is_limited_)) found = search(PCRE2_NO_JIT);
     if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
     if (scratch.is_limited_ && (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_HEAPLIMIT || found == PCRE2_ERROR_DEPTHLIMIT)) {
-        scratch.gave_up_ = true;
+        scratch.exceeded_ = true;
         return std::nullopt;
     }
     RAFTER_CHECK(found >= 0, "regular expression search: PCRE2 error {}", found);

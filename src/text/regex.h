@@ -27,9 +27,9 @@ class Regex {
     class Scratch {
       public:
         Scratch();
-        // Searches that take more steps than this give up: they find nothing, and nor do all later ones. For patterns that are not ours.
+        // A search that takes more steps than this finds nothing, and nor do all later ones. For patterns that are not ours.
         explicit Scratch(std::uint32_t max_steps);
-        [[nodiscard]] bool gave_up() const { return gave_up_; }
+        [[nodiscard]] bool exceeded() const { return exceeded_; }
 
       private:
         friend class Regex;
@@ -42,7 +42,7 @@ class Regex {
         std::unique_ptr<pcre2_real_match_context_8, Free> context_;
         std::unique_ptr<pcre2_real_match_data_8, Free> data_;
         bool is_limited_ = false;
-        bool gave_up_ = false;
+        bool exceeded_ = false;
     };
 
     // The dialect is Perl's with \p{...} by Unicode. \s is Unicode's White_Space property, as in the Rust and Python engines that

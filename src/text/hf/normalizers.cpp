@@ -16,8 +16,13 @@ namespace {
 
 constexpr std::string_view kWhere = "normalizer";
 
-// A text is as long as its file lets it be: a replacement that makes it longer each time would double it with every step.
 constexpr std::size_t kMaxSteps = 64;
+constexpr std::size_t kMaxPrependBytes = 256;
+
+double growth_of(const Normalizer& step) {
+    if (const auto* replace = std::get_if<Replace>(&step)) return growth_of(replace->pattern, replace->content);
+    return std::holds_alternative<SpellBytes>(step) ? 2 : 1;  // a form of Unicode does not grow its own results
+}
 
 Result<void> add_normalizer(const std::string& type, const nlohmann::json& json, std::vector<Normalizer>& steps) {
     if (steps.size() == kMaxSteps) return bad_input("{}: expected at most {} steps, found more", kWhere, kMaxSteps);
@@ -41,6 +46,8 @@ Result<void> add_normalizer(const std::string& type, const nlohmann::json& json,
         steps.emplace_back(Strip{left, right});
     } else if (type == "Prepend") {
         RAFTER_TRY(std::string text, text_or(json, "prepend", "", kWhere));
+        if (text.size() > kMaxPrependBytes)
+            return bad_input("{}: prepend: expected at most {} bytes, found {}", kWhere, kMaxPrependBytes, text.size());
         steps.emplace_back(Prepend{std::move(text)});
     } else if (type == "Replace") {
         RAFTER_TRY(Pattern pattern, Pattern::read(member(json, "pattern"), "normalizer: Replace"));
@@ -96,18 +103,28 @@ std::string applied(const Replace& step, std::string text, Regex::Scratch& scrat
 }
 
 std::string applied(const SpellBytes&, std::string text, Regex::Scratch&) {
-    const ByteAlphabet alphabet;
+    static const ByteAlphabet kAlphabet;
     std::string out;
-    for (const char c : text) out += alphabet.spell(static_cast<unsigned char>(c));
+    for (const char c : text) out += kAlphabet.spell(static_cast<unsigned char>(c));
     return out;
 }
 
 }  // namespace
 
+double growth_of(const Pattern& pattern, std::string_view content) {
+    const std::size_t found_bytes = pattern.is_regex() ? 1 : std::max<std::size_t>(1, pattern.source().size());
+    return std::max(1.0, static_cast<double>(content.size()) / static_cast<double>(found_bytes));
+}
+
 Result<std::vector<Normalizer>> read_normalizers(const nlohmann::json& json) {
     std::vector<Normalizer> steps;
     RAFTER_TRY_VOID(for_each_part(json, "normalizers", kWhere,
                                   [&](const std::string& type, const nlohmann::json& part) { return add_normalizer(type, part, steps); }));
+    double growth = 1;
+    for (const Normalizer& step : steps) growth *= growth_of(step);
+    if (growth > kMaxGrowth) {
+        return bad_input("{}: expected steps that make a text at most {} times as long, found {:.4g} times", kWhere, kMaxGrowth, growth);
+    }
     return steps;
 }
 

@@ -13,6 +13,10 @@
 
 namespace rafter::text::hf {
 
+inline constexpr double kMaxGrowth = 256;
+// How much longer a text can become when each `pattern` in it (a regular expression may match one byte) is replaced by `content`.
+[[nodiscard]] double growth_of(const Pattern& pattern, std::string_view content);
+
 struct ToForm {
     UnicodeForm form;
 };
@@ -32,6 +36,7 @@ struct SpellBytes {};  // each byte as GPT-2's alphabet writes it
 using Normalizer = std::variant<ToForm, Lowercase, StripAccents, Strip, Prepend, Replace, SpellBytes>;
 
 // Sequences are opened up; null gives none. Types that are not supported are refused by name.
+// So are steps that together could make a text more than kMaxGrowth times as long.
 [[nodiscard]] Result<std::vector<Normalizer>> read_normalizers(const nlohmann::json& json);
 
 // text is valid UTF-8.

@@ -12,7 +12,7 @@
 
 namespace rafter::text::hf {
 
-// Steps that one search may take: a pattern whose backtracking explodes gives up, and finds nothing more in that text.
+// Steps that one search may take: a pattern whose backtracking exceeds them finds nothing more in that text.
 inline constexpr std::uint32_t kMaxRegexSteps = 10'000'000;
 
 class Pattern {

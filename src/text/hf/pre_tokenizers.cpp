@@ -70,6 +70,9 @@ Result<void> add_pre_tokenizer(const std::string& type, const nlohmann::json& js
             RAFTER_TRY(Pattern pattern, Pattern::of_regex(kGpt2, kWhere));
             steps.emplace_back(SplitByPattern{std::move(pattern), Behavior::kIsolated, false});
         }
+        if (std::ranges::any_of(steps, [](const PreTokenizer& s) { return std::holds_alternative<SpelledBytes>(s); })) {
+            return bad_input("{}: expected ByteLevel once, found it twice", kWhere);
+        }
         steps.emplace_back(SpelledBytes{});
     } else if (type == "Metaspace") {
         RAFTER_TRY(Metaspace step, read_metaspace(json));

@@ -44,7 +44,7 @@ using PreTokenizer = std::variant<SplitByPattern, SplitByKind, PrefixSpace, Spel
 // are refused by name.
 [[nodiscard]] Result<std::vector<PreTokenizer>> read_pre_tokenizers(const nlohmann::json& json);
 
-// No piece is empty. A text whose pattern gives up (pattern.h) is cut up to that place only.
+// No piece is empty. A text in which a pattern exceeds its steps (pattern.h) is cut up to that place only.
 [[nodiscard]] std::vector<Piece> pre_tokenize(const std::vector<PreTokenizer>& steps, Piece text, Regex::Scratch& scratch);
 
 }  // namespace rafter::text::hf

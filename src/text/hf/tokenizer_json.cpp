@@ -208,7 +208,9 @@ Result<void> read_decoder(const Json& json, Decoding& out) {
         out.n_strip_start = 1;
         return {};
     }
+    constexpr std::size_t kMaxReplacements = 64;
     bool fused = false;
+    double growth = 1;
     return for_each_part(json, "decoders", "decoder", [&](const std::string& type, const Json& part) -> Result<void> {
         if (type == "ByteLevel") {
             out.spelling = Decoding::Spelling::kByteAlphabet;
@@ -221,6 +223,11 @@ Result<void> read_decoder(const Json& json, Decoding& out) {
             RAFTER_TRY(std::string content, text_or(part, "content", "", "decoder"));
             if (pattern.is_regex() || pattern.source().empty() || fused)
                 return bad_input("decoder: Replace: expected a text before any Fuse, found {}", quote(pattern.source()));
+            growth *= growth_of(pattern, content);
+            if (growth > kMaxGrowth || out.replacements.size() == kMaxReplacements) {
+                return bad_input("decoder: expected at most {} Replace that make a token at most {} times as long, found more",
+                                 kMaxReplacements, kMaxGrowth);
+            }
             out.replacements.emplace_back(pattern.source(), std::move(content));
         } else if (type == "Metaspace") {
             RAFTER_TRY(std::string mark, text_or(part, "replacement", "\xE2\x96\x81", "decoder"));

@@ -27,6 +27,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::string name_of(const fs::path& model) {
+    std::error_code error;
+    return (fs::is_directory(model, error) ? model.filename() : model.stem()).string();
+}
+
+// Of a file, or of all files of a checkpoint's folder.
+double size_of(const fs::path& model) {
+    std::error_code error;
+    if (!fs::is_directory(model, error)) {
+        const std::uintmax_t size = fs::file_size(model, error);
+        return error ? 0.0 : static_cast<double>(size);
+    }
+    double bytes = 0.0;
+    for (fs::directory_iterator it(model, error), end; !error && it != end; it.increment(error)) {
+        std::error_code unreadable;
+        const std::uintmax_t size = fs::file_size(it->path(), unreadable);
+        if (!unreadable) bytes += static_cast<double>(size);
+    }
+    return bytes;
+}
+
 Result<int> list_models(const Environment& environment) {
     const report::Style style = stdout_style(environment);
     report::Table table({{"name"}, {"size", report::Align::kRight}, {"licence"}, {"what"}, {"where"}});
@@ -41,9 +62,7 @@ Result<int> list_models(const Environment& environment) {
     for (const fs::path& folder : folders) {
         for (const fs::path& path : files::model_files(folder)) {
             if (!listed.insert(path).second) continue;
-            std::error_code error;
-            const auto size = fs::file_size(path, error);
-            table.add({style.bold(path.stem().string()), error ? "" : report::bytes(static_cast<double>(size)), "", "", path.string()});
+            table.add({style.bold(name_of(path)), report::bytes(size_of(path)), "", "", path.string()});
         }
     }
     RAFTER_TRY_VOID(write_stdout(table.render(style)));
@@ -112,7 +131,7 @@ Result<int> remove_model(const Environment& environment, const std::string& name
     const files::KnownModel* const known = files::find_known_model(name);
     for (const fs::path& folder : folders) {
         for (const fs::path& path : files::model_files(folder)) {
-            const std::string stem = path.stem().string();
+            const std::string stem = name_of(path);
             names.push_back(stem);
             const bool is_it = same_name(stem, name) || same_name(path.filename().string(), name) ||
                                (known != nullptr && same_name(path.filename().string(), known->file));
@@ -123,7 +142,7 @@ Result<int> remove_model(const Environment& environment, const std::string& name
     const std::vector<fs::path> parts = files_of_model(*found);
     double bytes = 0.0;
     std::error_code error;
-    for (const fs::path& part : parts) bytes += static_cast<double>(fs::file_size(part, error));
+    for (const fs::path& part : parts) bytes += size_of(part);
     if (!yes) {
         RAFTER_TRY(const bool confirmed, is_confirmed(fmt::format("Remove {} ({})?", found->string(), report::bytes(bytes))));
         if (!confirmed) {
@@ -132,7 +151,7 @@ Result<int> remove_model(const Environment& environment, const std::string& name
         }
     }
     for (const fs::path& part : parts) {
-        if (!fs::remove(part, error))
+        if (fs::remove_all(part, error) == 0 || error)
             return Error{fmt::format("{}: cannot be removed: {}", part.string(), error.message()), ErrorKind::kIo};
     }
     RAFTER_TRY_VOID(write_stdout(fmt::format("removed {}: {} freed ({} bytes)\n", found->string(), report::bytes(bytes),

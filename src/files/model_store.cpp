@@ -46,6 +46,16 @@ std::optional<fs::path> latest_snapshot(const fs::path& folder) {
     return latest;
 }
 
+// A folder as transformers writes it.
+bool is_checkpoint(const fs::path& folder) {
+    std::error_code error;
+    if (!fs::exists(folder / "config.json", error)) return false;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        if (it->path().extension() == ".safetensors") return true;
+    }
+    return fs::exists(folder / "model.safetensors.index.json", error);
+}
+
 // The models of a folder, or those in its sub-folders where it has none: repositories with several quantisations give each a folder.
 std::vector<fs::path> model_files_below(const fs::path& folder) {
     constexpr int kMaxDepth = 3;  // of sub-folders: more would be somebody's whole disk
@@ -62,26 +72,22 @@ std::vector<fs::path> model_files_below(const fs::path& folder) {
     return files;
 }
 
-// A folder as transformers writes it.
-bool is_checkpoint(const fs::path& folder) {
-    std::error_code error;
-    if (!fs::exists(folder / "config.json", error)) return false;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-        if (it->path().extension() == ".safetensors") return true;
-    }
-    return fs::exists(folder / "model.safetensors.index.json", error);
-}
-
 Result<fs::path> model_in_folder(const fs::path& folder) {
+    const auto is_whole_model = [](const fs::path& place) {
+        return is_checkpoint(place) && std::ranges::all_of(model_files(place), [](const fs::path& model) { return !is_model_file(model); });
+    };
+    if (is_whole_model(folder)) return folder;
     std::vector<fs::path> files = model_files(folder);
     if (files.empty()) {
-        if (is_checkpoint(folder)) return folder;
         const auto snapshot = latest_snapshot(folder);
-        if (snapshot && model_files(*snapshot).empty() && is_checkpoint(*snapshot)) return *snapshot;
+        if (snapshot && is_whole_model(*snapshot)) return *snapshot;
         files = model_files_below(snapshot ? *snapshot : folder);
     }
     if (files.empty()) {
-        return bad_input("{}: expected a .gguf file in this folder, its sub-folders or its snapshots, found none", folder.string());
+        return bad_input(
+            "{}: expected a .gguf file, or config.json and .safetensors files, in this folder, its sub-folders or its snapshots, found "
+            "none",
+            folder.string());
     }
     if (files.size() == 1) return files.front();
     std::string list;
@@ -92,8 +98,8 @@ Result<fs::path> model_in_folder(const fs::path& folder) {
 std::optional<fs::path> named_file(std::string_view name, std::span<const fs::path> folders) {
     for (const fs::path& folder : folders) {
         for (const fs::path& file : model_files(folder)) {
-            if (lower_case(file.filename().string()) == lower_case(name) || lower_case(file.stem().string()) == lower_case(name))
-                return file;
+            const bool is_whole_name = lower_case(file.filename().string()) == lower_case(name);
+            if (is_whole_name || (is_model_file(file) && lower_case(file.stem().string()) == lower_case(name))) return file;
         }
     }
     return std::nullopt;
@@ -106,7 +112,9 @@ std::vector<fs::path> model_files(const fs::path& folder) {
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
         std::error_code ignored;
-        if (is_model_file(it->path()) && fs::is_regular_file(it->path(), ignored)) files.push_back(it->path());
+        const bool is_model =
+            it->is_directory(ignored) ? is_checkpoint(it->path()) : is_model_file(it->path()) && it->is_regular_file(ignored);
+        if (is_model) files.push_back(it->path());
     }
     std::ranges::sort(files);
     return files;

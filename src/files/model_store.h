@@ -25,7 +25,8 @@ struct KnownModel {
 [[nodiscard]] std::span<const KnownModel> known_models();
 [[nodiscard]] const KnownModel* find_known_model(std::string_view name);  // in any case; null when unknown
 
-// The models in a folder, sorted: .gguf files, the first part of each split one, no vision towers. An unreadable folder has none.
+// The models in a folder, sorted: .gguf files, the first part of each split one, no vision towers; and sub-folders that are checkpoints
+// (config.json and safetensors files). An unreadable folder has none.
 [[nodiscard]] std::vector<std::filesystem::path> model_files(const std::filesystem::path& folder);
 
 // folders: where named models lie, the first one first. A name is a known model's, or a file's there with or without ".gguf", in any case.

@@ -84,8 +84,10 @@ TEST_F(ModelStore, ListsTheModelsOfAFolderThatHasSeveral) {
 
 TEST_F(ModelStore, NamesAFolderWithoutModels) {
     fs::create_directories(folder_ / "empty");
-    EXPECT_EQ(message((folder_ / "empty").string()),
-              (folder_ / "empty").string() + ": expected a .gguf file in this folder, its sub-folders or its snapshots, found none");
+    EXPECT_EQ(
+        message((folder_ / "empty").string()),
+        (folder_ / "empty").string() +
+            ": expected a .gguf file, or config.json and .safetensors files, in this folder, its sub-folders or its snapshots, found none");
 }
 
 TEST_F(ModelStore, FindsNamesInAnyCaseTheFirstFolderFirst) {

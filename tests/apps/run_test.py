@@ -245,7 +245,7 @@ class Run(program.Case):
         hub = self.folder / "models--org--tiny"
         snapshot = hub / "snapshots" / "abc"
         snapshot.mkdir(parents=True)
-        self.expect_error("expected a .gguf file in this folder", "run", str(hub), "-p", "x")
+        self.expect_error("expected a .gguf file, or config.json and .safetensors files, in this folder", "run", str(hub), "-p", "x")
         (snapshot / "tiny.gguf").symlink_to(self.model)
         (snapshot / "mmproj-tiny.gguf").symlink_to(self.model)
         self.assertEqual(len(self.json_of("run", str(hub), "--raw", "-p", "x", "-n", "2")["tokens"]), 2)

@@ -229,7 +229,7 @@ class Chat {
     }
 
     // All of an answer, over as many requests as it takes to make room for it.
-    Result<Generation> generate_all_of(engine::Request request, std::vector<engine::TokenId> prompt, AnswerOutput& output) {
+    Result<Generation> generate_all_of(const engine::Request& request, std::vector<engine::TokenId> prompt, AnswerOutput& output) {
         const std::uint32_t most = request.max_tokens;
         const std::size_t reserve = std::min<std::size_t>(most, context() / 4);
         Generation all;
@@ -272,8 +272,7 @@ class Chat {
         interrupt_.take();
         n_dropped_in_answer_ = 0;
         AnswerOutput output;
-        const auto generation =
-            n_dropped ? generate_all_of(std::move(request), *std::move(prompt), output) : Result<Generation>(n_dropped.error());
+        const auto generation = n_dropped ? generate_all_of(request, *std::move(prompt), output) : Result<Generation>(n_dropped.error());
         interrupt_.take();
         RAFTER_TRY_VOID(output.end());
         if (!generation) {

@@ -143,7 +143,7 @@ Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const 
         plan.parts.push_back({.path = plan.out, .header = {}, .size_bytes = 0});
     }
     for (std::size_t i = 0; i < plan.parts.size(); ++i) {
-        std::vector<GgufEntry> of_part = i == 0 ? std::move(entries) : std::vector<GgufEntry>();
+        std::vector<GgufEntry> of_part = std::exchange(entries, {});  // all of them in the first part
         if (options.split_bytes) std::ranges::move(split_entries(i, plan.parts.size(), plan.tensors.size()), std::back_inserter(of_part));
         if (auto laid_out = lay_out_part(plan, i, of_part); !laid_out) return laid_out.error().within(source.name());
     }

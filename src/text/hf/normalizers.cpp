@@ -59,14 +59,14 @@ Result<void> add_normalizer(const std::string& type, const nlohmann::json& json,
     return {};
 }
 
-std::string applied(const ToForm& step, std::string text, Regex::Scratch&) {
+std::string applied(const ToForm& step, const std::string& text, Regex::Scratch&) {
     std::string buffer;
     const std::string_view changed = to_form(step.form, text, buffer);
     return std::string(changed);
 }
 
 // Character by character, each by Unicode's full mapping: only U+0130 becomes two.
-std::string applied(const Lowercase&, std::string text, Regex::Scratch&) {
+std::string applied(const Lowercase&, const std::string& text, Regex::Scratch&) {
     std::string out;
     for_each_character(text, [&](char32_t code, std::string_view) {
         if (code == 0x130) {
@@ -79,7 +79,7 @@ std::string applied(const Lowercase&, std::string text, Regex::Scratch&) {
     return out;
 }
 
-std::string applied(const StripAccents&, std::string text, Regex::Scratch&) {
+std::string applied(const StripAccents&, const std::string& text, Regex::Scratch&) {
     std::string out;
     for_each_character(text, [&](char32_t code, std::string_view bytes) {
         if (!is_mark(code)) out += bytes;
@@ -87,14 +87,14 @@ std::string applied(const StripAccents&, std::string text, Regex::Scratch&) {
     return out;
 }
 
-std::string applied(const Strip& step, std::string text, Regex::Scratch&) {
+std::string applied(const Strip& step, const std::string& text, Regex::Scratch&) {
     const auto [begin, end] = without_white_space(text, step.left, step.right);
     return text.substr(begin, end - begin);
 }
 
-std::string applied(const Prepend& step, std::string text, Regex::Scratch&) { return text.empty() ? text : step.text + text; }
+std::string applied(const Prepend& step, const std::string& text, Regex::Scratch&) { return text.empty() ? text : step.text + text; }
 
-std::string applied(const Replace& step, std::string text, Regex::Scratch& scratch) {
+std::string applied(const Replace& step, const std::string& text, Regex::Scratch& scratch) {
     std::string out;
     step.pattern.for_each(text, scratch, [&](std::size_t begin, std::size_t end, bool is_match) {
         out += is_match ? std::string_view(step.content) : std::string_view(text).substr(begin, end - begin);
@@ -102,7 +102,7 @@ std::string applied(const Replace& step, std::string text, Regex::Scratch& scrat
     return out;
 }
 
-std::string applied(const SpellBytes&, std::string text, Regex::Scratch&) {
+std::string applied(const SpellBytes&, const std::string& text, Regex::Scratch&) {
     static const ByteAlphabet kAlphabet;
     std::string out;
     for (const char c : text) out += kAlphabet.spell(static_cast<unsigned char>(c));

@@ -145,7 +145,7 @@ void cut(const Piece& piece, std::vector<Range> found, Behavior behavior, std::v
     }
 }
 
-void apply(const SplitByPattern& step, Piece piece, Regex::Scratch& scratch, std::vector<Piece>& out) {
+void apply(const SplitByPattern& step, const Piece& piece, Regex::Scratch& scratch, std::vector<Piece>& out) {
     std::vector<Range> found;
     step.pattern.for_each(piece.text, scratch, [&](std::size_t begin, std::size_t end, bool is_match) {
         found.push_back({begin, end, is_match != step.invert});
@@ -153,7 +153,7 @@ void apply(const SplitByPattern& step, Piece piece, Regex::Scratch& scratch, std
     cut(piece, std::move(found), step.behavior, out);
 }
 
-void apply(const SplitByKind& step, Piece piece, Regex::Scratch&, std::vector<Piece>& out) {
+void apply(const SplitByKind& step, const Piece& piece, Regex::Scratch&, std::vector<Piece>& out) {
     std::vector<Range> found;
     std::size_t at = 0;
     for_each_character(piece.text, [&](char32_t code, std::string_view bytes) {
@@ -173,14 +173,14 @@ void apply(const PrefixSpace&, Piece piece, Regex::Scratch&, std::vector<Piece>&
     out.push_back(std::move(piece));
 }
 
-void apply(const SpelledBytes&, Piece piece, Regex::Scratch&, std::vector<Piece>& out) {
+void apply(const SpelledBytes&, const Piece& piece, Regex::Scratch&, std::vector<Piece>& out) {
     static const ByteAlphabet kAlphabet;
     std::string spelled;
     for (const char c : piece.text) spelled += kAlphabet.spell(static_cast<unsigned char>(c));
     out.push_back({std::move(spelled), piece.at_start});
 }
 
-void apply(const Metaspace& step, Piece piece, Regex::Scratch& scratch, std::vector<Piece>& out) {
+void apply(const Metaspace& step, const Piece& piece, Regex::Scratch& scratch, std::vector<Piece>& out) {
     Piece marked{.text = {}, .at_start = piece.at_start};
     for (const char c : piece.text) {
         if (c == ' ') {
@@ -195,7 +195,7 @@ void apply(const Metaspace& step, Piece piece, Regex::Scratch& scratch, std::vec
         out.push_back(std::move(marked));
         return;
     }
-    apply(SplitByPattern{Pattern::of_text(step.replacement), Behavior::kMergedWithNext, false}, std::move(marked), scratch, out);
+    apply(SplitByPattern{Pattern::of_text(step.replacement), Behavior::kMergedWithNext, false}, marked, scratch, out);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "backend/cpu/packed_layout.h"
 #include "base/check.h"
@@ -41,17 +42,53 @@ void pack_block(PackedFields fields, std::size_t block_bytes, const std::byte* b
     }
 }
 
-// Rows of plain elements (F32, F16, BF16): n rows of n_cols into [n_cols][16], in strips that stay in L1.
+// As many elements as 16 bytes hold: every x86-64 shuffles such vectors.
+template <typename Element>
+struct Lanes {
+    static constexpr std::size_t kCount = 16 / sizeof(Element);
+    using Vector [[gnu::vector_size(16)]] = Element;
+
+    // The first, or the last, halves of two vectors, element by element in turn.
+    template <std::size_t... I>
+    static Vector interleaved(Vector a, Vector b, std::size_t half, std::index_sequence<I...>) {
+        return half == 0 ? __builtin_shufflevector(a, b, (I / 2 + I % 2 * kCount)...)
+                         : __builtin_shufflevector(a, b, (kCount / 2 + I / 2 + I % 2 * kCount)...);
+    }
+    struct Square {
+        Vector rows[kCount];
+    };
+    // Interleaving the halves of the list log2(kCount) times exchanges rows and columns.
+    static void transpose(Square& square) {
+        constexpr auto kAll = std::make_index_sequence<kCount>();
+        for (std::size_t round = 1; round < kCount; round *= 2) {
+            const Square from = square;
+            for (std::size_t i = 0; i < kCount / 2; ++i) {
+                square.rows[2 * i] = interleaved(from.rows[i], from.rows[i + kCount / 2], 0, kAll);
+                square.rows[2 * i + 1] = interleaved(from.rows[i], from.rows[i + kCount / 2], 1, kAll);
+            }
+        }
+    }
+};
+
+// Rows of plain elements (F32, F16, BF16): n rows of n_cols into [n_cols][16]. Whole panels go in squares of elements, which is as fast as
+// memory is; what is left goes one by one.
 template <typename Element>
 void pack_elements(const std::byte* rows, std::size_t row_bytes, std::uint32_t n, std::size_t n_cols, std::byte* panel) {
-    constexpr std::size_t kStrip = 64;
-    for (std::size_t first = 0; first < n_cols; first += kStrip) {
-        const std::size_t last = std::min(first + kStrip, n_cols);
-        for (std::uint32_t r = 0; r < n; ++r) {
-            const std::byte* row = rows + r * row_bytes;
-            for (std::size_t k = first; k < last; ++k) {
-                std::memcpy(panel + (kPanelRows * k + r) * sizeof(Element), row + k * sizeof(Element), sizeof(Element));
+    using L = Lanes<Element>;
+    const std::size_t n_square_cols = n == kPanelRows ? n_cols / L::kCount * L::kCount : 0;
+    for (std::size_t k = 0; k < n_square_cols; k += L::kCount) {
+        for (std::size_t r = 0; r < kPanelRows; r += L::kCount) {
+            typename L::Square square;
+            for (std::size_t i = 0; i < L::kCount; ++i) std::memcpy(&square.rows[i], rows + (r + i) * row_bytes + k * sizeof(Element), 16);
+            L::transpose(square);
+            for (std::size_t i = 0; i < L::kCount; ++i) {
+                std::memcpy(panel + (kPanelRows * (k + i) + r) * sizeof(Element), &square.rows[i], 16);
             }
+        }
+    }
+    for (std::uint32_t r = 0; r < n; ++r) {
+        for (std::size_t k = n_square_cols; k < n_cols; ++k) {
+            std::memcpy(panel + (kPanelRows * k + r) * sizeof(Element), rows + r * row_bytes + k * sizeof(Element), sizeof(Element));
         }
     }
 }

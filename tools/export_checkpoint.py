@@ -154,12 +154,14 @@ def make_config(reader, keys, kind):
 
 
 def merges_by_score(tokens, scores, types):
-    """SentencePiece's merges, best first: any two tokens that make a third, by that one's score (its id where scores tie)."""
-    ids = {token: i for i, token in enumerate(tokens) if types[i] == NORMAL}
+    """SentencePiece's merges, best first, in the order of transformers' converter: any two tokens that make a third, user-defined tokens
+    (which SentencePiece never splits) before all others."""
+    ids = {token: i for i, token in enumerate(tokens) if types[i] in (NORMAL, USER_DEFINED)}
     found = []
     for token, i in ids.items():
         parts = [(token[:at], token[at:]) for at in range(1, len(token)) if token[:at] in ids and token[at:] in ids]
-        found += [(-scores[i], i, ids[left], ids[right], left, right) for left, right in parts]
+        score = 0 if types[i] == USER_DEFINED else scores[i]
+        found += [(-score, i, ids[left], ids[right], left, right) for left, right in parts]
     found.sort()
     return [[left, right] for *_, left, right in found]
 
@@ -167,6 +169,8 @@ def merges_by_score(tokens, scores, types):
 def make_tokenizer(keys):
     tokens, types = keys.get("tokenizer.ggml.tokens"), keys.get("tokenizer.ggml.token_type")
     pre, model = keys.get("tokenizer.ggml.pre"), keys.get("tokenizer.ggml.model")
+    if model == "llama":  # llama.cpp's converter writes user-defined runs of spaces as text has them
+        tokens = [t.replace(" ", "▁") if kind == USER_DEFINED else t for t, kind in zip(tokens, types)]
     bpe = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
            "fuse_unk": False, "byte_fallback": False, "ignore_merges": pre == "llama-bpe", "vocab": {t: i for i, t in enumerate(tokens)}}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

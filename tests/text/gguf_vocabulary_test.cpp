@@ -85,5 +85,22 @@ TEST(GgufVocabulary, RefusesAVocabularyThatFillsMemory) {
     EXPECT_EQ(made.error().message, "vocab_size: expected at most 4000000, found 1099511627776");
 }
 
+TEST(GgufVocabulary, NoMergeSpellsASpecialToken) {
+    constexpr std::string_view kSpelling = R"({
+      "added_tokens": [{"id": 3, "content": "<s>", "special": true}],
+      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}, "decoder": {"type": "ByteLevel"},
+      "model": {"type": "BPE", "vocab": {"<": 0, "s": 1, ">": 2, "<s>": 3, "s>": 4}, "merges": ["s >", "< s>"]}})";
+    const files::Metadata metadata = metadata_of(kSpelling, "");
+    const auto made = gguf_vocabulary(metadata);
+    ASSERT_TRUE(made) << made.error().message;
+    const files::Metadata converted = metadata_with_vocabulary(metadata, *made);
+    for (const files::Metadata* file : {&metadata, &converted}) {
+        const auto tokenizer = Tokenizer::load(*file);
+        ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+        EXPECT_EQ((*tokenizer)->encode("<s>", SpecialTokens::kParse), std::vector<TokenId>{3});
+        EXPECT_EQ((*tokenizer)->encode("<s>", SpecialTokens::kAsText), (std::vector<TokenId>{0, 4}));
+    }
+}
+
 }  // namespace
 }  // namespace rafter::text

@@ -2,6 +2,7 @@
 what GGUF cannot say is refused. Skipped where the package tokenizers is missing."""
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -45,23 +46,27 @@ def byte_level(pre_tokenizer, normalizer=None, ignore_merges=False):
     return made
 
 
-def space_mark(prefix, complete=True):
-    """As Llama 2's: every way to make a token of two others is a merge, the merges of a token stand together, in the tokens' order."""
-    words = ["the", "and", "lazy", "▁the", "▁dog", "▁▁▁▁", "été", "12", "ing", "▁quick", "\n\n", "Привет"]
+def space_mark(prefix, left_out=(), order=None, cut=()):
+    """As Llama 2's: every way to make a token of two others is a merge but those left out; those of a token stand together, or all in a
+    random order. Tokens to cut are found in the text as it comes, as Gemma's are."""
+    words = ["the", "and", "lazy", "▁the", "▁dog", "▁▁▁▁▁▁▁", "été", "12", "ing", "▁quick", "\n\n", "Привет", "---------"]
     characters = sorted({c for text in nasty_texts.mixtures(3, 50) for c in text if c.isalpha() and c < "ԯ"} | set("".join(words)))
     pieces = []
     for word in words:
         pieces += [word[:n] for n in range(2, len(word) + 1) if word[:n] not in pieces]
-    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)] + characters + pieces
+        pieces += [word[1:n] for n in range(3, len(word) + 1) if word[1:n] not in pieces]
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)] + [c for c in characters if c not in left_out] + pieces
     ids = {token: i for i, token in enumerate(tokens)}
     merges = [(p[:n], p[n:]) for p in pieces for n in range(1, len(p)) if p[:n] in ids and p[n:] in ids]
-    if not complete:
-        merges.remove(("l", "a"))
+    merges = [pair for pair in merges if pair not in left_out]
+    if order is not None:
+        random.Random(order).shuffle(merges)
     made = Tokenizer(models.BPE(ids, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     replace = normalizers.Replace(" ", "▁")
     made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), replace]) if prefix else replace
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     made.decoder = decoders.Sequence(steps + [decoders.Strip(" ", 1, 0)] if prefix else steps)
+    made.add_tokens([AddedToken(text, normalized=False) for text in cut])
     made.add_special_tokens([AddedToken(text, normalized=False) for text in ("<unk>", "<s>", "</s>")])
     return made
 
@@ -74,6 +79,8 @@ FILES = {
     "qwen2": lambda: byte_level(split(QWEN2), normalizer=normalizers.NFC()),
     "llama with prefix": lambda: space_mark(True),
     "llama without prefix": lambda: space_mark(False),
+    **{f"llama, merges in order {i}": lambda i=i: space_mark(False, order=i) for i in range(3)},
+    "gemma": lambda: space_mark(False, left_out=[("\n", "\n"), ("1", "2")], cut=["\n", "\n\n", "12", "<b>", "▁▁", "▁▁▁▁"]),
 }
 
 
@@ -86,7 +93,8 @@ def compare(name, made, folder):
     path = Path(folder) / f"{name}.json"
     made.save(str(path))
     texts = [text.replace("\0", "") for text in nasty_texts.FIXED + nasty_texts.mixtures(7, N_TEXTS)]
-    added = [token.content for token in made.get_added_tokens_decoder().values()]
+    # Tokens of U+2581 are found where a text has that character, which the GGUF file's tokenizer takes for a space.
+    added = [token.content for token in made.get_added_tokens_decoder().values() if "▁" not in token.content]
     texts += [f"{a}{added[i % len(added)]} {b}{added[-1]}" for i, (a, b) in enumerate(zip(texts[:200], texts[200:400]))]
     status, out, error = run(path, ["--special"], b"".join(text.encode() + b"\0" for text in texts))
     assert status == 0, (name, error)
@@ -105,6 +113,13 @@ def compare(name, made, folder):
     return len(texts)
 
 
+def with_merge_of_unknown():
+    file = json.loads(space_mark(True).to_str())
+    file["model"]["vocab"]["<unk>a"] = len(file["model"]["vocab"])
+    file["model"]["merges"].insert(0, ["<unk>", "a"])
+    return file
+
+
 def refusals(folder):
     base = json.loads(FILES["gpt-2"]().to_str())
     marked = json.loads(space_mark(True).to_str())
@@ -121,15 +136,12 @@ def refusals(folder):
         ("lstrip", {**base, "added_tokens": [{**base["added_tokens"][0], "lstrip": True}]}),
         ("byte_fallback", {**base, "pre_tokenizer": None}),
         ("Unigram", {**base, "model": {"type": "Unigram", "vocab": [["a", -1.0]], "unk_id": 0, "byte_fallback": False}, "added_tokens": []}),
-        ("without a merge", json.loads(space_mark(True, complete=False).to_str())),
+        ("\"la\" becomes other tokens by scores", json.loads(space_mark(True, left_out=[("l", "a")]).to_str())),
+        ("becomes other tokens by scores", json.loads(space_mark(True, left_out=["q"]).to_str())),  # no token for this character
+        ("entry 0: expected tokens that text may become, found \"<unk>\"", with_merge_of_unknown()),
         ("256", {**marked, "model": {**marked["model"], "byte_fallback": True, "vocab": {"<0x00>": 0, "<unk>": 1}, "merges": []}, "added_tokens": []}),
         ("Replace", {**marked, "normalizer": {"type": "Prepend", "prepend": "▁"}}),
     ]
-    scattered = json.loads(space_mark(True).to_str())
-    merges = scattered["model"]["merges"]
-    twice = next(i for i in range(1, len(merges)) if "".join(merges[i]) == "".join(merges[i - 1]))
-    merges.append(merges.pop(twice))
-    cases.append(("others between", scattered))
     path = Path(folder) / "refused.json"
     for word, file in cases:
         path.write_text(json.dumps(file))

@@ -8,8 +8,8 @@
 
 namespace rafter::text::hf {
 
-// [tokens]: minus the rank of the first merge that gives the token. Fails where scores cannot say what the merges do: where two tokens make
-// a third without a merge, or where the merges that give a token do not follow one another.
+// [tokens]: minus the rank of the merge that makes the token. Fails, naming a text, where scores cannot say what the merges do. `json` is a
+// BPE model with byte_fallback whose normaliser replaces spaces by U+2581 and whose texts are not cut before merging.
 [[nodiscard]] Result<std::vector<double>> gguf_scores(const TokenizerJson& json);
 
 }  // namespace rafter::text::hf

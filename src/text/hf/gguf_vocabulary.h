@@ -32,7 +32,8 @@ struct GgufVocabulary {
 
 // Byte-level BPE becomes "gpt2"; BPE with byte fallback that marks spaces becomes "llama", where its scores can give the same tokens as its
 // merges. Unigram is refused. Ids missing up to the metadata's ARCHITECTURE.vocab_size become unused tokens, "[PAD7]". Valid UTF-8 becomes
-// the same ids; of other bytes the GGUF file's tokenizer keeps what the tokenizer.json's replaces by U+FFFD.
+// the same ids, with one exception: where a tokenizer.json finds added tokens of U+2581 in the text as it comes, the GGUF file's takes that
+// character for a space. Of bytes that are not UTF-8, it keeps what the tokenizer.json's replaces by U+FFFD.
 [[nodiscard]] Result<GgufVocabulary> gguf_vocabulary(const files::Metadata& metadata);
 
 // The tokenizer.ggml keys of a vocabulary, then `metadata`'s other keys. Views both, which must outlive it.

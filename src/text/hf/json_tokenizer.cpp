@@ -182,7 +182,7 @@ void JsonTokenizer::encode_bpe(std::string_view word, SymbolMerger& merger, std:
     for (std::size_t i = 0; i < word.size();) {
         const std::string_view character = word.substr(i, utf8_char_at(word, i).size);
         i += character.size();
-        const std::optional<TokenId> id = vocabulary_.find(character);
+        const std::optional<TokenId> id = vocabulary_.find_ordinary(character);
         if (id && json_.in_model[static_cast<std::size_t>(*id)]) {
             push_unknown();
             merger.push(*id, character.size());
@@ -286,6 +286,18 @@ std::string JsonTokenizer::description() const {
     return fmt::format("{} (tokenizer.json), {} tokens", json_.kind == ModelKind::kBpe ? "BPE" : "Unigram", count);
 }
 
+// Control and unknown tokens are what text must not be able to spell.
+void drop_merges_into_special_tokens(const Vocabulary& vocabulary, TokenizerJson& json) {
+    std::size_t n_kept = 0;
+    for (std::size_t rank = 0; rank < json.merges.size(); ++rank) {
+        if (!may_come_from_text(vocabulary.type(json.merged[rank]))) continue;
+        json.merges[n_kept] = json.merges[rank];
+        json.merged[n_kept++] = json.merged[rank];
+    }
+    json.merges.resize(n_kept);
+    json.merged.resize(n_kept);
+}
+
 std::optional<TokenId> id_of(const Vocabulary& vocabulary, const TokenizerConfig& config, const char* role) {
     const auto found = config.tokens.find(role);
     return found == config.tokens.end() ? std::nullopt : vocabulary.find(found->second);
@@ -332,6 +344,7 @@ Result<std::unique_ptr<Tokenizer>> load_json_tokenizer(const files::Metadata& me
         vocabulary->set_type(id, TokenType::kControl);
     }
     std::ranges::sort(special.end_of_generation);
+    drop_merges_into_special_tokens(*vocabulary, json);
     return std::unique_ptr<Tokenizer>(
         std::make_unique<JsonTokenizer>(std::move(json), *std::move(vocabulary), std::move(special), std::move(warnings)));
 }

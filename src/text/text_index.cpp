@@ -12,6 +12,11 @@ void TextTable::append(std::string_view text) {
     ends_.push_back(bytes_.size());
 }
 
+void TextTable::pop_back() {
+    ends_.pop_back();
+    bytes_.resize(ends_.empty() ? 0 : ends_.back());
+}
+
 TextIndex::TextIndex(std::size_t n_texts) : slots_(std::bit_ceil(n_texts + n_texts / 2 + 2)) {}
 
 std::size_t TextIndex::slot_of(const TextTable& table, std::string_view text, std::uint32_t hash) const {

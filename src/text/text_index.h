@@ -15,6 +15,7 @@ namespace rafter::text {
 class TextTable {
   public:
     void append(std::string_view text);
+    void pop_back();  // of the text that was appended last
     [[nodiscard]] std::size_t size() const { return ends_.size(); }
     [[nodiscard]] std::string_view operator[](std::size_t i) const {
         const std::size_t begin = i == 0 ? 0 : ends_[i - 1];

@@ -3,20 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "base/quote.h"
+#include "text/hf/bpe_lists.h"
 #include "text/hf/json_values.h"
 
 namespace rafter::text::hf {
 namespace {
 
 constexpr std::string_view kFile = "tokenizer.json";
-constexpr std::size_t kMaxTokens = 4'000'000;
-constexpr std::size_t kMaxMerges = 16'000'000;
+constexpr std::size_t kUsualVocabEntryBytes = 20;
 
 using Json = nlohmann::json;
-using Ids = std::map<std::string, TokenId, std::less<>>;  // not a hash map: texts chosen to collide would make it quadratic
 
 Result<TokenId> id_of(const Json& value, std::string_view where) {
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() >= kMaxTokens) {
@@ -26,7 +24,7 @@ Result<TokenId> id_of(const Json& value, std::string_view where) {
 }
 
 // Puts texts where their ids say; ids that are left are filled later.
-Result<void> place(TokenizerJson& out, std::vector<bool>& taken, const std::string& text, TokenId id) {
+Result<void> place(TokenizerJson& out, std::vector<bool>& taken, std::string_view text, TokenId id) {
     const auto at = static_cast<std::size_t>(id);
     if (at >= out.tokens.size()) {
         out.tokens.resize(at + 1);
@@ -40,37 +38,21 @@ Result<void> place(TokenizerJson& out, std::vector<bool>& taken, const std::stri
     return {};
 }
 
-Result<void> read_bpe_vocabulary(const Json& model, TokenizerJson& out, Ids& ids, std::vector<bool>& taken) {
-    const Json& vocab = member(model, "vocab");
-    if (!vocab.is_object()) return bad_input("model: vocab: expected tokens with their ids, found {}", shown_json(vocab));
-    if (vocab.size() > kMaxTokens) return bad_input("model: vocab: expected at most {} tokens, found {}", kMaxTokens, vocab.size());
-    for (const auto& [text, value] : vocab.items()) {
-        RAFTER_TRY(const TokenId id, id_of(value, "model: vocab: " + quote(text)));
+Result<void> read_bpe_vocabulary(const Json& model, std::string_view vocab, TokenizerJson& out, TokenIds& ids, std::vector<bool>& taken) {
+    if (vocab.empty()) return bad_input("model: vocab: expected tokens with their ids, found {}", shown_json(member(model, "vocab")));
+    RAFTER_TRY_VOID(read_bpe_vocab(vocab, ids));
+    out.tokens.reserve(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
         // A vocabulary names each of its ids but for a few: far ones would be all gaps.
-        if (static_cast<std::size_t>(id) > 2 * vocab.size() + 65536) {
-            return bad_input("model: vocab: expected ids up to about {}, found {} for {}", vocab.size(), id, quote(text));
+        if (static_cast<std::size_t>(ids.id(i)) > 2 * ids.size() + 65536) {
+            return bad_input("model: vocab: expected ids up to about {}, found {} for {}", ids.size(), ids.id(i), quote(ids.text(i)));
         }
-        RAFTER_TRY_VOID(place(out, taken, text, id));
-        ids.emplace(text, id);
+        RAFTER_TRY_VOID(place(out, taken, ids.text(i), ids.id(i)));
     }
     return {};
 }
 
-Result<std::pair<std::string, std::string>> merge_of(const Json& merge, std::size_t i) {
-    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-        return std::pair(merge[0].get<std::string>(), merge[1].get<std::string>());
-    }
-    if (merge.is_string()) {
-        const std::string text = merge.get<std::string>();
-        const std::size_t space = text.find(' ');
-        if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
-            return std::pair(text.substr(0, space), text.substr(space + 1));
-        }
-    }
-    return bad_input("model: merges: entry {}: expected two tokens, found {}", i, shown_json(merge));
-}
-
-Result<void> read_bpe(const Json& model, TokenizerJson& out, const Ids& ids) {
+Result<void> read_bpe(const Json& model, std::string_view merges, TokenizerJson& out, const TokenIds& ids) {
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
         RAFTER_TRY(const std::string affix, text_or(model, key, "", "model"));
         if (!affix.empty()) return bad_input("model: {}: expected none, which is all that is supported, found {}", key, quote(affix));
@@ -83,32 +65,15 @@ Result<void> read_bpe(const Json& model, TokenizerJson& out, const Ids& ids) {
     RAFTER_TRY(out.fuse_unknown, bool_or(model, "fuse_unk", false, "model"));
     RAFTER_TRY(out.ignore_merges, bool_or(model, "ignore_merges", false, "model"));
     RAFTER_TRY(const std::string unknown, text_or(model, "unk_token", "", "model"));
-    const auto find = [&](const std::string& text) {
-        const auto found = ids.find(text);
-        return found == ids.end() ? std::nullopt : std::optional(found->second);
-    };
-    if (!unknown.empty()) out.unknown = find(unknown);
-    const Json& merges = member(model, "merges");
-    if (!merges.is_array()) return bad_input("model: merges: expected a list, found {}", shown_json(merges));
-    if (merges.size() > kMaxMerges) return bad_input("model: merges: expected at most {}, found {}", kMaxMerges, merges.size());
-    for (std::size_t i = 0; i < merges.size(); ++i) {
-        RAFTER_TRY(const auto pair, merge_of(merges[i], i));
-        const auto left = find(pair.first);
-        const auto right = find(pair.second);
-        const auto merged = find(pair.first + pair.second);
-        if (!left || !right || !merged) {
-            return bad_input("model: merges: entry {} names {}, which is no token", i,
-                             quote(!left    ? pair.first
-                                   : !right ? pair.second
-                                            : pair.first + pair.second));
-        }
-        out.merges.emplace_back(*left, *right);
-        out.merged.push_back(*merged);
-    }
+    if (!unknown.empty()) out.unknown = ids.find(unknown);
+    if (merges.empty()) return bad_input("model: merges: expected a list, found {}", shown_json(member(model, "merges")));
+    RAFTER_TRY(BpeMerges read, read_bpe_merges(merges, ids));
+    out.merges = std::move(read.pairs);
+    out.merged = std::move(read.merged);
     return {};
 }
 
-Result<void> read_unigram(const Json& model, TokenizerJson& out, Ids& ids, std::vector<bool>& taken) {
+Result<void> read_unigram(const Json& model, TokenizerJson& out, TokenIds& ids, std::vector<bool>& taken) {
     const Json& vocab = member(model, "vocab");
     if (!vocab.is_array() || vocab.empty() || vocab.size() > kMaxTokens) {
         return bad_input("model: vocab: expected a list of 1 to {} tokens with scores, found {}", kMaxTokens, shown_json(vocab));
@@ -121,8 +86,7 @@ Result<void> read_unigram(const Json& model, TokenizerJson& out, Ids& ids, std::
         const std::string text = entry[0].get<std::string>();
         RAFTER_TRY_VOID(place(out, taken, text, static_cast<TokenId>(i)));
         out.scores.push_back(entry[1].get<double>());
-        if (!ids.emplace(text, static_cast<TokenId>(i)).second)
-            return bad_input("model: vocab: expected every text once, found {} again", quote(text));
+        if (ids.add(text, static_cast<TokenId>(i))) return bad_input("model: vocab: expected every text once, found {} again", quote(text));
     }
     const Json& unknown = member(model, "unk_id");
     if (!unknown.is_null()) {
@@ -136,7 +100,7 @@ Result<void> read_unigram(const Json& model, TokenizerJson& out, Ids& ids, std::
     return {};
 }
 
-Result<void> read_added(const Json& json, TokenizerJson& out, Ids& ids, std::vector<bool>& taken) {
+Result<void> read_added(const Json& json, TokenizerJson& out, TokenIds& ids, std::vector<bool>& taken) {
     const Json& list = member(json, "added_tokens");
     if (list.is_null()) return {};
     if (!list.is_array() || list.size() > kMaxTokens) return bad_input("added_tokens: expected a list, found {}", shown_json(list));
@@ -155,9 +119,9 @@ Result<void> read_added(const Json& json, TokenizerJson& out, Ids& ids, std::vec
         RAFTER_TRY(token.rstrip, bool_or(entry, "rstrip", false, where));
         RAFTER_TRY(token.special, bool_or(entry, "special", false, where));
         RAFTER_TRY(token.normalized, bool_or(entry, "normalized", !token.special, where));
-        const auto [known, is_new] = ids.emplace(token.text, token.id);
-        if (!is_new && known->second != token.id) {
-            return bad_input("{}: expected its id in the vocabulary, {}, found {}", where, known->second, token.id);
+        const auto known = ids.add(token.text, token.id);
+        if (known && *known != token.id) {
+            return bad_input("{}: expected its id in the vocabulary, {}, found {}", where, *known, token.id);
         }
         RAFTER_TRY_VOID(place(out, taken, token.text, token.id));
         out.added.push_back(std::move(token));
@@ -166,12 +130,8 @@ Result<void> read_added(const Json& json, TokenizerJson& out, Ids& ids, std::vec
 }
 
 // Tokens that the post-processor puts around a text.
-Result<void> read_post_processor(const Json& json, const Ids& ids, TokenizerJson& out) {
+Result<void> read_post_processor(const Json& json, const TokenIds& ids, TokenizerJson& out) {
     return for_each_part(json, "processors", "post_processor", [&](const std::string& type, const Json& part) -> Result<void> {
-        const auto find = [&](const std::string& text) {
-            const auto found = ids.find(text);
-            return found == ids.end() ? std::nullopt : std::optional(found->second);
-        };
         if (type == "ByteLevel") return {};
         if (type == "TemplateProcessing") {
             bool before = true;
@@ -183,14 +143,14 @@ Result<void> read_post_processor(const Json& json, const Ids& ids, TokenizerJson
                 if (special.is_null()) continue;
                 RAFTER_TRY(const std::string text, text_or(special, "id", "", "post_processor"));
                 (before ? out.adds_bos : out.adds_eos) = true;
-                (before ? out.bos : out.eos) = find(text);
+                (before ? out.bos : out.eos) = ids.find(text);
             }
             return {};
         }
         if (type == "RobertaProcessing" || type == "BertProcessing") {
             const auto token = [&](const char* key) {
                 const Json& pair = member(part, key);
-                return pair.is_array() && !pair.empty() && pair[0].is_string() ? find(pair[0].get<std::string>()) : std::nullopt;
+                return pair.is_array() && !pair.empty() && pair[0].is_string() ? ids.find(pair[0].get<std::string>()) : std::nullopt;
             };
             out.bos = token("cls");
             out.eos = token("sep");
@@ -251,13 +211,13 @@ Result<void> read_decoder(const Json& json, Decoding& out) {
     });
 }
 
-void set_types(TokenizerJson& out, const std::vector<bool>& taken, const Ids& ids) {
+void set_types(TokenizerJson& out, const std::vector<bool>& taken, const TokenIds& ids) {
     out.types.assign(out.tokens.size(), TokenType::kNormal);
     for (std::size_t i = 0; i < out.tokens.size(); ++i) {
         if (!taken[i]) {
             out.types[i] = TokenType::kUnused;
             out.tokens[i] = "[PAD" + std::to_string(i) + "]";
-            while (ids.contains(out.tokens[i])) out.tokens[i] += ' ';
+            while (ids.find(out.tokens[i])) out.tokens[i] += ' ';
         } else if (out.byte_fallback && byte_of_token_text(out.tokens[i])) {
             out.types[i] = TokenType::kByte;
         }
@@ -269,20 +229,21 @@ void set_types(TokenizerJson& out, const std::vector<bool>& taken, const Ids& id
     }
 }
 
-Result<TokenizerJson> read(const Json& json) {
-    if (!json.is_object()) return bad_input("expected an object, found {}", shown_json(json));
+// `json` is what is left of the file without the lists.
+Result<TokenizerJson> read(const Json& json, const CutJson& lists) {
     TokenizerJson out;
-    Ids ids;
+    TokenIds ids(lists.vocab.size() / kUsualVocabEntryBytes);
     std::vector<bool> taken;
     const Json& model = member(json, "model");
     if (!model.is_object()) return bad_input("model: expected an object, found {}", shown_json(model));
     RAFTER_TRY(const std::string type, text_or(model, "type", member(model, "merges").is_null() ? "Unigram" : "BPE", "model"));
     if (type == "BPE") {
-        RAFTER_TRY_VOID(read_bpe_vocabulary(model, out, ids, taken));
-        RAFTER_TRY_VOID(read_bpe(model, out, ids));
+        RAFTER_TRY_VOID(read_bpe_vocabulary(model, lists.vocab, out, ids, taken));
+        RAFTER_TRY_VOID(read_bpe(model, lists.merges, out, ids));
     } else if (type == "Unigram") {
         out.kind = ModelKind::kUnigram;
         RAFTER_TRY_VOID(read_unigram(model, out, ids, taken));
+        if (!lists.merges.empty()) RAFTER_TRY_VOID(parse_json(lists.merges, "model: merges"));  // unused, but JSON like all of the file
     } else {
         return bad_input("model: expected the type BPE or Unigram, found {}", quote(type));
     }
@@ -301,10 +262,18 @@ Result<TokenizerJson> read(const Json& json) {
 }  // namespace
 
 Result<TokenizerJson> read_tokenizer_json(std::string_view text) {
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+    auto made = [&]() -> Result<TokenizerJson> {
+        RAFTER_TRY(const CutJson cut, cut_long_lists(text));
+        RAFTER_TRY(const Json json, parse_json(cut.rest, kFile));
+        return read(json, cut);
+    }();
+    if (made) return made;
+    // A file that is no JSON is told as such, with the place.
     RAFTER_TRY(const Json json, parse_json(text, kFile));
-    auto made = read(json);
-    if (!made) return made.error().within(kFile);
-    return made;
+    if (!json.is_object()) return bad_input("{}: expected an object, found {}", kFile, shown_json(json));
+    return made.error().within(kFile);
 }
 
 }  // namespace rafter::text::hf

@@ -78,6 +78,9 @@ Result<int> convert(const ConvertVerbOptions& options, const Environment& enviro
         print_note(terminal, fmt::format("rafter convert: rows that blocks of {} do not divide: {} instead", options.type,
                                          types_text(plan.n_substituted)));
     }
+    for (const std::string& sentence : plan.warnings) {
+        if (!options.quiet) print_note(terminal, "rafter convert: " + sentence);
+    }
     ThreadPool pool({.n_threads = options.n_threads});
     const InterruptFlag interrupt;
     engine::Conversion conversion;

@@ -10,10 +10,17 @@
 
 namespace rafter::text {
 
+// Keys of this program's own: the ids of added tokens that swallow the white space before or behind them. GGUF has no keys for that.
+inline constexpr std::string_view kLstripIdsKey = "rafter.tokenizer.lstrip_token_ids";
+inline constexpr std::string_view kRstripIdsKey = "rafter.tokenizer.rstrip_token_ids";
+// Where a file does not say which added tokens swallow white space: what llama.cpp goes by.
+[[nodiscard]] bool swallows_white_space_by_name(std::string_view model_name);  // Phi-3 does, behind its added tokens
+[[nodiscard]] bool is_swallowing_by_name(std::string_view token_text);         // but for some
+
 // At each place the longest token that starts there is taken; then the search goes on behind it.
 class AddedTokens {
   public:
-    // White space (as isspace has it) that a token swallows.
+    // White space (Unicode's) that a token swallows.
     struct Strip {
         bool left = false;
         bool right = false;
@@ -35,13 +42,14 @@ class AddedTokens {
     };
     [[nodiscard]] bool may_start(unsigned char byte) const { return tokens_.starts_with(byte); }
     [[nodiscard]] std::optional<Found> longest_at(std::string_view text, std::size_t begin, SpecialTokens special) const;
+    // Where the white space before `end`, or from `begin` on, has its other end.
+    [[nodiscard]] static std::size_t start_of_space(std::string_view text, std::size_t begin, std::size_t end);
+    [[nodiscard]] static std::size_t end_of_space(std::string_view text, std::size_t begin);
 
     Trie tokens_;
     std::vector<bool> only_if_parsed_;  // [n_tokens]: control tokens and the unknown token
     std::vector<Strip> strips_;         // [n_tokens], or empty
 };
-
-inline bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 template <typename OnText, typename OnToken>
 void AddedTokens::split(std::string_view text, SpecialTokens special, const OnText& on_text, const OnToken& on_token) const {
@@ -53,12 +61,10 @@ void AddedTokens::split(std::string_view text, SpecialTokens special, const OnTe
             continue;
         }
         const Strip strip = strips_.empty() ? Strip{} : strips_[static_cast<std::size_t>(found->id)];
-        std::size_t end = i;
-        while (strip.left && end > begin && is_ascii_space(text[end - 1])) --end;
+        const std::size_t end = strip.left ? start_of_space(text, begin, i) : i;
         if (end > begin) on_text(text.substr(begin, end - begin));
         on_token(found->id);
-        i = found->end;
-        while (strip.right && i < text.size() && is_ascii_space(text[i])) ++i;
+        i = strip.right ? end_of_space(text, found->end) : found->end;
         begin = i;
     }
     if (begin < text.size()) on_text(text.substr(begin));

@@ -1,10 +1,10 @@
 // Tokenizer::load: finds out which kind of vocabulary a file holds and puts the parts together.
 #include "text/tokenizer.h"
 
+#include <map>
 #include <string>
 #include <variant>
 
-#include "base/folded_name.h"
 #include "base/quote.h"
 #include "text/added_tokens.h"
 #include "text/byte_alphabet.h"
@@ -96,16 +96,25 @@ Result<std::unique_ptr<Tokenizer>> FileTokenizer::make(Parts parts, const files:
     return std::unique_ptr<Tokenizer>(std::move(made));
 }
 
-// Files do not say which added tokens swallow the white space beside them; these models' own tokenizers do.
 Result<void> FileTokenizer::apply_strips(const files::Metadata& metadata) {
+    RAFTER_TRY(const auto left, metadata.find_ints(kLstripIdsKey));
+    RAFTER_TRY(const auto right, metadata.find_ints(kRstripIdsKey));
+    if (left || right) {
+        std::map<std::int64_t, AddedTokens::Strip> strips;
+        for (const std::int64_t id : left.value_or(std::vector<std::int64_t>())) strips[id].left = true;
+        for (const std::int64_t id : right.value_or(std::vector<std::int64_t>())) strips[id].right = true;
+        for (const auto& [id, strip] : strips) {
+            if (id < 0 || static_cast<std::size_t>(id) >= n_tokens())
+                return bad_input("{}: expected ids below {}, found {}", strip.left ? kLstripIdsKey : kRstripIdsKey, n_tokens(), id);
+            if (is_added(static_cast<TokenId>(id))) added_.set_strip(static_cast<TokenId>(id), strip);
+        }
+        return {};
+    }
     RAFTER_TRY(const std::optional<std::string_view> name, metadata.find_string("general.name"));
-    const std::string lower = lower_case(name.value_or(""));
-    if (lower.find("phi-3") == std::string::npos && lower.find("phi3") == std::string::npos) return {};
-    const Vocabulary& vocabulary = parts_.vocabulary;
-    for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    if (!swallows_white_space_by_name(name.value_or(""))) return {};
+    for (std::size_t i = 0; i < n_tokens(); ++i) {
         const auto id = static_cast<TokenId>(i);
-        const std::string_view text = vocabulary.text(id);
-        if (is_added(id) && text != "<unk>" && text != "<s>" && text != "<|endoftext|>") added_.set_strip(id, {.right = true});
+        if (is_added(id) && is_swallowing_by_name(parts_.vocabulary.text(id))) added_.set_strip(id, {.right = true});
     }
     return {};
 }

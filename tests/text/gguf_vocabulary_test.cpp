@@ -1,6 +1,7 @@
 // What gguf_vocabulary makes of special tokens, gaps and files that name them: the ids of the GGUF file are those of the tokenizer.json.
 #include "text/hf/gguf_vocabulary.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -83,6 +84,44 @@ TEST(GgufVocabulary, RefusesAVocabularyThatFillsMemory) {
     const auto made = gguf_vocabulary(metadata);
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().message, "vocab_size: expected at most 4000000, found 1099511627776");
+}
+
+// With Phi-3's added tokens, of which one swallows the white space behind it.
+std::string with_strips(std::string_view swallows) {
+    std::string json(kJson);
+    for (const std::string_view text : {"<eos>", "<stop>", "<tool>", "<bos>"}) {
+        const std::string content = fmt::format("\"content\": \"{}\",", text);
+        json.replace(json.find(content), content.size(), fmt::format("{} \"rstrip\": {},", content, swallows.find(text) != swallows.npos));
+    }
+    return json;
+}
+
+TEST(GgufVocabulary, SaysWhichTokensSwallowWhiteSpaceWhereTheNameDoesNot) {
+    struct Case {
+        std::string_view name, swallows;
+        bool has_keys;
+    };
+    constexpr Case kCases[] = {{"Phi-3-mini", "<eos> <stop> <tool> <bos>", false},
+                               {"Phi-3-mini", "", true},
+                               {"Phi-3-mini", "<stop>", true},
+                               {"another", "<stop> <tool>", true},
+                               {"another", "", false}};
+    for (const Case& c : kCases) {
+        const std::string json = with_strips(c.swallows);
+        files::Metadata metadata = metadata_of(json, "");
+        metadata.add("general.name", c.name);
+        const auto made = gguf_vocabulary(metadata);
+        ASSERT_TRUE(made) << made.error().message;
+        EXPECT_EQ(made->rstrip_ids.has_value(), c.has_keys) << c.name << c.swallows;
+        EXPECT_EQ(made->warnings.size(), c.has_keys ? 1U : 0U);
+        const files::Metadata converted = metadata_with_vocabulary(metadata, *made);
+        const auto gguf = Tokenizer::load(converted);
+        const auto own = Tokenizer::load(metadata);
+        ASSERT_TRUE(gguf) << gguf.error().message;
+        ASSERT_TRUE(own) << own.error().message;
+        for (const std::string_view text : {"<stop> \na", "a <tool>\xC2\xA0 b", "<eos>\xE3\x80\x80\xFF<bos> <stop>  ", " <stop> <tool>"})
+            EXPECT_EQ((*gguf)->encode(text, SpecialTokens::kParse), (*own)->encode(text, SpecialTokens::kParse)) << text;
+    }
 }
 
 TEST(GgufVocabulary, NoMergeSpellsASpecialToken) {

@@ -1,5 +1,6 @@
 """The GGUF vocabulary that a tokenizer.json converts to against Hugging Face's tokenizers: the same ids and texts, for files trained here; and
 what GGUF cannot say is refused. Skipped where the package tokenizers is missing."""
+import itertools
 import json
 import os
 import random
@@ -46,6 +47,14 @@ def byte_level(pre_tokenizer, normalizer=None, ignore_merges=False):
     return made
 
 
+def with_strips(made):
+    """As Phi-3's and Phi-4's: white space beside some added tokens goes with them."""
+    file = json.loads(made.to_str())
+    for i, token in enumerate(file["added_tokens"]):
+        token.update(lstrip=i % 2 == 1, rstrip=i % 3 != 0)
+    return Tokenizer.from_str(json.dumps(file))
+
+
 def space_mark(prefix, left_out=(), order=None, cut=()):
     """As Llama 2's: every way to make a token of two others is a merge but those left out; those of a token stand together, or all in a
     random order. Tokens to cut are found in the text as it comes, as Gemma's are."""
@@ -80,6 +89,8 @@ FILES = {
     "llama with prefix": lambda: space_mark(True),
     "llama without prefix": lambda: space_mark(False),
     **{f"llama, merges in order {i}": lambda i=i: space_mark(False, order=i) for i in range(3)},
+    "phi-4": lambda: with_strips(byte_level(split(LLAMA3))),
+    "phi-3": lambda: with_strips(space_mark(True, cut=["<|user|>", "<|end|>", "<|x|>"])),
     "gemma": lambda: space_mark(False, left_out=[("\n", "\n"), ("1", "2")], cut=["\n", "\n\n", "12", "<b>", "▁▁", "▁▁▁▁"]),
 }
 
@@ -95,7 +106,8 @@ def compare(name, made, folder):
     texts = [text.replace("\0", "") for text in nasty_texts.FIXED + nasty_texts.mixtures(7, N_TEXTS)]
     # Tokens of U+2581 are found where a text has that character, which the GGUF file's tokenizer takes for a space.
     added = [token.content for token in made.get_added_tokens_decoder().values() if "▁" not in token.content]
-    texts += [f"{a}{added[i % len(added)]} {b}{added[-1]}" for i, (a, b) in enumerate(zip(texts[:200], texts[200:400]))]
+    texts += [f"{a}{added[i % len(added)]} \u00a0\n\u3000{b}{added[-1]}" for i, (a, b) in enumerate(zip(texts[:200], texts[200:400]))]
+    texts += [" ".join(added[i % len(added)] for i in order) for order in itertools.product(range(5), repeat=3)]
     status, out, error = run(path, ["--special"], b"".join(text.encode() + b"\0" for text in texts))
     assert status == 0, (name, error)
     found = [[int(word) for word in line.split()] for line in out.decode().split("\n")[:-1]]
@@ -107,7 +119,7 @@ def compare(name, made, folder):
     assert status == 0 and (not is_special or str(made.token_to_id(added[-1])) not in out.decode().split()), (name, out)
     status, out, error = run(path, ["--special", "--decode"], "".join(" ".join(map(str, ids)) + "\n" for ids in expected).encode())
     shown = [text.decode("utf-8", "replace") for text in out.split(b"\0")[:-1]]
-    if name != "llama with prefix":  # a space behind an added token stays there with one and goes with the other
+    if name not in ("llama with prefix", "phi-3"):  # a space behind an added token stays there with one and goes with the other
         wrong = [(want, got) for want, got in zip(made.decode_batch(expected, skip_special_tokens=False), shown) if want != got]
         assert status == 0 and len(shown) == len(expected) and not wrong, f"{name}: {len(wrong)} decoded texts differ: {wrong[:2]}"
     return len(texts)
@@ -133,7 +145,7 @@ def refusals(folder):
         ("add_prefix_space", {**base, "pre_tokenizer": {**byte_level_step, "add_prefix_space": True}}),
         ("ignore_merges true", {**base, "model": {**base["model"], "ignore_merges": True}}),
         ("NFC", {**base, "normalizer": {"type": "Lowercase"}}),
-        ("lstrip", {**base, "added_tokens": [{**base["added_tokens"][0], "lstrip": True}]}),
+        ("single_word", {**base, "added_tokens": [{**base["added_tokens"][0], "single_word": True}]}),
         ("byte_fallback", {**base, "pre_tokenizer": None}),
         ("Unigram", {**base, "model": {"type": "Unigram", "vocab": [["a", -1.0]], "unk_id": 0, "byte_fallback": False}, "added_tokens": []}),
         ("\"la\" becomes other tokens by scores", json.loads(space_mark(True, left_out=[("l", "a")]).to_str())),

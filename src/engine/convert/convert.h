@@ -44,6 +44,7 @@ struct ConversionPlan {
     std::vector<PlannedTensor> tensors;  // in the source's order
     std::map<tensor::DType, std::uint32_t> n_of_type;
     std::map<tensor::DType, std::uint32_t> n_substituted;  // matrices of other types than the wanted one, whose blocks do not fit
+    std::vector<std::string> warnings;                     // sentences for a person: what other readers of the output do otherwise
     std::uint64_t size_bytes = 0;
     std::uint64_t identity = 0;  // of the source's files, the output's header and this program: what a run may continue
     bool allow_nan = false;

@@ -134,6 +134,7 @@ Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const 
     if (!file_type && kind == SourceKind::kCheckpoint) file_type = main_type(plan.tensors);
     auto metadata = converted_metadata(source.metadata(), file_type);
     if (!metadata) return metadata.error().within(source.name());
+    if (metadata->vocabulary) plan.warnings = metadata->vocabulary->warnings;
     std::vector<GgufEntry>& entries = metadata->entries;
     if (options.split_bytes) {
         RAFTER_TRY(const files::GgufLayout alone, files::lay_out_gguf(entries, {}));

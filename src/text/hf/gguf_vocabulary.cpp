@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/quote.h"
+#include "text/added_tokens.h"
 #include "text/hf/gguf_pre_tokenizer.h"
 #include "text/hf/gguf_scores.h"
 #include "text/hf/special_tokens.h"
@@ -32,20 +33,38 @@ constexpr std::array<NamedId, 8> kNamedIds = {{
     {&GgufVocabulary::eom_id, "tokenizer.ggml.eom_token_id"},
 }};
 
-// Added tokens are found in a GGUF file's text as it comes, and take nothing beside them.
+// Added tokens are found in a GGUF file's text as it comes.
 Result<void> check_added(const hf::TokenizerJson& json) {
     Regex::Scratch scratch(hf::kMaxRegexSteps);
     for (const hf::AddedToken& token : json.added) {
-        if (token.lstrip || token.rstrip || token.single_word) {
-            return bad_input("added_tokens: {}: GGUF has no {}", quote(token.text),
-                             token.lstrip   ? "lstrip"
-                             : token.rstrip ? "rstrip"
-                                            : "single_word");
-        }
+        if (token.single_word) return bad_input("added_tokens: {}: GGUF has no single_word", quote(token.text));
         if (token.normalized && hf::normalize(json.normalizers, token.text, scratch) != token.text)
             return bad_input("added_tokens: {}: normalising it gives another text, which GGUF cannot say", quote(token.text));
     }
     return {};
+}
+
+// Which added tokens swallow white space is in keys of our own where the model's name does not say it already.
+void set_strips(const hf::TokenizerJson& json, std::string_view model_name, GgufVocabulary& out) {
+    std::vector<std::int64_t> left;
+    std::vector<std::int64_t> right;
+    const bool by_name = swallows_white_space_by_name(model_name);
+    bool said_by_name = true;
+    const hf::AddedToken* example = nullptr;
+    for (const hf::AddedToken& token : json.added) {
+        if (token.lstrip) left.push_back(token.id);
+        if (token.rstrip) right.push_back(token.id);
+        const bool same = !token.lstrip && token.rstrip == (by_name && is_swallowing_by_name(token.text));
+        if (!same && example == nullptr) example = &token;
+        said_by_name = said_by_name && same;
+    }
+    if (said_by_name) return;
+    out.warnings.push_back(fmt::format(
+        "{} added tokens swallow the white space before them and {} that behind them; GGUF has no keys for that, so other programs "
+        "than this one tokenise text beside them differently, such as {}",
+        left.size(), right.size(), quote(example->text)));
+    out.lstrip_ids = std::move(left);
+    out.rstrip_ids = std::move(right);
 }
 
 Result<void> set_byte_level(const hf::TokenizerJson& json, GgufVocabulary& out) {
@@ -162,6 +181,8 @@ Result<GgufVocabulary> gguf_vocabulary(const files::Metadata& metadata) {
     out.tokens = json.tokens;
     for (const TokenType type : json.types) out.token_types.push_back(static_cast<std::int64_t>(type));
     if (const auto checked = check_added(json); !checked) return in_file(checked.error());
+    RAFTER_TRY(const auto model_name, metadata.find_string("general.name"));
+    set_strips(json, model_name.value_or(""), out);
     const bool spells_bytes = !json.pre_tokenizers.empty() && std::holds_alternative<hf::SpelledBytes>(json.pre_tokenizers.back());
     if (!spells_bytes && !json.byte_fallback)
         return bad_input(
@@ -190,6 +211,8 @@ files::Metadata metadata_with_vocabulary(const files::Metadata& metadata, const 
     made.add("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
     made.add("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
     if (vocabulary.add_space_prefix) made.add("tokenizer.ggml.add_space_prefix", *vocabulary.add_space_prefix);
+    if (vocabulary.lstrip_ids) made.add(std::string(kLstripIdsKey), files::MetadataArray(*vocabulary.lstrip_ids));
+    if (vocabulary.rstrip_ids) made.add(std::string(kRstripIdsKey), files::MetadataArray(*vocabulary.rstrip_ids));
     for (const auto& [key, value] : metadata.entries()) made.add(key, value);  // refuses the keys above
     return made;
 }

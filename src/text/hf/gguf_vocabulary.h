@@ -28,6 +28,9 @@ struct GgufVocabulary {
     bool add_bos = false;
     bool add_eos = false;
     std::optional<bool> add_space_prefix;  // of "llama" only
+    // Added tokens that swallow the white space beside them. None where a reader without this program's keys takes the right ones.
+    std::optional<std::vector<std::int64_t>> lstrip_ids, rstrip_ids;
+    Warnings warnings;  // what other readers of the GGUF file do otherwise
 };
 
 // Byte-level BPE becomes "gpt2"; BPE with byte fallback that marks spaces becomes "llama", where its scores can give the same tokens as its

@@ -53,9 +53,9 @@ bool is_model(const std::string& path) {
 
 // What a checkpoint folder consists of. Only files beside config.json: sub-folders hold other models or other formats of the same.
 bool is_of_checkpoint(const std::string& path) {
-    constexpr std::array<std::string_view, 8> kNames = {"config.json",           "generation_config.json",      "tokenizer.json",
-                                                        "tokenizer_config.json", "special_tokens_map.json",     "chat_template.jinja",
-                                                        "chat_template.json",    "model.safetensors.index.json"};
+    constexpr std::array<std::string_view, 9> kNames = {"config.json",           "generation_config.json",       "tokenizer.json",
+                                                        "tokenizer_config.json", "special_tokens_map.json",      "chat_template.jinja",
+                                                        "chat_template.json",    "model.safetensors.index.json", "README.md"};
     if (std::ranges::find(kNames, path) != kNames.end()) return true;
     const bool is_weights = path.find('/') == std::string::npos && path.ends_with(".safetensors");
     return is_weights && !path.starts_with("consolidated") && !path.starts_with("adapter");

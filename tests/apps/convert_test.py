@@ -163,6 +163,53 @@ class Checkpoints(ConvertCase):
                 self.assertGreater(len(self.tokens(folder).split()), 10)
                 self.assertEqual(self.tokens(self.out), self.tokens(folder))
 
+    def test_a_type_that_weights_are_held_in_makes_of_the_folder_what_it_makes_of_the_file(self):
+        text = self.folder / "text.txt"
+        text.write_text(self.TEXT * 4)
+        for i, name in enumerate(("llama", "gemma3", "qwen3-moe", "gpt-oss-mxfp4", "llama-fp8-block", "phi3-longrope")):
+            folder = program.ROOT / "tests" / "golden" / "checkpoints" / name
+            self.convert(folder, "--force")
+            for held in ((), ("--weights", ("Q8_0", "Q4_K", "F16")[i % 3])):
+                with self.subTest(name, held=held):
+                    scores = [self.json_of("eval", str(model), "--text", str(text), "-c", "64", *held) for model in (folder, self.out)]
+                    self.assertGreater(scores[0]["n_scored"], 20)
+                    self.assertEqual(scores[0]["mean_logprob"], scores[1]["mean_logprob"])
+
+    def test_what_the_readme_says_of_the_model_is_in_the_file_as_llama_cpps_converter_writes_it(self):
+        cards = [
+            "---\nlicense: apache-2.0\nlanguage:\n- en\n- no\n- 'fr'\nlibrary_name: x\nbase_model: some-org/qwen2.5-7b-instruct  # this one\n"
+            "pipeline_tag: text-generation\ntags: [chat, \"a b\"]\n---\n# license: none\n",
+            "---\nlanguages: en\nlicense:\n  - mit\n  - other\nlicense_name: \"the: name\"\nlicense_link: https://example.org/LICENSE#1\n"
+            "widget:\n- text: hello\n  license: wrong\nmodel-index:\n- name: x\n  results:\n  - task: y\nbase_model:\n- a/B-v1.5\n- c/d\n---\n",
+            "no front matter\n---\nlicense: wrong\n---\n",
+        ]
+        for card in cards:
+            folder = self.folder / "with-card"
+            shutil.copytree(program.ROOT / "tests" / "golden" / "checkpoints" / "llama", folder, dirs_exist_ok=True)
+            (folder / "README.md").write_text(card)
+            self.convert(folder, "--force")
+            found = {name: field.contents() for name, field in gguf.GGUFReader(self.out).fields.items()}
+            card = gguf.Metadata.load(None, folder)
+            licence = ",".join(card.license) if isinstance(card.license, list) else card.license
+            expected = {"general.license": licence, "general.license.name": card.license_name, "general.license.link": card.license_link,
+                        "general.tags": card.tags, "general.languages": card.languages,
+                        "general.base_model.count": len(card.base_models) if card.base_models else None}
+            for i, model in enumerate(card.base_models or []):
+                expected.update({f"general.base_model.{i}.{key}": model[key] for key in ("name", "organization", "repo_url")})
+            found = {name: value for name, value in found.items() if name.startswith(("general.l", "general.tags", "general.base_model"))}
+            self.assertEqual(found, {name: value for name, value in expected.items() if value is not None})
+        self.assertIn("licence", self.rafter("info", str(self.out)).stdout.decode())
+
+    def test_the_size_is_that_of_the_weights(self):
+        for name in ("llama", "mixtral"):
+            self.convert(program.ROOT / "tests" / "golden" / "checkpoints" / name, "--force")
+            reader = gguf.GGUFReader(self.out)
+            sizes = {t.name: int(t.n_elements) for t in reader.tensors}
+            in_experts = sum(n for key, n in sizes.items() if "_exps." in key)
+            n_experts = reader.fields["llama.expert_count"].contents() if in_experts else 0
+            expected = gguf.size_label(sum(sizes.values()), sum(sizes.values()) - in_experts, in_experts // max(1, n_experts), n_experts)
+            self.assertEqual(reader.fields["general.size_label"].contents(), expected)
+
     def test_the_file_has_the_keys_and_types_that_llama_cpp_reads(self):
         self.convert(program.ROOT / "tests" / "golden" / "checkpoints" / "llama")
         reader = gguf.GGUFReader(self.out)

@@ -77,7 +77,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if server.needs_token and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer(401, b"who are you?")
         if self.path == f"/api/models/{REPO}?blobs=true":
-            siblings = [{"rfilename": "README.md", "size": 1}]
+            siblings = [{"rfilename": "notes.md", "size": 1}]
             for path, data in server.files.items():
                 lfs = {"lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}} if server.with_sha else {}
                 siblings.append({"rfilename": path, "size": len(data), **lfs})
@@ -203,7 +203,7 @@ class Choosing(Hub):
         self.fails("Q8_0/m-Q8_0.gguf: expected 3 parts, found 2", REPO + ":Q8_0")
 
     def test_a_checkpoint_where_there_is_no_gguf_file(self):
-        wanted = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+        wanted = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md",
                   "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
         self.have(*wanted, "consolidated.safetensors", "adapter_model.safetensors", "onnx/model.safetensors", "pytorch_model.bin", "tf_model.h5")
         message = self.get()

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
     };
     const auto source = rafter::engine::open_source(argv[1]);
     if (!source) return fail(source.error());
-    const auto config = rafter::model::read_config(**source, {});
+    const auto config = rafter::model::read_config(**source, {.context = static_cast<std::uint32_t>(argc - 2)});
     if (!config) return fail(config.error());
     const auto program = rafter::model::bind(rafter::model::build(*config), **source);
     if (!program) return fail(program.error());

@@ -14,6 +14,7 @@
 #include "model/hf/checkpoint_config.h"
 #include "model/hf/checkpoint_rows.h"
 #include "model/hf/checkpoint_tensors.h"
+#include "model/hf/model_card.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::model {
@@ -32,7 +33,9 @@ class Checkpoint final : public files::TensorSource {
         RAFTER_TRY_VOID(map_files());
         add_keys(config);
         RAFTER_TRY_VOID(add_side_files(json));
+        add_model_card();
         if (auto added = add_tensors(config); !added) return added.error().within(name_);
+        add_size_label(config.n_experts);
         return {};
     }
 
@@ -172,6 +175,35 @@ class Checkpoint final : public files::TensorSource {
         for (const nlohmann::json* from : {&generation, &config}) add_ids(*from);
         if (config.contains("text_config")) add_ids(config["text_config"]);
         return {};
+    }
+
+    // A file that cannot be read is passed over: nothing depends on it.
+    void add_model_card() {
+        constexpr std::uintmax_t kMaxCardBytes = 4U << 20;
+        const fs::path path = folder_ / "README.md";
+        std::error_code failed;
+        if (!fs::is_regular_file(path, failed) || fs::file_size(path, failed) > kMaxCardBytes || failed) return;
+        const auto text = read_file(path);
+        if (!text) return;
+        const hf::ModelCard card = hf::read_model_card(*text);
+        if (card.n_base_models > 0) metadata_.add("general.base_model.count", std::uint64_t{card.n_base_models});
+        for (const auto& [key, value] : card.texts) metadata_.add(key, keep(value));
+        for (const auto& [key, values] : card.lists) {
+            std::vector<std::string_view> views;
+            for (const std::string& value : values) views.push_back(keep(value));
+            metadata_.add(key, files::MetadataArray(std::move(views)));
+        }
+    }
+
+    void add_size_label(std::uint32_t n_experts) {
+        std::uint64_t n_weights = 0;
+        std::uint64_t n_in_experts = 0;
+        for (const files::NamedTensor& tensor : tensors_) {
+            if (tensor.name.starts_with("rope_")) continue;  // computed
+            n_weights += tensor.n_elements();
+            if (tensor.name.find("_exps.") != std::string::npos) n_in_experts += tensor.n_elements();
+        }
+        metadata_.add("general.size_label", keep(hf::size_label(n_weights, n_in_experts, n_experts)));
     }
 
     void add_sampling(const nlohmann::json& generation) {

@@ -330,7 +330,9 @@ Result<std::unique_ptr<Tokenizer>> load_json_tokenizer(const files::Metadata& me
         }
         if (id) known.add(key, static_cast<std::uint64_t>(*id));
     }
-    if (json.unknown) known.add("tokenizer.ggml.unknown_token_id", static_cast<std::uint64_t>(*json.unknown));
+    // Named only: what becomes of unknown text is the model's own matter.
+    const std::optional<TokenId> unknown = json.unknown ? json.unknown : id_of(*vocabulary, config, "unk_token");
+    if (unknown) known.add("tokenizer.ggml.unknown_token_id", static_cast<std::uint64_t>(*unknown));
     Warnings warnings;
     const SpecialIds defaults{.bos = json.bos, .eos = json.eos, .unknown = {}, .padding = {}};
     RAFTER_TRY(SpecialIds special, find_special_ids(known, *vocabulary, defaults, warnings));

@@ -5,9 +5,10 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "apps/cli.h"
+#include "apps/eval.h"
+#include "apps/logprobs_file.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/profile_report.h"
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "engine/measure/divergence.h"
 #include "report/progress.h"
 #include "report/units.h"
 
@@ -24,78 +26,10 @@ namespace {
 using engine::TokenId;
 using nlohmann::ordered_json;
 
-constexpr std::uint32_t kSmallestContext = 4;
 constexpr std::size_t kLogitsBytes = std::size_t{64} << 20U;  // of a step at most
 
-struct EvalOptions {
-    SessionOptions session;
-    std::string text_file;
-    std::string logprobs_file;
-    std::optional<std::uint32_t> n_windows;
-    bool json = false;
-    ProfileReportOptions profile;
-};
-
-// Mean and spread of -log p over the scored tokens.
-struct Score {
-    double sum = 0.0;
-    double sum_of_squares = 0.0;
-    std::uint64_t n = 0;
-
-    void add(double logprob) {
-        sum -= logprob;
-        sum_of_squares += logprob * logprob;
-        ++n;
-    }
-    [[nodiscard]] double mean() const { return sum / static_cast<double>(n); }
-    [[nodiscard]] double perplexity() const { return std::exp(mean()); }
-    // One standard error of the perplexity, tokens taken as independent.
-    [[nodiscard]] double error() const {
-        const double variance = sum_of_squares / static_cast<double>(n) - mean() * mean();
-        return n > 1 && variance > 0 ? std::sqrt(variance / static_cast<double>(n - 1)) * perplexity() : 0.0;
-    }
-};
-
-// A JSON line a scored token; every write is checked, so that a full disk is noticed when it happens.
-class LogprobsFile {
-  public:
-    [[nodiscard]] static Result<LogprobsFile> create(const std::string& path) {
-        LogprobsFile file;
-        if (path.empty()) return file;
-        file.path_ = path;
-        file.file_.reset(std::fopen(path.c_str(), "w"));
-        if (!file.file_) return file.failed();
-        return file;
-    }
-    [[nodiscard]] Result<void> add(std::size_t window, std::size_t position, TokenId token, double logprob) {
-        if (!file_) return {};
-        const std::string line =
-            fmt::format("{{\"window\":{},\"position\":{},\"token\":{},\"logprob\":{:.9g}}}\n", window, position, token, logprob);
-        if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size()) return failed();
-        return {};
-    }
-    [[nodiscard]] Result<void> flush() {
-        if (file_ && std::fflush(file_.get()) != 0) return failed();
-        return {};
-    }
-    [[nodiscard]] Result<void> close() {
-        if (file_ && std::fclose(file_.release()) != 0) return failed();
-        return {};
-    }
-
-  private:
-    struct Close {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
-    [[nodiscard]] Error failed() const {
-        return {fmt::format("{}: cannot be written: {}", path_, std::generic_category().message(errno)), ErrorKind::kIo};
-    }
-    std::string path_;
-    std::unique_ptr<std::FILE, Close> file_;
-};
-
 struct Evaluation {
-    Score score;
+    engine::RunningMean loss;  // -log p of the scored tokens
     std::size_t n_tokens = 0;  // of the text
     std::size_t n_windows = 0;
     double seconds = 0.0;
@@ -104,9 +38,8 @@ struct Evaluation {
     ordered_json profile;  // where --json shows it
 };
 
-Result<void> score_window(Session& session, std::vector<TokenId> window, std::size_t index, Score& score, LogprobsFile& logprobs,
-                          engine::StepProfiler* profiler) {
-    const auto first = static_cast<std::uint32_t>(window.size() / 2);
+Result<void> score_window(Session& session, std::vector<TokenId> window, std::uint32_t first, std::size_t index, engine::RunningMean& loss,
+                          LogprobsFile& logprobs, engine::StepProfiler* profiler) {
     engine::Request request;
     request.prompt = window;
     request.max_tokens = 0;
@@ -123,45 +56,32 @@ Result<void> score_window(Session& session, std::vector<TokenId> window, std::si
         const std::size_t position = first + 1 + i;
         const double logprob = update.prompt_scores[i].logprob;
         if (!std::isfinite(logprob)) return bad_input("window {}, position {}: the log-probability is {}", index, position, logprob);
-        score.add(logprob);
+        loss.add(-logprob);
         RAFTER_TRY_VOID(logprobs.add(index, position, window[position], logprob));
     }
     return logprobs.flush();
 }
 
 Result<Evaluation> evaluate(const EvalOptions& options, const Environment& environment) {
-    RAFTER_TRY(const std::string text, read_file(options.text_file));
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     const std::uint32_t context = *options.session.context;
-    const text::SpecialIds& special = session->opened().tokenizer->special();
-    const bool add_bos = special.add_bos && special.bos;
-
-    std::vector<TokenId> tokens = session->opened().tokenizer->encode(text, text::SpecialTokens::kAsText);
-    if (add_bos) tokens.insert(tokens.begin(), *special.bos);
-    const std::size_t n_whole = tokens.size() / context;
-    if (n_whole == 0) return bad_input("{}: expected at least {} tokens (one window), found {}", options.text_file, context, tokens.size());
-    const std::size_t n_windows = std::min<std::size_t>(n_whole, options.n_windows.value_or(~0U));
-
-    const std::size_t logits_bytes = sizeof(float) * session->opened().config.n_vocab;
-    const std::size_t n_outputs = std::clamp<std::size_t>(kLogitsBytes / logits_bytes, 1, context);
-    RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = static_cast<std::uint32_t>(n_outputs)}));
+    RAFTER_TRY(const engine::TextWindows windows, eval_windows(options, *session->opened().tokenizer));
+    RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = eval_outputs(session->opened().config, context)}));
     RAFTER_TRY(LogprobsFile logprobs, LogprobsFile::create(options.logprobs_file));
 
     RAFTER_TRY(RunProfile profile, RunProfile::start(options.profile, environment, *session, "eval"));
-    Evaluation evaluation{.n_tokens = tokens.size(), .weights = std::string(session->held_weights())};
+    Evaluation evaluation{.n_tokens = windows.n_tokens(), .weights = std::string(session->held_weights())};
     report::Progress bar(stderr_terminal(environment), "Scoring");
     InterruptFlag interrupt;
     const std::int64_t start_ns = monotonic_ns();
+    const std::size_t n_windows = windows.n_windows();
     for (std::size_t i = 0; i < n_windows && !evaluation.interrupted; ++i) {
-        const auto start = tokens.begin() + static_cast<std::ptrdiff_t>(i * context);
-        std::vector<TokenId> window(start, start + context);
-        if (add_bos) window[0] = *special.bos;
-        RAFTER_TRY_VOID(score_window(*session, std::move(window), i, evaluation.score, logprobs, profile.profiler()));
+        RAFTER_TRY_VOID(score_window(*session, windows.window(i), windows.first_row(), i, evaluation.loss, logprobs, profile.profiler()));
         ++evaluation.n_windows;
         evaluation.seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
         const double left = evaluation.seconds / static_cast<double>(i + 1) * static_cast<double>(n_windows - i - 1);
         bar.update(static_cast<double>(i + 1) / static_cast<double>(n_windows),
-                   fmt::format("perplexity {:.2f} ± {:.2f}, {} left", evaluation.score.perplexity(), evaluation.score.error(),
+                   fmt::format("perplexity {:.2f} ± {:.2f}, {} left", evaluation.loss.perplexity(), evaluation.loss.perplexity_error(),
                                report::seconds(left)));
         evaluation.interrupted = interrupt.take();
     }
@@ -172,44 +92,71 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
 }
 
 Result<int> eval(const EvalOptions& options, const Environment& environment) {
-    if (*options.session.context < kSmallestContext) {
-        return Error{fmt::format("--context: expected at least {}, found {}", kSmallestContext, *options.session.context),
+    if (*options.session.context < engine::TextWindows::kMinContext) {
+        return Error{fmt::format("--context: expected at least {}, found {}", engine::TextWindows::kMinContext, *options.session.context),
                      ErrorKind::kUsage};
     }
+    if (!options.tasks_file.empty()) return eval_tasks(options, environment);
+    if (!options.reference.empty()) return eval_against(options, environment);
     RAFTER_TRY(const Evaluation evaluation, evaluate(options, environment));
-    const Score& score = evaluation.score;
+    const engine::RunningMean& loss = evaluation.loss;
     const std::uint32_t context = *options.session.context;
     const double rate = static_cast<double>(evaluation.n_windows * context) / evaluation.seconds;
     if (options.json) {
-        ordered_json result{{"perplexity", score.perplexity()},  {"error", score.error()},
-                            {"mean_logprob", -score.mean()},     {"n_scored", score.n},
-                            {"n_windows", evaluation.n_windows}, {"context", context},
-                            {"n_tokens", evaluation.n_tokens},   {"complete", !evaluation.interrupted},
-                            {"seconds", evaluation.seconds},     {"tokens_per_second", rate}};
+        ordered_json result{{"perplexity", loss.perplexity()},
+                            {"error", loss.perplexity_error()},
+                            {"mean_logprob", -loss.mean()},
+                            {"n_scored", loss.n()},
+                            {"n_windows", evaluation.n_windows},
+                            {"context", context},
+                            {"text", eval_text_name(options)},
+                            {"n_tokens", evaluation.n_tokens},
+                            {"complete", !evaluation.interrupted},
+                            {"seconds", evaluation.seconds},
+                            {"tokens_per_second", rate}};
         if (!evaluation.weights.empty()) result["weights"] = evaluation.weights;
         if (!evaluation.profile.is_null()) result.update(evaluation.profile);
         RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
     } else {
-        RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", score.perplexity(), score.error())));
+        RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", loss.perplexity(), loss.perplexity_error())));
         fmt::print(stderr, "{}\n",
                    stderr_terminal(environment)
-                       .style.dim(fmt::format("{} tokens scored in {} window{} of {}, {} in all, {} tok/s{}", report::grouped(score.n),
+                       .style.dim(fmt::format("{} tokens scored in {} window{} of {}{}, {} in all, {} tok/s{}", report::grouped(loss.n()),
                                               report::grouped(evaluation.n_windows), evaluation.n_windows == 1 ? "" : "s", context,
-                                              report::seconds(evaluation.seconds), report::rate(rate),
-                                              evaluation.weights.empty() ? "" : ", weights as " + evaluation.weights)));
+                                              options.text_file.empty() ? " of the built-in text" : "", report::seconds(evaluation.seconds),
+                                              report::rate(rate), evaluation.weights.empty() ? "" : ", weights as " + evaluation.weights)));
     }
     return evaluation.interrupted ? kExitInterrupted : 0;
 }
 
 }  // namespace
 
+std::uint32_t eval_outputs(const model::ModelConfig& config, std::uint32_t context) {
+    const std::size_t row_bytes = sizeof(float) * config.n_vocab;
+    return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLogitsBytes / row_bytes, 1, context));
+}
+
+std::string eval_text_name(const EvalOptions& options) { return options.text_file.empty() ? "the built-in text" : options.text_file; }
+
+Result<engine::TextWindows> eval_windows(const EvalOptions& options, const text::Tokenizer& tokenizer) {
+    const std::uint32_t context = *options.session.context;
+    if (options.text_file.empty()) {
+        return engine::TextWindows::cut(tokenizer, judging_text(), context, eval_text_name(options), options.n_windows);
+    }
+    RAFTER_TRY(const std::string text, read_file(options.text_file));
+    return engine::TextWindows::cut(tokenizer, text, context, options.text_file, options.n_windows);
+}
+
 void add_eval(CLI::App& app, Cli& cli) {
     const auto eval_options = std::make_shared<EvalOptions>();
     EvalOptions& o = *eval_options;
-    Verb verb{.name = "eval", .summary = "Measure the perplexity of a text"};
+    Verb verb{.name = "eval", .summary = "Measure a model's perplexity, or how far it is from another"};
     verb.options.add("model", o.session.model, {.required = true});
-    verb.options.add("text", o.text_file, {.required = true});
+    verb.options.add("text", o.text_file, {.otherwise = "a text of 24 kB in the program"});
+    verb.options.add("tasks", o.tasks_file);
     verb.options.add("windows", o.n_windows);
+    verb.options.add("reference", o.reference);
+    verb.options.add("reference-mode", o.reference_mode);
     verb.options.add("context", o.session.context, {.default_value = "512"});
     add_session_options(verb.options, o.session);
     verb.options.add("token-logprobs", o.logprobs_file);
@@ -217,7 +164,10 @@ void add_eval(CLI::App& app, Cli& cli) {
     add_profile_options(verb.options, o.profile);
     verb.footer =
         "The text is cut into windows of --context tokens; the second half of each is scored.\n\n"
-        "Example:\n  rafter eval SmolLM2-135M-Instruct --text /usr/share/common-licenses/GPL-3";
+        "Examples:\n"
+        "  rafter eval SmolLM2-135M-Instruct --text /usr/share/common-licenses/GPL-3\n"
+        "  rafter eval small.gguf --text text.txt --against original.gguf\n"
+        "  rafter eval small.gguf --tasks built-in";
     verb.run = [eval_options](const Environment& environment) { return eval(*eval_options, environment); };
     add_verb(app, cli, std::move(verb));
 }

@@ -27,6 +27,8 @@ double seconds_since(std::int64_t start_ns) { return static_cast<double>(monoton
 
 }  // namespace
 
+model::ActivationMode activation_mode_of(const std::string& name) { return kActivations.at(name); }
+
 void add_session_options(OptionSet& options, SessionOptions& session) {
     options.add("threads", session.n_threads);
     options.add("isa", session.isa);

@@ -41,6 +41,9 @@ struct KvTypes {
 // "q8" or "q8,q4"; none where it is neither.
 [[nodiscard]] std::optional<KvTypes> kv_types_of(const std::string& text);
 
+// "q8", "q16" or "f32", as --activations takes them.
+[[nodiscard]] model::ActivationMode activation_mode_of(const std::string& name);
+
 // --threads, --isa, --activations, --weights, --kv-type, --kv-block, --no-fuse.
 void add_session_options(OptionSet& options, SessionOptions& session);
 

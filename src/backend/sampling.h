@@ -122,6 +122,15 @@ struct RaceRow {
     void* race = nullptr;
 };
 
+// Of two rows, of a reference and of what is compared with it, with weights exp(logit - the row's largest logit).
+struct DivergenceSums {
+    double reference = 0.0;  // the sum of the reference's weights
+    double row = 0.0;        // the sum of the other row's weights
+    // The sum over tokens of the reference's weight times (its logit - its largest) - (the other's logit - the other's largest). NaN or
+    // infinite where the other row has no finite logit for a token of the reference.
+    double weighted = 0.0;
+};
+
 // Kernels on rows of logits, in the host's memory. NaN and -inf are no tokens to any of them; +inf never comes to those after largest().
 // Weights are exp((logit - max) / temperature), for temperatures of 1e-30 or more, within a relative 1e-10.
 struct SamplingKernels {
@@ -137,6 +146,8 @@ struct SamplingKernels {
     // Leaves these in the list, without their weights.
     void (*keep_above)(TokenList& list, float above);
     void (*race)(const RaceRow& row);
+    // Of two rows with these largest logits, finite. Each weight is within a relative 1e-11.
+    DivergenceSums (*divergence)(const float* reference, float reference_max, const float* row, float max, std::size_t n);
 };
 
 // Those of the best instruction set of this machine.

@@ -17,7 +17,7 @@ namespace {
 std::vector<OptionSpec> whole_table() {
     std::vector<OptionSpec> table;
     for (auto* part : {prompt_options, sampling_options, speculation_options, cache_options, machine_options, workload_options,
-                       output_options, plan_options, tool_options, server_options}) {
+                       output_options, judging_options, plan_options, tool_options, server_options}) {
         for (OptionSpec& row : part()) table.push_back(std::move(row));
     }
     for (std::size_t i = 0; i < table.size(); ++i) {

@@ -102,6 +102,7 @@ struct OptionSpec {
 [[nodiscard]] std::vector<OptionSpec> output_options();
 [[nodiscard]] std::vector<OptionSpec> plan_options();
 [[nodiscard]] std::vector<OptionSpec> tool_options();
+[[nodiscard]] std::vector<OptionSpec> judging_options();  // what a model is compared with, and on what
 [[nodiscard]] std::vector<OptionSpec> server_options();
 
 }  // namespace rafter::apps

@@ -3,5 +3,5 @@
 // the vectors come first
 #include "backend/cpu/sampling_kernels.h"
 namespace rafter::backend::cpu {
-extern const SamplingKernels kSamplingAvx512 = {largest, weigh, gather, share_above, keep_above, race};
+extern const SamplingKernels kSamplingAvx512 = {largest, weigh, gather, share_above, keep_above, race, divergence};
 }

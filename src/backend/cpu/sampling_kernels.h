@@ -170,6 +170,43 @@ void keep_above(TokenList& list, float above) {
     }
 }
 
+// ---- two rows
+
+class DivergenceSum {
+  public:
+    DivergenceSum(float reference_max, float max) : reference_max_(broadcast_double(reference_max)), max_(broadcast_double(max)) {}
+    RAFTER_VEC void add(const float* reference, const float* row) {
+        const F64x8 logits = load_widened(reference);
+        const F64x8 x = logits - reference_max_;
+        const F64x8 y = load_widened(row) - max_;
+        const F64x8 log2_of_e = broadcast_double(1.4426950408889634);
+        const F64x8 weight = exp2_of(x * log2_of_e);
+        reference_ = reference_ + weight;
+        row_ = row_ + exp2_of(y * log2_of_e);
+        // 0 times an infinite difference would be NaN: no token of the reference, nothing to add.
+        weighted_ = weighted_ + where_greater(logits, broadcast_double(kMinusInfinity), weight * (x - y));
+    }
+    F64x8 reference_ = broadcast_double(0.0);
+    F64x8 row_ = broadcast_double(0.0);
+    F64x8 weighted_ = broadcast_double(0.0);
+
+  private:
+    F64x8 reference_max_, max_;
+};
+
+DivergenceSums divergence(const float* reference, float reference_max, const float* row, float max, std::size_t n) {
+    DivergenceSum low(reference_max, max);
+    DivergenceSum high(reference_max, max);
+    const auto add = [&](const float* p, const float* q) __attribute__((always_inline)) {
+        low.add(p, q);
+        high.add(p + 8, q + 8);
+    };
+    std::size_t i = 0;
+    for (; i + 16 <= n; i += 16) add(reference + i, row + i);
+    if (i < n) add(PaddedTail(reference + i, n - i).logits, PaddedTail(row + i, n - i).logits);
+    return {reduce_sum(low.reference_ + high.reference_), reduce_sum(low.row_ + high.row_), reduce_sum(low.weighted_ + high.weighted_)};
+}
+
 // ---- the race
 
 // Philox (backend/sampling.h) of 8 counters {position, group, 0, 2}. A lane holds a word in its lower half; the upper one is left as it

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "engine/measure/divergence.h"
 
 namespace rafter::planning {
 namespace {
@@ -52,12 +53,6 @@ class TextRunner {
     const OutputWay& way_;
 };
 
-double log_sum_exp(std::span<const float> logits, float largest) {
-    double sum = 0.0;
-    for (const float x : logits) sum += std::exp(static_cast<double>(x) - largest);
-    return std::log(sum) + largest;
-}
-
 }  // namespace
 
 TextLogits logits_of_text(engine::LoadedModel& model, std::span<const TokenId> text, const OutputWay& way) {
@@ -84,26 +79,12 @@ OutputCheck same_bits(const TextLogits& rows, const TextLogits& reference, std::
 OutputCheck divergence(const TextLogits& logits, const TextLogits& reference, std::string against) {
     OutputCheck check{.kind = OutputCheck::Kind::kDivergence, .n_tokens = logits.n_tokens(), .against = std::move(against)};
     RAFTER_CHECK(logits.rows.size() == reference.rows.size() && !logits.rows.empty());
-    double sum = 0.0;
-    std::uint64_t n_same = 0;
-    for (std::size_t t = 0; t < logits.n_tokens(); ++t) {
-        const std::span<const float> p = reference.row(t);
-        const std::span<const float> q = logits.row(t);
-        const auto top_p = std::ranges::max_element(p);
-        const auto top_q = std::ranges::max_element(q);
-        n_same += top_p - p.begin() == top_q - q.begin() ? 1 : 0;
-        const double norm_p = log_sum_exp(p, *top_p);
-        const double norm_q = log_sum_exp(q, *top_q);
-        double kl = 0.0;
-        for (std::size_t i = 0; i < p.size(); ++i) {
-            const double log_p = p[i] - norm_p;
-            kl += std::exp(log_p) * (log_p - (q[i] - norm_q));
-        }
-        sum += std::max(kl, 0.0);
-        check.max_kl = std::max(check.max_kl, kl);
-    }
-    check.mean_kl = sum / static_cast<double>(logits.n_tokens());
-    check.same_top = static_cast<double>(n_same) / static_cast<double>(logits.n_tokens());
+    engine::Divergence sums;
+    for (std::size_t t = 0; t < logits.n_tokens(); ++t) sums.add(reference.row(t), logits.row(t), std::nullopt);
+    const engine::DivergenceSummary summary = sums.summary();
+    check.mean_kl = summary.mean_kl;
+    check.max_kl = summary.max_kl;
+    check.same_top = summary.same_top;
     check.passed = std::isfinite(check.mean_kl);
     return check;
 }

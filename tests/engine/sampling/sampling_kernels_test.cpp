@@ -213,6 +213,50 @@ TEST(SamplingKernels, WeighWithinTheStatedBoundAndListAllTokensAboveALogit) {
     }
 }
 
+TEST(SamplingKernels, SumTheDivergenceOfTwoRowsAsLongDoublesDo) {
+    std::mt19937 random(26);
+    for (const Isa isa : isas()) {
+        const backend::SamplingKernels& kernels = backend::cpu::sampling_kernels(isa);
+        for (int round = 0; round < rafter::tests::rounds(1000); ++round) {
+            const std::size_t n = 1 + random() % 300;
+            std::normal_distribution<float> normal(0.0F, std::exp2(static_cast<float>(random() % 10) - 4.0F));
+            std::vector<float> p(n);
+            std::vector<float> q(n);
+            for (std::size_t i = 0; i < n; ++i) {
+                p[i] = normal(random);
+                q[i] = random() % 4 == 0 ? p[i] : p[i] + normal(random) / 8;
+            }
+            if (round % 3 == 0) p[random() % n] = -kInfinity;  // no token of the reference: adds nothing, whatever the other says
+            if (round % 6 == 0) q[static_cast<std::size_t>(std::ranges::min_element(p) - p.begin())] = -kInfinity;
+            const float p_max = *std::ranges::max_element(p);
+            const float q_max = *std::ranges::max_element(q);
+            if (!std::isfinite(p_max) || !std::isfinite(q_max)) continue;
+            long double p_sum = 0.0L;
+            long double q_sum = 0.0L;
+            long double weighted = 0.0L;
+            long double magnitude = 0.0L;
+            for (std::size_t i = 0; i < n; ++i) {
+                const long double a = static_cast<long double>(p[i]) - p_max;
+                const long double b = static_cast<long double>(q[i]) - q_max;
+                p_sum += std::exp(a);
+                q_sum += std::exp(b);
+                if (p[i] == -kInfinity) continue;
+                weighted += std::exp(a) * (a - b);
+                magnitude += std::exp(a) * std::abs(a - b);
+            }
+            const backend::DivergenceSums sums = kernels.divergence(p.data(), p_max, q.data(), q_max, n);
+            ASSERT_NEAR(sums.reference, static_cast<double>(p_sum), static_cast<double>(p_sum) * 1e-11) << to_string(isa);
+            ASSERT_NEAR(sums.row, static_cast<double>(q_sum), static_cast<double>(q_sum) * 1e-11) << to_string(isa);
+            // Where a token of the reference has no logit in the other row, the sum is infinite.
+            if (std::isinf(static_cast<double>(weighted))) {
+                ASSERT_FALSE(std::isfinite(sums.weighted)) << to_string(isa);
+            } else {
+                ASSERT_NEAR(sums.weighted, static_cast<double>(weighted), static_cast<double>(magnitude) * 1e-11 + 1e-300);
+            }
+        }
+    }
+}
+
 struct Entered {
     std::vector<std::pair<std::size_t, std::uint32_t>> tokens;
     double best_time = 0.0;

@@ -210,6 +210,21 @@ class Checkpoints(ConvertCase):
             expected = gguf.size_label(sum(sizes.values()), sum(sizes.values()) - in_experts, in_experts // max(1, n_experts), n_experts)
             self.assertEqual(reader.fields["general.size_label"].contents(), expected)
 
+    def test_the_name_is_taken_apart_as_llama_cpps_converter_does(self):
+        names = ("Llama-3.2-1B-Instruct Phi-3-mini-4k-instruct gemma-3-270m Mixtral-8x7B-Instruct-v0.1 Qwen3-30B-A3B bloom-7b1 SmolLM2-135M-Instruct "
+                 "model v2 GPT-x-xl-chat-v1.0-q4_0 a-1.5_7b x-iter3-fp16 large-large-2T -odd--name- name-1k-50k-chat-lora").split()
+        for name in (*names, "A human name"):
+            folder = self.folder / "named" / name
+            shutil.copytree(program.ROOT / "tests" / "golden" / "checkpoints" / "llama", folder)
+            self.convert(folder, "--force")
+            fields = gguf.GGUFReader(self.out).fields
+            n_weights = sum(int(t.n_elements) for t in gguf.GGUFReader(self.out).tensors)
+            expected = dict(zip(("basename", "finetune", "version", "size_label"), gguf.Metadata.get_model_id_components(name, n_weights)[2:]))
+            expected["size_label"] = expected["size_label"] or gguf.size_label(n_weights, n_weights, 0, 0)
+            found = {key: fields[f"general.{key}"].contents() if f"general.{key}" in fields else None for key in expected}
+            self.assertEqual(found, expected, name)
+        self.assertEqual(fields["general.name"].contents(), "A human name")
+
     def test_the_file_has_the_keys_and_types_that_llama_cpp_reads(self):
         self.convert(program.ROOT / "tests" / "golden" / "checkpoints" / "llama")
         reader = gguf.GGUFReader(self.out)

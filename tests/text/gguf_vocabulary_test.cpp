@@ -113,7 +113,9 @@ TEST(GgufVocabulary, SaysWhichTokensSwallowWhiteSpaceWhereTheNameDoesNot) {
         const auto made = gguf_vocabulary(metadata);
         ASSERT_TRUE(made) << made.error().message;
         EXPECT_EQ(made->rstrip_ids.has_value(), c.has_keys) << c.name << c.swallows;
-        EXPECT_EQ(made->warnings.size(), c.has_keys ? 1U : 0U);
+        // llama.cpp would look for tokens that this vocabulary does not have.
+        const std::size_t n_of_name = c.name == "Phi-3-mini" ? 1 : 0;
+        EXPECT_EQ(made->warnings.size(), n_of_name + (c.has_keys ? 1 : 0));
         const files::Metadata converted = metadata_with_vocabulary(metadata, *made);
         const auto gguf = Tokenizer::load(converted);
         const auto own = Tokenizer::load(metadata);

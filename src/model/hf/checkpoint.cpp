@@ -15,6 +15,7 @@
 #include "model/hf/checkpoint_rows.h"
 #include "model/hf/checkpoint_tensors.h"
 #include "model/hf/model_card.h"
+#include "model/hf/model_name.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::model {
@@ -35,7 +36,7 @@ class Checkpoint final : public files::TensorSource {
         RAFTER_TRY_VOID(add_side_files(json));
         add_model_card();
         if (auto added = add_tensors(config); !added) return added.error().within(name_);
-        add_size_label(config.n_experts);
+        RAFTER_TRY_VOID(add_name_parts(config.n_experts));
         return {};
     }
 
@@ -195,7 +196,8 @@ class Checkpoint final : public files::TensorSource {
         }
     }
 
-    void add_size_label(std::uint32_t n_experts) {
+    // What the name says, and the size where it says none.
+    Result<void> add_name_parts(std::uint32_t n_experts) {
         std::uint64_t n_weights = 0;
         std::uint64_t n_in_experts = 0;
         for (const files::NamedTensor& tensor : tensors_) {
@@ -203,7 +205,15 @@ class Checkpoint final : public files::TensorSource {
             n_weights += tensor.n_elements();
             if (tensor.name.find("_exps.") != std::string::npos) n_in_experts += tensor.n_elements();
         }
+        RAFTER_TRY(const std::string_view title, metadata_.get_string("general.name"));
+        const hf::ModelNameParts parts = hf::model_name_parts(title, n_weights);
+        for (const auto& [key, value] :
+             {std::pair("general.basename", &parts.basename), std::pair("general.finetune", &parts.finetune),
+              std::pair("general.version", &parts.version), std::pair("general.size_label", &parts.size_label)}) {
+            if (!value->empty()) metadata_.add(key, keep(*value));
+        }
         metadata_.add("general.size_label", keep(hf::size_label(n_weights, n_in_experts, n_experts)));
+        return {};
     }
 
     void add_sampling(const nlohmann::json& generation) {

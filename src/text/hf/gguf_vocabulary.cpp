@@ -58,6 +58,13 @@ void set_strips(const hf::TokenizerJson& json, std::string_view model_name, Gguf
         if (!same && example == nullptr) example = &token;
         said_by_name = said_by_name && same;
     }
+    for (const std::string_view text : {"<unk>", "<s>", "</s>", "<|endoftext|>"}) {
+        if (!by_name || std::ranges::find(json.tokens, text) != json.tokens.end()) continue;
+        out.warnings.push_back(fmt::format(
+            "llama.cpp expects a token {} of a model with this name, and loads no file without it: give the folder another name",
+            quote(text)));
+        break;
+    }
     if (said_by_name) return;
     out.warnings.push_back(fmt::format(
         "{} added tokens swallow the white space before them and {} that behind them; GGUF has no keys for that, so other programs "

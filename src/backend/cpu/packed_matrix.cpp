@@ -2,8 +2,13 @@
 #include "backend/cpu/packed_matrix.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "backend/cpu/packed_layout.h"
 #include "base/check.h"
@@ -42,11 +47,29 @@ void pack_block(PackedFields fields, std::size_t block_bytes, const std::byte* b
     }
 }
 
-// As many elements as 16 bytes hold: every x86-64 shuffles such vectors.
+constexpr std::size_t kVectorBytes = 16;  // which every x86-64 shuffles
+
+// Packed weights are next read when all of them are packed, so they go to memory without a line being read for them first: half of the time
+// of packing, where the kernel has not just cleared the page, and a twentieth where it has. out: 16-byte aligned. wait_for_stores() before
+// another thread reads them.
+template <typename Vector>
+void store_past_caches(std::byte* out, const Vector& value) {
+#if defined(__SSE2__)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(out), std::bit_cast<__m128i>(value));
+#else
+    std::memcpy(out, &value, kVectorBytes);
+#endif
+}
+void wait_for_stores() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
 template <typename Element>
 struct Lanes {
-    static constexpr std::size_t kCount = 16 / sizeof(Element);
-    using Vector [[gnu::vector_size(16)]] = Element;
+    static constexpr std::size_t kCount = kVectorBytes / sizeof(Element);
+    using Vector [[gnu::vector_size(kVectorBytes)]] = Element;
 
     // The first, or the last, halves of two vectors, element by element in turn.
     template <std::size_t... I>
@@ -70,26 +93,80 @@ struct Lanes {
     }
 };
 
+enum class Stores { kThroughCaches, kPastCaches };
+
+// n_cols columns of 16 rows, row_bytes from one to the next, as [n_cols][16], in squares of elements. n_cols: a multiple of a vector's.
+template <typename Element, Stores kStores>
+void pack_squares(const std::byte* rows, std::size_t row_bytes, std::size_t n_cols, std::byte* out) {
+    using L = Lanes<Element>;
+    for (std::size_t k = 0; k < n_cols; k += L::kCount) {
+        typename L::Square squares[kPanelRows / L::kCount];
+        for (std::size_t r = 0; r < kPanelRows; ++r) {
+            std::memcpy(&squares[r / L::kCount].rows[r % L::kCount], rows + r * row_bytes + k * sizeof(Element), kVectorBytes);
+        }
+        for (typename L::Square& square : squares) L::transpose(square);
+        for (std::size_t i = 0; i < L::kCount; ++i) {
+            for (const typename L::Square& square : squares) {
+                if constexpr (kStores == Stores::kPastCaches) {
+                    store_past_caches(out, square.rows[i]);
+                } else {
+                    std::memcpy(out, &square.rows[i], kVectorBytes);
+                }
+                out += kVectorBytes;
+            }
+        }
+    }
+}
+
+// The same for n rows, one by one.
+template <std::size_t kUnit>
+void pack_units(const std::byte* rows, std::size_t row_bytes, std::uint32_t n, std::size_t n_units, std::byte* out) {
+    for (std::uint32_t r = 0; r < n; ++r) {
+        for (std::size_t i = 0; i < n_units; ++i) {
+            std::memcpy(out + (kPanelRows * i + r) * kUnit, rows + r * row_bytes + i * kUnit, kUnit);
+        }
+    }
+}
+
 // Rows of plain elements (F32, F16, BF16): n rows of n_cols into [n_cols][16]. Whole panels go in squares of elements, which is as fast as
 // memory is; what is left goes one by one.
 template <typename Element>
 void pack_elements(const std::byte* rows, std::size_t row_bytes, std::uint32_t n, std::size_t n_cols, std::byte* panel) {
-    using L = Lanes<Element>;
-    const std::size_t n_square_cols = n == kPanelRows ? n_cols / L::kCount * L::kCount : 0;
-    for (std::size_t k = 0; k < n_square_cols; k += L::kCount) {
-        for (std::size_t r = 0; r < kPanelRows; r += L::kCount) {
-            typename L::Square square;
-            for (std::size_t i = 0; i < L::kCount; ++i) std::memcpy(&square.rows[i], rows + (r + i) * row_bytes + k * sizeof(Element), 16);
-            L::transpose(square);
-            for (std::size_t i = 0; i < L::kCount; ++i) {
-                std::memcpy(panel + (kPanelRows * (k + i) + r) * sizeof(Element), &square.rows[i], 16);
-            }
+    const std::size_t n_square_cols = n == kPanelRows ? n_cols / Lanes<Element>::kCount * Lanes<Element>::kCount : 0;
+    pack_squares<Element, Stores::kPastCaches>(rows, row_bytes, n_square_cols, panel);
+    pack_units<sizeof(Element)>(rows + n_square_cols * sizeof(Element), row_bytes, n, n_cols - n_square_cols,
+                                panel + kPanelRows * n_square_cols * sizeof(Element));
+}
+
+// Up to 16 bytes of each of 16 rows as [n][16]; the square reads all 16.
+void pack_bytes(const std::byte* rows, std::size_t row_bytes, std::size_t n, std::byte* out) {
+    using L = Lanes<std::uint8_t>;
+    L::Square square;
+    for (std::size_t r = 0; r < kPanelRows; ++r) std::memcpy(&square.rows[r], rows + r * row_bytes, kVectorBytes);
+    L::transpose(square);
+    for (std::size_t i = 0; i < n; ++i) std::memcpy(out + i * kVectorBytes, &square.rows[i], kVectorBytes);
+}
+
+// One field of a block of each of 16 rows. n_readable: bytes from the field's first to the block's end.
+void pack_field(const PackedField& field, const std::byte* rows, std::size_t row_bytes, std::size_t n_readable, std::byte* out) {
+    constexpr std::size_t kMinSquareBytes = 5;  // fewer are faster one by one
+    if (field.fifth_bits) {
+        for (std::uint32_t r = 0; r < kPanelRows; ++r) {
+            std::uint32_t word = 0;
+            std::memcpy(&word, rows + r * row_bytes, sizeof word);
+            word = pack_fifth_bits(word);
+            std::memcpy(out + r * sizeof word, &word, sizeof word);
         }
-    }
-    for (std::uint32_t r = 0; r < n; ++r) {
-        for (std::size_t k = n_square_cols; k < n_cols; ++k) {
-            std::memcpy(panel + (kPanelRows * k + r) * sizeof(Element), rows + r * row_bytes + k * sizeof(Element), sizeof(Element));
-        }
+    } else if (field.unit == 4 && field.count % Lanes<std::uint32_t>::kCount == 0) {
+        pack_squares<std::uint32_t, Stores::kThroughCaches>(rows, row_bytes, field.count, out);
+    } else if (field.unit == 4) {
+        pack_units<4>(rows, row_bytes, kPanelRows, field.count, out);
+    } else if (field.unit == 2) {
+        pack_units<2>(rows, row_bytes, kPanelRows, field.count, out);
+    } else if (field.count >= kMinSquareBytes && field.count <= kVectorBytes && n_readable >= kVectorBytes) {
+        pack_bytes(rows, row_bytes, field.count, out);
+    } else {
+        pack_units<1>(rows, row_bytes, kPanelRows, field.count, out);
     }
 }
 
@@ -136,9 +213,19 @@ void pack_panels(const PackedMatrix& matrix, const std::byte* rows, std::uint32_
         }
         // Block by block, not row by row: the 16 interleaved blocks stay in L1 while the rows fill them.
         for (std::size_t offset = 0; offset < row_bytes; offset += block_bytes, group += kPanelRows * block_bytes) {
+            if (n == kPanelRows && fields.n > 0) {
+                const std::byte* const blocks = rows + first_row * row_bytes + offset;
+                std::byte* out = group;
+                for (const PackedField& field : fields) {
+                    pack_field(field, blocks + field.from, row_bytes, block_bytes - field.from, out);
+                    out += kPanelRows * std::size_t{field.unit} * field.count;
+                }
+                continue;
+            }
             for (std::uint32_t r = 0; r < n; ++r) pack_block(fields, block_bytes, rows + (first_row + r) * row_bytes + offset, r, group);
         }
     }
+    wait_for_stores();
 }
 
 void unpack_row(const PackedMatrix& matrix, std::uint32_t row, std::byte* blocks) {

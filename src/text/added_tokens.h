@@ -13,6 +13,9 @@ namespace rafter::text {
 // Keys of this program's own: the ids of added tokens that swallow the white space before or behind them. GGUF has no keys for that.
 inline constexpr std::string_view kLstripIdsKey = "rafter.tokenizer.lstrip_token_ids";
 inline constexpr std::string_view kRstripIdsKey = "rafter.tokenizer.rstrip_token_ids";
+// This program's own as well, beside tokenizer.ggml.add_space_prefix true: "first" or "always". A space goes before the text only, or
+// before each stretch between added tokens, but only where no space is there already.
+inline constexpr std::string_view kSpacePrefixKey = "rafter.tokenizer.space_prefix";
 // Where a file does not say which added tokens swallow white space: what llama.cpp goes by.
 [[nodiscard]] bool swallows_white_space_by_name(std::string_view model_name);  // Phi-3 does, behind its added tokens
 [[nodiscard]] bool is_swallowing_by_name(std::string_view token_text);         // but for some

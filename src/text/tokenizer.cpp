@@ -56,9 +56,11 @@ class FileTokenizer final : public Tokenizer {
         SpecialIds special;
         Encoder encoder;
         Spelling spelling;
-        bool add_space_prefix = false;  // a text, and each stretch behind an added token, starts with a space of its own
-        bool to_nfc = false;            // each stretch between added tokens is normalised first
-        std::string kind;               // for description()
+        bool add_space_prefix = false;      // a text, and each stretch behind an added token, starts with a space of its own
+        bool prefix_at_start_only = false;  // the text only
+        bool prefix_unless_there = false;   // only where it does not start with a space
+        bool to_nfc = false;                // each stretch between added tokens is normalised first
+        std::string kind;                   // for description()
         Warnings warnings = {};
     };
     static Result<std::unique_ptr<Tokenizer>> make(Parts parts, const files::Metadata& metadata);
@@ -75,6 +77,7 @@ class FileTokenizer final : public Tokenizer {
   private:
     explicit FileTokenizer(Parts parts) : parts_(std::move(parts)), added_(parts_.vocabulary) {}
     Result<void> apply_strips(const files::Metadata& metadata);
+    Result<void> apply_prefix(const files::Metadata& metadata);
     [[nodiscard]] bool is_added(TokenId id) const {
         const TokenType type = parts_.vocabulary.type(id);
         return type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kUserDefined;
@@ -93,6 +96,7 @@ Result<std::unique_ptr<Tokenizer>> FileTokenizer::make(Parts parts, const files:
         made->pieces_.append(piece);
     }
     RAFTER_TRY_VOID(made->apply_strips(metadata));
+    RAFTER_TRY_VOID(made->apply_prefix(metadata));
     return std::unique_ptr<Tokenizer>(std::move(made));
 }
 
@@ -119,6 +123,16 @@ Result<void> FileTokenizer::apply_strips(const files::Metadata& metadata) {
     return {};
 }
 
+Result<void> FileTokenizer::apply_prefix(const files::Metadata& metadata) {
+    RAFTER_TRY(const auto scheme, metadata.find_string(kSpacePrefixKey));
+    if (!scheme) return {};
+    if (*scheme != "first" && *scheme != "always")
+        return bad_input("{}: expected first or always, found {}", kSpacePrefixKey, quote(*scheme));
+    parts_.prefix_unless_there = true;
+    parts_.prefix_at_start_only = *scheme == "first";
+    return {};
+}
+
 std::vector<TokenId> FileTokenizer::encode(std::string_view text, SpecialTokens special) const {
     std::vector<TokenId> out;
     std::string normalized;
@@ -127,7 +141,11 @@ std::vector<TokenId> FileTokenizer::encode(std::string_view text, SpecialTokens 
         added_.split(
             text, special,
             [&](std::string_view stretch) {
-                encode_stretch(parts_.to_nfc ? to_nfc(stretch, normalized) : stretch, parts_.add_space_prefix && after_token ? " " : "");
+                const bool has_space = stretch.starts_with(' ') || stretch.starts_with(kSpaceMark);
+                const bool is_wanted =
+                    (!parts_.prefix_at_start_only || stretch.data() == text.data()) && !(parts_.prefix_unless_there && has_space);
+                const std::string_view prefix = parts_.add_space_prefix && after_token && is_wanted ? " " : "";
+                encode_stretch(parts_.to_nfc ? to_nfc(stretch, normalized) : stretch, prefix);
                 after_token = false;
             },
             [&](TokenId id) {
@@ -165,7 +183,7 @@ std::string FileTokenizer::decode(std::span<const TokenId> ids, SpecialTokens sp
         if (piece_text.empty()) continue;
         if (at_prefix && !is_added(id) && piece_text.front() == ' ') piece_text.remove_prefix(1);
         text += piece_text;
-        at_prefix = parts_.add_space_prefix && is_added(id);
+        at_prefix = parts_.add_space_prefix && !parts_.prefix_at_start_only && is_added(id);
     }
     return text;
 }

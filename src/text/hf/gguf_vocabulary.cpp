@@ -90,6 +90,23 @@ Result<void> set_byte_level(const hf::TokenizerJson& json, GgufVocabulary& out) 
     return {};
 }
 
+// Spaces become marks and pieces are not cut at them: all that such a tokenizer does before merging. Null for other steps.
+const hf::Metaspace* only_metaspace(const hf::TokenizerJson& json) {
+    if (!json.normalizers.empty() || json.pre_tokenizers.size() != 1) return nullptr;
+    const auto* step = std::get_if<hf::Metaspace>(&json.pre_tokenizers.front());
+    return step != nullptr && step->replacement == kSpaceMark && !step->split ? step : nullptr;
+}
+
+void set_metaspace(const hf::Metaspace& step, GgufVocabulary& out) {
+    out.add_space_prefix = step.scheme != hf::PrependScheme::kNever;
+    if (!*out.add_space_prefix) return;
+    out.space_prefix = step.scheme == hf::PrependScheme::kFirst ? "first" : "always";
+    out.warnings.push_back(
+        fmt::format("a space is put before {}, but for one that starts with a space; GGUF has no key for that, so other programs than this "
+                    "one put one before every text and behind every special token",
+                    step.scheme == hf::PrependScheme::kFirst ? "a text" : "a text and behind every special token"));
+}
+
 // Whether a text's stretches get a space in front. Spaces must become marks, and nothing else may happen to a text.
 Result<bool> marks_spaces(const hf::TokenizerJson& json) {
     bool prepends = false;
@@ -118,7 +135,11 @@ Result<bool> marks_spaces(const hf::TokenizerJson& json) {
 }
 
 Result<void> set_space_mark(const hf::TokenizerJson& json, GgufVocabulary& out) {
-    RAFTER_TRY(out.add_space_prefix, marks_spaces(json));
+    if (const hf::Metaspace* metaspace = only_metaspace(json)) {
+        set_metaspace(*metaspace, out);
+    } else {
+        RAFTER_TRY(out.add_space_prefix, marks_spaces(json));
+    }
     if (json.ignore_merges) return bad_input("model: ignore_merges true with byte_fallback: GGUF has no such model");
     const auto n_bytes = std::ranges::count(json.types, TokenType::kByte);
     if (n_bytes != 256) return bad_input("model: byte_fallback: expected 256 tokens <0x00> to <0xFF>, found {}", n_bytes);
@@ -152,7 +173,8 @@ Result<void> set_special_ids(const files::Metadata& metadata, GgufVocabulary& ou
         if (found != config.tokens.end()) out.*id = as_stored(tokenizer->find(found->second));
     }
     RAFTER_TRY(const auto ends, metadata.find_ints(hf::kEosIdsKey));
-    for (const std::int64_t end : ends.value_or(std::vector<std::int64_t>())) {
+    if (!ends) return {};
+    for (const std::int64_t end : *ends) {
         const bool is_token = end >= 0 && static_cast<std::uint64_t>(end) < tokenizer->n_tokens();
         const auto id = static_cast<std::uint32_t>(end);
         if (!is_token || id == out.eos_id || id == out.eot_id || id == out.eom_id) continue;
@@ -218,6 +240,7 @@ files::Metadata metadata_with_vocabulary(const files::Metadata& metadata, const 
     made.add("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
     made.add("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
     if (vocabulary.add_space_prefix) made.add("tokenizer.ggml.add_space_prefix", *vocabulary.add_space_prefix);
+    if (vocabulary.space_prefix) made.add(std::string(kSpacePrefixKey), std::string_view(*vocabulary.space_prefix));
     if (vocabulary.lstrip_ids) made.add(std::string(kLstripIdsKey), files::MetadataArray(*vocabulary.lstrip_ids));
     if (vocabulary.rstrip_ids) made.add(std::string(kRstripIdsKey), files::MetadataArray(*vocabulary.rstrip_ids));
     for (const auto& [key, value] : metadata.entries()) made.add(key, value);  // refuses the keys above

@@ -27,7 +27,8 @@ struct GgufVocabulary {
     std::optional<std::uint32_t> eot_id, eom_id;  // what else ends an answer: GGUF has room for these two
     bool add_bos = false;
     bool add_eos = false;
-    std::optional<bool> add_space_prefix;  // of "llama" only
+    std::optional<bool> add_space_prefix;     // of "llama" only
+    std::optional<std::string> space_prefix;  // kSpacePrefixKey
     // Added tokens that swallow the white space beside them. None where a reader without this program's keys takes the right ones.
     std::optional<std::vector<std::int64_t>> lstrip_ids, rstrip_ids;
     Warnings warnings;  // what other readers of the GGUF file do otherwise

@@ -67,8 +67,9 @@ void AddedTokens::split(std::string_view text, SpecialTokens special, const OnTe
         const std::size_t end = strip.left ? start_of_space(text, begin, i) : i;
         if (end > begin) on_text(text.substr(begin, end - begin));
         on_token(found->id);
-        i = strip.right ? end_of_space(text, found->end) : found->end;
-        begin = i;
+        // A token that starts with white space is found all the same, as Hugging Face's tokenizers do.
+        i = found->end;
+        begin = strip.right ? end_of_space(text, i) : i;
     }
     if (begin < text.size()) on_text(text.substr(begin));
 }

@@ -7,6 +7,7 @@
 
 #include "base/quote.h"
 #include "text/added_tokens.h"
+#include "text/hf/characters.h"
 #include "text/hf/gguf_pre_tokenizer.h"
 #include "text/hf/gguf_scores.h"
 #include "text/hf/special_tokens.h"
@@ -36,8 +37,17 @@ constexpr std::array<NamedId, 8> kNamedIds = {{
 // Added tokens are found in a GGUF file's text as it comes.
 Result<void> check_added(const hf::TokenizerJson& json) {
     Regex::Scratch scratch(hf::kMaxRegexSteps);
+    const bool strips = std::ranges::any_of(json.added, [](const hf::AddedToken& token) { return token.lstrip || token.rstrip; });
     for (const hf::AddedToken& token : json.added) {
+        if (strips && token.normalized && hf::without_white_space(token.text, true, true) != std::pair(std::size_t{0}, token.text.size()))
+            return bad_input(
+                "added_tokens: {}: white space found after normalising, and another token swallows it before: GGUF cannot say that",
+                quote(token.text));
         if (token.single_word) return bad_input("added_tokens: {}: GGUF has no single_word", quote(token.text));
+        if (token.normalized && (token.lstrip || token.rstrip) && !json.normalizers.empty())
+            return bad_input(
+                "added_tokens: {}: lstrip and rstrip after normalising, where spaces may be none any more: GGUF has no such token",
+                quote(token.text));
         if (token.normalized && hf::normalize(json.normalizers, token.text, scratch) != token.text)
             return bad_input("added_tokens: {}: normalising it gives another text, which GGUF cannot say", quote(token.text));
     }

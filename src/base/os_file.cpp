@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <system_error>
@@ -33,15 +34,21 @@ std::pair<void*, std::size_t> whole_pages(std::span<const std::byte> mapping, st
 Result<std::string> read_file(const std::filesystem::path& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return os_error(path, "cannot be read", errno);
-    std::string text;
-    std::string part(std::size_t{1} << 16U, '\0');
+    constexpr std::size_t kPartBytes = std::size_t{1} << 16U;
+    struct stat status {};
+    const bool has_size = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+    // One byte more than the file has: its end shows without growing.
+    std::string text(has_size ? static_cast<std::size_t>(status.st_size) + 1 : kPartBytes, '\0');
+    std::size_t n_read = 0;
     ssize_t n = 0;
-    while ((n = ::read(fd, part.data(), part.size())) > 0 || (n < 0 && errno == EINTR)) {
-        if (n > 0) text.append(part, 0, static_cast<std::size_t>(n));
+    while ((n = ::read(fd, text.data() + n_read, text.size() - n_read)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n > 0) n_read += static_cast<std::size_t>(n);
+        if (n_read == text.size()) text.resize(text.size() + std::max(text.size(), kPartBytes));
     }
     const int failed = n < 0 ? errno : 0;
     ::close(fd);
     if (failed != 0) return os_error(path, "cannot be read", failed);
+    text.resize(n_read);
     return text;
 }
 

@@ -49,6 +49,7 @@ void add_run(CLI::App& app, Cli& cli);
 void add_serve(CLI::App& app, Cli& cli);
 void add_batch(CLI::App& app, Cli& cli);
 void add_eval(CLI::App& app, Cli& cli);
+void add_compare(CLI::App& app, Cli& cli);
 void add_ladder(CLI::App& app, Cli& cli);
 void add_bench(CLI::App& app, Cli& cli);
 void add_simulate(CLI::App& app, Cli& cli);

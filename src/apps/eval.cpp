@@ -92,9 +92,9 @@ Result<Evaluation> evaluate(const EvalOptions& options, const Environment& envir
 }
 
 Result<int> eval(const EvalOptions& options, const Environment& environment) {
-    if (*options.session.context < engine::TextWindows::kMinContext) {
-        return Error{fmt::format("--context: expected at least {}, found {}", engine::TextWindows::kMinContext, *options.session.context),
-                     ErrorKind::kUsage};
+    RAFTER_TRY_VOID(check_eval_context(options));
+    if (options.reference.empty() && options.reference_mode != "exact") {
+        return Error{"--reference-mode: goes with --against", ErrorKind::kUsage};
     }
     if (!options.tasks_file.empty()) return eval_tasks(options, environment);
     if (!options.reference.empty()) return eval_against(options, environment);
@@ -134,6 +134,12 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
 std::uint32_t eval_outputs(const model::ModelConfig& config, std::uint32_t context) {
     const std::size_t row_bytes = sizeof(float) * config.n_vocab;
     return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLogitsBytes / row_bytes, 1, context));
+}
+
+Result<void> check_eval_context(const EvalOptions& options) {
+    constexpr std::uint32_t kMin = engine::TextWindows::kMinContext;
+    if (*options.session.context >= kMin) return {};
+    return Error{fmt::format("--context: expected at least {}, found {}", kMin, *options.session.context), ErrorKind::kUsage};
 }
 
 std::string eval_text_name(const EvalOptions& options) { return options.text_file.empty() ? "the built-in text" : options.text_file; }

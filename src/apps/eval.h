@@ -27,6 +27,8 @@ struct EvalOptions {
 
 // Rows of logits that a step of the models may have room for.
 [[nodiscard]] std::uint32_t eval_outputs(const model::ModelConfig& config, std::uint32_t context);
+// Fails where --context is too short for a window.
+[[nodiscard]] Result<void> check_eval_context(const EvalOptions& options);
 // What the text is called in messages and results: its file, or "the built-in text".
 [[nodiscard]] std::string eval_text_name(const EvalOptions& options);
 // The text in windows, as the options ask.

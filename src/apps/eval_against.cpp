@@ -37,7 +37,7 @@ Result<AgainstResult> judge(const EvalOptions& options, const Environment& envir
     const std::uint32_t n_outputs = eval_outputs(session->opened().config, context);
     RAFTER_TRY(const std::unique_ptr<ReferenceModel> reference,
                load_reference({.model = options.reference, .mode = options.reference_mode, .context = context, .n_outputs = n_outputs},
-                              environment, *session, options.session));
+                              environment, session->runtime(), session->opened(), options.session));
     RAFTER_TRY_VOID(session->load({.context = context, .n_outputs = n_outputs}));
     RAFTER_TRY(LogprobsFile logprobs, LogprobsFile::create(options.logprobs_file));
 
@@ -123,12 +123,12 @@ Result<int> eval_against(const EvalOptions& options, const Environment& environm
         RAFTER_TRY_VOID(write_stdout(against_text(result, stdout_style(environment))));
         fmt::print(stderr, "{}\n",
                    stderr_terminal(environment)
-                       .style.dim(fmt::format(
-                           "{} tokens scored in {} window{} of {}{} against {} ({}), in {}{}", report::grouped(result.summary.n_scored),
-                           report::grouped(result.n_windows), result.n_windows == 1 ? "" : "s", *options.session.context,
-                           options.text_file.empty() ? " of the built-in text" : "", result.reference_name,
-                           options.reference_mode == "exact" ? "float32 activations and cache" : "in the model's own mode",
-                           report::seconds(result.seconds), result.weights.empty() ? "" : ", weights as " + result.weights)));
+                       .style.dim(fmt::format("{} tokens scored in {} window{} of {}{} against {} ({}), in {}{}",
+                                              report::grouped(result.summary.n_scored), report::grouped(result.n_windows),
+                                              result.n_windows == 1 ? "" : "s", *options.session.context,
+                                              options.text_file.empty() ? " of the built-in text" : "", result.reference_name,
+                                              reference_mode_words(options.reference_mode), report::seconds(result.seconds),
+                                              result.weights.empty() ? "" : ", weights as " + result.weights)));
     }
     return result.interrupted ? kExitInterrupted : 0;
 }

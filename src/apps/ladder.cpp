@@ -8,6 +8,7 @@
 #include "apps/model_title.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
+#include "apps/report_files.h"
 #include "apps/session.h"
 #include "base/os_file.h"
 #include "base/os_terminal.h"
@@ -93,40 +94,11 @@ std::string command_of(const LadderOptions& options) {
 
 // Known before minutes of measuring: files that cannot be written, or that would take the place of another.
 Result<void> check_outputs(const LadderOptions& options, const Environment& environment) {
-    namespace fs = std::filesystem;
-    std::vector<std::pair<std::string_view, std::string>> taken;
-    if (const auto model = find_model(environment, options.model)) taken.emplace_back("the model", model->string());
-    if (!options.against.empty()) taken.emplace_back("--against", options.against);
-    for (const auto& [flag, path] :
-         {std::pair{"--html", &options.html_file}, {"--json", &options.json_file}, {"--svg", &options.svg_file}}) {
-        if (path->empty()) continue;
-        std::error_code failed;
-        const fs::path absolute = fs::weakly_canonical(fs::absolute(*path, failed), failed);
-        for (const auto& [whose, other] : taken) {
-            if (absolute != fs::weakly_canonical(fs::absolute(other, failed), failed)) continue;
-            return Error{fmt::format("{}: expected another file than {}, found {}", flag, whose, *path), ErrorKind::kUsage};
-        }
-        if (fs::is_directory(absolute, failed)) return bad_input("{}: expected a file, found the folder {}", flag, *path);
-        if (!fs::is_directory(absolute.parent_path(), failed)) {
-            return bad_input("{}: {}: expected an existing folder, found no {}", flag, *path, absolute.parent_path().string());
-        }
-        taken.emplace_back(flag, *path);
-    }
-    return {};
-}
-
-// What fails of one keeps no other from being written; the first failure is the answer.
-Result<void> write_reports(const LadderOptions& options, const planning::Ladder& ladder) {
-    Result<void> all;
-    const auto write = [&](const std::string& path, const std::string& text) {
-        if (path.empty()) return;
-        const Result<void> written = write_file(path, text);
-        if (all) all = written;
-    };
-    write(options.json_file, planning::ladder_json(ladder));
-    write(options.html_file, planning::ladder_html(ladder));
-    write(options.svg_file, planning::ladder_svg(ladder));
-    return all;
+    std::vector<TakenFile> taken;
+    if (const auto model = find_model(environment, options.model)) taken.push_back({.whose = "the model", .path = model->string()});
+    if (!options.against.empty()) taken.push_back({.whose = "--against", .path = options.against});
+    return check_report_files({{"--html", options.html_file}, {"--json", options.json_file}, {"--svg", options.svg_file}},
+                              std::move(taken));
 }
 
 Result<std::optional<planning::Ladder>> read_earlier(const std::string& path) {
@@ -146,7 +118,9 @@ Result<int> ladder(const LadderOptions& options, const Environment& environment)
     const report::Style style = stdout_style(environment);
     const std::size_t columns = is_terminal(stdout) ? terminal_width(stdout) : 80;
     RAFTER_TRY_VOID(write_stdout(planning::ladder_text(now, style, columns)));
-    RAFTER_TRY_VOID(write_reports(options, now));
+    RAFTER_TRY_VOID(write_report_files({{options.json_file, planning::ladder_json(now)},
+                                        {options.html_file, planning::ladder_html(now)},
+                                        {options.svg_file, planning::ladder_svg(now)}}));
     if (!now.complete) return kExitInterrupted;
     if (!earlier) return 0;
     const planning::LadderComparison comparison = planning::compare_ladders(now, *earlier, style);

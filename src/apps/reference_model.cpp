@@ -8,12 +8,13 @@
 
 namespace rafter::apps {
 
-Result<std::unique_ptr<ReferenceModel>> load_reference(const ReferenceOptions& options, const Environment& environment, Session& judged,
+Result<std::unique_ptr<ReferenceModel>> load_reference(const ReferenceOptions& options, const Environment& environment,
+                                                       engine::Runtime& runtime, const engine::OpenedModel& judged,
                                                        const SessionOptions& session) {
     RAFTER_TRY(const std::filesystem::path path, find_model(environment, options.model));
     RAFTER_TRY(engine::OpenedModel opened, engine::open_model(path));
     auto reference = std::make_unique<ReferenceModel>(ReferenceModel{.opened = std::move(opened), .loaded = {}});
-    RAFTER_TRY_VOID(engine::check_same_vocabulary(reference->opened, judged.opened()));
+    RAFTER_TRY_VOID(engine::check_same_vocabulary(reference->opened, judged));
     engine::LoadModelOptions load{.context = options.context, .n_outputs = options.n_outputs};
     if (options.mode == "exact") {
         load.activations = model::ActivationMode::kF32;
@@ -27,9 +28,13 @@ Result<std::unique_ptr<ReferenceModel>> load_reference(const ReferenceOptions& o
     }
     report::Progress loading(stderr_terminal(environment), "Loading " + model_title(*reference->opened.source));
     load.progress = [&](double fraction) { loading.update(fraction); };
-    RAFTER_TRY(reference->loaded, engine::load_model(judged.runtime(), reference->opened, load));
+    RAFTER_TRY(reference->loaded, engine::load_model(runtime, reference->opened, load));
     loading.clear();
     return reference;
+}
+
+std::string_view reference_mode_words(std::string_view mode) {
+    return mode == "exact" ? "float32 activations and cache" : "computed as the model is";
 }
 
 }  // namespace rafter::apps

@@ -23,8 +23,11 @@ struct ReferenceModel {
     engine::OpenedModel opened;
     engine::LoadedModel loaded;
 };
-// judged: opened, for its vocabulary, which must be the same. session: its options.
+// judged: whose vocabulary must be the same. session: the options of its session.
 [[nodiscard]] Result<std::unique_ptr<ReferenceModel>> load_reference(const ReferenceOptions& options, const Environment& environment,
-                                                                     Session& judged, const SessionOptions& session);
+                                                                     engine::Runtime& runtime, const engine::OpenedModel& judged,
+                                                                     const SessionOptions& session);
+// "float32 activations and cache": of a mode.
+[[nodiscard]] std::string_view reference_mode_words(std::string_view mode);
 
 }  // namespace rafter::apps

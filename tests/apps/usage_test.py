@@ -3,7 +3,7 @@ import re
 
 import program
 
-VERBS = ["run", "batch", "eval", "info", "plan", "probe", "explain", "bench", "simulate", "models", "tokenize", "template", "completions"]
+VERBS = ["run", "batch", "eval", "compare", "info", "plan", "probe", "explain", "bench", "simulate", "models", "tokenize", "template", "completions"]
 
 
 class Usage(program.Case):

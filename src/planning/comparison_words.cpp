@@ -22,7 +22,7 @@ int kl_digits(double kl) { return std::clamp(2 - static_cast<int>(std::floor(std
 
 std::string kl_words(double kl) {
     if (kl <= 0.0) return "0";
-    return kl < 1e-7 ? "<0.0000001" : fmt::format("{:.{}f}", kl, kl_digits(kl));
+    return kl < 1e-7 ? "<10⁻⁷" : fmt::format("{:.{}f}", kl, kl_digits(kl));
 }
 
 std::string kl_error_words(double kl, double error) {

@@ -58,8 +58,13 @@ std::vector<double> ticks_of(const LogScale& scale, double distance) {
     return decades(scale, distance);
 }
 
-// Two digits say every tick: "0.0015", "20", "2.5 M".
+// Two digits say every tick: "0.0015", "20", "2.5 M", "3·10⁻⁸".
 std::string tradeoff_tick(double value) {
+    if (value < 9.99e-7) {
+        const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
+        const double digits = value / std::pow(10.0, exponent);
+        return (digits < 1.05 ? "" : fmt::format("{:.2g}·", digits)) + power_of_ten(exponent);
+    }
     if (value >= 1e6) return count(value);
     if (value >= 10.0) return whole(value);
     const int decimals = std::max(0, 1 - static_cast<int>(std::floor(std::log10(value) + 1e-9)));

@@ -52,7 +52,7 @@ class Compare(program.Case):
 
     def test_text_begins_with_the_answer_and_fits_80_columns(self):
         lines = self.done.stdout.decode().splitlines()
-        self.assertRegex(lines[0], r"^Pareto front, from the fastest: \d \([\d.,]+ tok/s, KL [<\d.]+\)")
+        self.assertRegex(lines[0], r"^Pareto front, from the fastest: \d \([\d.,]+ tok/s, KL [<\d.⁻⁷]+\)")
         self.assertLessEqual(max(map(len, lines)), 80, max(lines, key=len))
         for m in self.result["models"]:
             self.assertTrue(any(m["file"] in line for line in lines))

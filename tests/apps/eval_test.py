@@ -63,6 +63,14 @@ class Eval(program.Case):
         for line in lines:
             self.assertEqual(line["token"], shifted[32 * line["window"] + line["position"]])
 
+    def test_the_built_in_text_is_that_of_the_source_tree(self):
+        built_in = self.json_of("eval", self.model, "--windows", "3")
+        from_file = self.json_of("eval", self.model, "--windows", "3", "--text", str(program.ROOT / "share" / "judging" / "text.txt"))
+        for key in ("perplexity", "n_tokens", "n_scored"):
+            self.assertEqual(built_in[key], from_file[key])
+        self.assertEqual(built_in["text"], "the built-in text")
+        self.assertIn("of the built-in text", self.rafter("eval", self.model, "--windows", "1").stderr.decode())
+
     def test_text_on_a_terminal_line(self):
         done = self.rafter("eval", self.model, "--text", str(self.text), "--context", "32")
         self.assertRegex(done.stdout.decode(), r"^perplexity [\d.]+ ± [\d.]+\n$")

@@ -134,13 +134,6 @@ class Types(ConvertCase):
         self.convert(source, "--type", "Q8_0")
         self.assertEqual([t.tensor_type.name for t in gguf.GGUFReader(self.out).tensors], ["F32"] * 4 + ["Q8_0"])
 
-    def test_a_converted_model_runs_as_one_whose_weights_are_held_in_that_type(self):
-        self.convert(self.source, "--type", "Q8_0")
-        arguments = ("--raw", "-n", "8", "-p", "ab", "--temp", "0", "--json")
-        converted = self.json_of("run", str(self.out), *arguments[:-1])
-        held = self.json_of("run", self.source, "--weights", "Q8_0", *arguments[:-1])
-        self.assertEqual(converted["text"], held["text"])
-
 
 class Checkpoints(ConvertCase):
     """Hugging Face folders of every architecture: the file that a folder becomes is the folder, to the bit and to the token."""

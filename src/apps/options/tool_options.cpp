@@ -1,6 +1,7 @@
 // Options of the verbs that run no model: convert, tokenize, template, info, models and completions.
 #include "apps/options/option_spec.h"
 #include "engine/loading/served_model.h"
+#include "engine/quantize/mixes.h"
 
 namespace rafter::apps {
 namespace {
@@ -11,6 +12,13 @@ constexpr Subject kTemplateSubject{.section = "template", .heading = "Template"}
 std::vector<std::string> convert_types() {
     std::vector<std::string> types{"auto"};
     for (const std::string_view name : engine::weights_type_names()) types.emplace_back(name);
+    return types;
+}
+
+std::vector<std::string> quantize_types() {
+    std::vector<std::string> types;
+    for (const std::string_view name : engine::weights_type_names()) types.emplace_back(name);
+    for (const engine::Mix& mix : engine::mixes()) types.emplace_back(mix.name);
     return types;
 }
 
@@ -75,6 +83,30 @@ std::vector<OptionSpec> tool_options() {
          .any_case = true,
          .default_value = "auto",
          .help = "Number type of matrices: auto keeps each as it is, any other type rounds each weight plainly"},
+        {.name = "quantize-type",
+         .spelled = "type",
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kText,
+         .value = "TYPE",
+         .choices = quantize_types(),
+         .any_case = true,
+         .help = "Number type of all matrices, or a mix such as Q4_K_M, which has more bits where errors cost more"},
+        {.name = "imatrix",
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kFile,
+         .value = "FILE",
+         .otherwise = "all columns count the same",
+         .help = "How much each column of each matrix counts, as `rafter imatrix` or llama-imatrix measured it"},
+        {.name = "tensor",
+         .has_key = false,
+         .has_variable = false,
+         .kind = ValueKind::kText,
+         .list = ListKind::kRepeated,
+         .value = "PATTERN=TYPE",
+         .help = "Type of the matrices that the pattern names: a part of the name, or all of it with * and ?; the last one holds"},
+        {.name = "dry-run", .has_key = false, .has_variable = false, .help = "Say what would be written, and write nothing"},
         {.name = "split",
          .has_key = false,
          .has_variable = false,

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "backend/cpu/packed_layout.h"
+#include "backend/encoding.h"
 #include "base/check.h"
 #include "model/model_file.h"
 #include "tensor/formats/formats.h"
@@ -48,7 +49,7 @@ bool is_packed_as_it_is(const model::Weight& w, const files::NamedTensor& tensor
     return w.dtype == w.source_dtype && !tensor.bytes.empty();
 }
 
-// What a thread needs for a panel: its rows as a source makes them, a row as floats, and the rows encoded.
+// What a thread needs for a panel: its rows as a source makes them, as floats, and encoded.
 struct PanelScratch {
     std::size_t made_bytes = 0;
     std::size_t floats_bytes = 0;
@@ -60,7 +61,7 @@ PanelScratch panel_scratch(const model::Weight& w, const files::NamedTensor& ten
     PanelScratch need;
     if (tensor.bytes.empty()) need.made_bytes = aligned_to_64(kPanelRows * tensor.row_bytes());
     if (w.dtype != w.source_dtype) {
-        need.floats_bytes = aligned_to_64(w.n_cols * sizeof(float));
+        need.floats_bytes = aligned_to_64(kPanelRows * w.n_cols * sizeof(float));
         need.encoded_bytes = aligned_to_64(kPanelRows * tensor::format_of(w.dtype).row_bytes(w.n_cols));
     }
     return need;
@@ -119,7 +120,6 @@ void CpuWeights::pack_share(const model::Weight& weight, const Place& place, con
     auto* const values = reinterpret_cast<float*>(scratch + need.made_bytes);
     std::byte* const encoded = scratch + need.made_bytes + need.floats_bytes;
     const tensor::FormatInfo& from = tensor::format_of(weight.source_dtype);
-    const tensor::FormatInfo& to = tensor::format_of(weight.dtype);
     for (std::uint32_t e = 0; e < weight.n_experts; ++e) {
         std::byte* const data = place.data + e * place.expert_bytes;
         PackedMatrix matrix = place.matrix;
@@ -137,10 +137,9 @@ void CpuWeights::pack_share(const model::Weight& weight, const Place& place, con
             const std::uint32_t n_rows = std::min(kPanelRows, matrix.n_rows - panel * kPanelRows);
             const std::byte* rows = source.rows(tensor, first + panel * kPanelRows, n_rows, made).data();
             if (weight.dtype != weight.source_dtype) {
-                for (std::uint32_t r = 0; r < n_rows; ++r) {
-                    from.decode(rows + r * from.row_bytes(matrix.n_cols), values, matrix.n_cols);
-                    to.encode(values, encoded + r * to.row_bytes(matrix.n_cols), matrix.n_cols);
-                }
+                from.decode(rows, values, std::size_t{n_rows} * matrix.n_cols);
+                const WeightRows weights{.values = values, .importance = nullptr, .n_rows = n_rows, .n_cols = matrix.n_cols};
+                host_encoder()(weight.dtype, weights, encoded);
                 rows = encoded;
             }
             std::byte* const panel_data = data + panel * matrix.panel_bytes;

@@ -13,16 +13,27 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "files/imatrix_file.h"
 #include "files/tensor_source.h"
 #include "tensor/dtype.h"
 
 namespace rafter::engine {
 
+// How numbers become blocks of a quantised type.
+enum class Encoding {
+    kRounded,   // by each block's extremes: the bytes that the field's converters write
+    kSearched,  // with the scales that lose least (backend/encoding.h)
+};
+
 struct ConvertOptions {
-    std::optional<tensor::DType> type;         // of matrices (engine/convert/tensor_types.h); none: the source's. It must have an encoder.
-    std::optional<std::uint64_t> split_bytes;  // of a part at most, as far as one tensor is not larger; none: one file
-    bool allow_nan = false;                    // weights that are no finite numbers: else an error
-    bool replace = false;                      // a file that has the output's name: else an error
+    std::optional<tensor::DType> type;  // of matrices (engine/convert/tensor_types.h); none: the source's. It must have an encoder.
+    std::map<std::string, tensor::DType, std::less<>> types;  // of the matrices named, in place of `type`
+    std::optional<std::uint32_t> file_type;                   // general.file_type; none: as `type` has it
+    Encoding encoding = Encoding::kRounded;
+    const files::ImportanceMatrix* importance = nullptr;  // of the source's model, for kSearched; null: all columns count the same
+    std::optional<std::uint64_t> split_bytes;             // of a part at most, as far as one tensor is not larger; none: one file
+    bool allow_nan = false;                               // weights that are no finite numbers: else an error
+    bool replace = false;                                 // a file that has the output's name: else an error
 };
 
 struct PlannedTensor {
@@ -30,6 +41,7 @@ struct PlannedTensor {
     tensor::DType dtype = tensor::DType::kF32;  // that it is written in
     std::size_t part = 0;
     std::uint64_t offset_bytes = 0;  // in the part's file
+    std::vector<float> importance;   // [matrices stacked in the tensor, n_cols] where it is known and the tensor is encoded; else empty
 };
 
 struct PlannedPart {
@@ -45,6 +57,9 @@ struct ConversionPlan {
     std::map<tensor::DType, std::uint32_t> n_of_type;
     std::map<tensor::DType, std::uint32_t> n_substituted;  // matrices of other types than the wanted one, whose blocks do not fit
     std::vector<std::string> warnings;                     // sentences for a person: what other readers of the output do otherwise
+    std::uint32_t n_encoded = 0;                           // tensors that become blocks of another type
+    std::uint32_t n_with_importance = 0;                   // of them
+    Encoding encoding = Encoding::kRounded;
     std::uint64_t size_bytes = 0;
     std::uint64_t identity = 0;  // of the source's files, the output's header and this program: what a run may continue
     bool allow_nan = false;

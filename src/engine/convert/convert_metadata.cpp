@@ -42,7 +42,7 @@ SourceKind source_kind(const files::Metadata& metadata) {
     return is_checkpoint ? SourceKind::kCheckpoint : SourceKind::kGguf;
 }
 
-Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<tensor::DType> file_type) {
+Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<std::uint32_t> file_type) {
     ConvertedMetadata converted;
     if (metadata.has(text::kTokenizerJsonKey)) {
         RAFTER_TRY(text::GgufVocabulary vocabulary, text::gguf_vocabulary(metadata));
@@ -52,7 +52,7 @@ Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, st
         append_entries(converted.entries, metadata);
     }
     if (file_type) {
-        set(converted.entries, {std::string(kFileType), std::uint64_t{file_type_of(*file_type)}, GgufType::kUint32});
+        set(converted.entries, {std::string(kFileType), std::uint64_t{*file_type}, GgufType::kUint32});
         set(converted.entries, {std::string(kQuantizationVersion), kGgmlQuantizationVersion, GgufType::kUint32});
     }
     return converted;

@@ -22,8 +22,8 @@ struct ConvertedMetadata {
     std::unique_ptr<const text::GgufVocabulary> vocabulary;
     std::vector<files::GgufEntry> entries;
 };
-// file_type: what most matrices are, where that is to be written; none: as the source has it.
-[[nodiscard]] Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<tensor::DType> file_type);
+// file_type: general.file_type (tensor_types.h), where it is to be written; none: as the source has it.
+[[nodiscard]] Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<std::uint32_t> file_type);
 
 // The keys that gguf-split gives part `number` (from 0) of n_parts.
 [[nodiscard]] std::vector<files::GgufEntry> split_entries(std::size_t number, std::size_t n_parts, std::size_t n_tensors);

@@ -1,5 +1,6 @@
 // The plan: what each tensor becomes, in which part it lies, and where.
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -114,24 +115,67 @@ std::uint64_t identity_of(const ConversionPlan& plan, const std::vector<fs::path
         identity = xxh3(part.header, identity);
     }
     identity = xxh3(std::uint64_t{plan.allow_nan ? 1U : 0U}, identity);
+    identity = xxh3(static_cast<std::uint64_t>(plan.encoding), identity);
+    for (const PlannedTensor& tensor : plan.tensors) identity = xxh3(std::as_bytes(std::span(tensor.importance)), identity);
     return xxh3(files_identity(sources), identity);
+}
+
+std::optional<DType> wanted_type(const files::NamedTensor& tensor, const ConvertOptions& options) {
+    const auto named = options.types.find(tensor.name);
+    return named != options.types.end() ? std::optional(named->second) : options.type;
+}
+
+// What a column must count at least, as a part of the mean: a text that never used it is no proof that nobody will.
+constexpr float kLeastImportance = 1e-3F;
+
+Result<std::vector<float>> importance_of(const files::NamedTensor& tensor, const files::ImportanceMatrix& matrix) {
+    const auto entry = matrix.entries.find(tensor.name);
+    if (entry == matrix.entries.end()) return std::vector<float>{};
+    const std::size_t n_cols = tensor.shape.back();
+    const std::size_t n_matrices = tensor.shape.size() > 2 ? tensor.n_rows() / tensor.shape[tensor.shape.size() - 2] : 1;
+    auto means = files::mean_squares(entry->second, n_matrices, n_cols);
+    if (!means) return means.error().within(fmt::format("importance of {}", tensor.name));
+    for (std::size_t m = 0; m < n_matrices; ++m) {
+        const std::span<float> columns = std::span(*means).subspan(m * n_cols, n_cols);
+        double sum = 0.0;
+        for (const float x : columns) sum += x;
+        const double mean = sum / static_cast<double>(n_cols);
+        // All alike, and in a range where no product overflows.
+        for (float& x : columns) x = mean > 0 ? std::max(static_cast<float>(x / mean), kLeastImportance) : 1.0F;
+    }
+    return means;
+}
+
+Result<void> add_importance(ConversionPlan& plan, const files::ImportanceMatrix& matrix) {
+    for (PlannedTensor& tensor : plan.tensors) {
+        if (tensor.dtype == tensor.source->dtype || tensor::format_of(tensor.dtype).block_elements == 1) continue;
+        RAFTER_TRY(tensor.importance, importance_of(*tensor.source, matrix));
+        plan.n_with_importance += tensor.importance.empty() ? 0 : 1;
+    }
+    if (plan.n_encoded == 0 || plan.n_with_importance > 0) return {};
+    return bad_input("expected importances of this model's tensors, such as {}, found none of them (the first it has: {})",
+                     plan.tensors.front().source->name, matrix.entries.empty() ? "none" : matrix.entries.begin()->first);
 }
 
 }  // namespace
 
 Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const fs::path& source_path, const fs::path& out,
                                        const ConvertOptions& options) {
-    ConversionPlan plan{.allow_nan = options.allow_nan, .replace = options.replace};
+    ConversionPlan plan{.encoding = options.encoding, .allow_nan = options.allow_nan, .replace = options.replace};
     RAFTER_TRY(plan.out, output_path(out));
     const SourceKind kind = source_kind(source.metadata());
     for (const files::NamedTensor& tensor : source.tensors()) {
-        const DType dtype = converted_type(tensor, options.type, kind);
+        const std::optional<DType> wanted = wanted_type(tensor, options);
+        const DType dtype = converted_type(tensor, wanted, kind);
         plan.tensors.push_back({.source = &tensor, .dtype = dtype});
         ++plan.n_of_type[dtype];
-        if (options.type && dtype != *options.type && is_converted_matrix(tensor)) ++plan.n_substituted[dtype];
+        if (wanted && dtype != *wanted && is_converted_matrix(tensor)) ++plan.n_substituted[dtype];
+        if (dtype != tensor.dtype && tensor::format_of(dtype).block_elements > 1) ++plan.n_encoded;
     }
-    std::optional<DType> file_type = options.type;
-    if (!file_type && kind == SourceKind::kCheckpoint) file_type = main_type(plan.tensors);
+    if (options.importance != nullptr) RAFTER_TRY_VOID(add_importance(plan, *options.importance));
+    std::optional<std::uint32_t> file_type = options.file_type;
+    if (!file_type && options.type) file_type = file_type_of(*options.type);
+    if (!file_type && kind == SourceKind::kCheckpoint) file_type = file_type_of(main_type(plan.tensors));
     auto metadata = converted_metadata(source.metadata(), file_type);
     if (!metadata) return metadata.error().within(source.name());
     if (metadata->vocabulary) plan.warnings = metadata->vocabulary->warnings;

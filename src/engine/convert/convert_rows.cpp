@@ -5,7 +5,9 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <vector>
 
+#include "backend/encoding.h"
 #include "tensor/formats/formats.h"
 
 namespace rafter::engine {
@@ -95,6 +97,25 @@ float convert_rows(DType from, std::span<const std::byte> rows, DType to, std::s
         source.decode(rows.data() + source.row_bytes(first), values.data(), n);
         most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n))));
         target.encode(values.data(), out.data() + target.row_bytes(first), n);
+    }
+    return std::bit_cast<float>(std::min(most, kF32Exponent));
+}
+
+float quantize_rows(DType from, std::span<const std::byte> rows, DType to, std::span<std::byte> out, std::size_t n_cols,
+                    std::span<const float> importance) {
+    const FormatInfo& source = tensor::format_of(from);
+    const FormatInfo& target = tensor::format_of(to);
+    const std::size_t n_rows = rows.size() / source.row_bytes(n_cols);
+    const std::size_t rows_per_piece = std::max<std::size_t>(1, kPieceElements / n_cols);
+    std::vector<float> values(rows_per_piece * n_cols);
+    std::uint32_t most = 0;
+    for (std::size_t first = 0; first < n_rows; first += rows_per_piece) {
+        const std::size_t n = std::min(rows_per_piece, n_rows - first);
+        source.decode(rows.data() + first * source.row_bytes(n_cols), values.data(), n * n_cols);
+        most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n * n_cols))));
+        backend::host_encoder()(
+            to, {.values = values.data(), .importance = importance.empty() ? nullptr : importance.data(), .n_rows = n, .n_cols = n_cols},
+            out.data() + first * target.row_bytes(n_cols));
     }
     return std::bit_cast<float>(std::min(most, kF32Exponent));
 }

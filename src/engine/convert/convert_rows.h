@@ -17,4 +17,8 @@ namespace rafter::engine {
 // largest magnitude, NaN and infinity counted as infinity.
 float convert_rows(tensor::DType from, std::span<const std::byte> rows, tensor::DType to, std::span<std::byte> out);
 
+// The same with the encoder that searches (backend/encoding.h), for whole rows of n_cols elements. importance: [n_cols], or empty.
+float quantize_rows(tensor::DType from, std::span<const std::byte> rows, tensor::DType to, std::span<std::byte> out, std::size_t n_cols,
+                    std::span<const float> importance);
+
 }  // namespace rafter::engine

@@ -23,6 +23,7 @@ namespace rafter::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using tensor::DType;
 
 // Read or written, whichever is more: large enough for a disk, small enough that all threads have some of it.
 constexpr std::uint64_t kUnitBytes = std::uint64_t{4} << 20U;
@@ -73,6 +74,8 @@ class Writing {
     void fail(std::size_t unit, Error error);
     Result<void> check_written(std::size_t unit, std::span<std::byte> memory);
     Result<void> write(std::size_t unit, std::span<std::byte> memory);
+    // Returns the largest magnitude of the rows.
+    float encode(const PlannedTensor& planned, const Unit& unit, std::span<const std::byte> rows, std::span<std::byte> to) const;
     Result<void> check_finite(const Unit& unit, std::span<const std::byte> rows) const;
     Result<void> check_fits(const Unit& unit, float largest, std::span<const std::byte> written) const;
     [[nodiscard]] std::uint64_t bytes_of(const Unit& unit) const { return unit.n_rows * written_row_bytes(plan_.tensors[unit.tensor]); }
@@ -168,6 +171,27 @@ Result<void> Writing::check_fits(const Unit& unit, float largest, std::span<cons
                      tensor::format_of(planned.dtype).name);
 }
 
+float Writing::encode(const PlannedTensor& planned, const Unit& unit, std::span<const std::byte> rows, std::span<std::byte> to) const {
+    const DType from = planned.source->dtype;
+    if (plan_.encoding == Encoding::kRounded) return convert_rows(from, rows, planned.dtype, to);
+    const std::size_t n_cols = planned.source->shape.back();
+    if (planned.importance.empty()) return quantize_rows(from, rows, planned.dtype, to, n_cols, {});
+    // Stacked matrices have importances of their own.
+    const std::uint64_t rows_per_matrix = planned.source->n_rows() / (planned.importance.size() / n_cols);
+    float largest = 0.0F;
+    for (std::uint64_t row = 0; row < unit.n_rows;) {
+        const std::uint64_t matrix = (unit.first_row + row) / rows_per_matrix;
+        const std::uint64_t n = std::min(unit.n_rows - row, (matrix + 1) * rows_per_matrix - (unit.first_row + row));
+        const std::size_t from_bytes = planned.source->row_bytes();
+        const std::size_t to_bytes = written_row_bytes(planned);
+        largest = std::max(largest, quantize_rows(from, rows.subspan(row * from_bytes, n * from_bytes), planned.dtype,
+                                                  to.subspan(row * to_bytes, n * to_bytes), n_cols,
+                                                  std::span(planned.importance).subspan(matrix * n_cols, n_cols)));
+        row += n;
+    }
+    return largest;
+}
+
 Result<void> Writing::write(std::size_t index, std::span<std::byte> memory) {
     if (is_done_[index] != 0) return {};
     const Unit& unit = units_[index];
@@ -177,7 +201,7 @@ Result<void> Writing::write(std::size_t index, std::span<std::byte> memory) {
     RAFTER_TRY_VOID(check_finite(unit, rows));
     if (planned.dtype != planned.source->dtype) {
         const std::span<std::byte> converted = memory.subspan(read_bytes_, bytes_of(unit));
-        const float largest = convert_rows(planned.source->dtype, rows, planned.dtype, converted);
+        const float largest = encode(planned, unit, rows, converted);
         RAFTER_TRY_VOID(check_fits(unit, largest, converted));
         rows = converted;
     }

@@ -31,10 +31,16 @@ struct IQ4_NL {
 
     // The value of the largest magnitude becomes -127, the table's.
     static void encode(const float* values, Block& block) {
-        block.d = f32_to_f16(extreme(values, 32) / -127);
-        const float scale = inverse(f16_to_f32(block.d));
+        const std::uint16_t d = f32_to_f16(extreme(values, 32) / -127);
+        const float scale = inverse(f16_to_f32(d));
         int q[32];
         for (int e = 0; e < 32; ++e) q[e] = nearest_index(values[e] * scale);
+        put(d, q, block);
+    }
+
+    // q: indices of kValues.
+    static void put(std::uint16_t d, const int* q, Block& block) {
+        block.d = d;
         pack_nibbles_of_32(q, block.qs);
     }
 

@@ -38,15 +38,20 @@ struct IQ4_XS {
     static void encode(const float* values, Block& block) {
         SymmetricSuperBlock<8> fit;
         fit_symmetric(values, -127, 31, fit);
+        int q[256];
+        for (int e = 0; e < 256; ++e) q[e] = IQ4_NL::nearest_index(values[e] * inverse(fit.sub_scale[e / 32]));
+        put(fit.d, fit.scales, q, block);
+    }
+
+    // scales: in -32 .. 31; q: indices of IQ4_NL::kValues.
+    static void put(std::uint16_t d, const int* scales, const int* q, Block& block) {
         block = {};
-        block.d = fit.d;
+        block.d = d;
         for (int s = 0; s < 8; ++s) {
-            const int stored = fit.scales[s] + 32;
+            const int stored = scales[s] + 32;
             block.scales_l[s / 2] = static_cast<std::uint8_t>(block.scales_l[s / 2] | (stored & 15) << (s % 2 * 4));
             block.scales_h[s / 4] = static_cast<std::uint8_t>(block.scales_h[s / 4] | stored >> 4 << (s % 4 * 2));
-            int q[32];
-            for (int e = 0; e < 32; ++e) q[e] = IQ4_NL::nearest_index(values[s * 32 + e] * inverse(fit.sub_scale[s]));
-            pack_nibbles_of_32(q, block.qs[s]);
+            pack_nibbles_of_32(q + s * 32, block.qs[s]);
         }
     }
 };

@@ -38,8 +38,8 @@ struct MXFP4 {
     // quarter.
     static void encode(const float* values, Block& block) {
         const auto exponent = static_cast<int>(__builtin_bit_cast(std::uint32_t, extreme(values, 32)) >> 23 & 255u);  // biased by 127
-        block.e = static_cast<std::uint8_t>(exponent > 2 ? exponent - 2 : 0);
-        const float scale = scale_of(block.e);
+        const auto exponent_of_scale = static_cast<std::uint8_t>(exponent > 2 ? exponent - 2 : 0);
+        const float scale = scale_of(exponent_of_scale);
         int q[32];
         for (int e = 0; e < 32; ++e) {
             q[e] = 0;
@@ -48,6 +48,12 @@ struct MXFP4 {
                 if (error < __builtin_fabsf(scale * static_cast<float>(kValues[q[e]]) - values[e])) q[e] = candidate;
             }
         }
+        put(exponent_of_scale, q, block);
+    }
+
+    // q: indices of kValues.
+    static void put(std::uint8_t exponent, const int* q, Block& block) {
+        block.e = exponent;
         pack_nibbles_of_32(q, block.qs);
     }
 };

@@ -37,6 +37,10 @@ struct Q2_K {
     static void encode(const float* values, Block& block) {
         AffineSuperBlock<16> fit;
         quantise_affine(values, 3, 15, fit);
+        put(fit, block);
+    }
+
+    static void put(const AffineSuperBlock<16>& fit, Block& block) {
         block = {};
         block.d = fit.d;
         block.dmin = fit.dmin;

@@ -42,18 +42,25 @@ struct Q3_K {
     static void encode(const float* values, Block& block) {
         SymmetricSuperBlock<16> fit;
         fit_symmetric(values, -4, 31, fit);
+        int q[256];
+        for (int e = 0; e < 256; ++e) q[e] = nearest(values[e] * inverse(fit.sub_scale[e / 16]), -4, 3);
+        put(fit.d, fit.scales, q, block);
+    }
+
+    // scales: in -32 .. 31; q: in -4 .. 3.
+    static void put(std::uint16_t d, const int* scales, const int* q, Block& block) {
         block = {};
-        block.d = fit.d;
+        block.d = d;
         for (int s = 0; s < 16; ++s) {
-            const int stored = fit.scales[s] + 32;
+            const int stored = scales[s] + 32;
             block.scales[s % 8] = static_cast<std::uint8_t>(block.scales[s % 8] | (stored & 15) << (s / 8 * 4));
             block.scales[8 + s % 4] = static_cast<std::uint8_t>(block.scales[8 + s % 4] | stored >> 4 << (s / 4 * 2));
         }
         for (int e = 0; e < 256; ++e) {
-            const int q = nearest(values[e] * inverse(fit.sub_scale[e / 16]), -4, 3) + 4;
+            const int with_offset = q[e] + 4;
             std::uint8_t& low = block.qs[Q2_K::byte_of(e)];
-            low = static_cast<std::uint8_t>(low | (q & 3) << Q2_K::shift_of(e));
-            block.hmask[e % 32] = static_cast<std::uint8_t>(block.hmask[e % 32] | q >> 2 << (e / 32));
+            low = static_cast<std::uint8_t>(low | (with_offset & 3) << Q2_K::shift_of(e));
+            block.hmask[e % 32] = static_cast<std::uint8_t>(block.hmask[e % 32] | with_offset >> 2 << (e / 32));
         }
     }
 };

@@ -32,9 +32,16 @@ struct Q4_0 {
         const float d = extreme(values, 32) / -8;
         const float scale = inverse(d);
         int q[32];
-        for (int e = 0; e < 32; ++e) q[e] = nearest(values[e] * scale + 8, 0, 15);
-        block.d = f32_to_f16(d);
-        pack_nibbles_of_32(q, block.qs);
+        for (int e = 0; e < 32; ++e) q[e] = nearest(values[e] * scale + 8, 0, 15) - 8;
+        put(f32_to_f16(d), q, block);
+    }
+
+    // q: in -8 .. 7.
+    static void put(std::uint16_t d, const int* q, Block& block) {
+        block.d = d;
+        int stored[32];
+        for (int e = 0; e < 32; ++e) stored[e] = q[e] + 8;
+        pack_nibbles_of_32(stored, block.qs);
     }
 };
 

@@ -54,6 +54,10 @@ struct Q4_K {
     static void encode(const float* values, Block& block) {
         AffineSuperBlock<8> fit;
         quantise_affine(values, 15, 63, fit);
+        put(fit, block);
+    }
+
+    static void put(const AffineSuperBlock<8>& fit, Block& block) {
         block = {};
         block.d = fit.d;
         block.dmin = fit.dmin;

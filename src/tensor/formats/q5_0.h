@@ -35,10 +35,17 @@ struct Q5_0 {
         const float d = extreme(values, 32) / -16;
         const float scale = inverse(d);
         int q[32];
-        for (int e = 0; e < 32; ++e) q[e] = nearest(values[e] * scale + 16, 0, 31);
-        block.d = f32_to_f16(d);
-        pack_nibbles_of_32(q, block.qs);
-        pack_fifth_bits_of_32(q, block.qh);
+        for (int e = 0; e < 32; ++e) q[e] = nearest(values[e] * scale + 16, 0, 31) - 16;
+        put(f32_to_f16(d), q, block);
+    }
+
+    // q: in -16 .. 15.
+    static void put(std::uint16_t d, const int* q, Block& block) {
+        block.d = d;
+        int stored[32];
+        for (int e = 0; e < 32; ++e) stored[e] = q[e] + 16;
+        pack_nibbles_of_32(stored, block.qs);
+        pack_fifth_bits_of_32(stored, block.qh);
     }
 };
 

@@ -36,8 +36,12 @@ struct Q5_1 {
         const float scale = inverse(d);
         int q[32];
         for (int e = 0; e < 32; ++e) q[e] = nearest((values[e] - r.min) * scale, 0, 31);
-        block.d = f32_to_f16(d);
-        block.m = f32_to_f16(r.min);
+        put(f32_to_f16(d), f32_to_f16(r.min), q, block);
+    }
+
+    static void put(std::uint16_t d, std::uint16_t m, const int* q, Block& block) {
+        block.d = d;
+        block.m = m;
         pack_nibbles_of_32(q, block.qs);
         pack_fifth_bits_of_32(q, block.qh);
     }

@@ -43,6 +43,10 @@ struct Q5_K {
     static void encode(const float* values, Block& block) {
         AffineSuperBlock<8> fit;
         quantise_affine(values, 31, 63, fit);
+        put(fit, block);
+    }
+
+    static void put(const AffineSuperBlock<8>& fit, Block& block) {
         block = {};
         block.d = fit.d;
         block.dmin = fit.dmin;

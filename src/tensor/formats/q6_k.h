@@ -37,15 +37,22 @@ struct Q6_K {
     static void encode(const float* values, Block& block) {
         SymmetricSuperBlock<16> fit;
         fit_symmetric(values, -32, 127, fit);
+        int q[256];
+        for (int e = 0; e < 256; ++e) q[e] = nearest(values[e] * inverse(fit.sub_scale[e / 16]), -32, 31);
+        put(fit.d, fit.scales, q, block);
+    }
+
+    // q: in -32 .. 31.
+    static void put(std::uint16_t d, const int* scales, const int* q, Block& block) {
         block = {};
-        block.d = fit.d;
-        for (int s = 0; s < 16; ++s) block.scales[s] = static_cast<std::int8_t>(fit.scales[s]);
+        block.d = d;
+        for (int s = 0; s < 16; ++s) block.scales[s] = static_cast<std::int8_t>(scales[s]);
         for (int e = 0; e < 256; ++e) {
-            const int q = nearest(values[e] * inverse(fit.sub_scale[e / 16]), -32, 31) + 32;
+            const int stored = q[e] + 32;
             std::uint8_t& low = block.ql[low_byte_of(e)];
             std::uint8_t& high = block.qh[high_byte_of(e)];
-            low = static_cast<std::uint8_t>(low | (q & 15) << low_shift_of(e));
-            high = static_cast<std::uint8_t>(high | q >> 4 << high_shift_of(e));
+            low = static_cast<std::uint8_t>(low | (stored & 15) << low_shift_of(e));
+            high = static_cast<std::uint8_t>(high | stored >> 4 << high_shift_of(e));
         }
     }
 

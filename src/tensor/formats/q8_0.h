@@ -31,8 +31,14 @@ struct Q8_0 {
     static void encode(const float* values, Block& block) {
         const float d = __builtin_fabsf(extreme(values, 32)) / 127;
         const float scale = inverse(d);
-        for (int e = 0; e < 32; ++e) block.qs[e] = static_cast<std::int8_t>(nearest(values[e] * scale, -127, 127));
-        block.d = f32_to_f16(d);
+        int q[32];
+        for (int e = 0; e < 32; ++e) q[e] = nearest(values[e] * scale, -127, 127);
+        put(f32_to_f16(d), q, block);
+    }
+
+    static void put(std::uint16_t d, const int* q, Block& block) {
+        block.d = d;
+        for (int e = 0; e < 32; ++e) block.qs[e] = static_cast<std::int8_t>(q[e]);
     }
 };
 

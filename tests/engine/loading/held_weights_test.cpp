@@ -1,16 +1,16 @@
-// Weights held as another type than the file's: the logits are those of a file that was converted so, to the last bit.
+// Weights held as another type than the file's: the logits are those of a file that was quantised so, to the last bit.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <set>
 
+#include "engine/convert/convert.h"
 #include "engine/loading/loaded_model.h"
+#include "engine/loading/model_source.h"
 #include "engine/loading/served_model.h"
 #include "engine/offload/model_identity.h"
-#include "files/gguf.h"
 #include "tensor/formats/formats.h"
-#include "tests/support/retyped_gguf.h"
 #include "tests/support/tiny_model.h"
 
 namespace rafter::engine {
@@ -23,13 +23,6 @@ constexpr std::uint32_t kTokens = 40;
 
 void write_bytes(const fs::path& path, const std::vector<std::byte>& bytes) {
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-}
-
-// Which type a converter would give the tensor: matrices change, a router does not.
-DType converted(const files::NamedTensor& tensor, DType wanted) {
-    const bool is_matrix = tensor.shape.size() > 1 && tensor.name.ends_with(".weight");
-    if (!is_matrix || tensor.name.ends_with("ffn_gate_inp.weight")) return tensor.dtype;
-    return model::held_type(wanted, static_cast<std::uint32_t>(tensor.shape.back()));
 }
 
 class HeldWeights : public testing::Test {
@@ -64,15 +57,19 @@ class HeldWeights : public testing::Test {
         write_bytes(folder_ / "tiny.gguf", model::tiny_gguf(tiny));
         return folder_ / "tiny.gguf";
     }
-    // The file as a converter would write it.
-    fs::path write_converted(const fs::path& path, DType wanted) {
-        const files::GgufFile file = files::GgufFile::open(path).value();
-        write_bytes(folder_ / "converted.gguf", model::retyped_gguf(file, [&](const auto& tensor) { return converted(tensor, wanted); }));
-        return folder_ / "converted.gguf";
+    // The file that the same types are written to.
+    fs::path write_quantized(const fs::path& path, DType wanted) {
+        fs::path out = folder_ / "quantized.gguf";
+        const std::unique_ptr<files::TensorSource> source = open_source(path).value();
+        const ConversionPlan plan =
+            plan_conversion(*source, path, out, {.type = wanted, .encoding = Encoding::kSearched, .replace = true}).value();
+        ThreadPool pool({.n_threads = 1});
+        EXPECT_TRUE(run_conversion(plan, *source, pool, {}).value().complete);
+        return out;
     }
-    void expect_as_converted(const model::TinyModel& tiny, DType wanted, const LoadModelOptions& options) {
+    void expect_as_quantized(const model::TinyModel& tiny, DType wanted, const LoadModelOptions& options) {
         const fs::path path = write_tiny(tiny);
-        const fs::path other = write_converted(path, wanted);
+        const fs::path other = write_quantized(path, wanted);
         LoadModelOptions held = options;
         held.weights = wanted;
         const std::vector<float> found = logits(path, held);
@@ -84,27 +81,27 @@ class HeldWeights : public testing::Test {
     Runtime runtime_ = Runtime::create({.n_threads = 2}).value();
 };
 
-TEST_F(HeldWeights, GiveTheLogitsOfAConvertedFileForEveryFamily) {
+TEST_F(HeldWeights, GiveTheLogitsOfAQuantizedFileForEveryFamily) {
     for (const std::string& name : model::tiny_models()) {
         for (const DType wanted : {DType::kF32, DType::kQ8_0, DType::kQ4_0}) {
-            expect_as_converted({.name = name, .matrices = DType::kQ5_1}, wanted, usual({}));
+            expect_as_quantized({.name = name, .matrices = DType::kQ5_1}, wanted, usual({}));
         }
     }
 }
 
-TEST_F(HeldWeights, GiveTheLogitsOfAConvertedFileForEveryType) {
+TEST_F(HeldWeights, GiveTheLogitsOfAQuantizedFileForEveryType) {
     for (const tensor::FormatInfo& format : tensor::formats()) {
         if (!weights_type_from_name(format.name)) continue;
         // Layers of 256 columns, and of 64 and 96, where types of 256 have substitutes.
-        expect_as_converted({.name = "llama", .matrices = DType::kQ6_K}, format.dtype, usual({}));
-        expect_as_converted({.name = "phi3", .matrices = DType::kF16}, format.dtype, usual({}));
+        expect_as_quantized({.name = "llama", .matrices = DType::kQ6_K}, format.dtype, usual({}));
+        expect_as_quantized({.name = "phi3", .matrices = DType::kF16}, format.dtype, usual({}));
     }
 }
 
 TEST_F(HeldWeights, AreReadFromEveryType) {
     for (const tensor::FormatInfo& format : tensor::formats()) {
         if (!weights_type_from_name(format.name)) continue;
-        expect_as_converted({.name = "qwen3", .matrices = format.dtype}, DType::kF32, usual({}));
+        expect_as_quantized({.name = "qwen3", .matrices = format.dtype}, DType::kF32, usual({}));
     }
 }
 
@@ -112,7 +109,7 @@ TEST_F(HeldWeights, GoTogetherWithOtherActivationsAndFusions) {
     LoadModelOptions options = usual({});
     options.activations = model::ActivationMode::kQ16;
     options.without_fusions = {"rows", "linears"};
-    expect_as_converted({.name = "qwen3moe", .matrices = DType::kQ8_0}, DType::kQ4_1, options);
+    expect_as_quantized({.name = "qwen3moe", .matrices = DType::kQ8_0}, DType::kQ4_1, options);
 }
 
 TEST_F(HeldWeights, DoNotDependOnTheNumberOfThreads) {

@@ -1,0 +1,7 @@
+// The encoder with the vectors of vec_scalar.h.
+#include "backend/cpu/vec_scalar.h"
+// the vectors come first
+#include "backend/cpu/encode/encode_rows.h"
+namespace rafter::backend::cpu {
+extern const EncodeRows kEncodeScalar = encode_rows;
+}

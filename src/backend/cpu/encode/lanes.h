@@ -1,0 +1,176 @@
+// Sixteen blocks side by side, one in each lane of the vectors, so that a search takes the same steps for all and no sum crosses lanes.
+// Included after a vec header (see backend/cpu/vec_scalar.h).
+#pragma once
+
+#include "backend/encoding.h"
+#include "tensor/half.h"
+
+namespace rafter::backend::cpu {
+namespace {
+
+// Element e of lane l is element e of block l.
+template <int kElements>
+struct LaneBlocks {
+    alignas(64) float values[kElements][kLanes];
+    alignas(64) float importance[kElements][kLanes];
+
+    [[nodiscard]] F32x16 x(int e) const { return load(values[e]); }
+    [[nodiscard]] F32x16 w(int e) const { return load(importance[e]); }
+
+    // Blocks [first, first + n) of the rows, counted through all of them; lanes beyond are zero.
+    void take(const WeightRows& rows, std::size_t first, int n) {
+        if (n < kLanes) {
+            __builtin_memset(values, 0, sizeof values);
+            __builtin_memset(importance, 0, sizeof importance);
+        }
+        const float* const from = rows.values + first * kElements;
+        for (int e = 0; e < kElements; ++e) {
+            for (int l = 0; l < n; ++l) values[e][l] = from[l * kElements + e];
+        }
+        for (int l = 0; l < n; ++l) {
+            const float* weights = nullptr;
+            if (rows.importance != nullptr) weights = rows.importance + (first + static_cast<std::size_t>(l)) * kElements % rows.n_cols;
+            // Where no column counts, all do: a search without weights would end anywhere.
+            if (weights != nullptr && all_zero(weights)) weights = nullptr;
+            for (int e = 0; e < kElements; ++e) importance[e][l] = weights != nullptr ? weights[e] : 1.0F;
+        }
+    }
+
+  private:
+    static bool all_zero(const float* weights) {
+        float most = 0.0F;
+        for (int e = 0; e < kElements; ++e) most = weights[e] > most ? weights[e] : most;
+        return most == 0.0F;
+    }
+};
+
+// Finite: the inverse of a subnormal number may be beyond all floats.
+RAFTER_VEC F32x16 inverse_or_zero(const F32x16& x) {
+    const F32x16 largest = broadcast(3e38F);
+    return select_less(zero(), abs(x), min(max(broadcast(1.0F) / x, -largest), largest), zero());
+}
+
+RAFTER_VEC F32x16 rounded_to_f16(const F32x16& x) {
+    std::uint16_t halves[kLanes];
+    store_f16(halves, x);
+    return load_f16(halves);
+}
+
+// The value of the largest magnitude of each block, with its sign.
+template <int kElements>
+F32x16 extremes(const LaneBlocks<kElements>& blocks) {
+    F32x16 found = zero();
+    for (int e = 0; e < kElements; ++e) found = select_less(abs(found), abs(blocks.x(e)), blocks.x(e), found);
+    return found;
+}
+
+// Levels: the numbers that a scale multiplies. nearest() gives the level closest to x, as a float, and code() what a block stores for it.
+template <int kLowest, int kHighest>
+struct WholeLevels {
+    RAFTER_VEC static F32x16 nearest(const F32x16& x) {
+        // A NaN becomes the lowest.
+        return min(max(round_nearest(x), broadcast(static_cast<float>(kLowest))), broadcast(static_cast<float>(kHighest)));
+    }
+    RAFTER_VEC static I32x16 code(const F32x16& level) { return to_int(level); }
+};
+
+// Of a table in ascending order, with n - 1 comparisons.
+template <typename Table>
+struct TableLevels {
+    static constexpr int kSize = Table::kSize;
+    RAFTER_VEC static F32x16 nearest(const F32x16& x) {
+        F32x16 level = broadcast(Table::level(0));
+        for (int i = 1; i < kSize; ++i) {
+            level = select_less(broadcast(0.5F * (Table::level(i - 1) + Table::level(i))), x, broadcast(Table::level(i)), level);
+        }
+        return level;
+    }
+    RAFTER_VEC static I32x16 code(const F32x16& level) {
+        F32x16 index = zero();
+        for (int i = 1; i < kSize; ++i) {
+            index = select_less(broadcast(0.5F * (Table::level(i - 1) + Table::level(i))), level, broadcast(static_cast<float>(i)), index);
+        }
+        return Table::code(to_int(index));
+    }
+};
+
+// Weighted sums over the elements of each block of its values x and its levels q. Not inline: it is called for every candidate of every
+// search, and the loop outweighs the call.
+struct LevelSums {
+    F32x16 xq;
+    F32x16 qq;
+};
+template <typename Levels, int kElements>
+[[gnu::noinline]] LevelSums level_sums(const LaneBlocks<kElements>& blocks, const F32x16& inverse_scale) {
+    F32x16 xq[2] = {zero(), zero()};
+    F32x16 qq[2] = {zero(), zero()};
+    for (int e = 0; e < kElements; e += 2) {
+        for (int i = 0; i < 2; ++i) {
+            const F32x16 x = blocks.x(e + i);
+            const F32x16 q = Levels::nearest(x * inverse_scale);
+            const F32x16 wq = blocks.w(e + i) * q;
+            xq[i] = fma(x, wq, xq[i]);
+            qq[i] = fma(q, wq, qq[i]);
+        }
+    }
+    return {xq[0] + xq[1], qq[0] + qq[1]};
+}
+
+// The best scale so far and what it gains: the weighted sum of squares that it explains.
+struct BestScale {
+    F32x16 scale = zero();
+    F32x16 gain = zero();
+
+    // For the levels that lie nearest with one scale, the least squares give a better one, and the same levels with it explain xq² / qq.
+    RAFTER_VEC void offer(const LevelSums& sums) {
+        const F32x16 fitted = sums.xq * inverse_or_zero(sums.qq);
+        const F32x16 fitted_gain = fitted * sums.xq;
+        scale = select_less(gain, fitted_gain, fitted, scale);
+        gain = max(fitted_gain, gain);  // the second operand is what a NaN leaves
+    }
+};
+
+// Scales that take a block's extreme value to each of n levels from `first` on, in steps.
+struct ScaleGrid {
+    float first;
+    float step;
+    int n;
+};
+template <typename Levels, int kElements, typename Grids>
+BestScale search_scale(const LaneBlocks<kElements>& blocks, const Grids& grids, int n_refinements) {
+    const F32x16 inverse_extreme = inverse_or_zero(extremes(blocks));
+    BestScale best;
+    for (const ScaleGrid& grid : grids) {
+        for (int i = 0; i < grid.n; ++i) {
+            const float level = grid.first + grid.step * static_cast<float>(i);
+            best.offer(level_sums<Levels>(blocks, broadcast(level) * inverse_extreme));
+        }
+    }
+    for (int i = 0; i < n_refinements; ++i) best.offer(level_sums<Levels>(blocks, inverse_or_zero(best.scale)));
+    return best;
+}
+
+// Each lane's number in an array.
+struct LaneFloats {
+    alignas(64) float at[kLanes];
+    LaneFloats() = default;
+    explicit LaneFloats(const F32x16& x) { store(at, x); }
+};
+struct LaneInts {
+    alignas(64) std::int32_t at[kLanes];
+    LaneInts() = default;
+    explicit LaneInts(const I32x16& x) { store(at, x); }
+};
+
+// What each block stores for its elements, block after block.
+template <typename Levels, int kElements>
+void codes_of(const LaneBlocks<kElements>& blocks, const F32x16& scale, int codes[kLanes][kElements]) {
+    const F32x16 inverse_scale = inverse_or_zero(scale);
+    for (int e = 0; e < kElements; ++e) {
+        const LaneInts code(Levels::code(Levels::nearest(blocks.x(e) * inverse_scale)));
+        for (int l = 0; l < kLanes; ++l) codes[l][e] = code.at[l];
+    }
+}
+
+}  // namespace
+}  // namespace rafter::backend::cpu

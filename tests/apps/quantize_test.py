@@ -1,0 +1,243 @@
+"""rafter quantize: files that the gguf package reads, whose matrices are nearer to the source than plain rounding, with the types that were
+asked for; importances count; a run that is killed is continued to the same bytes; what cannot be done is refused in a line."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import program
+
+try:
+    import gguf
+    import numpy as np
+except ImportError as error:
+    print(f"skipped: {error}; install tests/requirements.txt")
+    sys.exit(program.SKIP)
+
+TYPES = gguf.GGMLQuantizationType
+
+
+def tensors_of(path):
+    return {t.name: t for t in gguf.GGUFReader(path).tensors}
+
+
+def floats_of(tensor):
+    return gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(-1, tensor.shape[0])
+
+
+def field(path, key):
+    return gguf.GGUFReader(path).fields[key].contents()
+
+
+def write_gguf(path, tensors, keys=()):
+    writer = gguf.GGUFWriter(path, "llama")
+    for add in keys:
+        add(writer)
+    for name, array in tensors:
+        writer.add_tensor(name, np.ascontiguousarray(array, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return str(path)
+
+
+def write_imatrix(path, entries):
+    """name -> (sums of squares [n_matrices, n_cols], counts)."""
+    tensors = []
+    for name, (sums, counts) in entries.items():
+        tensors += [(f"{name}.in_sum2", np.atleast_2d(sums)), (f"{name}.counts", np.reshape(counts, (-1, 1)))]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_string("general.type", "imatrix")
+    writer.add_array("imatrix.datasets", ["a text"])
+    writer.add_uint32("imatrix.chunk_count", 3)
+    writer.add_uint32("imatrix.chunk_size", 512)
+    for name, array in tensors:
+        writer.add_tensor(name, np.ascontiguousarray(array, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return str(path)
+
+
+class QuantizeCase(program.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        rng = np.random.default_rng(3)
+        cls.matrix = (rng.standard_normal((24, 512)) * np.exp(0.5 * rng.standard_normal(512))).astype(np.float32)
+        cls.source = write_gguf(cls.folder / "source.gguf", [("blk.0.attn_v.weight", cls.matrix), ("blk.0.attn_norm.weight", np.ones(512)),
+                                                             ("blk.0.ffn_down.weight", 3 * cls.matrix), ("output.weight", cls.matrix)])
+
+    def setUp(self):
+        self.out = self.folder / f"{self._testMethodName}.gguf"
+
+    def quantize(self, source, *arguments, out=None, **options):
+        return self.rafter("quantize", str(source), str(out or self.out), *arguments, **options)
+
+    def refused(self, words, source, *arguments, status=1):
+        message = self.expect_error(words, "quantize", str(source), str(self.out), *arguments, status=status)
+        self.assertFalse(self.out.exists())
+        return message
+
+
+class Types(QuantizeCase):
+    def test_every_type_is_nearer_than_plain_rounding(self):
+        for name, file_type in (("Q4_0", 2), ("Q4_1", 3), ("Q5_0", 8), ("Q5_1", 9), ("Q8_0", 7), ("Q2_K", 10), ("Q3_K", 11), ("Q4_K", 14),
+                                ("Q5_K", 16), ("Q6_K", 18), ("IQ4_NL", 25), ("IQ4_XS", 30)):
+            with self.subTest(name):
+                self.quantize(self.source, "--type", name.lower(), "--force")
+                tensors = tensors_of(self.out)
+                self.assertEqual({t.tensor_type for n, t in tensors.items() if "norm" not in n}, {TYPES[name]})
+                self.assertEqual(tensors["blk.0.attn_norm.weight"].tensor_type, TYPES.F32)
+                self.assertEqual(field(self.out, "general.file_type"), file_type)
+                self.rafter("convert", self.source, str(self.folder / "plain.gguf"), "--type", name, "--force")
+                plain = tensors_of(self.folder / "plain.gguf")
+                for tensor in ("blk.0.attn_v.weight", "output.weight"):
+                    error = float(((floats_of(tensors[tensor]) - self.matrix) ** 2).sum())
+                    self.assertLess(error, 0.98 * float(((floats_of(plain[tensor]) - self.matrix) ** 2).sum()))
+
+    def test_mixes_have_more_bits_where_errors_cost_more(self):
+        ones = self.matrix[:, :256]
+        names = ["token_embd.weight", "output.weight"]
+        names += [f"blk.{i}.{part}.weight" for i in range(16) for part in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down")]
+        source = write_gguf(self.folder / "layers.gguf", [(name, ones) for name in names])
+        more = {0, 1, 4, 7, 10, 13, 14, 15}  # first and last eighth, every third between
+        self.quantize(source, "--type", "q4_k_m")
+        for name, tensor in tensors_of(self.out).items():
+            layer = re.match(r"blk\.(\d+)\.(attn_v|ffn_down)", name)
+            wanted = "Q6_K" if name == "output.weight" or (layer and int(layer[1]) in more) else "Q4_K"
+            self.assertEqual(tensor.tensor_type.name, wanted, name)
+        self.assertEqual(field(self.out, "general.file_type"), 15)
+        self.quantize(source, "--type", "Q5_K_S", "--force")
+        self.assertEqual({n for n, t in tensors_of(self.out).items() if t.tensor_type == TYPES.Q6_K}, {"output.weight"})
+        self.assertEqual(field(self.out, "general.file_type"), 16)
+        # Without an output matrix the table is the head.
+        tied = write_gguf(self.folder / "tied.gguf", [("token_embd.weight", ones), ("blk.0.attn_q.weight", ones)])
+        self.quantize(tied, "--type", "Q3_K_M", "--force")
+        self.assertEqual({n: t.tensor_type.name for n, t in tensors_of(self.out).items()},
+                         {"token_embd.weight": "Q6_K", "blk.0.attn_q.weight": "Q3_K"})
+
+    def test_patterns_set_types_and_the_last_one_holds(self):
+        self.quantize(self.source, "--type", "Q4_0", "--tensor", "attn_v=Q8_0", "--tensor", "blk.?.*=q5_1", "--tensor", "output.*=F16")
+        self.assertEqual({n: t.tensor_type.name for n, t in tensors_of(self.out).items()},
+                         {"blk.0.attn_v.weight": "Q5_1", "blk.0.attn_norm.weight": "F32", "blk.0.ffn_down.weight": "Q5_1", "output.weight": "F16"})
+        self.out.unlink()
+        self.refused('--tensor: expected a pattern that names a matrix of', self.source, "--type", "Q4_0", "--tensor", "attn_x=Q8_0")
+        self.refused('--tensor: expected a pattern that names a matrix of', self.source, "--type", "Q4_0", "--tensor", "attn_norm=Q8_0")
+        for wrong in ("attn_v", "attn_v=Q9", "=Q8_0", "attn_v=I32"):
+            self.refused(f'expected PATTERN=TYPE, such as attn_v=Q8_0, found "{wrong}"', self.source, "--type", "Q4_0", "--tensor", wrong, status=2)
+
+    def test_a_dry_run_says_what_would_be_written(self):
+        said = self.quantize(self.source, "--type", "Q4_K", "--dry-run").stdout.decode()
+        self.assertFalse(self.out.exists())
+        self.quantize(self.source, "--type", "Q4_K")
+        self.assertIn("bits a weight: 1 F32, 3 Q4_K", said.splitlines()[0])
+        self.assertRegex(said, r"blk\.0\.attn_v\.weight +F32 +Q4_K")
+
+    def test_substitutes_are_named(self):
+        source = write_gguf(self.folder / "odd.gguf", [("a.weight", self.matrix[:, :96]), ("b.weight", self.matrix[:, :5])])
+        done = self.quantize(source, "--type", "Q4_K")
+        self.assertIn("rows that blocks of the wanted type do not divide: 1 F16, 1 Q5_0 instead", done.stderr.decode())
+
+    def test_weights_that_are_quantised_already_are_said_to_be(self):
+        once = self.folder / "once.gguf"
+        self.quantize(self.source, "--type", "Q8_0", out=once)
+        done = self.quantize(once, "--type", "Q4_0")
+        self.assertIn("3 tensors of the source are quantised already: what that lost stays lost", done.stderr.decode())
+        # The same type again changes nothing.
+        self.quantize(once, "--type", "Q8_0", "--force")
+        self.assertEqual(self.out.read_bytes(), once.read_bytes())
+
+
+class Importance(QuantizeCase):
+    def weighted(self, path, name, scale, importance):
+        off = floats_of(tensors_of(path)[name]) - scale * self.matrix
+        return float((off ** 2 * importance).sum())
+
+    def test_columns_that_count_more_are_nearer(self):
+        rng = np.random.default_rng(5)
+        importance = np.exp(1.5 * rng.standard_normal(512)).astype(np.float32)
+        entries = {name: (7 * importance, [7]) for name in ("blk.0.attn_v.weight", "output.weight")}
+        imatrix = write_imatrix(self.folder / "a.imatrix", entries)
+        for name in ("Q4_0", "Q8_0", "Q4_K", "Q6_K", "IQ4_XS"):
+            with self.subTest(name):
+                self.quantize(self.source, "--type", name, out=self.folder / "without.gguf").stdout
+                done = self.quantize(self.source, "--type", name, "--imatrix", imatrix, "--force")
+                self.assertIn("expected importances of 3 tensors, found those of 2; in the others all columns count the same", done.stderr.decode())
+                without = self.weighted(self.folder / "without.gguf", "output.weight", 1, importance)
+                self.assertLess(self.weighted(self.out, "output.weight", 1, importance), 0.95 * without)
+                same = tensors_of(self.out)["blk.0.ffn_down.weight"].data.tobytes()
+                self.assertEqual(same, tensors_of(self.folder / "without.gguf")["blk.0.ffn_down.weight"].data.tobytes())
+                (self.folder / "without.gguf").unlink()
+
+    def test_each_expert_has_its_own(self):
+        stacked = np.stack([self.matrix[:8], self.matrix[8:16], self.matrix[16:]])
+        source = write_gguf(self.folder / "experts.gguf", [("blk.0.ffn_up_exps.weight", stacked)])
+        rng = np.random.default_rng(6)
+        sums = np.exp(1.5 * rng.standard_normal((3, 512))).astype(np.float32)
+        imatrix = write_imatrix(self.folder / "experts.imatrix", {"blk.0.ffn_up_exps.weight": (sums, [4, 9, 1])})
+        self.quantize(source, "--type", "Q4_0", "--imatrix", imatrix)
+        found = tensors_of(self.out)["blk.0.ffn_up_exps.weight"].data.reshape(24, -1)
+        for e in range(3):
+            alone = write_gguf(self.folder / "alone.gguf", [("blk.0.ffn_up.weight", stacked[e])])
+            single = write_imatrix(self.folder / "single.imatrix", {"blk.0.ffn_up.weight": (sums[e], [2])})
+            out = self.folder / "alone-out.gguf"
+            self.quantize(alone, "--type", "Q4_0", "--imatrix", single, "--force", out=out)
+            self.assertEqual(found[8 * e:8 * e + 8].tobytes(), tensors_of(out)["blk.0.ffn_up.weight"].data.tobytes())
+
+    def test_those_of_another_model_are_refused(self):
+        other = write_imatrix(self.folder / "other.imatrix", {"blk.9.attn_x.weight": (np.ones(512), [1])})
+        self.refused("other.imatrix: expected importances of this model's tensors, such as blk.0.attn_v.weight, found none of them", self.source,
+                     "--type", "Q4_0", "--imatrix", other)
+        narrow = write_imatrix(self.folder / "narrow.imatrix", {"output.weight": (np.ones(256), [1])})
+        self.refused("narrow.imatrix: importance of output.weight: expected", self.source, "--type", "Q4_0", "--imatrix", narrow)
+        self.refused("no-such: ", self.source, "--type", "Q4_0", "--imatrix", str(self.folder / "no-such"))
+        self.refused("source.gguf: ", self.source, "--type", "Q4_0", "--imatrix", self.source)
+
+
+class BadInput(QuantizeCase):
+    def test_what_is_no_number_is_named(self):
+        bad = self.matrix.copy()
+        bad[3, 7] = np.nan
+        source = write_gguf(self.folder / "nan.gguf", [("output.weight", bad)])
+        self.refused("tensor output.weight: element 1543: expected finite numbers, found NaN or infinity", source, "--type", "Q4_K")
+        self.quantize(source, "--type", "Q4_K", "--allow-nan")
+        large = write_gguf(self.folder / "large.gguf", [("output.weight", 1e30 * self.matrix)])
+        self.out.unlink()
+        self.refused("tensor output.weight: element 0: expected a number that Q4_0 can hold, found a larger one", large, "--type", "Q4_0")
+
+    def test_types_are_listed(self):
+        message = self.refused("--type: expected one of F32, F16, BF16, Q4_0", self.source, "--type", "Q9", status=2)
+        self.assertIn("Q4_K_M", message)
+        self.refused("--type: expected a type such as Q4_K, or a mix such as Q4_K_M, found none", self.source, status=2)
+
+    def test_the_source_is_not_overwritten(self):
+        before = Path(self.source).read_bytes()
+        self.expect_error("found the same file", "quantize", self.source, self.source, "--type", "Q4_0", "--force", status=2)
+        self.assertEqual(Path(self.source).read_bytes(), before)
+
+    def test_a_run_that_is_killed_is_continued(self):
+        big = write_gguf(self.folder / "big.gguf", [(f"blk.{i}.ffn_up.weight", np.tile(self.matrix, (120, 1))) for i in range(8)])
+        expected = self.folder / "expected.gguf"
+        self.quantize(big, "--type", "Q2_K", out=expected)
+        command = [program.BINARY, "quantize", big, str(self.out), "--type", "Q2_K", "--threads", "1"]
+        for _ in range(50):
+            run = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.1)
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            self.assertFalse(self.out.exists() and run.returncode < 0 and os.path.getsize(self.out) != os.path.getsize(expected))
+            if run.returncode == 0:
+                break
+        if not self.out.exists():
+            self.assertIn("were written before", self.quantize(big, "--type", "Q2_K").stdout.decode())
+        self.assertEqual(self.out.read_bytes(), expected.read_bytes())
+
+
+if __name__ == "__main__":
+    program.main()

@@ -56,7 +56,7 @@ Result<TasksResult> answer_tasks(const EvalOptions& options, const Environment& 
     const auto n_all = static_cast<double>(result.tasks.size());
     auto scores = engine::score_choices(session->engine(), result.tasks, tokens, [&](std::size_t n_done) {
         bar.update(static_cast<double>(n_done) / n_all, fmt::format("{} of {} tasks", n_done, result.tasks.size()));
-        result.interrupted = interrupt.take();
+        result.interrupted = result.interrupted || interrupt.take();
         return !result.interrupted;
     });
     bar.clear();

@@ -1,7 +1,9 @@
 """rafter eval --tasks: every choice's log-likelihood against logits that the slow float64 model computes, the accuracies, and bad lines."""
 import json
 import math
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import program
@@ -103,6 +105,22 @@ class EvalTasks(program.Case):
         self.assertRegex(lines[0], r"^accuracy [\d.]+% ± [\d.]+% by likelihood a byte$")
         self.assertIn("by guessing", lines[-1])
         self.assertRegex(done.stderr.decode(), r"^5 tasks in ")
+
+    def test_an_interrupt_ends_it_with_what_was_answered(self):
+        path = self.file_of(TASKS * 20000)
+        for wait_s in (1, 3, 9):  # a busy machine takes longer to begin
+            process = subprocess.Popen([program.BINARY, "eval", self.model, "--tasks", path, "--json"], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, env=self.environment)
+            time.sleep(wait_s)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=120)
+            if out:
+                break
+        self.assertEqual(process.returncode, 130)
+        result = json.loads(out)
+        self.assertFalse(result["complete"])
+        self.assertEqual(len(result["tasks"]), result["n_tasks"])
+        self.assertLess(result["n_tasks"], 100000)
 
     def test_bad_lines_are_refused_with_their_number(self):
         good = TASKS[0]

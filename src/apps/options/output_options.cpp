@@ -28,7 +28,8 @@ std::vector<OptionSpec> output_options() {
          .subject = kOutputSubject,
          .kind = ValueKind::kFile,
          .value = "OUT.jsonl",
-         .help = "Write a JSON line for each scored token: window, position, token, logprob"},
+         .help = "Write a JSON line for each scored token: window, position, token, logprob; with --against also "
+                 "reference_logprob, kl and same_top"},
         {.name = "save",
          .subject = kOutputSubject,
          .kind = ValueKind::kFile,

@@ -59,6 +59,7 @@ void add_probe(CLI::App& app, Cli& cli);
 void add_explain(CLI::App& app, Cli& cli);
 void add_convert(CLI::App& app, Cli& cli);
 void add_quantize(CLI::App& app, Cli& cli);
+void add_imatrix(CLI::App& app, Cli& cli);
 void add_models(CLI::App& app, Cli& cli);
 void add_tokenize(CLI::App& app, Cli& cli);
 void add_template(CLI::App& app, Cli& cli);

@@ -132,8 +132,9 @@ int run_main(int argc, char** argv) {
     app.get_formatter()->label("SUBCOMMAND", "VERB");
     app.footer("`rafter help VERB` lists the options of a verb.");
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    for (auto* add : {add_run, add_serve, add_batch, add_eval, add_compare, add_info, add_plan, add_probe, add_explain, add_ladder,
-                      add_bench, add_simulate, add_convert, add_quantize, add_models, add_tokenize, add_template, add_completions}) {
+    for (auto* add :
+         {add_run, add_serve, add_batch, add_eval, add_compare, add_info, add_plan, add_probe, add_explain, add_ladder, add_bench,
+          add_simulate, add_convert, add_quantize, add_imatrix, add_models, add_tokenize, add_template, add_completions}) {
         add(app, cli);
     }
     return parse_and_run(app, cli, {argv + 1, argv + argc});

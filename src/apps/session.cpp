@@ -75,9 +75,8 @@ Result<std::unique_ptr<Session>> Session::open(const Environment& environment, c
     return session;
 }
 
-Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
-    engine::ServeOptions serve;
-    engine::LoadModelOptions& load = serve.load;
+engine::LoadModelOptions Session::load_options(const Needs& needs) const {
+    engine::LoadModelOptions load;
     load.context = options_.context;
     load.context_needed = needs.context;
     if (needs.no_more_context) load.context = static_cast<std::uint32_t>(needs.context);
@@ -90,6 +89,12 @@ Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
     load.key_type = kv_types_of(options_.kv_type)->key;
     load.value_type = kv_types_of(options_.kv_type)->value;
     load.without_fusions = {options_.no_fuse.begin(), options_.no_fuse.end()};
+    return load;
+}
+
+Result<engine::ServeOptions> Session::serve_options(const Needs& needs) {
+    engine::ServeOptions serve;
+    serve.load = load_options(needs);
     serve.prefix_cache = needs.prefix_cache;
     serve.profile_store = profile_store(environment_);
     serve.target_itl_seconds = needs.target_itl_seconds;

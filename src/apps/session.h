@@ -71,6 +71,8 @@ class Session {
         bool learns_texts = false;                 // draft tokens from ended answers too, not only from the sequence's own text
     };
     [[nodiscard]] Result<void> load(const Needs& needs);
+    // What load() would load the model with: for a verb that runs it without an engine.
+    [[nodiscard]] engine::LoadModelOptions load_options(const Needs& needs) const;
     // The engine with this drafter from now on: "off", "ngram", or "draft" where --draft was given. The engine before it must be idle.
     void use_drafter(const std::string& drafter);
 

@@ -70,6 +70,12 @@ struct MemoryUse {
     std::size_t workspace_bytes = 0;
 };
 
+// Of a kObserve op: the sums of squares of its inputs, and how many rows there were, since load.
+struct Observed {
+    std::span<const double> sum_squares;    // [n_matrices, n_cols]
+    std::span<const std::uint64_t> n_rows;  // [n_matrices]
+};
+
 // forward() is called by one thread at a time. All sizes were fixed at load, so it cannot fail on a batch within the limits.
 class DeviceModel {
   public:
@@ -91,6 +97,9 @@ class DeviceModel {
     [[nodiscard]] virtual const SamplingKernels& sampling_kernels() const { return host_sampling_kernels(); }
     // Memory for rows of n_vocab logits, one a thread, taken at load. Without logits: there is none.
     [[nodiscard]] virtual RowScratch row_scratch(unsigned /*thread*/) { return {}; }
+    // Of op i of program(), a kObserve; empty for others. Sums are the same whatever the number of threads, and however a text was cut into
+    // steps. Not while forward() runs.
+    [[nodiscard]] virtual Observed observed(std::size_t /*op*/) const { return {}; }
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

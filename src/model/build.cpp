@@ -370,6 +370,8 @@ const char* to_string(OpKind kind) {
             return "attention_values";
         case OpKind::kQuantize:
             return "quantize";
+        case OpKind::kObserve:
+            return "observe";
         case OpKind::kFusedRows:
             return "fused_rows";
     }
@@ -404,6 +406,7 @@ bool is_row_local(OpKind kind) {
         case OpKind::kAttentionScores:
         case OpKind::kSoftmax:
         case OpKind::kAttentionValues:
+        case OpKind::kObserve:
         case OpKind::kFusedRows:
             return false;
     }

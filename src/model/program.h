@@ -86,6 +86,8 @@ enum class OpKind {
     kSoftmax,          // scores             -> probabilities
     kAttentionValues,  // probabilities      -> y; reads the cache's values
     kQuantize,         // x                  -> x in blocks (its value's Encoding)
+    kObserve,          // x                  -> ()      adds the squares of x's rows, column by column, to sums that the device keeps;
+                       // x, routing                    with routing, each slot's row to the sums of the expert that it goes to
     kFusedRows,        // parts run one after the other on each row, while it is in cache
 };
 
@@ -123,8 +125,12 @@ struct RouteOptions {
     RouterScoring scoring = RouterScoring::kSoftmaxThenTopK;
     bool normalize_weights = true;
 };
+struct ObserveOptions {
+    std::vector<std::string> tensors;  // of the matrices that multiply these inputs
+    std::uint32_t n_matrices = 1;      // experts, or 1: each has sums of its own
+};
 using OpOptions = std::variant<std::monostate, EmbedOptions, NormOptions, RopeOptions, CacheOptions, AttentionOptions, ActivationOptions,
-                               SoftcapOptions, RouteOptions>;
+                               SoftcapOptions, RouteOptions, ObserveOptions>;
 
 struct Op {
     OpKind kind = OpKind::kAdd;

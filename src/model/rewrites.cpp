@@ -74,6 +74,34 @@ void drop_inner_outputs(Program& program) {
 
 }  // namespace
 
+Program observe_inputs(Program program) {
+    std::vector<Op> ops;
+    std::map<std::vector<ValueId>, std::size_t> observers;  // inputs, with the routing -> index into ops
+    bool at_head = false;                                   // what follows makes logits of the hidden states
+    for (Op& op : program.ops) {
+        if (op.kind == OpKind::kLinear || op.kind == OpKind::kExpertLinear) {
+            const Weight& weight = program.weights[op.weights.front()];
+            const auto [at, is_new] = observers.try_emplace(op.inputs, ops.size());
+            if (is_new) {
+                ops.push_back({.kind = OpKind::kObserve,
+                               .name = program.values[op.inputs.front()].name + ".squares",
+                               .inputs = op.inputs,
+                               .outputs = {},
+                               .weights = {},
+                               .options = ObserveOptions{.tensors = {}, .n_matrices = weight.n_experts},
+                               .parts = {}});
+            }
+            std::vector<std::string>& tensors = std::get<ObserveOptions>(ops[at->second].options).tensors;
+            if (std::ranges::find(tensors, weight.tensor) == tensors.end()) tensors.push_back(weight.tensor);
+        }
+        if (!at_head) ops.push_back(std::move(op));
+        if (!at_head) at_head = std::ranges::find(ops.back().outputs, program.hidden) != ops.back().outputs.end();
+    }
+    program.ops = std::move(ops);
+    program.logits = program.hidden;
+    return program;
+}
+
 Program quantize_activations(Program program, ActivationMode mode) {
     if (mode == ActivationMode::kF32) return program;
     const Encoding encoding = mode == ActivationMode::kQ8 ? Encoding::kQ8 : Encoding::kQ16;

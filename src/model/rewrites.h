@@ -39,6 +39,11 @@ inline constexpr std::array<std::string_view, 9> kFusions = {
 // Runs of row-local ops on the same kind of rows become one kFusedRows.
 [[nodiscard]] Program fuse_rows(Program program, const Without& without = {});
 
+// Before each matrix an op that sums the squares of its inputs (kObserve), once for all matrices that have the same: floats, as they are
+// before they are quantised. The head's product is left out, as only its inputs are wanted: `logits` is then the hidden states. Takes the
+// canonical list; matrices by head (kLinearByHead) are not observed.
+[[nodiscard]] Program observe_inputs(Program program);
+
 struct RewriteOptions {
     ActivationMode activations = ActivationMode::kQ8;
     Without without;  // of kFusions

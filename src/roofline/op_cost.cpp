@@ -177,6 +177,8 @@ class Cost {
                 return elements_out(op) * kActivationFlops;
             case OpKind::kQuantize:
                 return elements_out(op) * kQuantizeFlops;
+            case OpKind::kObserve:
+                return 2.0 * width(op.inputs.front()) * (op.inputs.size() > 1 ? rows_of(RowKind::kSlots) : n_rows(op));
             case OpKind::kAdd:
             case OpKind::kAddBias:
             case OpKind::kAddExpertBias:

@@ -57,7 +57,7 @@ std::vector<OptionSpec> workload_options() {
          .value = "N",
          .whole = {.least = 1},
          .otherwise = "all",
-         .help = "Score the first N windows only"},
+         .help = "Use the first N windows only"},
         {.name = "shared-prefix",
          .subject = kWorkloadSubject,
          .kind = ValueKind::kWhole,

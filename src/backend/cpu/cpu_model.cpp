@@ -24,6 +24,11 @@ model::RowLimits row_limits(const StepLimits& limits) {
 MemoryUse memory_to_load(const model::Program& program, StepLimits limits, const KvCacheOptions& options) {
     MemoryUse use{.weights_bytes = CpuWeights::needed_bytes(program),
                   .workspace_bytes = model::plan_workspace(program, row_limits(limits)).size_bytes};
+    for (const model::Op& op : program.ops) {
+        const auto* observe = std::get_if<model::ObserveOptions>(&op.options);
+        if (observe == nullptr) continue;
+        use.workspace_bytes += observe->n_matrices * (std::size_t{program.values[op.inputs.front()].width} + 1) * sizeof(double);
+    }
     const std::size_t n_groups = std::min(options.n_blocks.size(), program.cache_groups.size());
     for (std::size_t g = 0; g < n_groups; ++g) use.cache_bytes += options.n_blocks[g] * kv_block_bytes(program, options, g);
     return use;
@@ -121,6 +126,11 @@ void CpuModel::prepare_ops() {
         } else if (const auto* attention = std::get_if<model::AttentionOptions>(&op.options); attention != nullptr) {
             prepared.attention = std::make_unique<AttentionProgress>();
             prepared.group = cache_.layer(attention->layer).group;
+        } else if (const auto* observe = std::get_if<model::ObserveOptions>(&op.options); observe != nullptr) {
+            const std::size_t width = value(op.inputs.front()).width;
+            prepared.observed =
+                std::make_unique<ObservedInputs>(ObservedInputs{.sum_squares = std::vector<double>(width * observe->n_matrices),
+                                                                .n_rows = std::vector<std::uint64_t>(observe->n_matrices)});
         }
     }
     for (PreparedOp& prepared : prepared_) {
@@ -146,6 +156,12 @@ MemoryUse CpuModel::memory() const {
     return {.weights_bytes = weights_->size_bytes(),
             .cache_bytes = cache_.size_bytes(),
             .workspace_bytes = workspace_.size_bytes() + attention_scratch_.size_bytes()};
+}
+
+Observed CpuModel::observed(std::size_t op) const {
+    const PreparedOp& prepared = prepared_[op];
+    if (!prepared.observed) return {};
+    return {.sum_squares = prepared.observed->sum_squares, .n_rows = prepared.observed->n_rows};
 }
 
 void CpuModel::read_block(std::size_t group, BlockId block, std::span<std::byte> to) const {
@@ -230,7 +246,9 @@ StepOutput CpuModel::forward(const Batch& batch) {
         }
         return {place.floats(0), n_outputs * width};
     };
-    return {.logits = rows_of(program_.logits), .hidden = rows_of(program_.hidden), .n_vocab = n_vocab};
+    const std::span<const float> logits = rows_of(program_.logits);
+    const bool has_head = program_.hidden != program_.logits;
+    return {.logits = logits, .hidden = has_head ? rows_of(program_.hidden) : logits, .n_vocab = n_vocab};
 }
 
 void CpuModel::run_rows(std::size_t n_rows, const std::function<void(std::size_t row, unsigned thread)>& work) {

@@ -43,6 +43,12 @@ struct ExpertGroups {
     std::vector<std::uint32_t> tokens;  // slot / n_experts_used
 };
 
+// What a kObserve op has seen since load.
+struct ObservedInputs {
+    std::vector<double> sum_squares;    // [n_matrices, n_cols]
+    std::vector<std::uint64_t> n_rows;  // [n_matrices]
+};
+
 class CpuModel final : public DeviceModel {
   public:
     [[nodiscard]] static Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::TensorSource& source,
@@ -61,6 +67,7 @@ class CpuModel final : public DeviceModel {
     [[nodiscard]] RowScratch row_scratch(unsigned thread) override { return threads_[thread].rows; }
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
+    [[nodiscard]] Observed observed(std::size_t op) const override;
 
   private:
     // What an op needs that does not change from step to step.
@@ -70,6 +77,7 @@ class CpuModel final : public DeviceModel {
         std::unique_ptr<std::atomic<std::uint32_t>> next_part;  // of a kLinear with many columns: what no thread has taken yet
         std::optional<std::size_t> column_width;                // of ops on rows: see split.h
         std::unique_ptr<AttentionProgress> attention;
+        std::unique_ptr<ObservedInputs> observed;
         std::uint32_t group = 0;  // of an attention op: its cache group, and so its plan
     };
     struct ThreadState {
@@ -92,6 +100,7 @@ class CpuModel final : public DeviceModel {
     void run_rows(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_row(const model::Op& op, std::size_t row, Columns columns);
     void run_softcap(const model::Op& op, unsigned thread);
+    void run_observe(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);

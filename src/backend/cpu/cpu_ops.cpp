@@ -37,6 +37,8 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
             return run_unfused_op(op, prepared, thread);
         case OpKind::kSoftcap:
             return run_softcap(op, thread);
+        case OpKind::kObserve:
+            return run_observe(op, prepared, thread);
         case OpKind::kEmbed:
         case OpKind::kRmsNorm:
         case OpKind::kAddBias:
@@ -214,6 +216,24 @@ void CpuModel::run_softcap(const Op& op, unsigned thread) {
     }
 }
 
+// By columns too: each sum is one thread's, which adds the rows in their order. In double, where the square of a float is exact.
+void CpuModel::run_observe(const Op& op, PreparedOp& prepared, unsigned thread) {
+    const model::Value& x = value(op.inputs[0]);
+    const bool routed = op.inputs.size() > 1;
+    const std::size_t k = routed ? program_.config.moe.n_experts_used : 1;
+    const std::size_t rows_per_input = routed && x.rows != model::RowKind::kSlots ? k : 1;  // slots of a token share its row
+    const std::size_t n_rows = rows_in_step(routed ? model::RowKind::kSlots : x.rows);
+    const Columns columns = share_of_columns(x.width, thread, pool_.n_threads());
+    ObservedInputs& observed = *prepared.observed;
+    for (std::size_t row = 0; row < n_rows; ++row) {
+        const std::size_t matrix = routed ? expert_of(op.inputs[1], row) : 0;
+        const float* const from = places_[op.inputs[0]].floats(row / rows_per_input) + columns.first;
+        double* const sums = observed.sum_squares.data() + matrix * x.width + columns.first;
+        for (std::size_t c = 0; c < columns.n; ++c) sums[c] += double{from[c]} * double{from[c]};
+        if (thread == 0) ++observed.n_rows[matrix];
+    }
+}
+
 void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {
     const auto in = [&](std::size_t i) { return places_[op.inputs[i]].floats(row); };
     const auto out = [&] { return places_[op.outputs[0]].floats(row); };
@@ -263,6 +283,7 @@ void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {
         case OpKind::kSoftmax:
         case OpKind::kAttentionValues:
         case OpKind::kFusedRows:
+        case OpKind::kObserve:
         case OpKind::kEmbedPosition:
         case OpKind::kLayerNorm:
         case OpKind::kLatentAppend:

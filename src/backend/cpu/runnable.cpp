@@ -27,6 +27,7 @@ bool runs(OpKind kind) {
         case OpKind::kAddExpertBias:
         case OpKind::kCombineExperts:
         case OpKind::kQuantize:
+        case OpKind::kObserve:
         case OpKind::kFusedRows:
         case OpKind::kAttentionScores:
         case OpKind::kSoftmax:

@@ -156,6 +156,7 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
     if (!bound) return bound.error().within(opened.source->name());
     model::HeldWeights held{.program = *std::move(bound), .n_substituted = {}};
     if (options.weights) held = model::hold_weights_as(std::move(held.program), *options.weights);
+    if (options.observe_inputs) held.program = model::observe_inputs(std::move(held.program));
     PreparedModel prepared{
         .program = model::rewrite(std::move(held.program), {.activations = options.activations, .without = options.without_fusions}),
         .scheduler = {},

@@ -48,6 +48,7 @@ struct LoadModelOptions {
     backend::KvType key_type = backend::KvType::kF16;  // of the KV cache
     backend::KvType value_type = backend::KvType::kF16;
     model::Without without_fusions;
+    bool observe_inputs = false;  // of matrices (model::observe_inputs), instead of computing logits: no engine can use such a model
     // That matrices are held in, the embedding's table among them (model/held_types.h): decoded and encoded again on the way from the file.
     // none: the file's types. It must have an encoder.
     std::optional<tensor::DType> weights;

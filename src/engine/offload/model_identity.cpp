@@ -76,6 +76,11 @@ void add_options(Chain& chain, const model::RouteOptions& options) {
     chain.add(scoring);
     chain.add(normalize_weights);
 }
+void add_options(Chain& chain, const model::ObserveOptions& options) {
+    const auto& [tensors, n_matrices] = options;
+    for (const std::string& tensor : tensors) chain.add(std::string_view(tensor));
+    chain.add(n_matrices);
+}
 
 void add_op(Chain& chain, const model::Op& op) {
     chain.add(op.kind);

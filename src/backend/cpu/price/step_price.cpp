@@ -149,6 +149,9 @@ class Pricer {
             case OpKind::kFusedRows:
                 price_rows(op, price);
                 break;
+            case OpKind::kObserve:
+                complete_ = false;  // not measured: models that are served have none
+                break;
         }
         price.overhead_seconds += overhead_seconds(op);
         price.seconds += price.overhead_seconds;
@@ -379,6 +382,7 @@ class Pricer {
             case OpKind::kAttentionScores:
             case OpKind::kSoftmax:
             case OpKind::kAttentionValues:
+            case OpKind::kObserve:
             case OpKind::kFusedRows:
                 break;
         }

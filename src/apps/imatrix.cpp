@@ -33,8 +33,8 @@ using engine::TokenId;
 using nlohmann::ordered_json;
 
 constexpr std::uint32_t kMinImatrixContext = 4;
-constexpr std::size_t kSelfWindows = 32;      // where --windows says nothing: 16,384 tokens
-constexpr std::uint32_t kSelfDocuments = 16;  // written at once
+constexpr std::size_t kSelfWindows = 32;         // where --windows says nothing: 16,384 tokens
+constexpr std::uint32_t kMaxSelfDocuments = 16;  // written at once
 
 struct ImatrixOptions {
     SessionOptions session;
@@ -101,8 +101,10 @@ Result<CalibrationText> read_text(const ImatrixOptions& options, const engine::O
 Result<CalibrationText> write_text(const ImatrixOptions& options, Session& session, const Environment& environment,
                                    const InterruptFlag& interrupt) {
     const std::uint32_t context = *options.session.context;
-    RAFTER_TRY_VOID(session.load({.context = context, .n_outputs = kSelfDocuments, .n_sequences = kSelfDocuments, .prefix_cache = false}));
-    const std::size_t n_tokens = options.n_windows.value_or(kSelfWindows) * options.context();
+    const std::size_t n_windows = options.n_windows.value_or(kSelfWindows);
+    const auto n_together = static_cast<std::uint32_t>(std::min<std::size_t>(n_windows, kMaxSelfDocuments));
+    RAFTER_TRY_VOID(session.load({.context = context, .n_outputs = n_together, .n_sequences = n_together, .prefix_cache = false}));
+    const std::size_t n_tokens = n_windows * options.context();
     const std::uint64_t seed = options.seed.value_or(0);
     report::Progress bar(stderr_terminal(environment), "Writing");
     const std::int64_t start_ns = monotonic_ns();
@@ -114,7 +116,7 @@ Result<CalibrationText> write_text(const ImatrixOptions& options, Session& sessi
     };
     RAFTER_TRY(auto text, engine::write_own_text(
                               session.engine(), session.opened(),
-                              {.n_tokens = n_tokens, .context = context, .n_together = kSelfDocuments, .seed = seed, .written = written}));
+                              {.n_tokens = n_tokens, .context = context, .n_together = n_together, .seed = seed, .written = written}));
     CalibrationText calibration{.name = fmt::format("self: written by {} at temperature 1, seed {}", session.opened().config.name, seed)};
     if (!text) {
         calibration.interrupted = true;
@@ -251,7 +253,13 @@ void add_imatrix(CLI::App& app, Cli& cli) {
     verb.options.add("no-head", o.no_head);
     verb.options.add("partial", o.partial);
     verb.options.add("replace", o.force);
-    add_session_options(verb.options, o.session);
+    verb.options.add("threads", o.session.n_threads);
+    verb.options.add("isa", o.session.isa);
+    // Sums of squares are then those of float activations to 0.1%, in two thirds of the time.
+    verb.options.add("activations", o.session.activations, {.default_value = "q16"});
+    verb.options.add("weights", o.session.weights);
+    verb.options.add("kv-type", o.session.kv_type);
+    verb.options.add("kv-block", o.session.block_size);
     verb.options.add("json", o.json);
     verb.options.add("quiet", o.session.quiet);
     verb.footer =

@@ -23,9 +23,11 @@ class NaiveModel {
     // Hidden states after the last norm: [n_tokens][d_model].
     [[nodiscard]] Rows hidden(const std::vector<std::int32_t>& tokens) const;
 
+    // Any value of the program: [rows][width].
+    [[nodiscard]] Rows value(model::ValueId id, const std::vector<std::int32_t>& tokens) const;
+
   private:
     struct Run;
-    [[nodiscard]] Rows value(model::ValueId id, const std::vector<std::int32_t>& tokens) const;
 
     model::Program program_;
     std::vector<std::vector<double>> weights_;  // [n_weights]: all elements, decoded

@@ -263,9 +263,9 @@ void add_imatrix(CLI::App& app, Cli& cli) {
     verb.options.add("json", o.json);
     verb.options.add("quiet", o.session.quiet);
     verb.footer =
-        "The text is cut into windows of --context tokens. For each matrix, and each expert, the file has the sum of squares of each "
-        "input\n"
-        "column and how many rows there were, as llama.cpp's tools read and write it. Do not judge a model by the text that it was\n"
+        "The text is cut into windows of --context tokens. For each matrix, and each expert, the file has the sum of squares of each input "
+        "column and how many rows there were, as llama.cpp's tools read and write it. Do not judge a quantised model by the text that it "
+        "was "
         "quantised with.\n\n"
         "Examples:\n"
         "  rafter imatrix SmolLM2-135M-Instruct --text calibration.txt --out smollm2.imatrix.gguf\n"

@@ -11,6 +11,7 @@
 #include "apps/conversion.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
+#include "apps/quantize_target.h"
 #include "base/os_terminal.h"
 #include "engine/loading/model_source.h"
 #include "engine/quantize/mixes.h"
@@ -26,6 +27,8 @@ struct QuantizeOptions {
     std::string source;
     std::string out;
     std::string type;
+    std::string target;
+    std::string text_file;
     std::string imatrix;
     std::vector<std::string> rules;
     std::optional<std::uint64_t> split_bytes;
@@ -100,8 +103,52 @@ std::string changes_text(const engine::ConversionPlan& plan, const report::Style
     return table.render(style);
 }
 
+double tensors_bytes(const engine::ConversionPlan& plan) {
+    double bytes = 0.0;
+    for (const engine::PlannedTensor& tensor : plan.tensors) {
+        bytes += static_cast<double>(tensor.source->n_rows() * tensor::format_of(tensor.dtype).row_bytes(tensor.source->shape.back()));
+    }
+    return bytes;
+}
+
+// Sets wanted.types for the target. Rules hold for what they name, whatever the target would choose. False: interrupted.
+Result<bool> meet_target(const QuantizeOptions& options, const Environment& environment, const std::filesystem::path& path,
+                         const files::TensorSource& source, engine::ConvertOptions& wanted) {
+    RAFTER_TRY(const Target target, parse_target(options.target));
+    const auto size = [&](const engine::TensorTypes& types) -> Result<QuantizedSize> {
+        engine::ConvertOptions trial = wanted;
+        trial.types = types;
+        trial.importance = nullptr;
+        RAFTER_TRY(const engine::ConversionPlan plan, engine::plan_conversion(source, path, options.out, trial));
+        return QuantizedSize{.file_bytes = static_cast<double>(plan.size_bytes), .weights_bytes = tensors_bytes(plan)};
+    };
+    RAFTER_TRY(auto choice, choose_types({.target = target,
+                                          .text_file = options.text_file,
+                                          .importance = wanted.importance,
+                                          .n_threads = options.n_threads,
+                                          .quiet = options.quiet,
+                                          .size = size},
+                                         path, environment));
+    if (!choice) return false;
+    wanted.types = std::move(choice->types);
+    wanted.file_type = engine::main_file_type(source, wanted.types);
+    if (!options.quiet) RAFTER_TRY_VOID(write_stdout(choice->report));
+    return true;
+}
+
+Result<void> check_usage(const QuantizeOptions& options) {
+    const auto wrong = [](std::string_view message) { return Error{std::string(message), ErrorKind::kUsage}; };
+    if (options.type.empty() == options.target.empty()) {
+        return wrong("--type: expected a type such as Q4_K, a mix such as Q4_K_M, or --target instead, found neither or both");
+    }
+    if (options.target.empty()) return {};
+    if (options.text_file.empty()) return wrong("--target: expected --text FILE, the text on which losses are measured, found none");
+    if (!options.rules.empty()) return wrong("--target: expected no --tensor beside it, found one");
+    return {};
+}
+
 Result<int> quantize(const QuantizeOptions& options, const Environment& environment) {
-    if (options.type.empty()) return Error{"--type: expected a type such as Q4_K, or a mix such as Q4_K_M, found none", ErrorKind::kUsage};
+    RAFTER_TRY_VOID(check_usage(options));
     RAFTER_TRY(const std::filesystem::path path, conversion_source(environment, options.source));
     RAFTER_TRY(const std::unique_ptr<files::TensorSource> source, engine::open_source(path));
     RAFTER_TRY(engine::ConvertOptions wanted, wanted_types(options, *source));
@@ -109,6 +156,13 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
     if (!options.imatrix.empty()) {
         RAFTER_TRY(importance, files::read_imatrix(options.imatrix));
         wanted.importance = &importance;
+    }
+    if (!options.target.empty()) {
+        RAFTER_TRY(const bool is_chosen, meet_target(options, environment, path, *source, wanted));
+        if (!is_chosen) {
+            if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
+            return kExitInterrupted;
+        }
     }
     auto planned = engine::plan_conversion(*source, path, options.out, wanted);
     if (!planned && wanted.importance != nullptr) return planned.error().within(options.imatrix);
@@ -135,6 +189,8 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.options.add("convert-source", o.source, {.required = true});
     verb.options.add("convert-out", o.out, {.required = true});
     verb.options.add("quantize-type", o.type);
+    verb.options.add("target", o.target);
+    verb.options.add("text", o.text_file, {.otherwise = "needed with --target"});
     verb.options.add("imatrix", o.imatrix);
     verb.options.add("tensor", o.rules);
     verb.options.add("dry-run", o.dry_run);
@@ -144,10 +200,14 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.options.add("quiet", o.quiet);
     verb.options.add("threads", o.n_threads);
     verb.footer =
-        "Each block's scale is searched for. With --imatrix (`rafter imatrix` makes one), errors count as much as the column is used.\n\n"
+        "Each block's scale is searched for. With --imatrix (`rafter imatrix` makes one), errors count as much as the column is used. "
+        "With --target, each matrix gets the type with which the model's output loses least: measured on the text, which no later "
+        "judgement should use.\n\n"
         "Examples:\n"
         "  rafter quantize Llama-3.2-1B-Instruct/ llama-q4.gguf --type Q4_K_M\n"
-        "  rafter quantize model.gguf small.gguf --type Q4_K --imatrix model.imatrix --tensor attn_v=Q6_K";
+        "  rafter quantize model.gguf small.gguf --type Q4_K --imatrix model.imatrix --tensor attn_v=Q6_K\n"
+        "  rafter quantize model.gguf small.gguf --target size=700MB --text calibration.txt --imatrix model.imatrix\n"
+        "  rafter quantize model.gguf fast.gguf --target tok/s=30 --text calibration.txt";
     verb.run = [quantize_options](const Environment& environment) { return quantize(*quantize_options, environment); };
     add_verb(app, cli, std::move(verb));
 }

@@ -200,6 +200,64 @@ class Importance(QuantizeCase):
         self.refused("source.gguf: ", self.source, "--type", "Q4_0", "--imatrix", self.source)
 
 
+class Targets(program.Case):
+    """On a tiny model: the target is met, from below, and measured losses are near the predicted ones."""
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = program.make_tiny_model(cls.folder / "floats.gguf", dtype="F32")
+        cls.text = cls.folder / "text.txt"
+        cls.text.write_text(" ".join(f"word{i * i % 97}" for i in range(200)))
+
+    def setUp(self):
+        self.out = self.folder / f"{self._testMethodName}.gguf"
+
+    def reach(self, target, *arguments, **options):
+        return self.rafter("quantize", self.source, str(self.out), "--target", target, "--text", str(self.text), "--force", *arguments, **options)
+
+    def refuse(self, words, target, *arguments, status=1):
+        self.expect_error(words, "quantize", self.source, str(self.out), "--target", target, *arguments, status=status)
+        self.assertFalse(self.out.exists())
+
+    def test_a_size_is_met_and_nearly_filled(self):
+        self.reach("size=1GB")
+        largest = self.out.stat().st_size
+        for part in (0.6, 0.8):
+            wanted = int(largest * part)
+            said = self.reach(f"size={wanted}").stdout.decode()
+            size = self.out.stat().st_size
+            self.assertLessEqual(size, wanted)
+            self.assertGreater(size, 0.93 * wanted)
+            self.assertRegex(said.splitlines()[0], r"^chosen: size=.*KL \d\.\d+ predicted, \d\.\d+ \u00b1 \d\.\d+ measured on the calibration text$")
+            predicted, measured = (float(x) for x in re.search(r"KL (\S+) predicted, (\S+) ", said).groups())
+            self.assertLess(abs(predicted - measured), 0.5 * measured + 1e-4)
+            self.assertGreater(len({t.tensor_type for t in gguf.GGUFReader(self.out).tensors}), 2)
+
+    def test_bits_a_weight_are_met(self):
+        self.reach("bpw=7")
+        tensors = gguf.GGUFReader(self.out).tensors
+        bits = 8 * sum(t.n_bytes for t in tensors) / sum(t.n_elements for t in tensors)
+        self.assertLessEqual(bits, 7)
+        self.assertGreater(bits, 6.5)
+
+    def test_a_dry_run_writes_nothing(self):
+        said = self.reach("bpw=7", "--dry-run").stdout.decode()
+        self.assertFalse(self.out.exists())
+        self.assertRegex(said, r"(?m)^> +\S+ \S+ +[67]\.\d\d ")
+
+    def test_what_cannot_be_reached_is_refused_with_the_nearest(self):
+        self.refuse("expected one that this model can reach: the nearest is size=", "size=1kB", "--text", str(self.text))
+        self.refuse("expected one that this model can reach: the nearest is bpw=", "bpw=0.5", "--text", str(self.text))
+        short = self.folder / "short.txt"
+        short.write_text("hello")
+        self.refuse("short.txt: expected at least", "bpw=5", "--text", str(short))
+        for wrong in ("5", "bpw=", "bpw=-1", "bpw=x", "size=0", "size=lots", "tok/s=0", "tok/s=nan", "kl=3"):
+            self.refuse("--target: expected bpw=BITS, size=BYTES or tok/s=RATE", wrong, "--text", str(self.text), status=2)
+        self.refuse("--target: expected --text FILE", "bpw=5", status=2)
+        self.refuse("instead, found neither or both", "bpw=5", "--type", "Q4_0", status=2)
+        self.refuse("--target: expected no --tensor beside it", "bpw=5", "--text", str(self.text), "--tensor", "attn_v=Q8_0", status=2)
+
+
 class BadInput(QuantizeCase):
     def test_what_is_no_number_is_named(self):
         bad = self.matrix.copy()
@@ -214,7 +272,7 @@ class BadInput(QuantizeCase):
     def test_types_are_listed(self):
         message = self.refused("--type: expected one of F32, F16, BF16, Q4_0", self.source, "--type", "Q9", status=2)
         self.assertIn("Q4_K_M", message)
-        self.refused("--type: expected a type such as Q4_K, or a mix such as Q4_K_M, found none", self.source, status=2)
+        self.refused("or --target instead, found neither or both", self.source, status=2)
 
     def test_the_source_is_not_overwritten(self):
         before = Path(self.source).read_bytes()

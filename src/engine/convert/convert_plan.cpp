@@ -10,6 +10,7 @@
 #include "engine/convert/convert_journal.h"
 #include "engine/convert/convert_metadata.h"
 #include "engine/convert/source_files.h"
+#include "engine/convert/tensor_importance.h"
 #include "engine/convert/tensor_types.h"
 #include "files/gguf_layout.h"
 #include "files/split_name.h"
@@ -125,31 +126,10 @@ std::optional<DType> wanted_type(const files::NamedTensor& tensor, const Convert
     return named != options.types.end() ? std::optional(named->second) : options.type;
 }
 
-// What a column must count at least, as a part of the mean: a text that never used it is no proof that nobody will.
-constexpr float kLeastImportance = 1e-3F;
-
-Result<std::vector<float>> importance_of(const files::NamedTensor& tensor, const files::ImportanceMatrix& matrix) {
-    const auto entry = matrix.entries.find(tensor.name);
-    if (entry == matrix.entries.end()) return std::vector<float>{};
-    const std::size_t n_cols = tensor.shape.back();
-    const std::size_t n_matrices = tensor.shape.size() > 2 ? tensor.n_rows() / tensor.shape[tensor.shape.size() - 2] : 1;
-    auto means = files::mean_squares(entry->second, n_matrices, n_cols);
-    if (!means) return means.error().within(fmt::format("importance of {}", tensor.name));
-    for (std::size_t m = 0; m < n_matrices; ++m) {
-        const std::span<float> columns = std::span(*means).subspan(m * n_cols, n_cols);
-        double sum = 0.0;
-        for (const float x : columns) sum += x;
-        const double mean = sum / static_cast<double>(n_cols);
-        // All alike, and in a range where no product overflows.
-        for (float& x : columns) x = mean > 0 ? std::max(static_cast<float>(x / mean), kLeastImportance) : 1.0F;
-    }
-    return means;
-}
-
 Result<void> add_importance(ConversionPlan& plan, const files::ImportanceMatrix& matrix) {
     for (PlannedTensor& tensor : plan.tensors) {
         if (tensor.dtype == tensor.source->dtype || tensor::format_of(tensor.dtype).block_elements == 1) continue;
-        RAFTER_TRY(tensor.importance, importance_of(*tensor.source, matrix));
+        RAFTER_TRY(tensor.importance, tensor_importance(*tensor.source, matrix));
         plan.n_with_importance += tensor.importance.empty() ? 0 : 1;
     }
     if (plan.n_encoded == 0 || plan.n_with_importance > 0) return {};

@@ -168,6 +168,13 @@ TensorTypes types_of_mix(const Mix& mix, const files::TensorSource& source) {
     return types;
 }
 
+std::uint32_t main_file_type(const files::TensorSource& source, const TensorTypes& types) {
+    std::map<DType, std::uint64_t> n_weights;
+    for (const auto& [name, type] : types) n_weights[type] += source.find_tensor(name)->n_elements();
+    const auto most = std::ranges::max_element(n_weights, {}, &std::pair<const DType, std::uint64_t>::second);
+    return file_type_of(most == n_weights.end() ? DType::kF32 : most->first);
+}
+
 Result<TypeRule> parse_type_rule(std::string_view text) {
     const std::size_t equals = text.rfind('=');
     const auto wrong = [text] {

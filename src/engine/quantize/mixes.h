@@ -29,6 +29,9 @@ struct Mix {
 // with the usual parts of a transformer; what takes the place of a type whose blocks do not fit is left to the conversion.
 [[nodiscard]] TensorTypes types_of_mix(const Mix& mix, const files::TensorSource& source);
 
+// general.file_type of types that are no mix with a name: what most weights are.
+[[nodiscard]] std::uint32_t main_file_type(const files::TensorSource& source, const TensorTypes& types);
+
 // "PATTERN=TYPE": a pattern of a whole name with * and ?, or without them a part of it.
 struct TypeRule {
     std::string pattern;

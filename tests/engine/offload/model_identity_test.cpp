@@ -47,6 +47,9 @@ const std::vector<OpOptions> kAllDifferent = {
     model::RouteOptions{.n_experts_used = 2},
     model::RouteOptions{.scoring = model::RouterScoring::kTopKThenSoftmax},
     model::RouteOptions{.normalize_weights = false},
+    model::ObserveOptions{},
+    model::ObserveOptions{.tensors = {"a"}},
+    model::ObserveOptions{.n_matrices = 8},
 };
 
 TEST(ProgramIdentity, ChangesWithEachValueOfAnOpsOptions) {

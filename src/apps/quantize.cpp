@@ -153,19 +153,25 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
     RAFTER_TRY(const std::unique_ptr<files::TensorSource> source, engine::open_source(path));
     RAFTER_TRY(engine::ConvertOptions wanted, wanted_types(options, *source));
     files::ImportanceMatrix importance;
+    const auto interrupted = [&] {
+        if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
+        return kExitInterrupted;
+    };
     if (!options.imatrix.empty()) {
         RAFTER_TRY(importance, files::read_imatrix(options.imatrix));
+        wanted.importance = &importance;
+    } else if (!options.text_file.empty()) {
+        RAFTER_TRY(auto measured, measure_importance(options.text_file, path, options.n_threads, options.quiet, environment));
+        if (!measured) return interrupted();
+        importance = *std::move(measured);
         wanted.importance = &importance;
     }
     if (!options.target.empty()) {
         RAFTER_TRY(const bool is_chosen, meet_target(options, environment, path, *source, wanted));
-        if (!is_chosen) {
-            if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
-            return kExitInterrupted;
-        }
+        if (!is_chosen) return interrupted();
     }
     auto planned = engine::plan_conversion(*source, path, options.out, wanted);
-    if (!planned && wanted.importance != nullptr) return planned.error().within(options.imatrix);
+    if (!planned && !options.imatrix.empty()) return planned.error().within(options.imatrix);
     RAFTER_TRY(const engine::ConversionPlan plan, std::move(planned));
     if (!options.quiet) {
         for (const std::string& note : notes_on(plan, options)) print_note(stderr_terminal(environment), "rafter quantize: " + note);
@@ -190,7 +196,7 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.options.add("convert-out", o.out, {.required = true});
     verb.options.add("quantize-type", o.type);
     verb.options.add("target", o.target);
-    verb.options.add("text", o.text_file, {.otherwise = "needed with --target"});
+    verb.options.add("text", o.text_file, {.otherwise = "none; --target needs one"});
     verb.options.add("imatrix", o.imatrix);
     verb.options.add("tensor", o.rules);
     verb.options.add("dry-run", o.dry_run);
@@ -200,7 +206,8 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.options.add("quiet", o.quiet);
     verb.options.add("threads", o.n_threads);
     verb.footer =
-        "Each block's scale is searched for. With --imatrix (`rafter imatrix` makes one), errors count as much as the column is used. "
+        "Each block's scale is searched for. With --text, or --imatrix (`rafter imatrix` makes one), errors count as much as the column is "
+        "used. "
         "With --target, each matrix gets the type with which the model's output loses least: measured on the text, which no later "
         "judgement should use.\n\n"
         "Examples:\n"

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "engine/importance/collect.h"
 #include "engine/loading/loaded_model.h"
 #include "engine/measure/text_windows.h"
 #include "engine/quantize/allocation.h"
@@ -35,6 +36,9 @@ using engine::MatrixChoices;
 // Tokens that each trial computes: enough to order the matrices, and little enough for hundreds of trials.
 constexpr std::uint32_t kTrialContext = 256;
 constexpr std::size_t kFrontRows = 7;
+// Of the text that importances are measured on: 32,768 tokens.
+constexpr std::uint32_t kImportanceContext = 512;
+constexpr std::uint32_t kImportanceWindows = 64;
 
 Error wrong_target(std::string_view text) {
     return {
@@ -189,6 +193,32 @@ Result<Target> parse_target(std::string_view text) {
         return wrong_target(text);
     }
     return target;
+}
+
+Result<std::optional<files::ImportanceMatrix>> measure_importance(const std::string& text_file, const std::filesystem::path& model,
+                                                                  unsigned n_threads, bool quiet, const Environment& environment) {
+    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = n_threads}));
+    RAFTER_TRY(const engine::OpenedModel opened, engine::open_model(model));
+    RAFTER_TRY(const std::string text, read_file(text_file));
+    const std::uint32_t context = std::min(kImportanceContext, opened.config.n_context);
+    RAFTER_TRY(const engine::TextWindows windows,
+               engine::TextWindows::cut(*opened.tokenizer, text, context, text_file, kImportanceWindows));
+    engine::LoadModelOptions load;
+    load.context = context;
+    load.n_outputs = std::min(engine::kStepTokens, context);
+    load.activations = model::ActivationMode::kQ16;
+    load.observe_inputs = true;
+    RAFTER_TRY(engine::LoadedModel loaded, engine::load_model(runtime, opened, load));
+    engine::ImportanceCollector collector(loaded);
+    const InterruptFlag interrupt;
+    report::Progress bar(stderr_terminal(environment), "Reading the text");
+    for (std::size_t i = 0; i < windows.n_windows(); ++i) {
+        if (interrupt.is_set()) return std::optional<files::ImportanceMatrix>();
+        collector.add(windows.window(i));
+        if (!quiet) bar.update(static_cast<double>(i + 1) / static_cast<double>(windows.n_windows()));
+    }
+    RAFTER_TRY(files::ImportanceMatrix matrix, collector.result());
+    return std::optional(std::move(matrix));
 }
 
 Result<std::optional<TargetChoice>> choose_types(const TargetOptions& options, const std::filesystem::path& model,

@@ -40,6 +40,11 @@ struct TargetChoice {
     engine::TensorTypes types;
     std::string report;  // the front and the choice, for standard output
 };
+// How much each column counts on a text. None: interrupted.
+[[nodiscard]] Result<std::optional<files::ImportanceMatrix>> measure_importance(const std::string& text_file,
+                                                                                const std::filesystem::path& model, unsigned n_threads,
+                                                                                bool quiet, const Environment& environment);
+
 // None: interrupted. Fails where the target cannot be met, and names the nearest that can.
 [[nodiscard]] Result<std::optional<TargetChoice>> choose_types(const TargetOptions& options, const std::filesystem::path& model,
                                                                const Environment& environment);

@@ -10,13 +10,14 @@ namespace rafter::backend {
 
 struct WeightRows {
     const float* values = nullptr;      // [n_rows, n_cols], finite
-    const float* importance = nullptr;  // [n_cols], finite and not below zero: what an error in the column counts; null: all count the same
+    const float* importance = nullptr;  // [n_cols], finite and not below zero: what an error in the column counts; null: unknown
     std::size_t n_rows = 0;
     std::size_t n_cols = 0;  // whole blocks of the type
 };
 
-// Minimises the sum of importance * (value - decoded)² in each block. `to`: any type but I32; those without blocks are rounded, and are
-// no matter of search. out: [n_rows] rows of the type, no alignment needed.
+// Minimises the sum of importance * (value - decoded)² in each block; where importances are unknown, 1 + value² over the block's mean
+// square takes their place. `to`: any type but I32; those without blocks are rounded, and are no matter of search. out: [n_rows] rows of
+// the type, no alignment needed.
 using EncodeRows = void (*)(tensor::DType to, const WeightRows& rows, std::byte* out);
 
 // Of the best instruction set of this machine.

@@ -30,13 +30,23 @@ struct LaneBlocks {
         for (int l = 0; l < n; ++l) {
             const float* weights = nullptr;
             if (rows.importance != nullptr) weights = rows.importance + (first + static_cast<std::size_t>(l)) * kElements % rows.n_cols;
-            // Where no column counts, all do: a search without weights would end anywhere.
-            if (weights != nullptr && all_zero(weights)) weights = nullptr;
-            for (int e = 0; e < kElements; ++e) importance[e][l] = weights != nullptr ? weights[e] : 1.0F;
+            if (weights != nullptr && !all_zero(weights)) {
+                for (int e = 0; e < kElements; ++e) importance[e][l] = weights[e];
+            } else {
+                weigh_by_magnitude(l);
+            }
         }
     }
 
   private:
+    // Where nothing is known of the columns, a weight counts the more the larger it is, from once to some times the average: equal weights
+    // for all would cut off the few large ones, and outputs lose more by that than their squares say (docs/quantize.md).
+    void weigh_by_magnitude(int l) {
+        float squares = 0.0F;
+        for (int e = 0; e < kElements; ++e) squares += values[e][l] * values[e][l];
+        const float per_mean_square = squares > 0.0F ? static_cast<float>(kElements) / squares : 0.0F;
+        for (int e = 0; e < kElements; ++e) importance[e][l] = 1.0F + values[e][l] * values[e][l] * per_mean_square;
+    }
     static bool all_zero(const float* weights) {
         float most = 0.0F;
         for (int e = 0; e < kElements; ++e) most = weights[e] > most ? weights[e] : most;

@@ -16,8 +16,8 @@ struct WeightRows {
 };
 
 // Minimises the sum of importance * (value - decoded)² in each block; where importances are unknown, 1 + value² over the block's mean
-// square takes their place. `to`: any type but I32; those without blocks are rounded, and are no matter of search. out: [n_rows] rows of
-// the type, no alignment needed.
+// square takes their place. `to`: any type but I32; those without blocks are rounded. A block that needs a
+// scale beyond an f16 decodes to numbers that are not finite. out: [n_rows] rows of the type, no alignment needed.
 using EncodeRows = void (*)(tensor::DType to, const WeightRows& rows, std::byte* out);
 
 // Of the best instruction set of this machine.

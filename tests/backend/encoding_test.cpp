@@ -177,6 +177,26 @@ TEST(Encoding, NumbersOfAnySizeAreHandled) {
     }
 }
 
+TEST(Encoding, WhatNoScaleCanHoldDoesNotBecomeZero) {
+    for (const DType type : encoded_types()) {
+        if (type == DType::kMXFP4) continue;  // its scale is a power of two
+        for (const float size : {1e12F, 1e16F, 1e20F, 1e30F, 1e38F}) {
+            for (const bool weighted : {false, true}) {
+                Numbers numbers = like_weights(29);
+                for (float& x : numbers.values) x *= size;
+                std::vector<float> decoded(numbers.values.size());
+                tensor::format_of(type).decode(encode(type, numbers.rows(weighted)).data(), decoded.data(), decoded.size());
+                for (std::size_t first = 0; first < decoded.size(); first += tensor::format_of(type).block_elements) {
+                    bool is_finite = true;
+                    for (std::size_t i = first; i < first + tensor::format_of(type).block_elements; ++i)
+                        is_finite &= std::isfinite(decoded[i]);
+                    EXPECT_FALSE(is_finite) << tensor::format_of(type).name << " " << size << " block at " << first;
+                }
+            }
+        }
+    }
+}
+
 TEST(Encoding, PlainTypesAreRounded) {
     const Numbers numbers = like_weights(23);
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {

@@ -8,6 +8,9 @@
 namespace rafter::backend::cpu {
 namespace {
 
+// A block with a magnitude beyond this has no scale that an f16 holds, and its squares may be beyond a float.
+constexpr float kTooLarge = 1e15F;
+
 // Element e of lane l is element e of block l.
 template <int kElements>
 struct LaneBlocks {
@@ -44,8 +47,9 @@ struct LaneBlocks {
     void weigh_by_magnitude(int l) {
         float squares = 0.0F;
         for (int e = 0; e < kElements; ++e) squares += values[e][l] * values[e][l];
-        const float per_mean_square = squares > 0.0F ? static_cast<float>(kElements) / squares : 0.0F;
-        for (int e = 0; e < kElements; ++e) importance[e][l] = 1.0F + values[e][l] * values[e][l] * per_mean_square;
+        const bool is_known = squares > 0.0F && squares < kTooLarge * kTooLarge;
+        const float per_mean_square = is_known ? static_cast<float>(kElements) / squares : 0.0F;
+        for (int e = 0; e < kElements; ++e) importance[e][l] = is_known ? 1.0F + values[e][l] * values[e][l] * per_mean_square : 1.0F;
     }
     static bool all_zero(const float* weights) {
         float most = 0.0F;
@@ -148,7 +152,8 @@ struct ScaleGrid {
 };
 template <typename Levels, int kElements, typename Grids>
 BestScale search_scale(const LaneBlocks<kElements>& blocks, const Grids& grids, int n_refinements) {
-    const F32x16 inverse_extreme = inverse_or_zero(extremes(blocks));
+    const F32x16 extreme = extremes(blocks);
+    const F32x16 inverse_extreme = inverse_or_zero(extreme);
     BestScale best;
     for (const ScaleGrid& grid : grids) {
         for (int i = 0; i < grid.n; ++i) {
@@ -157,6 +162,7 @@ BestScale search_scale(const LaneBlocks<kElements>& blocks, const Grids& grids, 
         }
     }
     for (int i = 0; i < n_refinements; ++i) best.offer(level_sums<Levels>(blocks, inverse_or_zero(best.scale)));
+    best.scale = select_less(broadcast(kTooLarge), abs(extreme), extreme, best.scale);
     return best;
 }
 

@@ -214,6 +214,7 @@ BestLine search_line(const LaneBlocks<kElements>& blocks, const CutGrid& cuts, i
         quantised_sums<kHighest>(blocks, best.offset, inverse_or_zero(best.scale), sums);
         best.offer<kOffsetIsPositive>(sums);
     }
+    best.scale = select_less(broadcast(kTooLarge), max(high, -low), broadcast(kTooLarge), best.scale);
     return best;
 }
 

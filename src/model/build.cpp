@@ -53,7 +53,7 @@ class Builder {
                                 .inputs = std::move(inputs),
                                 .outputs = std::move(outputs),
                                 .weights = std::move(weights),
-                                .options = options,
+                                .options = std::move(options),
                                 .parts = {}});
     }
 

@@ -8,6 +8,12 @@
 namespace rafter::backend::cpu {
 namespace {
 
+// Finite: the inverse of a subnormal number may be beyond all floats.
+RAFTER_VEC F32x16 inverse_or_zero(const F32x16& x) {
+    const F32x16 largest = broadcast(3e38F);
+    return select_less(zero(), abs(x), min(max(broadcast(1.0F) / x, -largest), largest), zero());
+}
+
 // A block with a magnitude beyond this has no scale that an f16 holds, and its squares may be beyond a float.
 constexpr float kTooLarge = 1e15F;
 
@@ -22,34 +28,33 @@ struct LaneBlocks {
 
     // Blocks [first, first + n) of the rows, counted through all of them; lanes beyond are zero.
     void take(const WeightRows& rows, std::size_t first, int n) {
-        if (n < kLanes) {
-            __builtin_memset(values, 0, sizeof values);
-            __builtin_memset(importance, 0, sizeof importance);
-        }
+        if (n < kLanes) __builtin_memset(values, 0, sizeof values);
         const float* const from = rows.values + first * kElements;
         for (int e = 0; e < kElements; ++e) {
             for (int l = 0; l < n; ++l) values[e][l] = from[l * kElements + e];
         }
+        weigh_by_magnitude();
+        if (rows.importance == nullptr) return;
         for (int l = 0; l < n; ++l) {
-            const float* weights = nullptr;
-            if (rows.importance != nullptr) weights = rows.importance + (first + static_cast<std::size_t>(l)) * kElements % rows.n_cols;
-            if (weights != nullptr && !all_zero(weights)) {
-                for (int e = 0; e < kElements; ++e) importance[e][l] = weights[e];
-            } else {
-                weigh_by_magnitude(l);
-            }
+            const float* const weights = rows.importance + (first + static_cast<std::size_t>(l)) * kElements % rows.n_cols;
+            if (all_zero(weights)) continue;
+            for (int e = 0; e < kElements; ++e) importance[e][l] = weights[e];
         }
     }
 
   private:
     // Where nothing is known of the columns, a weight counts the more the larger it is, from once to some times the average: equal weights
     // for all would cut off the few large ones, and outputs lose more by that than their squares say (docs/quantize.md).
-    void weigh_by_magnitude(int l) {
-        float squares = 0.0F;
-        for (int e = 0; e < kElements; ++e) squares += values[e][l] * values[e][l];
-        const bool is_known = squares > 0.0F && squares < kTooLarge * kTooLarge;
-        const float per_mean_square = is_known ? static_cast<float>(kElements) / squares : 0.0F;
-        for (int e = 0; e < kElements; ++e) importance[e][l] = is_known ? 1.0F + values[e][l] * values[e][l] * per_mean_square : 1.0F;
+    void weigh_by_magnitude() {
+        F32x16 squares = zero();
+        for (int e = 0; e < kElements; ++e) squares = fma(x(e), x(e), squares);
+        // Nothing of squares that are zero, or beyond a float.
+        const F32x16 is_known = select_less(squares, broadcast(kTooLarge * kTooLarge), squares, zero());
+        const F32x16 per_mean_square = broadcast(static_cast<float>(kElements)) * inverse_or_zero(is_known);
+        for (int e = 0; e < kElements; ++e) {
+            const F32x16 known = select_less(zero(), per_mean_square, x(e), zero());
+            store(importance[e], fma(known * known, per_mean_square, broadcast(1.0F)));
+        }
     }
     static bool all_zero(const float* weights) {
         float most = 0.0F;
@@ -57,12 +62,6 @@ struct LaneBlocks {
         return most == 0.0F;
     }
 };
-
-// Finite: the inverse of a subnormal number may be beyond all floats.
-RAFTER_VEC F32x16 inverse_or_zero(const F32x16& x) {
-    const F32x16 largest = broadcast(3e38F);
-    return select_less(zero(), abs(x), min(max(broadcast(1.0F) / x, -largest), largest), zero());
-}
 
 RAFTER_VEC F32x16 rounded_to_f16(const F32x16& x) {
     std::uint16_t halves[kLanes];

@@ -58,15 +58,18 @@ Result<engine::ConvertOptions> wanted_types(const QuantizeOptions& options, cons
     return wanted;
 }
 
-double bits_per_weight(const engine::ConversionPlan& plan) {
-    double bits = 0.0;
-    double n = 0.0;
+double tensors_bytes(const engine::ConversionPlan& plan) {
+    double bytes = 0.0;
     for (const engine::PlannedTensor& tensor : plan.tensors) {
-        const double n_elements = static_cast<double>(tensor.source->n_rows()) * static_cast<double>(tensor.source->shape.back());
-        bits += n_elements * tensor::format_of(tensor.dtype).bits_per_element();
-        n += n_elements;
+        bytes += static_cast<double>(tensor.source->n_rows() * tensor::format_of(tensor.dtype).row_bytes(tensor.source->shape.back()));
     }
-    return n > 0 ? bits / n : 0.0;
+    return bytes;
+}
+
+double bits_per_weight(const engine::ConversionPlan& plan) {
+    double n = 0.0;
+    for (const engine::PlannedTensor& tensor : plan.tensors) n += static_cast<double>(tensor.source->n_elements());
+    return n > 0 ? 8.0 * tensors_bytes(plan) / n : 0.0;
 }
 
 bool is_quantized(tensor::DType type) { return tensor::format_of(type).block_elements > 1; }
@@ -101,14 +104,6 @@ std::string changes_text(const engine::ConversionPlan& plan, const report::Style
                    report::bytes(bytes)});
     }
     return table.render(style);
-}
-
-double tensors_bytes(const engine::ConversionPlan& plan) {
-    double bytes = 0.0;
-    for (const engine::PlannedTensor& tensor : plan.tensors) {
-        bytes += static_cast<double>(tensor.source->n_rows() * tensor::format_of(tensor.dtype).row_bytes(tensor.source->shape.back()));
-    }
-    return bytes;
 }
 
 // Sets wanted.types for the target. Rules hold for what they name, whatever the target would choose. False: interrupted.

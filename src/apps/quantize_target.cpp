@@ -9,6 +9,7 @@
 #include <map>
 #include <vector>
 
+#include "apps/conversion.h"
 #include "apps/machine_profile.h"
 #include "apps/output.h"
 #include "base/byte_size.h"
@@ -55,9 +56,7 @@ engine::TensorTypes types_of(const std::vector<MatrixChoices>& matrices, const A
 std::string counts_of(const std::vector<MatrixChoices>& matrices, const Allocation& allocation) {
     std::map<tensor::DType, std::uint32_t> n;
     for (std::size_t m = 0; m < matrices.size(); ++m) ++n[matrices[m].types[allocation.chosen[m]].dtype];
-    std::string text;
-    for (const auto& [type, count] : n) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, tensor::format_of(type).name);
-    return text;
+    return types_text(n);
 }
 
 // What a choice costs, beyond the matrices: whole files and whole steps.

@@ -30,7 +30,7 @@ struct EndUrl {
     void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
 
-std::optional<std::uint64_t> number_in(std::string_view text) {
+std::optional<std::uint64_t> uint_in(std::string_view text) {
     std::uint64_t number = 0;
     const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
     return read.ec == std::errc() && read.ptr == text.data() + text.size() ? std::optional(number) : std::nullopt;
@@ -71,8 +71,8 @@ void read_content_range(std::string_view value, HttpHead& head) {
     const std::size_t dash = value.find('-');
     const std::size_t slash = value.find('/');
     if (!value.starts_with(kUnit) || dash == value.npos || slash == value.npos || dash > slash) return;
-    if (const auto begin = number_in(value.substr(kUnit.size(), dash - kUnit.size()))) head.begin = *begin;
-    head.size_bytes = number_in(value.substr(slash + 1));
+    if (const auto begin = uint_in(value.substr(kUnit.size(), dash - kUnit.size()))) head.begin = *begin;
+    head.size_bytes = uint_in(value.substr(slash + 1));
 }
 
 std::size_t take_header(char* data, std::size_t one, std::size_t n, void* to) {
@@ -89,7 +89,7 @@ std::size_t take_header(char* data, std::size_t one, std::size_t n, void* to) {
     if (name == "etag") head.etag = value;
     if (name == "x-linked-etag") head.linked_etag = value;
     if (name == "content-range") read_content_range(value, head);
-    if (name == "content-length" && !head.size_bytes) head.size_bytes = number_in(value);
+    if (name == "content-length" && !head.size_bytes) head.size_bytes = uint_in(value);
     return one * n;
 }
 

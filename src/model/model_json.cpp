@@ -12,8 +12,8 @@ namespace rafter::model {
 namespace {
 
 constexpr std::uint32_t kMaxLayers = 1'000'000'000;
-constexpr std::uint32_t kMaxWidth = 1'000'000'000;
-constexpr std::uint32_t kMaxContext = 2'000'000'000;
+constexpr std::uint32_t kMaxJsonWidth = 1'000'000'000;
+constexpr std::uint32_t kMaxJsonContext = 2'000'000'000;
 constexpr double kMaxParameters = 1e24;
 
 std::uint32_t rounded_to(double n, double unit) { return static_cast<std::uint32_t>(std::max(1.0, std::round(n / unit)) * unit); }
@@ -70,8 +70,8 @@ Result<void> read_heads(const JsonReader& keys, ModelConfig& c, std::vector<std:
 Result<void> read_experts(const JsonReader& keys, ModelConfig& c) {
     RAFTER_TRY(const auto n_experts, keys.find_uint("n_experts", 0, 1U << 24));
     RAFTER_TRY(const auto n_used, keys.find_uint("n_experts_per_token", 1, 1U << 24));
-    RAFTER_TRY(const auto d_ff_expert, keys.find_uint("d_ff_expert", 1, kMaxWidth));
-    RAFTER_TRY(const auto d_ff_shared, keys.find_uint("d_ff_shared", 0, kMaxWidth));
+    RAFTER_TRY(const auto d_ff_expert, keys.find_uint("d_ff_expert", 1, kMaxJsonWidth));
+    RAFTER_TRY(const auto d_ff_shared, keys.find_uint("d_ff_shared", 0, kMaxJsonWidth));
     c.moe.n_experts = n_experts.value_or(0);
     if (c.moe.n_experts == 0) return {};
     if (!n_used) return bad_input("{}: n_experts_per_token: expected a number beside n_experts, found no such key", keys.where());
@@ -115,7 +115,7 @@ Result<DescribedModel> read_model_json(const nlohmann::json& json, std::string_v
     RAFTER_TRY(auto n_layers, keys.find_uint("n_layers", 1, kMaxLayers));
     const nlohmann::json* layers = keys.find("layers");
     if (!n_layers && layers != nullptr && layers->is_array() && !layers->empty()) n_layers = count_layers(*layers);
-    RAFTER_TRY(auto d_model, keys.find_uint("d_model", 1, kMaxWidth));
+    RAFTER_TRY(auto d_model, keys.find_uint("d_model", 1, kMaxJsonWidth));
     if (!m.parameters && !(n_layers && d_model)) {
         return bad_input("{}: {}: expected a whole number (n_layers and d_model, or parameters alone), found no such key", name,
                          n_layers ? "d_model" : "n_layers");
@@ -125,12 +125,12 @@ Result<DescribedModel> read_model_json(const nlohmann::json& json, std::string_v
         m.notes.push_back(fmt::format("not all dimensions given: {} layers of width {} assumed", *n_layers, *d_model));
     }
     c.d_model = *d_model;
-    RAFTER_TRY(const auto d_ff, keys.find_uint("d_ff", 1, kMaxWidth));
-    c.d_ff = d_ff.value_or(std::min(kMaxWidth, 4 * std::min(c.d_model, kMaxWidth / 4)));
+    RAFTER_TRY(const auto d_ff, keys.find_uint("d_ff", 1, kMaxJsonWidth));
+    c.d_ff = d_ff.value_or(std::min(kMaxJsonWidth, 4 * std::min(c.d_model, kMaxJsonWidth / 4)));
     RAFTER_TRY_VOID(read_heads(keys, c, m.notes));
-    RAFTER_TRY(const auto n_vocab, keys.find_uint("n_vocab", 0, kMaxWidth));
+    RAFTER_TRY(const auto n_vocab, keys.find_uint("n_vocab", 0, kMaxJsonWidth));
     c.n_vocab = n_vocab.value_or(0);
-    RAFTER_TRY(const auto n_context, keys.find_uint("n_context", 1, kMaxContext));
+    RAFTER_TRY(const auto n_context, keys.find_uint("n_context", 1, kMaxJsonContext));
     c.n_context = n_context.value_or(0);
     RAFTER_TRY(const auto tied, keys.find_bool("tied_embeddings"));
     c.tied_embeddings = tied.value_or(false);
@@ -139,7 +139,7 @@ Result<DescribedModel> read_model_json(const nlohmann::json& json, std::string_v
     RAFTER_TRY_VOID(read_experts(keys, c));
     RAFTER_TRY_VOID(read_mla(keys, m));
     if (!widths_fit(c)) return bad_input("{}: expected widths whose products stay below 2^31, found larger ones", name);
-    RAFTER_TRY(const auto window, keys.find_uint("sliding_window", 0, kMaxContext));
+    RAFTER_TRY(const auto window, keys.find_uint("sliding_window", 0, kMaxJsonContext));
     RAFTER_TRY(const auto pattern, keys.find_uint("sliding_window_pattern", 0, 128));
     RAFTER_TRY(const auto n_dense, keys.find_uint("n_dense_layers", 0, kMaxListedLayers / 2));
     RAFTER_TRY(m.kv_bytes_per_token, keys.find_number("kv_bytes_per_token", 0.0, 1e18));

@@ -23,7 +23,7 @@ using report::Style;
 using roofline::Phase;
 using roofline::Plan;
 
-constexpr std::size_t kColumns = 100;
+constexpr std::size_t kDetailColumns = 100;
 
 std::string price(const std::optional<double>& dollars) { return dollars ? report::dollars(*dollars) : "–"; }
 
@@ -75,7 +75,7 @@ std::string figures(const PlanRequest& r, const Plan& plan, const Style& style) 
                                       price(plan.cost.price_per_hour), price(plan.cost.per_million_output_tokens),
                                       price(plan.cost.per_million_input_tokens), price(plan.cost.per_million_tokens_with_prefill)));
     }
-    return facts.render(style, kColumns);
+    return facts.render(style, kDetailColumns);
 }
 
 std::string where_time_goes(const char* title, const Phase& phase, const Style& style) {
@@ -141,7 +141,7 @@ std::string what_ifs(const Plan& plan, const Style& style) {
         const std::size_t end = rows.find('\n', at) + 1;
         text += rows.substr(at, end - at);
         at = end;
-        if (line >= 2) text += "    " + style.dim(report::wrapped(plan.what_ifs[line - 2].why, kColumns - 4, "    ")) + "\n";
+        if (line >= 2) text += "    " + style.dim(report::wrapped(plan.what_ifs[line - 2].why, kDetailColumns - 4, "    ")) + "\n";
     }
     return text;
 }
@@ -212,7 +212,7 @@ std::string speculation(const PlanRequest& r, const Plan& plan, const Style& sty
 std::string notes(const Plan& plan, const Style& style) {
     if (plan.notes.empty()) return {};
     std::string text = fmt::format("\n{}\n", style.bold("Notes"));
-    for (const std::string& note : plan.notes) text += "  " + report::wrapped(note, kColumns - 2, "    ") + "\n";
+    for (const std::string& note : plan.notes) text += "  " + report::wrapped(note, kDetailColumns - 2, "    ") + "\n";
     return text;
 }
 

@@ -39,7 +39,7 @@ constexpr std::string_view kGemma = R"jinja({%- macro text_of(content) -%}
 )jinja";
 
 // https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-3/
-constexpr std::string_view kLlama3 = R"jinja({{ bos_token }}
+constexpr std::string_view kLlama3Template = R"jinja({{ bos_token }}
 {%- for message in messages -%}
     {{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' }}
     {%- if message.content is string -%}
@@ -133,7 +133,7 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {{"gemma", kGemma}, "<start_of_turn>", "gemma"}, {{"llama3", kLlama3}, "<|start_header_id|>", ""},
+    {{"gemma", kGemma}, "<start_of_turn>", "gemma"}, {{"llama3", kLlama3Template}, "<|start_header_id|>", ""},
     {{"chatml", kChatMl}, "<|im_start|>", ""},       {{"mistral", kMistral}, "[INST]", ""},
     {{"phi3", kPhi3}, "<|assistant|>", "phi3"},
 };

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include "text/code_range.h"
 #include "text/utf8.h"
 
 namespace rafter::text {
@@ -29,10 +29,7 @@ constexpr char32_t first_that_changes(UnicodeForm form) {
 
 // Nothing composes or moves across these: marks newer than Unicode 9.0, which have no properties there, and U+11A7, which is no jamo but
 // which utf8proc takes for one.
-struct Range {
-    char32_t first, last;
-};
-constexpr Range kLeftAlone[] = {
+constexpr CodeRange kLeftAlone[] = {
     {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},
     {0xEBA, 0xEBA},     {0x11A7, 0x11A7},   {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},
     {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070},
@@ -43,8 +40,8 @@ constexpr Range kLeftAlone[] = {
 };
 
 // Characters newer than Unicode 9.0 that stand for others, which the forms with K write out.
-constexpr Range kLeftAloneByCompatibility[] = {{0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},  {0x10781, 0x107BA},
-                                               {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+constexpr CodeRange kLeftAloneByCompatibility[] = {{0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},  {0x10781, 0x107BA},
+                                                   {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
 
 bool is_compatibility(UnicodeForm form) { return form == UnicodeForm::kNfkc || form == UnicodeForm::kNfkd; }
 bool is_composed(UnicodeForm form) { return form == UnicodeForm::kNfc || form == UnicodeForm::kNfkc; }
@@ -55,11 +52,6 @@ utf8proc_option_t options_of(UnicodeForm form) {
 }
 
 constexpr std::uint16_t kNoSequence = UINT16_MAX;  // how utf8proc's properties say that a code point is in none
-
-bool is_in(std::span<const Range> ranges, char32_t code) {
-    const auto after = std::ranges::upper_bound(ranges, code, {}, &Range::first);
-    return after != ranges.begin() && code <= std::prev(after)->last;
-}
 
 bool is_left_alone(UnicodeForm form, char32_t code) {
     return is_in(kLeftAlone, code) || (is_compatibility(form) && is_in(kLeftAloneByCompatibility, code));

@@ -30,7 +30,7 @@ constexpr std::array kFamilies{
     CheckpointFamily{"gemma2", "gemma2", 256, 1e-6, 1e4, true}, CheckpointFamily{"gemma3_text", "gemma3", 256, 1e-6, 1e6, true},
     CheckpointFamily{"phi3", "phi3", 0, 1e-5, 1e4, false},      CheckpointFamily{"gpt_oss", "gpt-oss", 64, 1e-5, 150000.0, false},
 };
-constexpr std::uint32_t kMax = 1U << 30;
+constexpr std::uint32_t kMaxCount = 1U << 30;
 constexpr double kMaxNumber = 1e12;
 
 Error refused(const JsonReader& config, std::string_view key, std::string_view expected, std::string_view found) {
@@ -60,7 +60,7 @@ Result<std::vector<float>> llama3_factors(const JsonReader& rope, double base, s
     RAFTER_TRY(const double factor, rope.get_number("factor", 1e-6, 1e6));
     RAFTER_TRY(const double low, rope.get_number("low_freq_factor", 1e-6, 1e6));
     RAFTER_TRY(const double high, rope.get_number("high_freq_factor", 1e-6, 1e6));
-    RAFTER_TRY(const double original, rope.get_number("original_max_position_embeddings", 1, kMax));
+    RAFTER_TRY(const double original, rope.get_number("original_max_position_embeddings", 1, kMaxCount));
     if (high <= low) return refused(rope, "high_freq_factor", "more than low_freq_factor", fmt::format("{}", high));
     std::vector<float> divisors;
     for (std::uint32_t i = 0; i < n_dims / 2; ++i) {
@@ -107,9 +107,9 @@ Result<void> read_rope_scaling(const JsonReader& config, const JsonReader& rope,
         RAFTER_TRY(type, rope.find_string("type"));
     }
     const std::string kind = type.value_or("default");
-    RAFTER_TRY(auto original, rope.find_uint("original_max_position_embeddings", 1, kMax));
+    RAFTER_TRY(auto original, rope.find_uint("original_max_position_embeddings", 1, kMaxCount));
     if (!original) {
-        RAFTER_TRY(original, config.find_uint("original_max_position_embeddings", 1, kMax));
+        RAFTER_TRY(original, config.find_uint("original_max_position_embeddings", 1, kMaxCount));
     }
     if (kind == "default") return {};
     if (kind == "llama3") {
@@ -200,7 +200,7 @@ Result<void> check_layer_types(const JsonReader& config, const CheckpointConfig&
 }
 
 Result<void> read_windows(const JsonReader& config, std::uint32_t n_context, CheckpointConfig& c) {
-    RAFTER_TRY(const auto window, config.find_uint("sliding_window", 1, kMax));
+    RAFTER_TRY(const auto window, config.find_uint("sliding_window", 1, kMaxCount));
     if (c.type == "mistral" || c.type == "mixtral" || c.type == "phi3") {
         if (c.type == "phi3") {
             c.counts.emplace_back("attention.sliding_window", window.value_or(n_context));
@@ -247,11 +247,11 @@ Result<void> read_experts(const JsonReader& config, std::uint32_t d_ff, Checkpoi
     c.counts.emplace_back("expert_count", c.n_experts);
     c.counts.emplace_back("expert_used_count", *used);
     if (qwen) {
-        RAFTER_TRY(const std::uint32_t width, config.get_uint("moe_intermediate_size", 1, kMax));
+        RAFTER_TRY(const std::uint32_t width, config.get_uint("moe_intermediate_size", 1, kMaxCount));
         c.counts.emplace_back("expert_feed_forward_length", width);
         RAFTER_TRY(const auto norm, config.find_bool("norm_topk_prob"));
         if (!norm.value_or(false) && *used > 1) return refused(config, "norm_topk_prob", "true, as the engine computes it", "false");
-        RAFTER_TRY(const auto step, config.find_uint("decoder_sparse_step", 0, kMax));
+        RAFTER_TRY(const auto step, config.find_uint("decoder_sparse_step", 0, kMaxCount));
         if (step.value_or(1) != 1) return refused(config, "decoder_sparse_step", "1", fmt::format("{}", *step));
         const nlohmann::json* dense = config.find("mlp_only_layers");
         if (dense != nullptr && !(dense->is_array() && dense->empty()))
@@ -338,9 +338,9 @@ Result<CheckpointConfig> read_checkpoint_config(const nlohmann::json& json, cons
     RAFTER_TRY(const auto head_dim, config.find_uint("head_dim", 1, 1U << 12));
     c.head_dim = head_dim.value_or(family->head_dim != 0 ? family->head_dim : d_model / c.n_heads);
     if (c.head_dim == 0) return refused(config, "num_attention_heads", "at most hidden_size", fmt::format("{}", c.n_heads));
-    RAFTER_TRY(const std::uint32_t n_context, config.get_uint("max_position_embeddings", 1, kMax));
+    RAFTER_TRY(const std::uint32_t n_context, config.get_uint("max_position_embeddings", 1, kMaxCount));
     RAFTER_TRY(const auto epsilon, config.find_number("rms_norm_eps", 1e-30, 1));
-    RAFTER_TRY(const auto n_vocab, config.find_uint("vocab_size", 1, kMax));
+    RAFTER_TRY(const auto n_vocab, config.find_uint("vocab_size", 1, kMaxCount));
     RAFTER_TRY(auto tied, config.find_bool("tie_word_embeddings"));
     if (inner && !tied) {
         RAFTER_TRY(tied, outer.find_bool("tie_word_embeddings"));

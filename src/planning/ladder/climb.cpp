@@ -22,7 +22,7 @@ constexpr unsigned kMaxRetakes = 2;        // of a probe that a busy machine spo
 constexpr double kFullProbeSeconds = 3.5;  // timing kernels, where the ladder is not quick
 
 // Of the layers' matrices: files keep the embedding's table and the head in more.
-double mean_bits(const model::Program& program) {
+double mean_matrix_bits(const model::Program& program) {
     double bits = 0.0;
     double n = 0.0;
     for (const model::Weight& w : program.weights) {
@@ -282,7 +282,7 @@ Result<Ladder> Climb::run() {
     RAFTER_TRY(const engine::PreparedModel own,
                engine::prepare_model(runtime_.backend(), opened_, {.context = sizes_.context, .n_outputs = 1}));
     describe(own.program);
-    own_bits_ = mean_bits(own.program);
+    own_bits_ = mean_matrix_bits(own.program);
     own_is_4_bit_ = own_bits_ <= kMaxOwnBits;
     four_bit_types_ = own_is_4_bit_ ? matrix_types(own.program) : std::vector{kFourBits, tensor::DType::kF16};
     prose_ = opened_.tokenizer->encode(kProse, text::SpecialTokens::kAsText);

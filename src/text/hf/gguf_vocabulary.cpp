@@ -19,11 +19,11 @@ namespace {
 
 constexpr std::uint64_t kMaxTokens = 4'000'000;
 
-struct NamedId {
+struct IdKey {
     std::optional<std::uint32_t> GgufVocabulary::*id;
     const char* key;
 };
-constexpr std::array<NamedId, 8> kNamedIds = {{
+constexpr std::array<IdKey, 8> kIdKeys = {{
     {&GgufVocabulary::bos_id, "tokenizer.ggml.bos_token_id"},
     {&GgufVocabulary::eos_id, "tokenizer.ggml.eos_token_id"},
     {&GgufVocabulary::unk_id, "tokenizer.ggml.unknown_token_id"},
@@ -244,7 +244,7 @@ files::Metadata metadata_with_vocabulary(const files::Metadata& metadata, const 
     made.add("tokenizer.ggml.token_type", files::MetadataArray(vocabulary.token_types));
     if (!vocabulary.scores.empty()) made.add("tokenizer.ggml.scores", files::MetadataArray(vocabulary.scores));
     if (vocabulary.model == "gpt2") made.add("tokenizer.ggml.merges", views(vocabulary.merges));
-    for (const NamedId& row : kNamedIds) {
+    for (const IdKey& row : kIdKeys) {
         if (vocabulary.*row.id) made.add(row.key, std::uint64_t{*(vocabulary.*row.id)});
     }
     made.add("tokenizer.ggml.add_bos_token", vocabulary.add_bos);

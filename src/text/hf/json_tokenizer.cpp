@@ -19,7 +19,7 @@
 namespace rafter::text::hf {
 namespace {
 
-constexpr double kUnknownPenalty = 10;  // of a unigram model, beyond its worst token: K_UNK_PENALTY of Hugging Face's tokenizers
+constexpr double kBeyondWorst = 10;  // of a unigram model, beyond its worst token: K_UNK_PENALTY of Hugging Face's tokenizers
 
 // The text with each stretch that can be no part of UTF-8 replaced by U+FFFD, as Python's decoding with "replace" does.
 std::string repaired(std::string_view text) {
@@ -223,7 +223,7 @@ void JsonTokenizer::encode_unigram(std::string_view word, Scratch& scratch, std:
             has_character = has_character || i + 1 - at == char_size;
             reach(i + 1, score_here + json_.scores[static_cast<std::size_t>(*id)], *id);
         }
-        if (!has_character) reach(at + char_size, score_here + (lowest_score_ - kUnknownPenalty), kUnknown);
+        if (!has_character) reach(at + char_size, score_here + (lowest_score_ - kBeyondWorst), kUnknown);
         at += char_size;
     }
     std::vector<std::pair<std::size_t, std::size_t>> parts;  // from the last one back; unknown neighbours are one

@@ -14,9 +14,9 @@
 namespace rafter::text::hf {
 namespace {
 
-constexpr std::string_view kWhere = "normalizer";
+constexpr std::string_view kNormalizer = "normalizer";
 
-constexpr std::size_t kMaxSteps = 64;
+constexpr std::size_t kMaxNormalizers = 64;
 constexpr std::size_t kMaxPrependBytes = 256;
 
 double growth_of(const Normalizer& step) {
@@ -25,7 +25,7 @@ double growth_of(const Normalizer& step) {
 }
 
 Result<void> add_normalizer(const std::string& type, const nlohmann::json& json, std::vector<Normalizer>& steps) {
-    if (steps.size() == kMaxSteps) return bad_input("{}: expected at most {} steps, found more", kWhere, kMaxSteps);
+    if (steps.size() == kMaxNormalizers) return bad_input("{}: expected at most {} steps, found more", kNormalizer, kMaxNormalizers);
     if (type == "NFC") {
         steps.emplace_back(ToForm{UnicodeForm::kNfc});
     } else if (type == "NFD") {
@@ -41,20 +41,20 @@ Result<void> add_normalizer(const std::string& type, const nlohmann::json& json,
     } else if (type == "ByteLevel") {
         steps.emplace_back(SpellBytes{});
     } else if (type == "Strip") {
-        RAFTER_TRY(const bool left, bool_or(json, "strip_left", true, kWhere));
-        RAFTER_TRY(const bool right, bool_or(json, "strip_right", true, kWhere));
+        RAFTER_TRY(const bool left, bool_or(json, "strip_left", true, kNormalizer));
+        RAFTER_TRY(const bool right, bool_or(json, "strip_right", true, kNormalizer));
         steps.emplace_back(Strip{left, right});
     } else if (type == "Prepend") {
-        RAFTER_TRY(std::string text, text_or(json, "prepend", "", kWhere));
+        RAFTER_TRY(std::string text, text_or(json, "prepend", "", kNormalizer));
         if (text.size() > kMaxPrependBytes)
-            return bad_input("{}: prepend: expected at most {} bytes, found {}", kWhere, kMaxPrependBytes, text.size());
+            return bad_input("{}: prepend: expected at most {} bytes, found {}", kNormalizer, kMaxPrependBytes, text.size());
         steps.emplace_back(Prepend{std::move(text)});
     } else if (type == "Replace") {
         RAFTER_TRY(Pattern pattern, Pattern::read(member(json, "pattern"), "normalizer: Replace"));
-        RAFTER_TRY(std::string content, text_or(json, "content", "", kWhere));
+        RAFTER_TRY(std::string content, text_or(json, "content", "", kNormalizer));
         steps.emplace_back(Replace{std::move(pattern), std::move(content)});
     } else {
-        return bad_input("{}: the type {} is not supported", kWhere, quote(type));
+        return bad_input("{}: the type {} is not supported", kNormalizer, quote(type));
     }
     return {};
 }
@@ -118,12 +118,13 @@ double growth_of(const Pattern& pattern, std::string_view content) {
 
 Result<std::vector<Normalizer>> read_normalizers(const nlohmann::json& json) {
     std::vector<Normalizer> steps;
-    RAFTER_TRY_VOID(for_each_part(json, "normalizers", kWhere,
+    RAFTER_TRY_VOID(for_each_part(json, "normalizers", kNormalizer,
                                   [&](const std::string& type, const nlohmann::json& part) { return add_normalizer(type, part, steps); }));
     double growth = 1;
     for (const Normalizer& step : steps) growth *= growth_of(step);
     if (growth > kMaxGrowth) {
-        return bad_input("{}: expected steps that make a text at most {} times as long, found {:.4g} times", kWhere, kMaxGrowth, growth);
+        return bad_input("{}: expected steps that make a text at most {} times as long, found {:.4g} times", kNormalizer, kMaxGrowth,
+                         growth);
     }
     return steps;
 }

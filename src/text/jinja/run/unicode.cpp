@@ -7,32 +7,23 @@
 #include <array>
 #include <iterator>
 
+#include "text/code_range.h"
 #include "text/utf8.h"
 
 namespace rafter::text::jinja {
 
 namespace {
 
-struct Range {
-    char32_t first, last;
-};
-
 // Other_Lowercase and Other_Uppercase of https://www.unicode.org/Public/14.0.0/ucd/, which utf8proc does not hand out.
-constexpr Range kOtherLowercase[] = {
+constexpr CodeRange kOtherLowercase[] = {
     {0xAA, 0xAA},     {0xBA, 0xBA},     {0x2B0, 0x2B8},     {0x2C0, 0x2C1},     {0x2E0, 0x2E4},     {0x345, 0x345},
     {0x37A, 0x37A},   {0x1D2C, 0x1D6A}, {0x1D78, 0x1D78},   {0x1D9B, 0x1DBF},   {0x2071, 0x2071},   {0x207F, 0x207F},
     {0x2090, 0x209C}, {0x2170, 0x217F}, {0x24D0, 0x24E9},   {0x2C7C, 0x2C7D},   {0xA69C, 0xA69D},   {0xA770, 0xA770},
     {0xA7F8, 0xA7F9}, {0xAB5C, 0xAB5F}, {0x10780, 0x10780}, {0x10783, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA},
 };
-constexpr Range kOtherUppercase[] = {
+constexpr CodeRange kOtherUppercase[] = {
     {0x2160, 0x216F}, {0x24B6, 0x24CF}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189},
 };
-
-template <std::size_t N>
-bool in_ranges(const Range (&ranges)[N], char32_t c) {
-    const auto* after = std::ranges::upper_bound(ranges, c, {}, &Range::first);
-    return after != std::begin(ranges) && c <= std::prev(after)->last;
-}
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 utf8proc_int32_t point(char32_t c) { return static_cast<utf8proc_int32_t>(c); }
@@ -165,8 +156,8 @@ bool is_printable(char32_t c) {
     return !has_category(c, kHidden);
 }
 
-bool is_lower(char32_t c) { return category_of(c) == UTF8PROC_CATEGORY_LL || in_ranges(kOtherLowercase, c); }
-bool is_upper(char32_t c) { return category_of(c) == UTF8PROC_CATEGORY_LU || in_ranges(kOtherUppercase, c); }
+bool is_lower(char32_t c) { return category_of(c) == UTF8PROC_CATEGORY_LL || is_in(kOtherLowercase, c); }
+bool is_upper(char32_t c) { return category_of(c) == UTF8PROC_CATEGORY_LU || is_in(kOtherUppercase, c); }
 bool is_identifier_start(char32_t c) { return c == '_' || is_alpha(c) || category_of(c) == UTF8PROC_CATEGORY_NL; }
 
 bool is_identifier_part(char32_t c) {

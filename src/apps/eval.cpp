@@ -104,7 +104,7 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
     const double rate = static_cast<double>(evaluation.n_windows * context) / evaluation.seconds;
     if (options.json) {
         ordered_json result{{"perplexity", loss.perplexity()},
-                            {"error", loss.perplexity_error()},
+                            {"perplexity_error", loss.perplexity_error()},
                             {"mean_logprob", -loss.mean()},
                             {"n_scored", loss.n()},
                             {"n_windows", evaluation.n_windows},

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/os_terminal.h"
 #include "engine/measure/divergence.h"
+#include "planning/divergence_json.h"
 #include "report/progress.h"
 #include "report/table.h"
 #include "report/units.h"
@@ -71,29 +72,17 @@ Result<AgainstResult> judge(const EvalOptions& options, const Environment& envir
 }
 
 ordered_json against_json(const EvalOptions& options, const AgainstResult& result) {
-    const engine::DivergenceSummary& s = result.summary;
-    ordered_json json{{"kl", s.mean_kl},
-                      {"kl_error", s.mean_kl_error},
-                      {"kl_99", s.kl_99},
-                      {"kl_999", s.kl_999},
-                      {"kl_max", s.max_kl},
-                      {"same_top", s.same_top},
-                      {"same_top_error", s.same_top_error},
-                      {"perplexity", s.perplexity},
-                      {"error", s.perplexity_error},
-                      {"reference_perplexity", s.reference_perplexity},
-                      {"reference_error", s.reference_perplexity_error},
-                      {"perplexity_ratio", s.perplexity_ratio},
-                      {"perplexity_ratio_error", s.perplexity_ratio_error},
-                      {"reference", result.reference_name},
-                      {"reference_mode", options.reference_mode},
-                      {"text", eval_text_name(options)},
-                      {"n_scored", s.n_scored},
-                      {"n_windows", result.n_windows},
-                      {"context", *options.session.context},
-                      {"n_tokens", result.n_tokens},
-                      {"complete", !result.interrupted},
-                      {"seconds", result.seconds}};
+    ordered_json json = planning::divergence_json(result.summary);
+    json.update({{"reference_perplexity", result.summary.reference_perplexity},
+                 {"reference_perplexity_error", result.summary.reference_perplexity_error},
+                 {"reference", result.reference_name},
+                 {"reference_mode", options.reference_mode},
+                 {"text", eval_text_name(options)},
+                 {"n_windows", result.n_windows},
+                 {"context", *options.session.context},
+                 {"n_tokens", result.n_tokens},
+                 {"complete", !result.interrupted},
+                 {"seconds", result.seconds}});
     if (!result.weights.empty()) json["weights"] = result.weights;
     return json;
 }

@@ -9,13 +9,18 @@
 
 #include "apps/cli.h"
 #include "apps/conversion.h"
+#include "apps/machine_profile.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/quantize_target.h"
+#include "apps/report_files.h"
 #include "base/os_terminal.h"
+#include "engine/convert/tensor_types.h"
 #include "engine/loading/model_source.h"
 #include "engine/quantize/mixes.h"
 #include "files/imatrix_file.h"
+#include "planning/efficiency.h"
+#include "planning/plan_request.h"
 #include "report/table.h"
 #include "report/units.h"
 #include "tensor/formats/formats.h"
@@ -30,6 +35,8 @@ struct QuantizeOptions {
     std::string target;
     std::string text_file;
     std::string imatrix;
+    std::string hardware;  // "": this machine, where it is asked for at all
+    std::string html_file, svg_file;
     std::vector<std::string> rules;
     std::optional<std::uint64_t> split_bytes;
     bool dry_run = false;
@@ -38,6 +45,15 @@ struct QuantizeOptions {
     bool quiet = false;
     unsigned n_threads = 0;
 };
+
+Result<std::vector<engine::TypeRule>> type_rules(const QuantizeOptions& options) {
+    std::vector<engine::TypeRule> rules;
+    for (const std::string& text : options.rules) {
+        RAFTER_TRY(engine::TypeRule rule, engine::parse_type_rule(text));
+        rules.push_back(std::move(rule));
+    }
+    return rules;
+}
 
 // What is asked of each matrix.
 Result<engine::ConvertOptions> wanted_types(const QuantizeOptions& options, const files::TensorSource& source) {
@@ -49,11 +65,7 @@ Result<engine::ConvertOptions> wanted_types(const QuantizeOptions& options, cons
     } else {
         wanted.type = tensor::dtype_from_name(options.type);
     }
-    std::vector<engine::TypeRule> rules;
-    for (const std::string& text : options.rules) {
-        RAFTER_TRY(engine::TypeRule rule, engine::parse_type_rule(text));
-        rules.push_back(std::move(rule));
-    }
+    RAFTER_TRY(const std::vector<engine::TypeRule> rules, type_rules(options));
     RAFTER_TRY_VOID(engine::apply_rules(rules, source, wanted.types));
     return wanted;
 }
@@ -106,28 +118,128 @@ std::string changes_text(const engine::ConversionPlan& plan, const report::Style
     return table.render(style);
 }
 
-// Sets wanted.types for the target. Rules hold for what they name, whatever the target would choose. False: interrupted.
-Result<bool> meet_target(const QuantizeOptions& options, const Environment& environment, const std::filesystem::path& path,
-                         const files::TensorSource& source, engine::ConvertOptions& wanted) {
-    RAFTER_TRY(const Target target, parse_target(options.target));
-    const auto size = [&](const engine::TensorTypes& types) -> Result<QuantizedSize> {
-        engine::ConvertOptions trial = wanted;
-        trial.types = types;
-        trial.importance = nullptr;
-        RAFTER_TRY(const engine::ConversionPlan plan, engine::plan_conversion(source, path, options.out, trial));
-        return QuantizedSize{.file_bytes = static_cast<double>(plan.size_bytes), .weights_bytes = tensors_bytes(plan)};
-    };
-    RAFTER_TRY(auto choice, choose_types({.target = target,
-                                          .text_file = options.text_file,
-                                          .importance = wanted.importance,
-                                          .n_threads = options.n_threads,
-                                          .quiet = options.quiet,
-                                          .size = size},
-                                         path, environment));
+// The model that is quantised: its tensors alone, or all that running it on a text needs.
+struct QuantizeSource {
+    std::filesystem::path path;
+    std::unique_ptr<files::TensorSource> tensors_alone;
+    std::optional<engine::OpenedModel> opened;
+    std::optional<engine::Runtime> runtime;  // where the model is opened
+
+    [[nodiscard]] const files::TensorSource& tensors() const { return opened ? *opened->source : *tensors_alone; }
+};
+Result<QuantizeSource> open_quantize_source(const QuantizeOptions& options, const Environment& environment) {
+    QuantizeSource source;
+    RAFTER_TRY(source.path, conversion_source(environment, options.source));
+    if (options.target.empty() && options.text_file.empty()) {
+        RAFTER_TRY(source.tensors_alone, engine::open_source(source.path));
+        return source;
+    }
+    RAFTER_TRY(source.runtime, engine::Runtime::create({.n_threads = options.n_threads}));
+    RAFTER_TRY(source.opened, engine::open_model(source.path));
+    return source;
+}
+
+// Types of the matrices that rules name, as their rows can have them.
+Result<engine::TensorTypes> fixed_types(const QuantizeOptions& options, const files::TensorSource& source) {
+    RAFTER_TRY(const std::vector<engine::TypeRule> rules, type_rules(options));
+    engine::TensorTypes types;
+    RAFTER_TRY_VOID(engine::apply_rules(rules, source, types));
+    for (auto& [name, type] : types) {
+        type = engine::converted_type(*source.find_tensor(name), type, engine::SourceKind::kGguf);
+    }
+    return types;
+}
+
+// Whose tokens a second are meant: "this" is measured where no profile is saved.
+struct NamedMachine {
+    std::optional<engine::PricedMachine> machine;
+    std::string name;
+    std::vector<std::string> doubts;
+};
+Result<NamedMachine> named_machine(const QuantizeOptions& options, const Target& target, const Environment& environment) {
+    NamedMachine named;
+    if (options.hardware.empty() && target.kind != Target::Kind::kTokensPerSecond) return named;
+    named.machine.emplace();
+    if (options.hardware.empty() || options.hardware == "this") {
+        named.name = "this machine";
+        return named;
+    }
+    std::vector<std::string> warnings;
+    RAFTER_TRY(named.machine->device, planning::find_hardware(options.hardware, warnings, named.doubts));
+    for (const std::string& warning : warnings) print_note(stderr_terminal(environment), "rafter quantize: " + warning);
+    named.name = named.machine->device->name;
+    named.machine->efficiency = planning::typical_efficiency(*named.machine->device);
+    named.doubts.push_back(
+        fmt::format("{} was not measured: its data sheet's rates are used, of which programs reach what is typical of {}.", named.name,
+                    named.machine->efficiency.name));
+    return named;
+}
+
+std::string quantize_command(const QuantizeOptions& options) {
+    const auto file = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
+    std::string command = fmt::format("rafter quantize {} {} --target {}", file(options.source), file(options.out), options.target);
+    if (!options.hardware.empty()) command += " --hardware " + file(options.hardware);
+    if (!options.text_file.empty()) command += " --text " + file(options.text_file);
+    if (!options.imatrix.empty()) command += " --imatrix " + file(options.imatrix);
+    for (const std::string& rule : options.rules) command += " --tensor " + rule;
+    return command;
+}
+
+Result<void> show_front(const QuantizeOptions& options, const planning::QuantizeFront& front, const Environment& environment) {
+    if (!options.quiet) RAFTER_TRY_VOID(write_stdout(planning::front_text(front, stdout_style(environment))));
+    return write_report_files({{options.html_file, planning::front_html(front)}, {options.svg_file, planning::front_svg(front)}});
+}
+
+// What the text is for, in the order in which it is used: importances, then the target. Sets wanted.types and wanted.importance, which is
+// kept in `importance`. False: interrupted.
+Result<bool> measure(const QuantizeOptions& options, const Environment& environment, QuantizeSource& source,
+                     files::ImportanceMatrix& importance, engine::ConvertOptions& wanted) {
+    engine::Runtime& runtime = *source.runtime;
+    const engine::OpenedModel& opened = *source.opened;
+    TargetOptions target{.quiet = options.quiet};
+    NamedMachine named;
+    std::vector<engine::MatrixChoices> matrices;
+    if (!options.target.empty()) {
+        RAFTER_TRY(target.target, parse_target(options.target));
+        RAFTER_TRY(named, named_machine(options, target.target, environment));
+        if (named.machine && !named.machine->device) {
+            RAFTER_TRY(named.machine->profile, machine_profile(environment, runtime.pool(), runtime.isa(), "quantize"));
+            if (!named.machine->profile.trusted)
+                named.doubts.push_back(fmt::format("The machine's profile is in doubt: {}.", named.machine->profile.doubt));
+        }
+        target.machine = named.machine;
+        RAFTER_TRY(target.fixed, fixed_types(options, source.tensors()));
+        target.size = [&](const engine::TensorTypes& types) -> Result<QuantizedSize> {
+            engine::ConvertOptions trial = wanted;
+            trial.types = types;
+            trial.importance = nullptr;
+            RAFTER_TRY(const engine::ConversionPlan plan, engine::plan_conversion(source.tensors(), source.path, options.out, trial));
+            return QuantizedSize{.file_bytes = static_cast<double>(plan.size_bytes), .weights_bytes = tensors_bytes(plan)};
+        };
+        RAFTER_TRY(matrices, priced_choices(target, runtime, opened));
+    }
+    RAFTER_TRY(const auto text,
+               calibration_text({.file = options.text_file, .for_importances = wanted.importance == nullptr, .quiet = options.quiet},
+                                runtime, opened, environment));
+    if (!text) return false;
+    if (!options.quiet) print_note(stderr_terminal(environment), fmt::format("rafter quantize: measuring on {}", text->words()));
+    if (wanted.importance == nullptr) {
+        RAFTER_TRY(auto measured, measure_importance(*text, runtime, opened, options.quiet, environment));
+        if (!measured) return false;
+        importance = *std::move(measured);
+        wanted.importance = &importance;
+    }
+    if (options.target.empty()) return true;
+    target.importance = wanted.importance;
+    RAFTER_TRY(auto choice, choose_types(target, std::move(matrices), *text, runtime, opened, environment));
     if (!choice) return false;
     wanted.types = std::move(choice->types);
-    wanted.file_type = engine::main_file_type(source, wanted.types);
-    if (!options.quiet) RAFTER_TRY_VOID(write_stdout(choice->report));
+    wanted.file_type = engine::main_file_type(source.tensors(), wanted.types);
+    choice->front.hardware = named.name;
+    choice->front.doubts = named.doubts;
+    choice->front.version = version();
+    choice->front.command = quantize_command(options);
+    RAFTER_TRY_VOID(show_front(options, choice->front, environment));
     return true;
 }
 
@@ -136,36 +248,34 @@ Result<void> check_usage(const QuantizeOptions& options) {
     if (options.type.empty() == options.target.empty()) {
         return wrong("--type: expected a type such as Q4_K, a mix such as Q4_K_M, or --target instead, found neither or both");
     }
-    if (options.target.empty()) return {};
-    if (options.text_file.empty()) return wrong("--target: expected --text FILE, the text on which losses are measured, found none");
-    if (!options.rules.empty()) return wrong("--target: expected no --tensor beside it, found one");
+    if (!options.target.empty()) {
+        RAFTER_TRY_VOID(parse_target(options.target));
+        return check_report_files({{"--html", options.html_file}, {"--svg", options.svg_file}},
+                                  {{.whose = "the source", .path = options.source}, {.whose = "the output", .path = options.out}});
+    }
+    if (!options.hardware.empty()) return wrong("--hardware: expected --target beside it, found none");
+    if (!options.html_file.empty()) return wrong("--html: expected --target, whose front it shows, found none");
+    if (!options.svg_file.empty()) return wrong("--svg: expected --target, whose front it shows, found none");
     return {};
 }
 
 Result<int> quantize(const QuantizeOptions& options, const Environment& environment) {
     RAFTER_TRY_VOID(check_usage(options));
-    RAFTER_TRY(const std::filesystem::path path, conversion_source(environment, options.source));
-    RAFTER_TRY(const std::unique_ptr<files::TensorSource> source, engine::open_source(path));
-    RAFTER_TRY(engine::ConvertOptions wanted, wanted_types(options, *source));
+    RAFTER_TRY(QuantizeSource source, open_quantize_source(options, environment));
+    RAFTER_TRY(engine::ConvertOptions wanted, wanted_types(options, source.tensors()));
     files::ImportanceMatrix importance;
-    const auto interrupted = [&] {
-        if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
-        return kExitInterrupted;
-    };
     if (!options.imatrix.empty()) {
         RAFTER_TRY(importance, files::read_imatrix(options.imatrix));
         wanted.importance = &importance;
-    } else if (!options.text_file.empty()) {
-        RAFTER_TRY(auto measured, measure_importance(options.text_file, path, options.n_threads, options.quiet, environment));
-        if (!measured) return interrupted();
-        importance = *std::move(measured);
-        wanted.importance = &importance;
     }
-    if (!options.target.empty()) {
-        RAFTER_TRY(const bool is_chosen, meet_target(options, environment, path, *source, wanted));
-        if (!is_chosen) return interrupted();
+    if (source.opened && (!options.target.empty() || wanted.importance == nullptr)) {
+        RAFTER_TRY(const bool is_measured, measure(options, environment, source, importance, wanted));
+        if (!is_measured) {
+            if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
+            return kExitInterrupted;
+        }
     }
-    auto planned = engine::plan_conversion(*source, path, options.out, wanted);
+    auto planned = engine::plan_conversion(source.tensors(), source.path, options.out, wanted);
     if (!planned && !options.imatrix.empty()) return planned.error().within(options.imatrix);
     RAFTER_TRY(const engine::ConversionPlan plan, std::move(planned));
     if (!options.quiet) {
@@ -177,8 +287,10 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
                                                  types_text(plan.n_of_type), changes_text(plan, stdout_style(environment)))));
         return 0;
     }
+    const ConversionWords words{.verb = "quantize", .progress = "Quantising", .quiet = options.quiet};
+    if (source.runtime) return carry_out(environment, plan, source.tensors(), source.runtime->pool(), words);
     ThreadPool pool({.n_threads = options.n_threads});
-    return carry_out(environment, plan, *source, pool, {.verb = "quantize", .progress = "Quantising", .quiet = options.quiet});
+    return carry_out(environment, plan, source.tensors(), pool, words);
 }
 
 }  // namespace
@@ -191,13 +303,16 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.options.add("convert-out", o.out, {.required = true});
     verb.options.add("quantize-type", o.type);
     verb.options.add("target", o.target);
-    verb.options.add("text", o.text_file, {.otherwise = "none; --target needs one"});
+    verb.options.add("quantize-hardware", o.hardware);
+    verb.options.add("text", o.text_file, {.otherwise = "with --target, a text that the model writes itself; else none"});
     verb.options.add("imatrix", o.imatrix);
     verb.options.add("tensor", o.rules);
     verb.options.add("dry-run", o.dry_run);
     verb.options.add("split", o.split_bytes);
     verb.options.add("allow-nan", o.allow_nan);
     verb.options.add("replace", o.force);
+    verb.options.add("html", o.html_file);
+    verb.options.add("front-svg", o.svg_file);
     verb.options.add("quiet", o.quiet);
     verb.options.add("threads", o.n_threads);
     verb.footer =
@@ -208,7 +323,8 @@ void add_quantize(CLI::App& app, Cli& cli) {
         "Examples:\n"
         "  rafter quantize Llama-3.2-1B-Instruct/ llama-q4.gguf --type Q4_K_M\n"
         "  rafter quantize model.gguf small.gguf --type Q4_K --imatrix model.imatrix --tensor attn_v=Q6_K\n"
-        "  rafter quantize model.gguf small.gguf --target size=700MB --text calibration.txt --imatrix model.imatrix\n"
+        "  rafter quantize model.gguf small.gguf --target size=700MB\n"
+        "  rafter quantize model.gguf small.gguf --target bpw=4.5 --tensor output=Q8_0 --text calibration.txt --html front.html\n"
         "  rafter quantize model.gguf fast.gguf --target tok/s=30 --text calibration.txt";
     verb.run = [quantize_options](const Environment& environment) { return quantize(*quantize_options, environment); };
     add_verb(app, cli, std::move(verb));

@@ -7,23 +7,20 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "apps/conversion.h"
-#include "apps/machine_profile.h"
+#include "apps/model_title.h"
 #include "apps/output.h"
 #include "base/byte_size.h"
 #include "base/clock.h"
-#include "base/os_file.h"
 #include "base/os_terminal.h"
-#include "engine/importance/collect.h"
-#include "engine/loading/loaded_model.h"
-#include "engine/measure/text_windows.h"
 #include "engine/quantize/allocation.h"
-#include "engine/quantize/decode_price.h"
+#include "engine/quantize/repair.h"
 #include "engine/quantize/sensitivity.h"
+#include "engine/quantize/type_losses.h"
 #include "report/progress.h"
-#include "report/table.h"
 #include "report/units.h"
 #include "tensor/formats/formats.h"
 
@@ -34,12 +31,11 @@ using engine::Allocation;
 using engine::CostKind;
 using engine::MatrixChoices;
 
-// Tokens that each trial computes: enough to order the matrices, and little enough for hundreds of trials.
-constexpr std::uint32_t kTrialContext = 256;
 constexpr std::size_t kFrontRows = 7;
-// Of the text that importances are measured on: 32,768 tokens.
-constexpr std::uint32_t kImportanceContext = 512;
-constexpr std::uint32_t kImportanceWindows = 64;
+// Windows of the text on which whole choices are measured, after the one on which single matrices are. The source's logits on them are
+// kept, so that large vocabularies have fewer.
+constexpr std::size_t kWholeWindows = 4;
+constexpr double kMaxLogitsBytes = 512e6;
 
 Error wrong_target(std::string_view text) {
     return {
@@ -76,6 +72,7 @@ class WholeCosts {
         RAFTER_TRY(const QuantizedSize size, this->size(allocation));
         return options_.target.kind == Target::Kind::kBytes ? size.file_bytes : size.weights_bytes;
     }
+    [[nodiscard]] CostKind kind() const { return is_speed() ? CostKind::kSeconds : CostKind::kBytes; }
     [[nodiscard]] bool is_speed() const { return options_.target.kind == Target::Kind::kTokensPerSecond; }
     // What the target allows of cost().
     [[nodiscard]] double allowed() const {
@@ -110,15 +107,11 @@ class WholeCosts {
 
 // The sum over matrices is not yet the whole: padding and other tensors, or other ops. What is beside them hardly depends on the choice, so
 // that a few rounds find the budget that fills the target.
-Result<Allocation> allocate_for(const std::vector<MatrixChoices>& matrices, const WholeCosts& costs) {
-    const CostKind kind = costs.is_speed() ? CostKind::kSeconds : CostKind::kBytes;
+Result<Allocation> allocate_for(std::span<const MatrixChoices> matrices, const WholeCosts& costs) {
+    const CostKind kind = costs.kind();
     const double allowed = costs.allowed();
     const Allocation cheapest = engine::allocate_at(matrices, kind, 1e300);
     RAFTER_TRY(const double least, costs.cost(cheapest));
-    if (least > allowed) {
-        return bad_input("--target {}: expected one that this model can reach: the nearest is {}", costs.in_words(allowed),
-                         costs.in_words(least));
-    }
     Allocation best = cheapest;
     double beside = least - cheapest.cost(kind);
     for (int round = 0; round < 8; ++round) {
@@ -137,32 +130,42 @@ Result<Allocation> allocate_for(const std::vector<MatrixChoices>& matrices, cons
     return best;
 }
 
-Result<std::string> front_text(const std::vector<MatrixChoices>& matrices, const WholeCosts& costs, const Allocation& chosen,
-                               bool has_prices, double n_weights, const report::Style& style) {
-    const CostKind kind = costs.is_speed() ? CostKind::kSeconds : CostKind::kBytes;
+planning::FrontPoint front_point(const std::vector<MatrixChoices>& matrices, const Allocation& allocation, const QuantizedSize& size,
+                                 double n_weights) {
+    return {.size_bytes = size.file_bytes,
+            .bits = 8.0 * size.weights_bytes / n_weights,
+            .kl = allocation.kl,
+            .types = counts_of(matrices, allocation)};
+}
+
+Result<std::vector<planning::FrontPoint>> front_points(const std::vector<MatrixChoices>& matrices, const WholeCosts& costs,
+                                                       const Allocation& chosen, bool has_prices, double n_weights) {
+    const CostKind kind = costs.kind();
     std::vector<std::pair<Allocation, bool>> rows;
     for (Allocation& allocation : engine::pareto_front(matrices, kind, kFrontRows)) rows.emplace_back(std::move(allocation), false);
     rows.emplace_back(chosen, true);
     std::ranges::stable_sort(rows, {}, [kind](const auto& row) { return row.first.cost(kind); });
-    std::vector<report::Column> columns = {{""}, {"size", report::Align::kRight}, {"bits", report::Align::kRight}};
-    if (has_prices) columns.push_back({"tok/s", report::Align::kRight});
-    columns.push_back({"KL", report::Align::kRight});
-    columns.push_back({"matrices"});
-    report::Table table(columns);
+    std::vector<planning::FrontPoint> points;
     for (const auto& [allocation, is_chosen] : rows) {
         RAFTER_TRY(const QuantizedSize size, costs.size(allocation));
-        std::vector<std::string> cells = {is_chosen ? ">" : "", report::bytes(size.file_bytes),
-                                          fmt::format("{:.2f}", 8.0 * size.weights_bytes / n_weights)};
+        planning::FrontPoint point = front_point(matrices, allocation, size, n_weights);
+        point.is_chosen = is_chosen;
         if (has_prices) {
             RAFTER_TRY(const double seconds, costs.seconds(allocation));
-            cells.push_back(fmt::format("{:.1f}", 1.0 / seconds));
+            point.tokens_per_s = 1.0 / seconds;
         }
-        cells.push_back(fmt::format("{:.5f}", allocation.kl));
-        std::string counts = counts_of(matrices, allocation);
-        cells.push_back(is_chosen ? style.bold(counts) : std::move(counts));
-        table.add(std::move(cells));
+        points.push_back(std::move(point));
     }
-    return table.render(style);
+    return points;
+}
+
+// The windows for whole choices: those after the first, or the first where the text has no more.
+std::vector<std::vector<text::TokenId>> whole_windows(const CalibrationText& text, std::uint32_t context, std::uint32_t n_vocab) {
+    const double window_bytes = static_cast<double>(context) * n_vocab * sizeof(float);
+    const auto n =
+        static_cast<std::size_t>(std::clamp(std::floor(kMaxLogitsBytes / window_bytes), 1.0, static_cast<double>(kWholeWindows)));
+    std::vector<std::vector<text::TokenId>> windows = text.windows(context, 1, n);
+    return windows.empty() ? text.windows(context, 0, 1) : windows;
 }
 
 double n_weights_of(const files::TensorSource& source) {
@@ -194,72 +197,85 @@ Result<Target> parse_target(std::string_view text) {
     return target;
 }
 
-Result<std::optional<files::ImportanceMatrix>> measure_importance(const std::string& text_file, const std::filesystem::path& model,
-                                                                  unsigned n_threads, bool quiet, const Environment& environment) {
-    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = n_threads}));
-    RAFTER_TRY(const engine::OpenedModel opened, engine::open_model(model));
-    RAFTER_TRY(const std::string text, read_file(text_file));
-    const std::uint32_t context = std::min(kImportanceContext, opened.config.n_context);
-    RAFTER_TRY(const engine::TextWindows windows,
-               engine::TextWindows::cut(*opened.tokenizer, text, context, text_file, kImportanceWindows));
-    engine::LoadModelOptions load;
-    load.context = context;
-    load.n_outputs = std::min(engine::kStepTokens, context);
-    load.activations = model::ActivationMode::kQ16;
-    load.observe_inputs = true;
-    RAFTER_TRY(engine::LoadedModel loaded, engine::load_model(runtime, opened, load));
-    engine::ImportanceCollector collector(loaded);
-    const InterruptFlag interrupt;
-    report::Progress bar(stderr_terminal(environment), "Reading the text");
-    for (std::size_t i = 0; i < windows.n_windows(); ++i) {
-        if (interrupt.is_set()) return std::optional<files::ImportanceMatrix>();
-        collector.add(windows.window(i));
-        if (!quiet) bar.update(static_cast<double>(i + 1) / static_cast<double>(windows.n_windows()));
+Result<std::vector<MatrixChoices>> priced_choices(const TargetOptions& options, engine::Runtime& runtime,
+                                                  const engine::OpenedModel& opened) {
+    std::vector<MatrixChoices> matrices = engine::choices_of(*opened.source, options.fixed);
+    std::optional<engine::DecodePrices> prices;
+    if (options.machine) {
+        prices.emplace(runtime.backend(), opened, *options.machine);
+        RAFTER_TRY_VOID(prices->price_types(matrices));
     }
-    RAFTER_TRY(files::ImportanceMatrix matrix, collector.result());
-    return std::optional(std::move(matrix));
+    const WholeCosts costs(options, matrices, prices ? &*prices : nullptr, n_weights_of(*opened.source));
+    RAFTER_TRY(const double least, costs.cost(engine::allocate_at(matrices, costs.kind(), 1e300)));
+    if (least > costs.allowed()) {
+        return bad_input("--target {}: expected one that this model can reach: the nearest is {}", costs.in_words(costs.allowed()),
+                         costs.in_words(least));
+    }
+    return matrices;
 }
 
-Result<std::optional<TargetChoice>> choose_types(const TargetOptions& options, const std::filesystem::path& model,
+Result<std::optional<TargetChoice>> choose_types(const TargetOptions& options, std::vector<MatrixChoices> matrices,
+                                                 const CalibrationText& text, engine::Runtime& runtime, const engine::OpenedModel& opened,
                                                  const Environment& environment) {
-    const report::Terminal terminal = stderr_terminal(environment);
-    RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = options.n_threads}));
-    RAFTER_TRY(const engine::OpenedModel opened, engine::open_model(model));
-    RAFTER_TRY(const std::string text, read_file(options.text_file));
     const std::uint32_t context = std::min(kTrialContext, opened.config.n_context);
-    RAFTER_TRY(const engine::TextWindows windows, engine::TextWindows::cut(*opened.tokenizer, text, context, options.text_file, 1));
-    const bool is_speed = options.target.kind == Target::Kind::kTokensPerSecond;
-    hardware::Profile machine;
-    if (is_speed) {
-        RAFTER_TRY(machine, machine_profile(environment, runtime.pool(), runtime.isa(), "quantize"));
-    }
     const InterruptFlag interrupt;
-    report::Progress bar(terminal, "Measuring");
-    const std::int64_t start_ns = monotonic_ns();
-    engine::SensitivityOptions sensitivity{.windows = {windows.window(0)}, .importance = options.importance};
-    sensitivity.is_stopped = [&] { return interrupt.is_set(); };
-    sensitivity.progress = [&](std::size_t n_done, std::size_t n_all) {
+    report::Progress bar(stderr_terminal(environment), "Measuring");
+    std::int64_t start_ns = monotonic_ns();
+    std::string what = "matrix";
+    const auto progress = [&](std::size_t n_done, std::size_t n_all) {
         if (options.quiet) return;
         const double done = static_cast<double>(n_done) / static_cast<double>(n_all);
         const double seconds = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
-        bar.update(done, fmt::format("matrix {} of {}, {} left", n_done, n_all, report::seconds(seconds / done * (1.0 - done))));
+        const std::string left = n_done > 0 ? fmt::format(", {} left", report::seconds(seconds / done * (1.0 - done))) : "";
+        bar.update(done, fmt::format("{} {} of {}{}", what, n_done, n_all, left));
     };
-    RAFTER_TRY(const engine::OutputJudge judge, engine::OutputJudge::create(runtime, opened, sensitivity));
-    RAFTER_TRY(auto measured, engine::measure_sensitivity(judge, opened, sensitivity, runtime.pool()));
-    bar.clear();
-    if (!measured) return std::optional<TargetChoice>();
-    std::vector<MatrixChoices>& matrices = *measured;
-    const engine::DecodePrices prices(runtime.backend(), opened, machine);
-    if (is_speed) RAFTER_TRY_VOID(prices.price_types(matrices));
+    const auto begin = [&](const char* name) {
+        what = name;
+        start_ns = monotonic_ns();
+    };
+    engine::SensitivityOptions sensitivity{
+        .windows = text.windows(context, 0, 1), .importance = options.importance, .progress = progress, .is_stopped = [&] {
+            return interrupt.is_set();
+        }};
+    TargetChoice choice;
+    {
+        RAFTER_TRY(const engine::OutputJudge judge, engine::OutputJudge::create(runtime, opened, sensitivity));
+        RAFTER_TRY(const bool is_measured, engine::measure_sensitivity(judge, opened, sensitivity, runtime.pool(), matrices));
+        if (!is_measured) return std::optional<TargetChoice>();
+        begin("type");
+        RAFTER_TRY(auto losses, engine::correct_type_losses(judge, matrices, sensitivity));
+        if (!losses) return std::optional<TargetChoice>();
+        choice.front.type_losses = *std::move(losses);
+    }
+    std::optional<engine::DecodePrices> prices;
+    if (options.machine) prices.emplace(runtime.backend(), opened, *options.machine);
     const double n_weights = n_weights_of(*opened.source);
-    const WholeCosts costs(options, matrices, &prices, n_weights);
-    RAFTER_TRY(const Allocation chosen, allocate_for(matrices, costs));
-    TargetChoice choice{.types = types_of(matrices, chosen)};
-    RAFTER_TRY(const engine::DivergenceSummary whole, judge.judge(choice.types));
+    const WholeCosts costs(options, matrices, prices ? &*prices : nullptr, n_weights);
+    engine::SensitivityOptions whole = sensitivity;
+    whole.windows = whole_windows(text, context, opened.config.n_vocab);
+    begin("choice");
+    RAFTER_TRY(const engine::OutputJudge judge, engine::OutputJudge::create(runtime, opened, whole));
+    RAFTER_TRY(auto repaired, engine::repair(judge, matrices,
+                                             {.allocate = [&](const auto& taken) { return allocate_for(taken, costs); },
+                                              .progress = progress,
+                                              .is_stopped = sensitivity.is_stopped}));
+    bar.clear();
+    if (!repaired) return std::optional<TargetChoice>();
+    const Allocation& chosen = repaired->chosen;
+    choice.types = types_of(matrices, chosen);
+    planning::QuantizeFront& front = choice.front;
     RAFTER_TRY(const double cost, costs.cost(chosen));
-    RAFTER_TRY(const std::string front, front_text(matrices, costs, chosen, is_speed, n_weights, stdout_style(environment)));
-    choice.report = fmt::format("chosen: {}{}, KL {:.5f} predicted, {:.5f} ± {:.5f} measured on the calibration text\n\n{}\n",
-                                costs.in_words(cost), is_speed ? " predicted" : "", chosen.kl, whole.mean_kl, whole.mean_kl_error, front);
+    front.model = model_title(*opened.source);
+    front.target = costs.in_words(cost);
+    front.is_speed = costs.is_speed();
+    RAFTER_TRY(front.points, front_points(matrices, costs, chosen, prices.has_value(), n_weights));
+    front.source_bytes = static_cast<double>(opened.source->size_bytes());
+    front.loss = repaired->loss;
+    front.predicted_kl = chosen.kl;
+    front.first_kl = repaired->first_kl;
+    front.trials = std::move(repaired->trials);
+    front.text = text.name;
+    front.n_context = std::min(engine::kPricedContext, opened.config.n_context);
     return std::optional(std::move(choice));
 }
 

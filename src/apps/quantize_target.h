@@ -1,18 +1,21 @@
-// Types of matrices for a target: so many bits a weight, so many bytes, or so many tokens a second on this machine.
+// Types of matrices for a target: so many bits a weight, so many bytes, or so many tokens a second on a machine.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "apps/cli.h"
+#include "apps/quantize_text.h"
 #include "base/result.h"
-#include "base/thread_pool.h"
+#include "engine/loading/loaded_model.h"
+#include "engine/quantize/allocation.h"
+#include "engine/quantize/decode_price.h"
 #include "engine/quantize/mixes.h"
 #include "files/imatrix_file.h"
+#include "planning/quantize_front.h"
 
 namespace rafter::apps {
 
@@ -30,23 +33,23 @@ struct QuantizedSize {
 };
 struct TargetOptions {
     Target target;
-    std::string text_file;                                // what losses are measured on
+    engine::TensorTypes fixed;                            // matrices that have one type, whatever the target
     const files::ImportanceMatrix* importance = nullptr;  // null: all columns count the same
-    unsigned n_threads = 0;
+    std::optional<engine::PricedMachine> machine;         // none: tokens a second are not asked for
     bool quiet = false;
     std::function<Result<QuantizedSize>(const engine::TensorTypes&)> size;  // with these types
 };
+// The model's matrices with the types they may have and what these cost; nothing is measured yet. Fails where the target cannot be met, and
+// names the nearest that can.
+[[nodiscard]] Result<std::vector<engine::MatrixChoices>> priced_choices(const TargetOptions& options, engine::Runtime& runtime,
+                                                                        const engine::OpenedModel& opened);
 struct TargetChoice {
     engine::TensorTypes types;
-    std::string report;  // the front and the choice, for standard output
+    planning::QuantizeFront front;  // its title, machine, version and command are left out
 };
-// How much each column counts on a text. None: interrupted.
-[[nodiscard]] Result<std::optional<files::ImportanceMatrix>> measure_importance(const std::string& text_file,
-                                                                                const std::filesystem::path& model, unsigned n_threads,
-                                                                                bool quiet, const Environment& environment);
-
-// None: interrupted. Fails where the target cannot be met, and names the nearest that can.
-[[nodiscard]] Result<std::optional<TargetChoice>> choose_types(const TargetOptions& options, const std::filesystem::path& model,
-                                                               const Environment& environment);
+// Losses are measured on the text. matrices: priced_choices(). None: interrupted.
+[[nodiscard]] Result<std::optional<TargetChoice>> choose_types(const TargetOptions& options, std::vector<engine::MatrixChoices> matrices,
+                                                               const CalibrationText& text, engine::Runtime& runtime,
+                                                               const engine::OpenedModel& opened, const Environment& environment);
 
 }  // namespace rafter::apps

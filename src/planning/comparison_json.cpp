@@ -3,6 +3,7 @@
 
 #include "planning/comparison.h"
 #include "planning/comparison_words.h"
+#include "planning/divergence_json.h"
 #include "planning/json_count.h"
 
 namespace rafter::planning {
@@ -10,21 +11,6 @@ namespace {
 
 nlohmann::ordered_json speed_json(const ComparedSpeed& speed) {
     return {{"measured", speed.measured}, {"predicted", speed.predicted}, {"spread", speed.spread}};
-}
-
-nlohmann::ordered_json loss_json(const engine::DivergenceSummary& s) {
-    return {{"kl", s.mean_kl},
-            {"kl_error", s.mean_kl_error},
-            {"kl_99", s.kl_99},
-            {"kl_999", s.kl_999},
-            {"kl_max", s.max_kl},
-            {"same_top", s.same_top},
-            {"same_top_error", s.same_top_error},
-            {"perplexity", s.perplexity},
-            {"perplexity_error", s.perplexity_error},
-            {"perplexity_ratio", s.perplexity_ratio},
-            {"perplexity_ratio_error", s.perplexity_ratio_error},
-            {"n_scored", s.n_scored}};
 }
 
 }  // namespace
@@ -40,7 +26,7 @@ std::string comparison_json(const Comparison& comparison) {
                                    {"bits_per_weight", model.bits},
                                    {"prefill_tokens_per_second", speed_json(model.prefill)},
                                    {"decode_tokens_per_second", speed_json(model.decode)}};
-        one.update(loss_json(model.loss));
+        one.update(divergence_json(model.loss));
         one["disturbed"] = model.disturbed;
         one["on_front"] = chart.points[i].on_front;
         models.push_back(std::move(one));

@@ -82,7 +82,7 @@ class EvalAgainst(program.Case):
         for prefix, key in (("", "logprob"), ("reference_", "reference_logprob")):
             mean, error = spread([-line[key] for line in lines])
             self.assertAlmostEqual(result[prefix + "perplexity"], math.exp(mean), delta=1e-6 * math.exp(mean))
-            self.assertAlmostEqual(result[prefix + "error"], math.exp(mean) * error, delta=1e-5 * math.exp(mean) * error)
+            self.assertAlmostEqual(result[prefix + "perplexity_error"], math.exp(mean) * error, delta=1e-5 * math.exp(mean) * error)
         mean, error = spread([line["reference_logprob"] - line["logprob"] for line in lines])
         self.assertAlmostEqual(result["perplexity_ratio"], math.exp(mean), delta=1e-6)
         self.assertAlmostEqual(result["perplexity_ratio_error"], math.exp(mean) * error, delta=1e-6)
@@ -93,7 +93,7 @@ class EvalAgainst(program.Case):
             result, _ = self.compare(self.model, self.model, *more)
             self.assertEqual((result["kl"], result["kl_error"], result["kl_max"], result["same_top"]), (0, 0, 0, 1), more)
             self.assertEqual((result["perplexity_ratio"], result["perplexity_ratio_error"]), (1, 0))
-            self.assertEqual((result["perplexity"], result["error"]), (result["reference_perplexity"], result["reference_error"]))
+            self.assertEqual((result["perplexity"], result["perplexity_error"]), (result["reference_perplexity"], result["reference_perplexity_error"]))
             self.assertTrue(result["complete"])
 
     def test_an_exact_reference_counts_what_activations_and_cache_lose(self):
@@ -104,7 +104,7 @@ class EvalAgainst(program.Case):
     def test_perplexity_is_that_of_eval_alone(self):
         result, _ = self.compare(self.small, self.model)
         alone = self.json_of("eval", self.small, "--text", str(self.text), "--context", str(CONTEXT))
-        for key in ("perplexity", "error"):
+        for key in ("perplexity", "perplexity_error"):
             self.assertAlmostEqual(result[key], alone[key], delta=1e-6 * alone[key])
         for key in ("n_scored", "n_windows", "n_tokens", "context"):
             self.assertEqual(result[key], alone[key])

@@ -39,7 +39,7 @@ class Eval(program.Case):
         variance = sum((loss - mean) ** 2 for loss in losses) / len(losses)
         self.assertAlmostEqual(result["perplexity"], math.exp(mean), delta=1e-6 * math.exp(mean))
         expected = math.exp(mean) * math.sqrt(variance / (len(losses) - 1))
-        self.assertAlmostEqual(result["error"], expected, delta=1e-5 * expected)
+        self.assertAlmostEqual(result["perplexity_error"], expected, delta=1e-5 * expected)
 
     def test_each_score_is_the_one_that_generation_gives(self):
         """The first window's logprobs again, by forcing its tokens one by one through `run`."""

@@ -228,9 +228,13 @@ class Targets(program.Case):
             size = self.out.stat().st_size
             self.assertLessEqual(size, wanted)
             self.assertGreater(size, 0.93 * wanted)
-            self.assertRegex(said.splitlines()[0], r"^chosen: size=.*KL \d\.\d+ predicted, \d\.\d+ \u00b1 \d\.\d+ measured on the calibration text$")
+            self.assertRegex(said.splitlines()[0], r"^chosen: size=.*KL \d\.\d+ predicted, \d\.\d+ \u00b1 \d\.\d+ measured on text\.txt$")
             predicted, measured = (float(x) for x in re.search(r"KL (\S+) predicted, (\S+) ", said).groups())
             self.assertLess(abs(predicted - measured), 0.5 * measured + 1e-4)
+            # The repair keeps what is better on the text, and nothing else.
+            first, last = (float(x) for x in re.search(r"Repair: \d+ other choices of the same cost measured, \d+ kept, KL (\S+) -> (\S+)\.", said).groups())
+            self.assertLessEqual(last, first)
+            self.assertAlmostEqual(last, measured, delta=1e-5)
             self.assertGreater(len({t.tensor_type for t in gguf.GGUFReader(self.out).tensors}), 2)
 
     def test_bits_a_weight_are_met(self):
@@ -253,9 +257,102 @@ class Targets(program.Case):
         self.refuse("short.txt: expected at least", "bpw=5", "--text", str(short))
         for wrong in ("5", "bpw=", "bpw=-1", "bpw=x", "size=0", "size=lots", "tok/s=0", "tok/s=nan", "kl=3"):
             self.refuse("--target: expected bpw=BITS, size=BYTES or tok/s=RATE", wrong, "--text", str(self.text), status=2)
-        self.refuse("--target: expected --text FILE", "bpw=5", status=2)
         self.refuse("instead, found neither or both", "bpw=5", "--type", "Q4_0", status=2)
-        self.refuse("--target: expected no --tensor beside it", "bpw=5", "--text", str(self.text), "--tensor", "attn_v=Q8_0", status=2)
+
+    def test_named_matrices_keep_their_type_and_the_target_is_met_by_the_others(self):
+        self.reach("bpw=6")
+        free = {t.name: t.tensor_type.name for t in gguf.GGUFReader(self.out).tensors}
+        self.reach("bpw=6", "--tensor", "attn_v=Q8_0", "--tensor", "blk.0.ffn_down.weight=Q4_K")
+        tensors = gguf.GGUFReader(self.out).tensors
+        types = {t.name: t.tensor_type.name for t in tensors}
+        values = [name for name in types if "attn_v.weight" in name]
+        self.assertTrue(values)
+        self.assertEqual({types[name] for name in values}, {"Q8_0"})
+        self.assertNotEqual({free[name] for name in values}, {"Q8_0"})
+        n_cols = next(int(t.shape[0]) for t in tensors if t.name == "blk.0.ffn_down.weight")
+        self.assertEqual(types["blk.0.ffn_down.weight"], "Q4_K" if n_cols % 256 == 0 else "Q5_0")
+        bits = 8 * sum(t.n_bytes for t in tensors) / sum(t.n_elements for t in tensors)
+        self.assertLessEqual(bits, 6)
+        self.assertGreater(bits, 5.5)
+        self.out.unlink()
+        self.refuse("the nearest is bpw=", "bpw=4", "--text", str(self.text), "--tensor", "*=Q8_0")
+        self.refuse("--tensor: expected a pattern that names a matrix of", "bpw=6", "--text", str(self.text), "--tensor", "attn_x=Q8_0")
+
+    def test_without_a_text_the_model_writes_one_and_the_first_lines_say_so(self):
+        done = self.rafter("quantize", self.source, str(self.out), "--target", "bpw=6")
+        self.assertIn("rafter quantize: measuring on text that the model wrote itself: ", done.stderr.decode())
+        self.assertRegex(done.stdout.decode().splitlines()[0], "^chosen: bpw=.* measured on text that the model wrote itself$")
+        first = self.out.read_bytes()
+        self.rafter("quantize", self.source, str(self.out), "--target", "bpw=6", "--force")
+        self.assertEqual(self.out.read_bytes(), first)  # the same text, so that an interrupted run is continued
+
+    def test_the_front_is_drawn(self):
+        page, picture = self.folder / "front.html", self.folder / "front.svg"
+        said = self.reach("bpw=6", "--html", str(page), "--svg", str(picture), "--dry-run", "--tensor", "output=Q8_0").stdout.decode()
+        html, svg = page.read_text(), picture.read_text()
+        chosen = re.search(r"(?m)^> +(\S+ \S+) ", said)[1]
+        for text in (html, svg):
+            self.assertIn(f"chosen: {chosen}", text)
+        self.assertEqual(html.count("<svg"), 2)  # for wide windows and for phones
+        self.assertIn("--target bpw=6 --text text.txt --tensor output=Q8_0", html)
+        self.assertNotIn(str(self.folder), html)
+        self.refuse("--svg: expected another file than --html", "bpw=6", "--html", str(page), "--svg", str(page), status=2)
+        self.expect_error("--html: expected --target", "quantize", self.source, str(self.out), "--type", "Q4_0", "--html", str(page), status=2)
+
+
+class Speeds(program.Case):
+    """Tokens a second, of a device and of this machine, whose profile is measured quickly once."""
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = program.make_tiny_model(cls.folder / "floats.gguf", dtype="F32")
+        cls.text = cls.folder / "text.txt"
+        cls.text.write_text(" ".join(f"word{i * i % 97}" for i in range(200)))
+
+    def setUp(self):
+        self.out = self.folder / f"{self._testMethodName}.gguf"
+
+    def reach(self, rate, *arguments, status=0):
+        return self.rafter("quantize", self.source, str(self.out), "--target", f"tok/s={rate}", "--text", str(self.text), "--force", "--threads", "1",
+                           *arguments, status=status)
+
+    def nearest(self, *arguments):
+        message = self.reach(1e12, *arguments, status=1).stderr.decode()
+        self.assertFalse(self.out.exists())
+        self.assertEqual(message.count("expected one that this model can reach: the nearest is tok/s="), 1)
+        return float(message.split("nearest is tok/s=")[1])
+
+    def test_a_device_of_the_catalog_is_priced_as_a_plan_prices_it(self):
+        fastest = self.nearest("--hardware", "RTX-4090")
+        said = self.reach(0.9 * fastest, "--hardware", "rtx 4090").stdout.decode()
+        self.assertRegex(said.splitlines()[0], r"^chosen: tok/s=\S+ predicted for RTX-4090, KL ")
+        self.assertIn("RTX-4090 was not measured", said.splitlines()[1])
+        rate = float(re.search(r"tok/s=(\S+) predicted", said)[1])
+        self.assertGreaterEqual(rate, 0.9 * fastest * 0.9999)
+        context = str(field(self.out, "llama.context_length"))
+        plan = self.json_plan(self.out, "--hardware", "RTX-4090", "--efficiency", "calibrated", "--engine", "ideal", "--context", context)
+        self.assertAlmostEqual(plan, rate, delta=0.01 * rate)
+
+    def json_plan(self, *arguments):
+        answer = json.loads(self.rafter("plan", *map(str, arguments), "--format", "json").stdout)
+        return answer["decode"]["tokens_per_second"]
+
+    def test_unknown_devices_are_refused_with_the_nearest_names(self):
+        message = self.expect_error("--hardware: no device", "quantize", self.source, str(self.out), "--target", "tok/s=30", "--hardware", "RTX-4091")
+        self.assertIn("nearest: RTX-4090", message)
+        self.assertFalse(self.out.exists())
+        self.expect_error("--hardware: expected --target beside it", "quantize", self.source, str(self.out), "--type", "Q4_0", "--hardware", "RTX-4090",
+                          status=2)
+
+    def test_a_speed_on_this_machine_is_met_by_the_profile(self):
+        self.rafter("probe", "--quick", "--threads", "1", "--force")
+        fastest = self.nearest()
+        said = self.reach(0.95 * fastest).stdout.decode()
+        self.assertRegex(said.splitlines()[0], r"^chosen: tok/s=\S+ predicted for this machine, KL ")
+        rate = float(re.search(r"tok/s=(\S+) predicted", said)[1])
+        self.assertGreaterEqual(rate, 0.9499 * fastest)
+        self.assertLessEqual(rate, fastest * 1.0001)
+        self.assertRegex(said, r"(?m)^ +size +bits +tok/s +KL +matrices$")
 
 
 class BadInput(QuantizeCase):

@@ -51,6 +51,13 @@ std::vector<OptionSpec> judging_options() {
          .kind = ValueKind::kFile,
          .value = "FILE",
          .help = "Draw quality lost against tokens a second, with the Pareto front"},
+        {.name = "front-svg",
+         .spelled = "svg",
+         .has_key = false,
+         .subject = kOutputSubject,
+         .kind = ValueKind::kFile,
+         .value = "FILE",
+         .help = "Draw the loss against size, or against tokens a second, with the choice"},
     };
 }
 

@@ -9,17 +9,6 @@ namespace {
 
 double cost_of(const TypeChoice& choice, CostKind kind) { return kind == CostKind::kBytes ? choice.bytes : choice.seconds; }
 
-Allocation sum_of(std::span<const MatrixChoices> matrices, std::vector<std::size_t> chosen) {
-    Allocation sum{.chosen = std::move(chosen)};
-    for (std::size_t m = 0; m < matrices.size(); ++m) {
-        const TypeChoice& choice = matrices[m].types[sum.chosen[m]];
-        sum.bytes += choice.bytes;
-        sum.seconds += choice.seconds;
-        sum.kl += choice.kl;
-    }
-    return sum;
-}
-
 // Beyond these prices nothing changes: every matrix has its cheapest type, or its best.
 constexpr double kLogPriceRange = 120.0;
 
@@ -48,6 +37,17 @@ std::optional<Improvement> best_improvement(std::span<const MatrixChoices> matri
 
 }  // namespace
 
+Allocation allocation_of(std::span<const MatrixChoices> matrices, std::vector<std::size_t> chosen) {
+    Allocation sum{.chosen = std::move(chosen)};
+    for (std::size_t m = 0; m < matrices.size(); ++m) {
+        const TypeChoice& choice = matrices[m].types[sum.chosen[m]];
+        sum.bytes += choice.bytes;
+        sum.seconds += choice.seconds;
+        sum.kl += choice.kl;
+    }
+    return sum;
+}
+
 Allocation allocate_at(std::span<const MatrixChoices> matrices, CostKind kind, double price) {
     std::vector<std::size_t> chosen;
     for (const MatrixChoices& matrix : matrices) {
@@ -61,7 +61,7 @@ Allocation allocate_at(std::span<const MatrixChoices> matrices, CostKind kind, d
         }
         chosen.push_back(best);
     }
-    return sum_of(matrices, std::move(chosen));
+    return allocation_of(matrices, std::move(chosen));
 }
 
 std::optional<Allocation> allocate_within(std::span<const MatrixChoices> matrices, CostKind kind, double budget) {
@@ -82,7 +82,7 @@ std::optional<Allocation> allocate_within(std::span<const MatrixChoices> matrice
     while (const auto better = best_improvement(matrices, found, kind, budget - found.cost(kind))) {
         std::vector<std::size_t> chosen = found.chosen;
         chosen[better->matrix] = better->type;
-        found = sum_of(matrices, std::move(chosen));
+        found = allocation_of(matrices, std::move(chosen));
     }
     return found;
 }

@@ -36,6 +36,8 @@ struct Allocation {
     [[nodiscard]] double cost(CostKind kind) const { return kind == CostKind::kBytes ? bytes : seconds; }
 };
 
+// The sums of a choice, whoever made it.
+[[nodiscard]] Allocation allocation_of(std::span<const MatrixChoices> matrices, std::vector<std::size_t> chosen);
 // The least kl + price * cost of each matrix; of equals the cheaper.
 [[nodiscard]] Allocation allocate_at(std::span<const MatrixChoices> matrices, CostKind kind, double price);
 // The least loss found within the budget: by the multiplier, then whatever improvement still fits, the best for its cost first. None: even

@@ -38,4 +38,9 @@ void EncodedSource::will_need(const files::NamedTensor& tensor) const {
 
 void EncodedSource::release(const files::NamedTensor& /*tensor*/, std::uint64_t /*first*/, std::uint64_t /*n*/) const {}
 
+Result<OpenedModel> opened_with(const OpenedModel& opened, std::unique_ptr<files::TensorSource> source) {
+    RAFTER_TRY(text::ChatTemplate no_template, text::ChatTemplate::parse("", "no template"));
+    return OpenedModel{.source = std::move(source), .tokenizer = nullptr, .config = opened.config, .chat_template = std::move(no_template)};
+}
+
 }  // namespace rafter::engine

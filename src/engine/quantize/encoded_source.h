@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/loading/loaded_model.h"
 #include "files/tensor_source.h"
 #include "tensor/dtype.h"
 
@@ -37,5 +39,8 @@ class EncodedSource final : public files::TensorSource {
     std::map<std::string, std::size_t, std::less<>> index_;  // of tensors_
     std::map<std::size_t, std::vector<std::byte>> encoded_;  // of those that were set
 };
+
+// The model with another source for its weights. It has no tokenizer and no chat template: it is loaded or priced, and no text goes in.
+[[nodiscard]] Result<OpenedModel> opened_with(const OpenedModel& opened, std::unique_ptr<files::TensorSource> source);
 
 }  // namespace rafter::engine

@@ -19,8 +19,6 @@ namespace {
 
 using tensor::DType;
 
-// All rows have blocks of this type, and its error is large enough to be seen and small enough to be a small one.
-constexpr DType kProbeType = DType::kQ4_0;
 // Of a matrix, for the errors of its types: every so-manieth row is enough.
 constexpr std::uint64_t kSampledWeights = std::uint64_t{1} << 18U;
 
@@ -198,9 +196,7 @@ Result<DivergenceSummary> OutputJudge::judge(const TensorTypes& types) const {
         RAFTER_TRY(std::vector<std::byte> encoded, encode_tensor(*opened_->source, tensor, type, options_->importance, runtime_->pool()));
         source->set(name, type, std::move(encoded));
     }
-    RAFTER_TRY(text::ChatTemplate no_template, text::ChatTemplate::parse("", "no template"));
-    OpenedModel swapped{
-        .source = std::move(source), .tokenizer = nullptr, .config = opened_->config, .chat_template = std::move(no_template)};
+    RAFTER_TRY(const OpenedModel swapped, opened_with(*opened_, std::move(source)));
     RAFTER_TRY(LoadedModel model, load(swapped));
     LoadedModel* const models[] = {&model};
     Divergence divergence;
@@ -221,32 +217,38 @@ Result<DivergenceSummary> OutputJudge::judge(const TensorTypes& types) const {
     return divergence.summary();
 }
 
-Result<std::optional<std::vector<MatrixChoices>>> measure_sensitivity(const OutputJudge& judge, const OpenedModel& opened,
-                                                                      const SensitivityOptions& options, ThreadPool& pool) {
-    std::vector<const files::NamedTensor*> tensors;
-    for (const files::NamedTensor& tensor : opened.source->tensors()) {
-        if (is_converted_matrix(tensor) && !types_for(tensor.shape.back()).empty()) tensors.push_back(&tensor);
-    }
+std::vector<MatrixChoices> choices_of(const files::TensorSource& source, const TensorTypes& fixed) {
     std::vector<MatrixChoices> matrices;
-    for (const files::NamedTensor* const tensor : tensors) {
-        if (options.is_stopped && options.is_stopped()) return std::optional<std::vector<MatrixChoices>>();
-        MatrixChoices matrix{.tensor = tensor->name, .n_weights = static_cast<double>(tensor->n_elements())};
-        const std::uint64_t n_cols = tensor->shape.back();
-        for (const DType type : types_for(n_cols)) {
+    for (const files::NamedTensor& tensor : source.tensors()) {
+        if (!is_converted_matrix(tensor)) continue;
+        MatrixChoices matrix{.tensor = tensor.name, .n_weights = static_cast<double>(tensor.n_elements())};
+        const std::uint64_t n_cols = tensor.shape.back();
+        const auto only = fixed.find(tensor.name);
+        for (const DType type : only != fixed.end() ? std::vector{only->second} : types_for(n_cols)) {
             matrix.types.push_back(
-                {.dtype = type, .bytes = static_cast<double>(tensor->n_rows() * tensor::format_of(type).row_bytes(n_cols))});
+                {.dtype = type, .bytes = static_cast<double>(tensor.n_rows() * tensor::format_of(type).row_bytes(n_cols))});
         }
-        RAFTER_TRY(const Columns columns, columns_of(*tensor, options.importance));
-        if (n_cols % tensor::format_of(kProbeType).block_elements == 0) {
-            const double probe_error = measure_errors(*opened.source, *tensor, columns, pool, matrix);
-            RAFTER_TRY(const DivergenceSummary swapped, judge.judge({{tensor->name, kProbeType}}));
+        if (!matrix.types.empty()) matrices.push_back(std::move(matrix));
+    }
+    return matrices;
+}
+
+Result<bool> measure_sensitivity(const OutputJudge& judge, const OpenedModel& opened, const SensitivityOptions& options, ThreadPool& pool,
+                                 std::span<MatrixChoices> matrices) {
+    for (std::size_t m = 0; m < matrices.size(); ++m) {
+        if (options.is_stopped && options.is_stopped()) return false;
+        MatrixChoices& matrix = matrices[m];
+        const files::NamedTensor& tensor = *opened.source->find_tensor(matrix.tensor);
+        RAFTER_TRY(const Columns columns, columns_of(tensor, options.importance));
+        if (tensor.shape.back() % tensor::format_of(kProbeType).block_elements == 0) {
+            const double probe_error = measure_errors(*opened.source, tensor, columns, pool, matrix);
+            RAFTER_TRY(const DivergenceSummary swapped, judge.judge({{matrix.tensor, kProbeType}}));
             const double kl_per_error = probe_error > 0.0 ? swapped.mean_kl / probe_error : 0.0;
             for (TypeChoice& choice : matrix.types) choice.kl = kl_per_error * choice.error;
         }
-        matrices.push_back(std::move(matrix));
-        if (options.progress) options.progress(matrices.size(), tensors.size());
+        if (options.progress) options.progress(m + 1, matrices.size());
     }
-    return std::optional(std::move(matrices));
+    return true;
 }
 
 }  // namespace rafter::engine

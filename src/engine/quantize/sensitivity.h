@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@
 #include "files/imatrix_file.h"
 
 namespace rafter::engine {
+
+// That each matrix is swapped for alone: all rows have blocks of this type, and its error is large enough to be seen and small enough to be
+// a small one.
+inline constexpr tensor::DType kProbeType = tensor::DType::kQ4_0;
 
 struct SensitivityOptions {
     std::vector<std::vector<TokenId>> windows;                            // of the calibration text, one at least, all of one length
@@ -46,9 +51,12 @@ class OutputJudge {
     std::vector<float> reference_;  // [windows, scored positions, n_vocab]
 };
 
-// Of every matrix that quantising changes, in the file's order. None: stopped.
-[[nodiscard]] Result<std::optional<std::vector<MatrixChoices>>> measure_sensitivity(const OutputJudge& judge, const OpenedModel& opened,
-                                                                                    const SensitivityOptions& options, ThreadPool& pool);
+// Every matrix that quantising changes, in the file's order, with the types it may have and their bytes. fixed: matrices that have one type
+// only, whatever it costs.
+[[nodiscard]] std::vector<MatrixChoices> choices_of(const files::TensorSource& source, const TensorTypes& fixed);
+// Sets the errors and losses of these choices. False: stopped.
+[[nodiscard]] Result<bool> measure_sensitivity(const OutputJudge& judge, const OpenedModel& opened, const SensitivityOptions& options,
+                                               ThreadPool& pool, std::span<MatrixChoices> matrices);
 
 // The types that a row of so many columns can have, from the fewest bits on.
 [[nodiscard]] std::vector<tensor::DType> types_for(std::uint64_t n_cols);

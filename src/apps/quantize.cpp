@@ -169,9 +169,8 @@ Result<NamedMachine> named_machine(const QuantizeOptions& options, const Target&
     for (const std::string& warning : warnings) print_note(stderr_terminal(environment), "rafter quantize: " + warning);
     named.name = named.machine->device->name;
     named.machine->efficiency = planning::typical_efficiency(*named.machine->device);
-    named.doubts.push_back(
-        fmt::format("{} was not measured: its data sheet's rates are used, of which programs reach what is typical of {}.", named.name,
-                    named.machine->efficiency.name));
+    named.doubts.push_back(fmt::format("{} was not measured: its data sheet's rates are used, and how much of them programs reach is {}.",
+                                       named.name, named.machine->efficiency.name));
     return named;
 }
 

@@ -104,12 +104,12 @@ report::TradeoffChart tradeoff_of(const QuantizeFront& front) {
         .points = {}};
     for (std::size_t i = 0; i < front.points.size(); ++i) {
         const FrontPoint& point = front.points[i];
-        const std::string speed = has_speed(front) ? fmt::format(", {:.1f} tok/s", point.tokens_per_s) : "";
+        const std::string cost = front.is_speed ? fmt::format("{:.1f} tok/s, ", point.tokens_per_s) : "";
         chart.points.push_back({.x = front.is_speed ? point.tokens_per_s : front.source_bytes / point.size_bytes,
                                 .y = point.kl,
                                 .mark = fmt::format("{}", i + 1),
-                                .title = fmt::format("{}{}, {:.2f} bits a weight{}", point.is_chosen ? "chosen: " : "",
-                                                     report::bytes(point.size_bytes), point.bits, speed),
+                                .title = fmt::format("{}{}{}, {:.2f} bits", point.is_chosen ? "chosen: " : "", cost,
+                                                     report::bytes(point.size_bytes), point.bits),
                                 .detail = fmt::format("KL {} predicted\n{}", kl_words(point.kl), point.types),
                                 .on_front = point.is_chosen});
     }

@@ -60,7 +60,7 @@ std::vector<double> ticks_of(const LogScale& scale, double distance) {
 
 // Two digits say every tick: "0.0015", "20", "2.5 M", "3·10⁻⁸".
 std::string tradeoff_tick(double value) {
-    if (value < 9.99e-7) {
+    if (value < 9.99e-5) {
         const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
         const double digits = value / std::pow(10.0, exponent);
         return (digits < 1.05 ? "" : fmt::format("{:.2g}·", digits)) + power_of_ten(exponent);

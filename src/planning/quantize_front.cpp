@@ -21,6 +21,13 @@ std::string front_title(const QuantizeFront& front) { return one_line(front.mode
 
 bool has_speed(const QuantizeFront& front) { return !front.hardware.empty(); }
 
+// Names of devices come from files.
+std::vector<std::string> shown_doubts(const QuantizeFront& front) {
+    std::vector<std::string> doubts;
+    for (const std::string& doubt : front.doubts) doubts.push_back(one_line(doubt));
+    return doubts;
+}
+
 const FrontPoint& chosen_point(const QuantizeFront& front) { return *std::ranges::find(front.points, true, &FrontPoint::is_chosen); }
 
 std::vector<std::string> front_header(const QuantizeFront& front) {
@@ -87,7 +94,7 @@ std::string front_text(const QuantizeFront& front, const report::Style& style) {
         table.add(std::move(cells));
     }
     std::string text = choice_words(front) + "\n";
-    for (const std::string& doubt : front.doubts) text += style.warning(one_line(doubt)) + "\n";
+    for (const std::string& doubt : shown_doubts(front)) text += style.warning(doubt) + "\n";
     for (const std::string& sentence : method_words(front)) text += style.dim(sentence) + "\n";
     return text + "\n" + table.render(style) + "\n";
 }
@@ -117,12 +124,12 @@ report::TradeoffChart tradeoff_of(const QuantizeFront& front) {
 }
 
 std::string front_svg(const QuantizeFront& front) {
-    return tradeoff_svg(tradeoff_of(front), {.alone = true, .warnings = front.doubts, .before_warnings = ""});
+    return tradeoff_svg(tradeoff_of(front), {.alone = true, .warnings = shown_doubts(front), .before_warnings = ""});
 }
 
 std::string front_html(const QuantizeFront& front) {
     report::Page page(front_title(front), fmt::format("rafter {}", one_line(front.version)), "rafter quantize");
-    page.add_doubts(front.doubts);
+    page.add_doubts(shown_doubts(front));
     const FrontPoint& chosen = chosen_point(front);
     std::vector<report::Card> cards = {{"size", report::bytes(chosen.size_bytes), fmt::format("{:.2f} bits a weight", chosen.bits)},
                                        {"lost, measured", "KL " + kl_error_words(front.loss.mean_kl, front.loss.mean_kl_error),

@@ -34,7 +34,7 @@ TEST(QuantizeFront, TextBeginsWithTheChoiceAndSaysHowItWasFound) {
     EXPECT_TRUE(text.starts_with("chosen: size=700 MB (700,000,000 bytes), KL 0.03100 predicted, 0.03250 ± 0.00120 measured on text.txt\n"))
         << text;
     for (const char* const words : {"measured over predicted by the weights' error: Q8_0 1.25.",
-                                    "2 other choices of the same cost measured, 1 kept", "KL 0.03400 -> 0.03250", ">  700 MB"}) {
+                                    "2 other choices of the same cost measured, 1 kept", "KL 0.03400 -> 0.03250", ">   700 MB"}) {
         EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
     }
     EXPECT_EQ(text.find("tok/s"), std::string::npos) << text;

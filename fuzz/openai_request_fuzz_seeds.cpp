@@ -11,7 +11,7 @@
 namespace {
 
 // The endpoint's byte (see openai_request_fuzz.cpp) and a body.
-constexpr std::array<std::pair<char, std::string_view>, 16> kSeeds{{
+constexpr std::array<std::pair<char, std::string_view>, 18> kSeeds{{
     {'\0',
      R"({"model":"m","messages":[{"role":"system","content":"be brief"},{"role":"user","content":[{"type":"text","text":"hi"}]}],"stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"top_p":0.9,"seed":7,"n":2})"},
     {'\0',
@@ -19,6 +19,10 @@ constexpr std::array<std::pair<char, std::string_view>, 16> kSeeds{{
     {'\0',
      R"({"messages":[{"role":"user","content":"hi"}],"chat_template_kwargs":{"x":[1,{"a":null}]},"reasoning_effort":"low","tools":[],"tool_choice":"auto"})"},
     {'\0', R"({"messages":[{"role":"assistant","content":"","tool_calls":[{"id":"1"}]}],"response_format":{"type":"json_schema"}})"},
+    {'\0',
+     R"({"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null,"reasoning_content":"x","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"1","content":"2"}],"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"integer"}}}}}],"tool_choice":"required","parallel_tool_calls":false})"},
+    {'\2',
+     R"({"input":[{"role":"user","content":"hi"},{"type":"reasoning","content":[{"text":"x"}]},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"2"}],"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"}})"},
     {'\1', R"({"prompt":["hi",[1,2,3]],"echo":true,"logprobs":2,"max_tokens":0,"n":2})"},
     {'\1', R"({"prompt":[1,2,259],"max_tokens":4,"min_tokens":2,"ignore_eos":true,"stop":["a","b"],"priority":-3,"cache_salt":"s"})"},
     {'\1',

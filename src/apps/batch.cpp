@@ -44,6 +44,7 @@ struct BatchOptions {
     std::uint32_t n_together = 16;
     std::uint32_t n_tokens = kDefaultBatchTokens;
     std::string resume = "again";
+    protocols::AnswerFormatNames answer_format;
 };
 
 std::string counted(std::uint64_t n, std::string_view noun) { return fmt::format("{} {}{}", report::grouped(n), noun, n == 1 ? "" : "s"); }
@@ -314,7 +315,8 @@ Result<int> batch(const BatchOptions& options, const Environment& environment) {
         return Error{fmt::format("--out: expected another file than --in, found {}", options.out), ErrorKind::kUsage};
     }
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
-    const BatchParser parser(session->opened(), {.n_tokens = options.n_tokens, .context = options.session.context});
+    const BatchParser parser(session->opened(),
+                             {.n_tokens = options.n_tokens, .context = options.session.context, .answer_format = options.answer_format});
     BatchSurvey survey(parser, options.n_together);
     RAFTER_TRY(const BatchRequests requests, read_requests(options.in, environment, survey));
     RAFTER_TRY(BatchResults results, BatchResults::open(options.out));
@@ -354,6 +356,8 @@ void add_batch(CLI::App& app, Cli& cli) {
     verb.options.add("in", o.in, {.required = true});
     verb.options.add("out", o.out, {.required = true});
     verb.options.add("chat-template", o.session.chat_template_file);
+    verb.options.add("tool-parser", o.answer_format.tools);
+    verb.options.add("reasoning-parser", o.answer_format.reasoning);
     verb.options.add("batch", o.n_together);
     verb.options.add("resume", o.resume);
     verb.options.add("tokens", o.n_tokens);

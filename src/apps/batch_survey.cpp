@@ -19,7 +19,8 @@ BatchParser::BatchParser(const engine::OpenedModel& opened, const Options& optio
     : n_tokens_(options.n_tokens),
       opened_(opened),
       // The context that is chosen for the cache later depends on all lines.
-      context_(std::min(options.context.value_or(opened.config.n_context), opened.config.n_context)) {}
+      context_(std::min(options.context.value_or(opened.config.n_context), opened.config.n_context)),
+      answer_format_(options.answer_format) {}
 
 Result<protocols::OpenAiRequest> BatchParser::parse_again(const BatchLine& line, const Prompts& prompts) const {
     RAFTER_TRY(const nlohmann::json value, parse_json(line.text, "line"));
@@ -37,7 +38,11 @@ Result<protocols::OpenAiRequest> BatchParser::parse(const BatchLine& line, const
     }
     const nlohmann::json* body = reader.find("body");
     if (body == nullptr) return bad_input("body: expected an object, found no such key");
-    const protocols::OpenAiDefaults defaults{.max_tokens = n_tokens_, .seed = seed_of(line.custom_id), .prompts = prompts};
+    const protocols::OpenAiDefaults defaults{.max_tokens = n_tokens_,
+                                             .seed = seed_of(line.custom_id),
+                                             .prompts = prompts,
+                                             .body = {.text = line.text, .inside = "body"},
+                                             .format = answer_format_};
     RAFTER_TRY(protocols::OpenAiRequest request, protocols::parse_openai_request(*endpoint, *body, opened_, defaults));
     if (request.stream) return bad_input("body: stream: expected false, found true: results come as a whole");
     for (const engine::Request& choice : request.choices) {

@@ -24,6 +24,7 @@ class BatchParser {
     struct Options {
         std::uint32_t n_tokens = 0;            // of an answer, where a request says nothing
         std::optional<std::uint32_t> context;  // none: the model's
+        protocols::AnswerFormatNames answer_format = {};
     };
     BatchParser(const engine::OpenedModel& opened, const Options& options);
 
@@ -41,6 +42,7 @@ class BatchParser {
     std::uint32_t n_tokens_;
     const engine::OpenedModel& opened_;
     std::uint32_t context_;
+    protocols::AnswerFormatNames answer_format_;
 };
 
 struct BatchToDo {

@@ -139,6 +139,8 @@ void add_serve(CLI::App& app, Cli& cli) {
     Verb verb{.name = "serve", .summary = "Serve OpenAI's API over HTTP, with a web page and metrics"};
     verb.options.add("model", o.session.model, {.required = true});
     verb.options.add("chat-template", o.session.chat_template_file);
+    verb.options.add("tool-parser", o.server.answer_format.tools);
+    verb.options.add("reasoning-parser", o.server.answer_format.reasoning);
     verb.options.add("host", o.server.http.host);
     verb.options.add("port", o.port);
     verb.options.add("unix-socket", o.server.http.unix_socket);

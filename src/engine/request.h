@@ -44,6 +44,9 @@ struct Request {
     // Where the answer has these tokens whatever the logits say, which are computed all the same. They count as others do: for max_tokens,
     // penalties, stop texts and end tokens, even before min_tokens.
     std::vector<ForcedTokens> forced;
+    // Control tokens whose text the answer shows all the same, but for end tokens: marks that whoever reads the answer looks for. Sorted or
+    // not; a few.
+    std::vector<TokenId> shown_tokens;
     // What the answer must keep to; null: anything. Each sequence has a matcher of its own. While the mask is not decided the request waits
     // beside the line, where nobody waits for it; its deadline and cancellation count.
     std::shared_ptr<PendingMask> mask;

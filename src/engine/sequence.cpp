@@ -17,7 +17,11 @@ std::vector<std::string> as_characters(const std::vector<std::string>& texts) {
 }  // namespace
 
 AnswerText::AnswerText(const text::Tokenizer& tokenizer, const Request& request)
-    : tokenizer_(tokenizer), end_tokens_(request.end_tokens), min_tokens_(request.min_tokens), stops_(as_characters(request.stop)) {}
+    : tokenizer_(tokenizer),
+      end_tokens_(request.end_tokens),
+      shown_tokens_(request.shown_tokens),
+      min_tokens_(request.min_tokens),
+      stops_(as_characters(request.stop)) {}
 
 StopMatcher::WhenComplete AnswerText::when_complete() const {
     return n_tokens_ > min_tokens_ ? StopMatcher::WhenComplete::kStop : StopMatcher::WhenComplete::kGoOn;
@@ -27,7 +31,9 @@ StopMatcher::Pushed AnswerText::push(TokenId token) {
     ++n_tokens_;
     // Only an ignored end token comes here.
     if (std::find(end_tokens_.begin(), end_tokens_.end(), token) != end_tokens_.end()) return {{}, false};
-    auto pushed = stops_.push(characters_.push(tokenizer_.piece(token, text::SpecialTokens::kAsText)), when_complete());
+    const bool is_shown = std::find(shown_tokens_.begin(), shown_tokens_.end(), token) != shown_tokens_.end();
+    const std::string_view piece = tokenizer_.piece(token, is_shown ? text::SpecialTokens::kParse : text::SpecialTokens::kAsText);
+    auto pushed = stops_.push(characters_.push(piece), when_complete());
     stopped_ = pushed.stopped;
     return pushed;
 }

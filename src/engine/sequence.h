@@ -35,6 +35,7 @@ class AnswerText {
 
     const text::Tokenizer& tokenizer_;
     std::vector<TokenId> end_tokens_;
+    std::vector<TokenId> shown_tokens_;
     std::uint32_t min_tokens_;
     std::uint32_t n_tokens_ = 0;
     text::Utf8Stream characters_;

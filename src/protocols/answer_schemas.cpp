@@ -44,7 +44,7 @@ ordered_json object(std::initializer_list<Key> keys) {
     return schema;
 }
 
-ordered_json finish_reason() { return {{"enum", {"stop", "length", "timeout", "cancelled", nullptr}}}; }
+ordered_json finish_reason() { return {{"enum", {"stop", "length", "tool_calls", "timeout", "cancelled", nullptr}}}; }
 
 ordered_json timings() {
     return object({{"queue_seconds", "number"},
@@ -94,7 +94,13 @@ ordered_json prompt_logprobs() {
 }
 
 void add_completions(ordered_json& schemas) {
-    const ordered_json message = object({{"role", constant("assistant")}, {"content", "string"}, {"refusal", "string?"}});
+    const ordered_json call =
+        object({{"id", "string"}, {"type", constant("function")}, {"function", object({{"name", "string"}, {"arguments", "string"}})}});
+    const ordered_json message = object({{"role", constant("assistant")},
+                                         {"content", "string?"},
+                                         {"refusal", "string?"},
+                                         {"?reasoning_content", "string"},
+                                         {"?tool_calls", list_of(call)}});
     schemas["ChatCompletion"] = object(
         {{"id", "string"},
          {"object", constant("chat.completion")},
@@ -105,7 +111,15 @@ void add_completions(ordered_json& schemas) {
          {"usage", reference("Usage")},
          {"?prompt_logprobs", prompt_logprobs()},
          {"?timings", reference("Timings")}});
-    const ordered_json delta = object({{"?role", constant("assistant")}, {"?content", "string"}, {"?refusal", "string?"}});
+    const ordered_json call_delta = object({{"index", "integer"},
+                                            {"?id", "string"},
+                                            {"?type", constant("function")},
+                                            {"function", object({{"?name", "string"}, {"arguments", "string"}})}});
+    const ordered_json delta = object({{"?role", constant("assistant")},
+                                       {"?content", "string"},
+                                       {"?refusal", "string?"},
+                                       {"?reasoning_content", "string"},
+                                       {"?tool_calls", list_of(call_delta)}});
     schemas["ChatCompletionChunk"] = object(
         {{"id", "string"},
          {"object", constant("chat.completion.chunk")},
@@ -133,11 +147,23 @@ void add_responses(ordered_json& schemas) {
                                       {"text", "string"},
                                       {"annotations", list_of(ordered_json::object())},
                                       {"logprobs", list_of(token_logprob(true))}});
-    const ordered_json item = object({{"id", "string"},
-                                      {"type", constant("message")},
-                                      {"status", one_of({"in_progress", "completed", "incomplete"})},
-                                      {"role", constant("assistant")},
-                                      {"content", list_of(part)}});
+    const ordered_json message = object({{"id", "string"},
+                                         {"type", constant("message")},
+                                         {"status", one_of({"in_progress", "completed", "incomplete"})},
+                                         {"role", constant("assistant")},
+                                         {"content", list_of(part)}});
+    const ordered_json thought = object({{"id", "string"},
+                                         {"type", constant("reasoning")},
+                                         {"summary", list_of(ordered_json::object())},
+                                         {"content", list_of(object({{"type", constant("reasoning_text")}, {"text", "string"}}))},
+                                         {"status", "string"}});
+    const ordered_json call = object({{"id", "string"},
+                                      {"type", constant("function_call")},
+                                      {"status", "string"},
+                                      {"call_id", "string"},
+                                      {"name", "string"},
+                                      {"arguments", "string"}});
+    const ordered_json item = {{"anyOf", ordered_json::array({message, thought, call})}};
     const ordered_json response_usage = object({{"input_tokens", "integer"},
                                                 {"input_tokens_details", object({{"cached_tokens", "integer"}})},
                                                 {"output_tokens", "integer"},

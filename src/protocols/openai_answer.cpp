@@ -4,19 +4,32 @@
 #include <algorithm>
 
 #include "protocols/openai_logprobs.h"
+#include "protocols/openai_tools.h"
 
 namespace rafter::protocols {
 namespace {
 
 using nlohmann::ordered_json;
 
-std::vector<ShownToken> shown_tokens(const OpenAiRequest& request, const OpenAiChoice& choice, const text::Tokenizer& tokenizer) {
-    engine::StreamUpdate whole{.tokens = choice.tokens, .text = choice.text, .finish = choice.finish};
-    return ShownTokens(tokenizer, request.ignore_eos).take(whole);
+engine::StreamUpdate whole_update(const OpenAiChoice& choice) {
+    return {.tokens = choice.tokens, .text = choice.text, .finish = choice.finish};
 }
 
-ordered_json choice_json(const OpenAiRequest& request, std::span<const OpenAiChoice> choices, std::size_t index,
-                         const text::Tokenizer& tokenizer) {
+std::vector<ShownToken> shown_tokens(const OpenAiRequest& request, const OpenAiChoice& choice, const text::Tokenizer& tokenizer) {
+    engine::StreamUpdate whole = whole_update(choice);
+    return ShownTokens(tokenizer, request.ignore_eos, request.rules ? request.rules->shown_tokens : std::vector<engine::TokenId>())
+        .take(whole);
+}
+
+struct ChoiceAt {
+    std::span<const OpenAiChoice> choices;
+    std::size_t index;
+    std::string_view answer_id;
+};
+// Adds to n_reasoning_tokens.
+ordered_json choice_json(const OpenAiRequest& request, const ChoiceAt& at, const text::Tokenizer& tokenizer,
+                         std::uint64_t& n_reasoning_tokens) {
+    const auto [choices, index, answer_id] = at;
     const OpenAiChoice& choice = choices[index];
     const bool is_chat = request.endpoint == OpenAiEndpoint::kChatCompletions;
     const OpenAiEcho echo = request.echoes.empty() ? OpenAiEcho() : request.echoes[index / request.n];
@@ -25,9 +38,13 @@ ordered_json choice_json(const OpenAiRequest& request, std::span<const OpenAiCho
     // The first choice of each prompt brings its scores.
     const std::vector<engine::TokenLogprobs>& scores = choices[index - index % request.n].prompt_scores;
     ordered_json result;
+    AnswerReader reader(is_chat ? request.rules : nullptr, tokenizer);
     result["index"] = index;
     if (is_chat) {
-        result["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+        PartedAnswer parts;
+        parts.add(reader.take(whole_update(choice)));
+        n_reasoning_tokens += reader.n_reasoning_tokens();
+        result["message"] = chat_message(parts, answer_id, index);
     } else {
         result["text"] = echo.text + choice.text;
     }
@@ -39,7 +56,7 @@ ordered_json choice_json(const OpenAiRequest& request, std::span<const OpenAiCho
         logprobs.add(shown_tokens(request, choice, tokenizer), n_characters(echo.text));
         result["logprobs"] = logprobs.take();
     }
-    result["finish_reason"] = engine::to_string(choice.finish.reason);
+    result["finish_reason"] = reader.finish_reason(choice.finish.reason);
     if (request.n_prompt_logprobs && !is_chat) {
         result["prompt_logprobs"] =
             prompt_logprobs(request.scored_prompts.at(index / request.n), scores, *request.n_prompt_logprobs, tokenizer);
@@ -73,8 +90,20 @@ ordered_json openai_usage_json(const OpenAiUsage& usage) {
                       {"completion_tokens", usage.n_generated_tokens},
                       {"total_tokens", usage.n_prompt_tokens + usage.n_generated_tokens}};
     if (usage.n_cached_tokens) json["prompt_tokens_details"] = {{"cached_tokens", *usage.n_cached_tokens}};
-    json["completion_tokens_details"] = {{"reasoning_tokens", 0}};
+    json["completion_tokens_details"] = {{"reasoning_tokens", usage.n_reasoning_tokens}};
     return json;
+}
+
+ordered_json chat_message(const PartedAnswer& parts, std::string_view answer_id, std::size_t index) {
+    ordered_json message{{"role", "assistant"}, {"content", parts.content}, {"refusal", nullptr}};
+    if (parts.content.empty() && !parts.calls.empty()) message["content"] = nullptr;
+    if (!parts.reasoning.empty()) message["reasoning_content"] = parts.reasoning;
+    for (std::uint32_t i = 0; i < parts.calls.size(); ++i) {
+        message["tool_calls"].push_back({{"id", call_id(answer_id, index, i)},
+                                         {"type", "function"},
+                                         {"function", {{"name", parts.calls[i].name}, {"arguments", parts.calls[i].arguments}}}});
+    }
+    return message;
 }
 
 ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiChoice> choices, const OpenAiIdentity& identity,
@@ -82,11 +111,13 @@ ordered_json openai_answer(const OpenAiRequest& request, std::span<const OpenAiC
     const bool is_chat = request.endpoint == OpenAiEndpoint::kChatCompletions;
     ordered_json list = ordered_json::array();
     std::vector<engine::Finish> finishes;
+    std::uint64_t n_reasoning_tokens = 0;
     for (std::size_t i = 0; i < choices.size(); ++i) {
-        list.push_back(choice_json(request, choices, i, tokenizer));
+        list.push_back(choice_json(request, {choices, i, identity.id}, tokenizer, n_reasoning_tokens));
         finishes.push_back(choices[i].finish);
     }
     OpenAiUsage usage = openai_usage(request.n_prompt_tokens, request.n, finishes);
+    usage.n_reasoning_tokens = n_reasoning_tokens;
     if (options.without_cached_tokens) usage.n_cached_tokens.reset();
     ordered_json answer{{"id", (is_chat ? "chatcmpl-" : "cmpl-") + identity.id},
                         {"object", is_chat ? "chat.completion" : "text_completion"},

@@ -11,6 +11,7 @@
 
 #include "engine/token_stream.h"
 #include "protocols/answer_timings.h"
+#include "protocols/answers/answer_reader.h"
 #include "protocols/openai_error.h"
 #include "protocols/openai_request.h"
 #include "text/tokenizer.h"
@@ -38,10 +39,14 @@ struct OpenAiUsage {
     std::uint64_t n_prompt_tokens = 0;             // each prompt counted once
     std::optional<std::uint64_t> n_cached_tokens;  // of them, found in the prefix cache; none: left out
     std::uint64_t n_generated_tokens = 0;
+    std::uint64_t n_reasoning_tokens = 0;  // of them
 };
 // finishes: of all choices, in order; n: choices of each prompt. Of a prompt those tokens are cached that none of its choices computed.
 [[nodiscard]] OpenAiUsage openai_usage(std::uint64_t n_prompt_tokens, std::uint32_t n, std::span<const engine::Finish> finishes);
 [[nodiscard]] nlohmann::ordered_json openai_usage_json(const OpenAiUsage& usage);
+// A chat's message: "content" (null where there are calls and no text), "reasoning_content" and "tool_calls" where the answer has them.
+// answer_id and index: of the choice, from which its calls' ids come.
+[[nodiscard]] nlohmann::ordered_json chat_message(const PartedAnswer& parts, std::string_view answer_id, std::size_t index);
 
 struct OpenAiAnswerOptions {
     const AnswerTimings* timings = nullptr;  // null: none

@@ -31,6 +31,11 @@ ordered_json chat_logprob(TokenId id, double logprob, const text::Tokenizer& tok
     return {{"token", text::valid_utf8(bytes)}, {"logprob", finite_logprob(logprob)}, {"bytes", std::move(list)}};
 }
 
+bool is_end_token(const text::Tokenizer& tokenizer, TokenId id) {
+    const auto& ends = tokenizer.special().end_of_generation;
+    return std::find(ends.begin(), ends.end(), id) != ends.end();
+}
+
 std::span<const std::pair<TokenId, double>> likeliest(const engine::TokenLogprobs& logprobs, std::size_t n) {
     return std::span(logprobs.top).first(std::min(n, logprobs.top.size()));
 }
@@ -64,14 +69,15 @@ std::size_t TokenOffsets::add(std::string_view bytes) {
 
 std::size_t TokenOffsets::end() const { return end_ + n_characters(text::Utf8Stream(characters_).finish()); }
 
-bool ShownTokens::is_end(TokenId id) const {
-    const auto& ends = tokenizer_.special().end_of_generation;
-    return std::find(ends.begin(), ends.end(), id) != ends.end();
+std::string_view shown_piece(const text::Tokenizer& tokenizer, TokenId id, std::span<const TokenId> shown_tokens) {
+    if (is_end_token(tokenizer, id)) return {};
+    const bool is_shown = std::find(shown_tokens.begin(), shown_tokens.end(), id) != shown_tokens.end();
+    return tokenizer.piece(id, is_shown ? text::SpecialTokens::kParse : text::SpecialTokens::kAsText);
 }
 
 std::vector<ShownToken> ShownTokens::take(engine::StreamUpdate& update) {
     for (engine::GeneratedToken& token : update.tokens) {
-        const std::size_t begin = offsets_.add(is_end(token.id) ? "" : tokenizer_.piece(token.id, text::SpecialTokens::kAsText));
+        const std::size_t begin = offsets_.add(shown_piece(tokenizer_, token.id, shown_tokens_));
         waiting_.push_back({std::move(token), begin});
     }
     update.tokens.clear();
@@ -79,7 +85,7 @@ std::vector<ShownToken> ShownTokens::take(engine::StreamUpdate& update) {
     bool all = false;
     if (update.finish) {
         const bool stopped = update.finish->reason == engine::FinishReason::kStop;
-        const bool has_end = stopped && !ignore_eos_ && !waiting_.empty() && is_end(waiting_.back().token.id);
+        const bool has_end = stopped && !ignore_eos_ && !waiting_.empty() && is_end_token(tokenizer_, waiting_.back().token.id);
         if (has_end) waiting_.pop_back();
         all = has_end || !stopped;
     }

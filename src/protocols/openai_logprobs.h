@@ -37,21 +37,25 @@ struct ShownToken {
     std::size_t offset = 0;  // in the answer's text, in characters
 };
 
+// What a token adds to an answer's text: a control token its text only where it is one of shown_tokens, an end token nothing.
+[[nodiscard]] std::string_view shown_piece(const text::Tokenizer& tokenizer, engine::TokenId id,
+                                           std::span<const engine::TokenId> shown_tokens);
+
 // The tokens that an answer's text shows: not the end token, and not those that a stop text cut off. Text lags behind the tokens, so a
 // token counts once its text has come.
 class ShownTokens {
   public:
-    // end_tokens: of the vocabulary, whose texts are never shown. ignore_eos: of the request; they then end nothing.
-    ShownTokens(const text::Tokenizer& tokenizer, bool ignore_eos) : tokenizer_(tokenizer), ignore_eos_(ignore_eos) {}
+    // End tokens of the vocabulary are never shown. ignore_eos: of the request; they then end nothing. shown_tokens: of the request.
+    ShownTokens(const text::Tokenizer& tokenizer, bool ignore_eos, std::vector<engine::TokenId> shown_tokens = {})
+        : tokenizer_(tokenizer), ignore_eos_(ignore_eos), shown_tokens_(std::move(shown_tokens)) {}
 
     // Those that the text is sure to show after this update, each once, in order. Takes the update's tokens.
     [[nodiscard]] std::vector<ShownToken> take(engine::StreamUpdate& update);
 
   private:
-    [[nodiscard]] bool is_end(engine::TokenId id) const;
-
     const text::Tokenizer& tokenizer_;
     bool ignore_eos_;
+    std::vector<engine::TokenId> shown_tokens_;
     TokenOffsets offsets_;
     std::deque<ShownToken> waiting_;  // their texts have not come yet
     std::size_t n_characters_ = 0;    // that have come

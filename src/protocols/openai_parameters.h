@@ -152,11 +152,18 @@ inline constexpr Parameter kCacheSalt{.name = "cache_salt",
 inline constexpr Parameter kMessages{
     .name = "messages",
     .kind = kSchema,
-    .help = "The conversation; contents are texts or lists of text parts.",
-    .schema = R"({"type": "array", "minItems": 1, "items": {"type": "object", "required": ["role", "content"], "properties": {
-                  "role": {"enum": ["system", "developer", "user", "assistant"]},
-                  "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object", "required": ["type", "text"],
-                      "properties": {"type": {"const": "text"}, "text": {"type": "string"}}}}]}}}})",
+    .help =
+        "The conversation; contents are texts or lists of text parts. An assistant's message may have tool_calls and reasoning_content; "
+        "a message of the role tool has the result of the call that tool_call_id names.",
+    .schema = R"({"type": "array", "minItems": 1, "items": {"type": "object", "required": ["role"], "properties": {
+                  "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+                  "content": {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "object", "required": ["type", "text"],
+                      "properties": {"type": {"const": "text"}, "text": {"type": "string"}}}}]},
+                  "reasoning_content": {"type": ["string", "null"]},
+                  "tool_call_id": {"type": ["string", "null"]},
+                  "tool_calls": {"type": ["array", "null"], "items": {"type": "object", "required": ["id", "function"], "properties": {
+                      "id": {"type": "string"}, "type": {"const": "function"}, "function": {"type": "object", "required": ["name"],
+                          "properties": {"name": {"type": "string"}, "arguments": {"type": ["string", "object"]}}}}}}}}})",
     .required = true};
 inline constexpr Parameter kPrompt{
     .name = "prompt",
@@ -181,11 +188,40 @@ inline constexpr Parameter kChatTemplateKwargs{.name = "chat_template_kwargs",
                                                .help = "More variables for the chat template; none that it has already.",
                                                .schema = R"({"type": ["object", "null"]})"};
 
+inline constexpr Parameter kEnableThinking{
+    .name = "enable_thinking", .kind = kBool, .help = "A variable for the chat template: whether the answer begins with a thought."};
+
+// Functions that the answer may call.
+inline constexpr Parameter kTools{
+    .name = "tools",
+    .kind = kSchema,
+    .help = "Functions that the answer may call; parameters are a JSON schema of an object.",
+    .schema = R"({"type": ["array", "null"], "maxItems": 512, "items": {"type": "object", "required": ["type", "function"], "properties": {
+                  "type": {"const": "function"}, "function": {"type": "object", "required": ["name"], "properties": {
+                      "name": {"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,64}$"}, "description": {"type": ["string", "null"]},
+                      "parameters": {"type": ["object", "null"]}, "strict": {"type": ["boolean", "null"]}}}}}})"};
+inline constexpr Parameter kToolChoice{
+    .name = "tool_choice",
+    .kind = kSchema,
+    .standard = R"("auto")",
+    .help = "none: the answer is text. required: it is at least one call. A function: it is a call of that one. The last two cannot fail.",
+    .schema =
+        R"({"anyOf": [{"enum": ["none", "auto", "required", null]}, {"type": "object", "required": ["type", "function"], "properties": {
+                  "type": {"const": "function"}, "function": {"type": "object", "required": ["name"],
+                      "properties": {"name": {"type": "string"}}}}}]})"};
+inline constexpr Parameter kParallelToolCalls{
+    .name = "parallel_tool_calls", .kind = kBool, .standard = "true", .help = "The answer may have several calls."};
+inline constexpr Parameter kThinkingTokenBudget{
+    .name = "thinking_token_budget",
+    .kind = kWhole,
+    .high = kMaxUint,
+    .help =
+        "A thought that has so many tokens is ended with a sentence that says so, and the answer follows. With it, the answer begins "
+        "with a thought."};
+
 // Read for what they exclude.
 inline constexpr Parameter kBestOf{
     .name = "best_of", .kind = kSchema, .standard = "1", .help = "1 only.", .schema = R"({"enum": [1, null]})"};
-inline constexpr Parameter kToolChoice{
-    .name = "tool_choice", .kind = kSchema, .help = "Tools are not supported yet.", .schema = R"({"enum": ["none", "auto", null]})"};
 inline constexpr Parameter kModalities{
     .name = "modalities", .kind = kSchema, .help = "Texts only.", .schema = R"({"enum": [["text"], null]})"};
 inline constexpr Parameter kResponseFormat{
@@ -203,7 +239,6 @@ inline constexpr Parameter without_effect(const char* name) {
 
 // Keys of OpenAI and of other servers that would change the answer. What learns to serve one takes its row from here.
 inline constexpr Parameter kUnsupported[] = {
-    unsupported("tools"),
     unsupported("functions"),
     unsupported("function_call"),
     unsupported("guided_choice"),
@@ -227,9 +262,8 @@ inline constexpr Parameter kUnsupported[] = {
     unsupported("truncate_prompt_tokens"),
 };
 inline constexpr Parameter kWithoutEffect[] = {
-    without_effect("user"),         without_effect("metadata"),          without_effect("store"),
-    without_effect("service_tier"), without_effect("prediction"),        without_effect("prompt_cache_key"),
-    without_effect("verbosity"),    without_effect("safety_identifier"), without_effect("parallel_tool_calls"),
+    without_effect("user"),       without_effect("metadata"),         without_effect("store"),     without_effect("service_tier"),
+    without_effect("prediction"), without_effect("prompt_cache_key"), without_effect("verbosity"), without_effect("safety_identifier"),
 };
 
 // All of a request, but for kUnsupported and kWithoutEffect.
@@ -258,13 +292,14 @@ inline constexpr const Parameter* kOfBoth[] = {
     &kCacheSalt,
     &kAddSpecialTokens,
     &kBestOf,
-    &kToolChoice,
     &kModalities,
     &kResponseFormat,
     &kEcho,
 };
-inline constexpr const Parameter* kOfChat[] = {&kMessages,    &kMaxTokens,       &kMaxCompletionTokens, &kLogprobsOfChat,
-                                               &kTopLogprobs, &kReasoningEffort, &kChatTemplateKwargs,  &kAddGenerationPrompt};
+inline constexpr const Parameter* kOfChat[] = {
+    &kMessages,        &kMaxTokens,      &kMaxCompletionTokens, &kLogprobsOfChat,     &kTopLogprobs,
+    &kReasoningEffort, &kEnableThinking, &kThinkingTokenBudget, &kChatTemplateKwargs, &kAddGenerationPrompt,
+    &kTools,           &kToolChoice,     &kParallelToolCalls};
 inline constexpr const Parameter* kOfCompletion[] = {&kPrompt, &kMaxTokensOfCompletion, &kLogprobs};
 
 }  // namespace parameters

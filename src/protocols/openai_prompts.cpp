@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include <fmt/ranges.h>
 
@@ -50,14 +51,35 @@ bool is_variable_name(std::string_view name) {
 }
 
 Result<nlohmann::ordered_json> read_message(const JsonReader& message) {
-    RAFTER_TRY(std::string role, read_role(message));
-    for (const char* key : {"tool_calls", "function_call", "audio"}) {
+    RAFTER_TRY(std::string role, read_role(message, ToolRole::kTaken));
+    for (const char* key : {"function_call", "audio"}) {
         const nlohmann::json* value = message.find(key);
         if (value != nullptr && !says_nothing(*value)) return not_supported(message, key, *value);
     }
+    nlohmann::ordered_json made{{"role", role}, {"content", ""}};
+    bool may_lack_content = false;
+    if (role == "assistant") {
+        RAFTER_TRY(auto calls, read_tool_calls(message));
+        RAFTER_TRY(const auto thought, message.find_string("reasoning_content"));
+        RAFTER_TRY(const auto other_thought, message.find_string("reasoning"));
+        if (thought || other_thought) made["reasoning_content"] = thought ? *thought : *other_thought;
+        may_lack_content = !calls.empty() || made.contains("reasoning_content");
+        if (!calls.empty()) made["tool_calls"] = std::move(calls);
+    } else if (const nlohmann::json* calls = message.find("tool_calls"); calls != nullptr && !says_nothing(*calls)) {
+        return bad_input("{}: tool_calls: expected no such key in a message of the role {}, found {}", message.where(), role,
+                         shown_json(*calls));
+    }
+    if (role == "tool") {
+        RAFTER_TRY(const auto id, message.find_string("tool_call_id"));
+        RAFTER_TRY(const auto name, message.find_string("name"));
+        if (!id) return bad_input("{}: tool_call_id: expected the id of a call, found no such key", message.where());
+        made["tool_call_id"] = *id;
+        if (name) made["name"] = *name;
+    }
     constexpr std::array<std::string_view, 1> kPartTypes = {"text"};
-    RAFTER_TRY(std::string content, read_content(message, kPartTypes));
-    return nlohmann::ordered_json{{"role", std::move(role)}, {"content", std::move(content)}};
+    if (may_lack_content && message.find("content") == nullptr) return made;
+    RAFTER_TRY(made["content"], read_content(message, kPartTypes));
+    return made;
 }
 
 Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_t n_vocab, const std::string& where) {
@@ -75,6 +97,18 @@ Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_
 }
 
 }  // namespace
+
+void name_results(nlohmann::ordered_json& messages) {
+    std::map<std::string, std::string> names;  // by the ids of calls
+    for (nlohmann::ordered_json& message : messages) {
+        if (message.contains("tool_calls")) {
+            for (const nlohmann::ordered_json& call : message["tool_calls"]) names[call["id"]] = call["function"]["name"];
+        }
+        if (message["role"] != "tool" || message.contains("name")) continue;
+        const auto found = names.find(message["tool_call_id"]);
+        if (found != names.end()) message["name"] = found->second;
+    }
+}
 
 Result<void> check_prompt_bytes(std::size_t size, const OpenAiDefaults& defaults, const std::string& where) {
     if (!defaults.max_prompt_bytes || size <= *defaults.max_prompt_bytes) return {};
@@ -112,12 +146,13 @@ Result<std::string> read_content(const JsonReader& message, std::span<const std:
     return text;
 }
 
-Result<std::string> read_role(const JsonReader& message) {
+Result<std::string> read_role(const JsonReader& message, ToolRole tool) {
     RAFTER_TRY(const auto role, message.find_string("role"));
     constexpr std::array<std::string_view, 4> kRoles = {"system", "developer", "user", "assistant"};
-    if (!role || std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end()) {
-        return bad_input("{}: role: expected system, developer, user or assistant, found {}", message.where(),
-                         role ? quote(*role) : "no such key");
+    const bool is_tool = tool == ToolRole::kTaken && role == "tool";
+    if (!role || (!is_tool && std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end())) {
+        return bad_input("{}: role: expected system, developer, user{}, found {}", message.where(),
+                         tool == ToolRole::kTaken ? ", assistant or tool" : " or assistant", role ? quote(*role) : "no such key");
     }
     return *role == "developer" ? "system" : *role;
 }
@@ -125,6 +160,9 @@ Result<std::string> read_role(const JsonReader& message) {
 Result<void> read_template_variables(const JsonReader& body, text::ChatTemplateInput& input) {
     RAFTER_TRY(const auto effort, read_text(body, parameters::kReasoningEffort));
     if (effort) input.variables["reasoning_effort"] = *effort;
+    RAFTER_TRY(const auto thinks, read_bool(body, parameters::kEnableThinking));
+    // Two names that templates give to it.
+    if (thinks) input.variables["enable_thinking"] = input.variables["thinking"] = *thinks;
     RAFTER_TRY(const auto variables, body.find_object(parameters::kChatTemplateKwargs.name));
     if (!variables) return {};
     for (const std::string& key : variables->unknown_keys()) {
@@ -138,22 +176,28 @@ Result<void> read_template_variables(const JsonReader& body, text::ChatTemplateI
     return {};
 }
 
-Result<text::ChatTemplateInput> read_chat(const JsonReader& body) {
+Result<ChatBody> read_chat(const JsonReader& body, const BodyText& text) {
     const nlohmann::json* messages = body.find(parameters::kMessages.name);
     if (messages == nullptr || !messages->is_array() || messages->empty()) {
         return bad_input("{}: messages: expected a list of at least one message, found {}", body.where(),
                          messages == nullptr ? "no such key" : shown_json(*messages));
     }
-    text::ChatTemplateInput input;
+    ChatBody chat;
+    text::ChatTemplateInput& input = chat.input;
     for (std::size_t i = 0; i < messages->size(); ++i) {
         RAFTER_TRY(const JsonReader message, JsonReader::open((*messages)[i], fmt::format("{}: messages[{}]", body.where(), i)));
         RAFTER_TRY(auto read, read_message(message));
         input.messages.push_back(std::move(read));
     }
+    name_results(input.messages);
+    RAFTER_TRY(chat.tools, read_tools(body, text, {}));
+    if (chat.tools.choice != ToolChoice::kNone) {
+        for (const FunctionTool& tool : chat.tools.tools) input.tools.push_back(tool.definition);
+    }
     RAFTER_TRY_VOID(read_template_variables(body, input));
     RAFTER_TRY(const auto add_generation_prompt, read_bool(body, parameters::kAddGenerationPrompt));
     input.add_generation_prompt = add_generation_prompt.value_or(true);
-    return input;
+    return chat;
 }
 
 Result<text::RenderedChat> render_chat(const engine::OpenedModel& opened, const text::ChatTemplateInput& input, const std::string& where,
@@ -161,8 +205,16 @@ Result<text::RenderedChat> render_chat(const engine::OpenedModel& opened, const 
     std::size_t n_bytes = 0;
     for (const auto& message : input.messages) n_bytes += message["content"].get_ref<const std::string&>().size();
     RAFTER_TRY_VOID(check_prompt_bytes(n_bytes, defaults, where));
-    auto prompt = opened.chat_template.render_any_system(input);
-    if (!prompt) return prompt.error().within(where);
+    const text::ChatTemplateInput fitted = fit_to_template(opened, input);
+    auto prompt = opened.chat_template.render_any_system(fitted);
+    if (!prompt) {
+        // A template that joins arguments with other texts wants them as text.
+        const auto has_calls = [](const nlohmann::ordered_json& message) { return message.contains("tool_calls"); };
+        if (!std::ranges::any_of(fitted.messages, has_calls)) return prompt.error().within(where);
+        auto again = opened.chat_template.render_any_system(with_text_arguments(fitted));
+        if (!again) return prompt.error().within(where);
+        prompt = std::move(again);
+    }
     RAFTER_TRY_VOID(check_prompt_bytes(prompt->text.size(), defaults, where));
     return prompt;
 }
@@ -179,8 +231,8 @@ Result<ChatPrompt> chat_prompt(const engine::OpenedModel& opened, const text::Ch
     return prompt;
 }
 
-Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults) {
-    RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
+Result<Prompts> chat_prompts(const JsonReader& body, const text::ChatTemplateInput& input, const engine::OpenedModel& opened,
+                             const OpenAiDefaults& defaults) {
     RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
     if (defaults.prompts != nullptr) return Prompts{.tokens = *defaults.prompts};
     RAFTER_TRY(ChatPrompt prompt, chat_prompt(opened, input, body.where() + ": messages", defaults, add_special.value_or(false)));

@@ -12,6 +12,7 @@
 #include "base/json_reader.h"
 #include "engine/loading/loaded_model.h"
 #include "protocols/openai_request.h"
+#include "protocols/openai_tools.h"
 #include "text/chat_template.h"
 
 namespace rafter::protocols {
@@ -22,14 +23,22 @@ struct Prompts {
     bool system_moved = false;  // the template takes no system message
 };
 
-// "messages", "chat_template_kwargs", "reasoning_effort", "add_generation_prompt". Variables that the template has already are refused.
-[[nodiscard]] Result<text::ChatTemplateInput> read_chat(const JsonReader& body);
-// "chat_template_kwargs" and "reasoning_effort" alone.
+struct ChatBody {
+    text::ChatTemplateInput input;
+    ToolRequest tools;
+};
+// "messages", "tools", "tool_choice", "chat_template_kwargs", "reasoning_effort", "enable_thinking", "add_generation_prompt". Variables
+// that the template has already are refused. text: of the body, for the order of keys.
+[[nodiscard]] Result<ChatBody> read_chat(const JsonReader& body, const BodyText& text);
+// "chat_template_kwargs", "reasoning_effort" and "enable_thinking" alone.
 [[nodiscard]] Result<void> read_template_variables(const JsonReader& body, text::ChatTemplateInput& input);
 // A message's content: a text, or a list of parts with a type of these and a text; parts are joined by line ends.
 [[nodiscard]] Result<std::string> read_content(const JsonReader& message, std::span<const std::string_view> part_types);
-// "system", "developer" (as "system": the older name, which templates know), "user", "assistant".
-[[nodiscard]] Result<std::string> read_role(const JsonReader& message);
+enum class ToolRole { kTaken, kRefused };
+// "system", "developer" (as "system": the older name, which templates know), "user", "assistant", or "tool".
+[[nodiscard]] Result<std::string> read_role(const JsonReader& message, ToolRole tool);
+// Gives results the names of the functions that were called, which some templates write.
+void name_results(nlohmann::ordered_json& messages);
 // where: of the messages, for the template's own errors.
 [[nodiscard]] Result<text::RenderedChat> render_chat(const engine::OpenedModel& opened, const text::ChatTemplateInput& input,
                                                      const std::string& where, const OpenAiDefaults& defaults);
@@ -43,7 +52,8 @@ struct ChatPrompt {
                                              const std::string& where, const OpenAiDefaults& defaults, bool add_special_tokens);
 
 // defaults: the limits of a prompt, and its tokens where they are known.
-[[nodiscard]] Result<Prompts> chat_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults);
+[[nodiscard]] Result<Prompts> chat_prompts(const JsonReader& body, const text::ChatTemplateInput& input, const engine::OpenedModel& opened,
+                                           const OpenAiDefaults& defaults);
 [[nodiscard]] Result<Prompts> completion_prompts(const JsonReader& body, const engine::OpenedModel& opened, const OpenAiDefaults& defaults,
                                                  bool echo);
 

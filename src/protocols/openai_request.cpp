@@ -7,6 +7,7 @@
 #include "base/quote.h"
 #include "engine/conversation.h"
 #include "engine/sampling/noise.h"
+#include "protocols/answer_rules.h"
 #include "protocols/openai_parameters.h"
 #include "protocols/openai_prompts.h"
 #include "protocols/openai_sampling.h"
@@ -26,8 +27,6 @@ Result<void> check_values(const JsonReader& body) {
     if (const nlohmann::json* value = body.find(parameters::kBestOf.name); value != nullptr && *value != 1) {
         return not_supported(body, "best_of", *value, "1");
     }
-    const nlohmann::json* choice = body.find(parameters::kToolChoice.name);
-    if (choice != nullptr && *choice != "none" && *choice != "auto") return not_supported(body, "tool_choice", *choice, "\"none\"");
     const nlohmann::json* modalities = body.find(parameters::kModalities.name);
     if (modalities != nullptr && *modalities != nlohmann::json::array({"text"})) {
         return not_supported(body, "modalities", *modalities, "[\"text\"]");
@@ -181,10 +180,24 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     request.n = n.value_or(1);
 
     const bool is_chat = endpoint == OpenAiEndpoint::kChatCompletions;
-    RAFTER_TRY(Prompts prompts, is_chat ? chat_prompts(body, opened, defaults) : completion_prompts(body, opened, defaults, echo));
+    ChatBody chat;
+    if (is_chat) {
+        RAFTER_TRY(chat, read_chat(body, defaults.body));
+    } else {
+        RAFTER_TRY_VOID(check_unused(body, parameters::unsupported(parameters::kTools.name)));
+    }
+    RAFTER_TRY(Prompts prompts,
+               is_chat ? chat_prompts(body, chat.input, opened, defaults) : completion_prompts(body, opened, defaults, echo));
     RAFTER_TRY_VOID(check_sizes(body, prompts, request.n, choice.sampling.logit_bias.size()));
     if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (echo) request.echoes = std::move(prompts.echoes);
+    if (is_chat) {
+        RAFTER_TRY(ReadRules rules, read_rules(body, chat.tools, opened, defaults, prompts.tokens.at(0)));
+        choice.forced = std::move(rules.forced);
+        if (rules.rules != nullptr) choice.shown_tokens = rules.rules->shown_tokens;
+        request.rules = std::move(rules.rules);
+        request.grammar = std::move(rules.grammar);
+    }
     for (std::size_t i = 0; i < prompts.tokens.size(); ++i) {
         const std::vector<TokenId>& prompt = prompts.tokens[i];
         choice.max_tokens = answer_tokens(max_tokens, defaults.context, prompt.size());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -13,6 +14,10 @@
 #include "base/result.h"
 #include "engine/loading/loaded_model.h"
 #include "engine/request.h"
+#include "grammar/grammar.h"
+#include "protocols/answers/answer_format.h"
+#include "protocols/answers/answer_parser.h"
+#include "protocols/ordered_body.h"
 
 namespace rafter::protocols {
 
@@ -28,6 +33,8 @@ struct OpenAiDefaults {
     const std::vector<std::vector<engine::TokenId>>* prompts = nullptr;
     std::optional<std::uint32_t> context;           // of a sequence; longer prompts are refused. None: only Engine::submit knows
     std::optional<std::uint64_t> max_prompt_bytes;  // longer texts are refused before they take time
+    BodyText body = {};                             // keeps the order of keys, which schemas need
+    AnswerFormatNames format = {};                  // how the model writes calls and thoughts
 };
 
 // What "echo" puts before each answer to a prompt.
@@ -55,8 +62,10 @@ struct OpenAiRequest {
     bool timings = true;                                       // the client wants them
     bool stream = false;                                       // the client wants a stream, and stream_usage: one that ends with the usage
     bool stream_usage = false;
-    std::vector<std::string> unknown_keys;  // of the body
-    std::vector<std::string> warnings;      // of its prompts, for a person: sentences, each once
+    std::shared_ptr<const AnswerRules> rules;  // how an answer's text is parted; null: it is the answer
+    std::optional<grammar::Grammar> grammar;   // of every choice: what the answer must keep to
+    std::vector<std::string> unknown_keys;     // of the body
+    std::vector<std::string> warnings;         // of its prompts, for a person: sentences, each once
 };
 
 // What an answer may have: given, of the request or of the defaults; or the rest of the context; or, where neither is known, anything.

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "protocols/openai_tools.h"
+
 namespace rafter::protocols {
 namespace {
 
@@ -30,7 +32,13 @@ OpenAiStream::OpenAiStream(const OpenAiRequest& request, OpenAiIdentity identity
       echoes_(request.echoes),
       scores_(request.echoes.size()),
       tokenizer_(tokenizer),
-      choices_(request.choices.size(), Choice{.shown = ShownTokens(tokenizer, request.ignore_eos), .held = {}, .finish = {}}),
+      id_(identity.id),
+      choices_(request.choices.size(),
+               Choice{.shown = ShownTokens(tokenizer, request.ignore_eos,
+                                           request.rules ? request.rules->shown_tokens : std::vector<engine::TokenId>()),
+                      .reader = AnswerReader(request.rules, tokenizer),
+                      .held = {},
+                      .finish = {}}),
       n_open_(request.choices.size()) {
     const bool is_chat = endpoint_ == OpenAiEndpoint::kChatCompletions;
     head_ = dump({{"id", (is_chat ? "chatcmpl-" : "cmpl-") + identity.id},
@@ -72,11 +80,39 @@ void OpenAiStream::begin(std::size_t index, std::vector<std::string>& events) {
     events.push_back(chunk(index, dump(echo.text), logprobs, kNull) + "}");
 }
 
+std::vector<std::string> OpenAiStream::deltas(std::size_t index) {
+    std::vector<std::string> deltas;
+    for (const AnswerEvent& event : choices_[index].reader.take(choices_[index].held)) {
+        switch (event.kind) {
+            case AnswerEvent::Kind::kContent:
+                deltas.push_back(fmt::format(R"({{"content":{}}})", dump(event.text)));
+                break;
+            case AnswerEvent::Kind::kReasoning:
+                deltas.push_back(fmt::format(R"({{"reasoning_content":{}}})", dump(event.text)));
+                break;
+            case AnswerEvent::Kind::kCallBegin:
+                deltas.push_back(
+                    fmt::format(R"({{"tool_calls":[{{"index":{},"id":"{}","type":"function","function":{{"name":{},"arguments":""}}}}]}})",
+                                event.call, call_id(id_, index, event.call), dump(event.text)));
+                break;
+            case AnswerEvent::Kind::kArguments:
+                deltas.push_back(
+                    fmt::format(R"({{"tool_calls":[{{"index":{},"function":{{"arguments":{}}}}}]}})", event.call, dump(event.text)));
+                break;
+            case AnswerEvent::Kind::kCallEnd:
+                break;
+        }
+    }
+    return deltas;
+}
+
 void OpenAiStream::flush(std::size_t index, std::vector<std::string>& events) {
     Choice& choice = choices_[index];
     if (choice.held.empty()) return;
     if (!choice.begun) begin(index, events);
     const bool is_chat = endpoint_ == OpenAiEndpoint::kChatCompletions;
+    std::vector<std::string> texts;
+    if (is_chat) texts = deltas(index);
     std::string logprobs(kNull);
     if (n_logprobs_) {
         if (const std::vector<ShownToken> shown = choice.shown.take(choice.held); !shown.empty() && is_chat) {
@@ -87,15 +123,15 @@ void OpenAiStream::flush(std::size_t index, std::vector<std::string>& events) {
             logprobs = dump(list.take());
         }
     }
-    if (!choice.held.text.empty() || logprobs != kNull) {
-        const std::string text = dump(choice.held.text);
-        events.push_back(chunk(index, is_chat ? fmt::format(R"({{"content":{}}})", text) : text, logprobs, kNull) + "}");
-    }
+    if (!is_chat && !choice.held.text.empty()) texts.push_back(dump(choice.held.text));
+    if (texts.empty() && logprobs != kNull) texts.emplace_back(is_chat ? R"({"content":""})" : R"("")");
+    for (const std::string& text : texts) events.push_back(chunk(index, text, std::exchange(logprobs, std::string(kNull)), kNull) + "}");
     if (choice.held.finish) {
         choice.finish = *std::move(choice.held.finish);
         choice.ended = true;
         --n_open_;
-        std::string finish = chunk(index, is_chat ? "{}" : R"("")", kNull, fmt::format("\"{}\"", engine::to_string(choice.finish.reason)));
+        std::string finish =
+            chunk(index, is_chat ? "{}" : R"("")", kNull, fmt::format("\"{}\"", choice.reader.finish_reason(choice.finish.reason)));
         if (n_open_ == 0) {
             last_ = std::move(finish);
         } else {
@@ -144,7 +180,9 @@ std::vector<std::string> OpenAiStream::fail(int status, const std::string& messa
 OpenAiUsage OpenAiStream::usage() const {
     std::vector<engine::Finish> finishes;
     for (const Choice& choice : choices_) finishes.push_back(choice.finish);
-    return openai_usage(n_prompt_tokens_, n_, finishes);
+    OpenAiUsage usage = openai_usage(n_prompt_tokens_, n_, finishes);
+    for (const Choice& choice : choices_) usage.n_reasoning_tokens += choice.reader.n_reasoning_tokens();
+    return usage;
 }
 
 }  // namespace rafter::protocols

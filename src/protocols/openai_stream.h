@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/token_stream.h"
+#include "protocols/answers/answer_reader.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_logprobs.h"
 #include "protocols/openai_request.h"
@@ -40,6 +41,7 @@ class OpenAiStream {
   private:
     struct Choice {
         ShownTokens shown;
+        AnswerReader reader;
         engine::StreamUpdate held;  // waits for the scores of the echoed prompt
         engine::Finish finish;
         bool begun = false;
@@ -49,6 +51,8 @@ class OpenAiStream {
     [[nodiscard]] bool has_scores(std::size_t prompt) const;
     void flush(std::size_t index, std::vector<std::string>& events);
     void begin(std::size_t index, std::vector<std::string>& events);
+    // What the held update adds to the message, a delta each.
+    [[nodiscard]] std::vector<std::string> deltas(std::size_t index);
     [[nodiscard]] std::string chunk(std::size_t index, std::string_view delta, std::string_view logprobs, std::string_view finish) const;
 
     OpenAiEndpoint endpoint_;
@@ -59,6 +63,7 @@ class OpenAiStream {
     std::vector<OpenAiEcho> echoes_;                          // [n_prompts], or none
     std::vector<std::vector<engine::TokenLogprobs>> scores_;  // [n_prompts]: of the echoes
     const text::Tokenizer& tokenizer_;
+    std::string id_;
     std::string head_;  // of every chunk, up to the value of "choices"
     std::vector<Choice> choices_;
     std::size_t n_open_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/token_stream.h"
+#include "protocols/answers/answer_reader.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_logprobs.h"
 #include "protocols/responses_request.h"
@@ -41,22 +42,41 @@ class ResponsesAnswer {
     [[nodiscard]] nlohmann::ordered_json answer(const AnswerTimings* timings = nullptr) const;
 
   private:
+    // A part of the output.
+    struct Item {
+        enum class Kind { kMessage, kReasoning, kCall };
+        Kind kind = Kind::kMessage;
+        std::string text = {};  // of a call: its arguments
+        std::string name = {};  // of a call
+    };
+    using Events = std::vector<NamedEvent>;
     [[nodiscard]] NamedEvent event(const char* type, nlohmann::ordered_json fields);
     [[nodiscard]] nlohmann::ordered_json response(const char* status) const;
-    [[nodiscard]] nlohmann::ordered_json message(const char* status, bool with_content) const;
-    [[nodiscard]] nlohmann::ordered_json part() const;
+    [[nodiscard]] std::string item_id(std::size_t index) const;
+    [[nodiscard]] nlohmann::ordered_json item_json(std::size_t index, const char* status, bool with_content) const;
+    [[nodiscard]] nlohmann::ordered_json part_of(const Item& item) const;
+    // Where an event of the last item's part stands.
+    [[nodiscard]] nlohmann::ordered_json place() const;
     [[nodiscard]] const char* end_status() const;
+    void add(const AnswerEvents& parts, Events& events);
+    void begin_item(Item item, Events& events);
+    void end_item(const char* status, Events& events);
+    void add_delta(const std::string& text, Events& events);
+    // The parts that an update adds; its log-probabilities wait for the text.
+    [[nodiscard]] AnswerEvents read(engine::StreamUpdate& update);
 
     ResponsesRequest request_;  // without its sequence's prompt
     OpenAiIdentity identity_;
     const text::Tokenizer& tokenizer_;
     ShownTokens shown_;
-    std::string text_;
+    AnswerReader reader_;
+    std::vector<Item> items_;
+    bool item_open_ = false;  // the last one
     nlohmann::ordered_json logprobs_ = nlohmann::ordered_json::array();
-    nlohmann::ordered_json last_logprobs_ = nlohmann::ordered_json::array();  // that the last update brought
+    nlohmann::ordered_json last_logprobs_ = nlohmann::ordered_json::array();  // that no delta had yet
     engine::Finish finish_;
+    bool finished_ = false;
     std::uint64_t n_events_ = 0;
-    bool item_begun_ = false;
     bool failed_ = false;
 };
 

@@ -8,12 +8,21 @@ namespace rafter::protocols::parameters {
 inline constexpr Parameter kInput{
     .name = "input",
     .kind = kSchema,
-    .help = "A text, or a list of messages: the whole conversation, as nothing of earlier answers is kept.",
+    .help =
+        "A text, or a list of items: the whole conversation, as nothing of earlier answers is kept. Items are messages, function_call, "
+        "function_call_output and reasoning.",
     .schema =
-        R"({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["role", "content"],
+        R"({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"anyOf": [
+                  {"type": "object", "required": ["role", "content"],
                   "properties": {"type": {"const": "message"}, "role": {"enum": ["system", "developer", "user", "assistant"]},
                   "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object", "required": ["type", "text"],
-                      "properties": {"type": {"enum": ["input_text", "output_text"]}, "text": {"type": "string"}}}}]}}}}]})",
+                      "properties": {"type": {"enum": ["input_text", "output_text"]}, "text": {"type": "string"}}}}]}}},
+                  {"type": "object", "required": ["type", "call_id", "name", "arguments"], "properties": {"type": {"const": "function_call"},
+                      "call_id": {"type": "string"}, "name": {"type": "string"}, "arguments": {"type": "string"}}},
+                  {"type": "object", "required": ["type", "call_id", "output"], "properties": {"type": {"const": "function_call_output"},
+                      "call_id": {"type": "string"}, "output": {"type": "string"}}},
+                  {"type": "object", "required": ["type"], "properties": {"type": {"const": "reasoning"}, "content": {"type": ["array", "null"],
+                      "items": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}}}}]}}]})",
     .required = true};
 inline constexpr Parameter kInstructions{.name = "instructions", .kind = kText, .help = "A system message before the input."};
 inline constexpr Parameter kMaxOutputTokens{
@@ -47,13 +56,28 @@ inline constexpr Parameter kInclude{
 inline constexpr Parameter kTruncation{
     .name = "truncation", .kind = kSchema, .help = "Inputs that are too long are refused.", .schema = R"({"enum": ["disabled", null]})"};
 
+inline constexpr Parameter kToolsOfResponse{
+    .name = "tools",
+    .kind = kSchema,
+    .help = "Functions that the answer may call; parameters are a JSON schema of an object.",
+    .schema = R"({"type": ["array", "null"], "maxItems": 512, "items": {"type": "object", "required": ["type", "name"], "properties": {
+                  "type": {"const": "function"}, "name": {"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,64}$"},
+                  "description": {"type": ["string", "null"]}, "parameters": {"type": ["object", "null"]},
+                  "strict": {"type": ["boolean", "null"]}}}})"};
+inline constexpr Parameter kToolChoiceOfResponse{
+    .name = "tool_choice",
+    .kind = kSchema,
+    .standard = R"("auto")",
+    .help = kToolChoice.help,
+    .schema = R"({"anyOf": [{"enum": ["none", "auto", "required", null]}, {"type": "object", "required": ["type", "name"], "properties": {
+                  "type": {"const": "function"}, "name": {"type": "string"}}}]})"};
+
 inline constexpr Parameter kUnsupportedInResponses[] = {
     unsupported("previous_response_id", "Nothing is kept from one request to the next: send the whole conversation."),
     unsupported("store", "Nothing is kept from one request to the next."),
     unsupported("background", "Nothing is kept from one request to the next."),
     unsupported("conversation", "Nothing is kept from one request to the next."),
     unsupported("prompt", "There are no stored prompts."),
-    unsupported("tools"),
     unsupported("context_management"),
     unsupported("moderation"),
 };
@@ -64,7 +88,6 @@ inline constexpr Parameter kWithoutEffectInResponses[] = {
     without_effect("prompt_cache_options"),
     without_effect("prompt_cache_retention"),
     without_effect("service_tier"),
-    without_effect("parallel_tool_calls"),
     without_effect("max_tool_calls"),
     without_effect("stream_options"),
 };
@@ -81,7 +104,11 @@ inline constexpr const Parameter* kOfResponses[] = {
     &kTruncation,
     &kTopLogprobsOfResponse,
     &kStream,
-    &kToolChoice,
+    &kToolsOfResponse,
+    &kToolChoiceOfResponse,
+    &kParallelToolCalls,
+    &kThinkingTokenBudget,
+    &kEnableThinking,
     &kTemperature,
     &kTopP,
     &kMinP,

@@ -6,6 +6,7 @@
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "engine/conversation.h"
+#include "protocols/answer_rules.h"
 #include "protocols/openai_prompts.h"
 #include "protocols/openai_sampling.h"
 #include "protocols/responses_parameters.h"
@@ -17,13 +18,70 @@ constexpr std::size_t kMaxMetadata = 16;
 constexpr std::size_t kMaxMetadataBytes = 512;
 constexpr std::string_view kLogprobsIncluded = "message.output_text.logprobs";
 
-Result<nlohmann::ordered_json> read_item(const JsonReader& item) {
+using Messages = nlohmann::ordered_json;
+
+// An assistant's message to which calls and a text can be added; the thought that waits goes there.
+nlohmann::ordered_json& assistant_message(Messages& messages, std::string& thought) {
+    const bool goes_on = !messages.empty() && messages.back()["role"] == "assistant" && thought.empty();
+    if (!goes_on) messages.push_back({{"role", "assistant"}, {"content", ""}});
+    if (!thought.empty()) messages.back()["reasoning_content"] = std::exchange(thought, {});
+    return messages.back();
+}
+
+Result<void> read_call(const JsonReader& item, Messages& messages, std::string& thought) {
+    RAFTER_TRY(const auto id, item.find_string("call_id"));
+    RAFTER_TRY(const auto name, item.find_string("name"));
+    RAFTER_TRY(const auto arguments, item.find_string("arguments"));
+    if (!id || !name || !arguments) {
+        return bad_input("{}: expected call_id, name and arguments, each a text, found no {}", item.where(),
+                         !id     ? "call_id"
+                         : !name ? "name"
+                                 : "arguments");
+    }
+    RAFTER_TRY(nlohmann::ordered_json object, ordered_object(arguments->empty() ? "{}" : *arguments, item.where() + ": arguments"));
+    assistant_message(messages, thought)["tool_calls"].push_back(
+        {{"id", *id}, {"type", "function"}, {"function", {{"name", *name}, {"arguments", std::move(object)}}}});
+    return {};
+}
+
+Result<void> read_call_output(const JsonReader& item, Messages& messages) {
+    RAFTER_TRY(const auto id, item.find_string("call_id"));
+    RAFTER_TRY(const auto output, item.find_string("output"));
+    if (!id || !output) {
+        return bad_input("{}: expected call_id and output, each a text, found no {}", item.where(), !id ? "call_id" : "output");
+    }
+    messages.push_back({{"role", "tool"}, {"content", *output}, {"tool_call_id", *id}});
+    return {};
+}
+
+Result<void> read_thought(const JsonReader& item, std::string& thought) {
+    const nlohmann::json* content = item.find("content");
+    if (content == nullptr) return {};
+    if (!content->is_array()) return bad_input("{}: content: expected a list, found {}", item.where(), shown_json(*content));
+    for (std::size_t i = 0; i < content->size(); ++i) {
+        RAFTER_TRY(const JsonReader part, JsonReader::open((*content)[i], fmt::format("{}: content[{}]", item.where(), i)));
+        RAFTER_TRY(const auto text, part.find_string("text"));
+        thought += text.value_or("");
+    }
+    return {};
+}
+
+// thought: of a reasoning item that waits for the message it is of.
+Result<void> read_item(const JsonReader& item, Messages& messages, std::string& thought) {
     const nlohmann::json* type = item.find("type");
+    if (type != nullptr && *type == "function_call") return read_call(item, messages, thought);
+    if (type != nullptr && *type == "function_call_output") return read_call_output(item, messages);
+    if (type != nullptr && *type == "reasoning") return read_thought(item, thought);
     if (type != nullptr && *type != "message") return not_supported(item, "type", *type, "\"message\"");
-    RAFTER_TRY(std::string role, read_role(item));
+    RAFTER_TRY(std::string role, read_role(item, ToolRole::kRefused));
     constexpr std::array<std::string_view, 2> kPartTypes = {"input_text", "output_text"};
     RAFTER_TRY(std::string content, read_content(item, kPartTypes));
-    return nlohmann::ordered_json{{"role", std::move(role)}, {"content", std::move(content)}};
+    if (role == "assistant" && !thought.empty()) {
+        assistant_message(messages, thought)["content"] = std::move(content);
+    } else {
+        messages.push_back({{"role", std::move(role)}, {"content", std::move(content)}});
+    }
+    return {};
 }
 
 Result<void> read_input(const JsonReader& body, text::ChatTemplateInput& chat) {
@@ -36,11 +94,13 @@ Result<void> read_input(const JsonReader& body, text::ChatTemplateInput& chat) {
         return bad_input("{}: input: expected a text or a list of at least one message, found {}", body.where(),
                          input == nullptr ? "no such key" : shown_json(*input));
     }
+    std::string thought;
     for (std::size_t i = 0; i < input->size(); ++i) {
         RAFTER_TRY(const JsonReader item, JsonReader::open((*input)[i], fmt::format("{}: input[{}]", body.where(), i)));
-        RAFTER_TRY(auto message, read_item(item));
-        chat.messages.push_back(std::move(message));
+        RAFTER_TRY_VOID(read_item(item, chat.messages, thought));
     }
+    if (chat.messages.empty()) return bad_input("{}: input: expected at least one message, found none", body.where());
+    name_results(chat.messages);
     return {};
 }
 
@@ -67,8 +127,6 @@ Result<void> read_metadata(const JsonReader& body, ResponsesRequest& request) {
 Result<void> check_values(const JsonReader& body) {
     for (const Parameter& row : parameters::kUnsupportedInResponses) RAFTER_TRY_VOID(check_unused(body, row));
     for (const Parameter& row : parameters::kWithoutEffectInResponses) RAFTER_TRY_VOID(check_unused(body, row));
-    const nlohmann::json* choice = body.find(parameters::kToolChoice.name);
-    if (choice != nullptr && *choice != "none" && *choice != "auto") return not_supported(body, "tool_choice", *choice, "\"none\"");
     const nlohmann::json* truncation = body.find(parameters::kTruncation.name);
     if (truncation != nullptr && *truncation != "disabled") return not_supported(body, "truncation", *truncation, "\"disabled\"");
     RAFTER_TRY(const auto text, body.find_object(parameters::kTextFormat.name));
@@ -117,6 +175,15 @@ Result<void> read_length(const JsonReader& body, const OpenAiDefaults& defaults,
                      sequence.min_tokens);
 }
 
+// What the answer repeats, and what the prompt says.
+void add_tools(const JsonReader& body, const ToolRequest& tools, text::ChatTemplateInput& chat, ResponsesRequest& request) {
+    if (const nlohmann::json* given = body.find(parameters::kToolsOfResponse.name)) request.tools = *given;
+    if (const nlohmann::json* given = body.find(parameters::kToolChoiceOfResponse.name)) request.tool_choice = *given;
+    request.parallel_tool_calls = tools.parallel;
+    if (tools.choice == ToolChoice::kNone) return;
+    for (const FunctionTool& tool : tools.tools) chat.tools.push_back(tool.definition);
+}
+
 }  // namespace
 
 Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json, const engine::OpenedModel& opened,
@@ -145,11 +212,18 @@ Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json
     if (request.instructions) chat.messages.push_back({{"role", "system"}, {"content", *request.instructions}});
     RAFTER_TRY_VOID(read_input(body, chat));
     RAFTER_TRY_VOID(read_reasoning(body, request, chat));
+    RAFTER_TRY(const ToolRequest tools, read_tools(body, defaults.body, {.nested = false}));
+    add_tools(body, tools, chat, request);
     RAFTER_TRY(ChatPrompt prompt, chat_prompt(opened, chat, body.where() + ": input", defaults, false));
     if (prompt.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (auto warning = engine::prompt_warning(opened, prompt.tokens)) request.warnings.push_back(*std::move(warning));
     request.n_prompt_tokens = prompt.tokens.size();
     sequence.prompt = std::move(prompt.tokens);
+    RAFTER_TRY(ReadRules rules, read_rules(body, tools, opened, defaults, sequence.prompt));
+    sequence.forced = std::move(rules.forced);
+    if (rules.rules != nullptr) sequence.shown_tokens = rules.rules->shown_tokens;
+    request.rules = std::move(rules.rules);
+    request.grammar = std::move(rules.grammar);
     RAFTER_TRY_VOID(read_length(body, defaults, request));
     sequence.n_logprobs = request.n_logprobs;
     sequence.end_tokens = opened.tokenizer->special().end_of_generation;

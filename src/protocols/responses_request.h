@@ -33,6 +33,12 @@ struct ResponsesRequest {
     std::uint32_t top_logprobs = 0;
     nlohmann::ordered_json metadata = nlohmann::ordered_json::object();
 
+    nlohmann::json tools = nlohmann::json::array();
+    nlohmann::json tool_choice = "auto";
+    bool parallel_tool_calls = true;
+
+    std::shared_ptr<const AnswerRules> rules;  // how the answer's text is parted; null: it is the answer
+    std::optional<grammar::Grammar> grammar;   // what the answer must keep to
     std::vector<std::string> unknown_keys;
     std::vector<std::string> warnings;
 };

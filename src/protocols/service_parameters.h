@@ -47,15 +47,17 @@ inline constexpr Parameter kParseSpecial{.name = "parse_special",
 inline constexpr Parameter kWithPieces{
     .name = "with_pieces", .kind = kBool, .standard = "false", .help = "With the tokens' texts, in llama-server's form."};
 inline constexpr const Parameter* kOfTokenize[] = {
-    &kModel,        &kTokenizePrompt, &kTokenizeMessages, &kContent,         &kReturnTokenStrs,    &kAddSpecial,
-    &kParseSpecial, &kWithPieces,     &kAddSpecialTokens, &kReasoningEffort, &kChatTemplateKwargs, &kAddGenerationPrompt};
+    &kModel,      &kTokenizePrompt,   &kTokenizeMessages, &kContent,        &kReturnTokenStrs,    &kAddSpecial,          &kParseSpecial,
+    &kWithPieces, &kAddSpecialTokens, &kReasoningEffort,  &kEnableThinking, &kChatTemplateKwargs, &kAddGenerationPrompt, &kTools,
+    &kToolChoice, &kParallelToolCalls};
 inline constexpr Parameter kTokens{.name = "tokens",
                                    .kind = kSchema,
                                    .help = "Token ids.",
                                    .schema = R"({"type": "array", "items": {"type": "integer", "minimum": 0}})",
                                    .required = true};
 inline constexpr const Parameter* kOfDetokenize[] = {&kModel, &kTokens};
-inline constexpr const Parameter* kOfApplyTemplate[] = {&kModel, &kMessages, &kReasoningEffort, &kChatTemplateKwargs,
-                                                        &kAddGenerationPrompt};
+inline constexpr const Parameter* kOfApplyTemplate[] = {&kModel,          &kMessages,           &kReasoningEffort,
+                                                        &kEnableThinking, &kChatTemplateKwargs, &kAddGenerationPrompt,
+                                                        &kTools,          &kToolChoice,         &kParallelToolCalls};
 
 }  // namespace rafter::protocols::parameters

@@ -108,8 +108,9 @@ Result<TokenizeAnswer> tokenize(const nlohmann::json& body_json, const engine::O
         tokens = opened.tokenizer->encode(*prompt, text::SpecialTokens::kParse);
         add_bos(tokens, opened, options.add_special_tokens.value_or(true));
     } else {
-        RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
-        RAFTER_TRY(ChatPrompt chat, chat_prompt(opened, input, "body: messages", defaults, options.add_special_tokens.value_or(false)));
+        RAFTER_TRY(const ChatBody read, read_chat(body, defaults.body));
+        RAFTER_TRY(ChatPrompt chat,
+                   chat_prompt(opened, read.input, "body: messages", defaults, options.add_special_tokens.value_or(false)));
         tokens = std::move(chat.tokens);
     }
     return TokenizeAnswer{tokenized(tokens, opened, given, options.with_texts), model, body.unknown_keys()};
@@ -137,8 +138,8 @@ Result<TokenizeAnswer> detokenize(const nlohmann::json& body_json, const engine:
 Result<TokenizeAnswer> apply_template(const nlohmann::json& body_json, const engine::OpenedModel& opened, const OpenAiDefaults& defaults) {
     RAFTER_TRY(const JsonReader body, JsonReader::open(body_json, "body"));
     RAFTER_TRY(const auto model, read_text(body, parameters::kModel));
-    RAFTER_TRY(const text::ChatTemplateInput input, read_chat(body));
-    RAFTER_TRY(const text::RenderedChat chat, render_chat(opened, input, "body: messages", defaults));
+    RAFTER_TRY(const ChatBody read, read_chat(body, defaults.body));
+    RAFTER_TRY(const text::RenderedChat chat, render_chat(opened, read.input, "body: messages", defaults));
     return TokenizeAnswer{{{"prompt", chat.text}}, model, body.unknown_keys()};
 }
 

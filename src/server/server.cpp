@@ -85,6 +85,7 @@ class Server::Impl {
                                    .watch = *watch_,
                                    .prefixes = prefixes_,
                                    .model_names = options_.model_names,
+                                   .answer_format = options_.answer_format,
                                    .file_name = options_.file_name,
                                    .started_unix_s = unix_seconds(),
                                    .request_timeout_seconds = options_.request_timeout_seconds,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/loading/served_model.h"
+#include "protocols/answers/answer_format.h"
 #include "server/admission/gate.h"
 #include "server/http/http_server.h"
 #include "server/observe/metrics.h"
@@ -24,7 +25,8 @@ struct Services {
     StepWatch& watch;
     PrefixWatch& prefixes;
     std::vector<std::string> model_names;  // the first is what answers say
-    std::string file_name;                 // of the model, without its folder
+    protocols::AnswerFormatNames answer_format;
+    std::string file_name;  // of the model, without its folder
     std::int64_t started_unix_s = 0;
     double request_timeout_seconds = 0.0;  // 0: none
     std::size_t max_queue = 0;

@@ -90,6 +90,7 @@ struct ChatTemplate::State {
     using Parsed = Result<std::unique_ptr<jinja::Template>>;
 
     std::string name;
+    std::string source;
     Parsed parsed = std::unique_ptr<jinja::Template>();     // or why it is not
     Parsed for_tools = std::unique_ptr<jinja::Template>();  // null when there is none of its own
     Json tokens = Json::object();                           // variables that input.variables may replace
@@ -103,6 +104,7 @@ ChatTemplate::~ChatTemplate() = default;
 Result<ChatTemplate> ChatTemplate::parse(std::string source, std::string_view name) {
     auto state = std::make_unique<State>();
     state->name = name;
+    state->source = source;
     state->parsed = jinja::parse_template(std::move(source), name);
     if (!state->parsed) return state->parsed.error();
     return ChatTemplate(std::move(state));
@@ -126,6 +128,7 @@ Result<ChatTemplate> ChatTemplate::load(const files::Metadata& metadata) {
     RAFTER_TRY(state->tokens, special_tokens(metadata, tokens));
     state->name = "chat template";
     if (own) {
+        state->source = *own;
         state->parsed = jinja::parse_template(std::string(*own), state->name);
         if (!state->parsed) {
             const Error& error = state->parsed.error();
@@ -135,11 +138,17 @@ Result<ChatTemplate> ChatTemplate::load(const files::Metadata& metadata) {
         const auto has_token = [&](std::string_view text) { return std::find(tokens.begin(), tokens.end(), text) != tokens.end(); };
         const DefaultTemplate& made = default_chat_template(architecture.value_or(""), has_token);
         state->name = fmt::format("built-in {} template", made.name);
+        state->source = made.source;
         state->parsed = jinja::parse_template(std::string(made.source), state->name);
     }
-    if (for_tools) state->for_tools = jinja::parse_template(std::string(*for_tools), "chat template for tools");
+    if (for_tools) {
+        state->source += "\n" + std::string(*for_tools);
+        state->for_tools = jinja::parse_template(std::string(*for_tools), "chat template for tools");
+    }
     return ChatTemplate(std::move(state));
 }
+
+const std::string& ChatTemplate::source() const { return state_->source; }
 
 const std::string& ChatTemplate::name() const { return state_->name; }
 

@@ -50,6 +50,8 @@ class ChatTemplate {
     // As render(). Where the template fails only because of the system messages that the list begins with, their text goes before that of
     // the first user message.
     [[nodiscard]] Result<RenderedChat> render_any_system(const ChatTemplateInput& input) const;
+    // As given; with one of its own for tools, both. Empty where the file's is no text.
+    [[nodiscard]] const std::string& source() const;
     [[nodiscard]] const std::string& name() const;  // "chat template", "built-in chatml template", or what parse() was given
 
     ChatTemplate(ChatTemplate&&) noexcept;

@@ -342,7 +342,7 @@ TEST_F(OpenAiRequests, FeaturesThatAreMissingAreRefusedUnlessTheySayNothing) {
     expect_refused(chat({{"echo", true}}), "body: echo: expected no such key: this is not supported; found true");
     expect_refused(complete({{"best_of", 2}}), "body: best_of: expected 1");
     EXPECT_TRUE(complete({{"best_of", 1}}));
-    expect_refused(chat({{"tool_choice", "required"}}), "body: tool_choice: expected \"none\"");
+    expect_refused(chat({{"tool_choice", "required"}}), "body: tool_choice: expected tools with it, found none");
     EXPECT_TRUE(chat({{"tool_choice", "auto"}}));
     expect_refused(chat({{"modalities", {"text", "audio"}}}), "body: modalities: expected [\"text\"]");
     EXPECT_TRUE(chat({{"modalities", {"text"}}}));

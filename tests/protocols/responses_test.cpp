@@ -89,11 +89,12 @@ TEST_F(ResponsesRequests, ParametersReachTheEngine) {
 
 TEST_F(ResponsesRequests, WhatNeedsAMemoryOrIsMissingIsRefusedByName) {
     const json refused = {{"previous_response_id", "resp_1"}, {"store", true},           {"background", true},
-                          {"conversation", "conv_1"},         {"prompt", {{"id", "p"}}}, {"tools", {{{"type", "web_search"}}}}};
+                          {"conversation", "conv_1"},         {"prompt", {{"id", "p"}}}};
     for (const auto& [key, value] : refused.items()) {
         expect_refused({{key, value}}, fmt::format("body: {}: expected no such key: this is not supported", key), key);
     }
-    expect_refused({{"tool_choice", "required"}}, "body: tool_choice: expected \"none\"", "tool_choice");
+    expect_refused({{"tool_choice", "required"}}, "body: tool_choice: expected tools with it, found none", "tool_choice");
+    expect_refused({{"tools", {{{"type", "web_search"}}}}}, "body: tools[0]: type: expected \"function\"", "tools");
     expect_refused({{"truncation", "auto"}}, "body: truncation: expected \"disabled\"", "truncation");
     expect_refused({{"text", {{"format", {{"type", "json_schema"}}}}}}, "body: text: format: type: expected \"text\"", "text");
     expect_refused({{"include", {"file_search_call.results"}}}, "body: include: expected \"message.output_text.logprobs\"", "include");

@@ -98,6 +98,27 @@ class Attacks(serving.Case):
             status, _, answer = self.server.post("/v1/chat/completions", **{**CHAT, **body})
             self.assertEqual(status, 400, (body, answer))
 
+    def test_tools_without_sense_are_refused_by_name(self):
+        function = {"name": "f", "parameters": {"type": "object"}}
+        tool = {"type": "function", "function": function}
+        deep = {"type": "object"}
+        for _ in range(50):
+            deep = {"type": "object", "properties": {"a": deep}}
+        wide = {"type": "object", "properties": {f"p{i}": {} for i in range(2000)}}
+        for tools in ([{**tool, "type": "x"}], [{"type": "function"}], [tool, tool], [tool] * 600, {"a": 1}, "x", [1],
+                      [{"type": "function", "function": {"name": "a b"}}], [{"type": "function", "function": {"name": "a" * 65}}],
+                      [{"type": "function", "function": {"name": "f", "parameters": []}}],
+                      [{"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}],
+                      [{"type": "function", "function": {"name": "f", "parameters": deep}}],
+                      [{"type": "function", "function": {"name": "f", "parameters": wide}}]):
+            self.refused("/v1/chat/completions", {**CHAT, "tools": tools})
+        for choice in ("always", {"type": "function"}, {"type": "function", "function": {"name": "g"}}, 1, []):
+            self.assertIn("tool_choice", self.refused("/v1/chat/completions", {**CHAT, "tools": [tool], "tool_choice": choice}))
+        for calls in ([{"id": "a", "function": {"name": "f", "arguments": "{"}}], [{"function": {"name": "f"}}], [{"id": "a"}], "x",
+                      [{"id": "a", "function": {"name": "f", "arguments": "[" * 10**5}}]):
+            messages = [*CHAT["messages"], {"role": "assistant", "content": None, "tool_calls": calls}]
+            self.refused("/v1/chat/completions", {**CHAT, "messages": messages})
+
     def test_grammars_and_tools_are_refused_by_name(self):
         for key, value in (("guided_regex", "(a+)+$"), ("guided_json", {}), ("guided_grammar", "root ::= root"), ("grammar", "x"),
                            ("tools", [{"type": "function", "function": {"name": "f"}}]),

@@ -101,7 +101,7 @@ class OpenAiClient(serving.Case):
             self.chat(top_p=2)
         self.assertEqual(caught.exception.param, "top_p")
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}])
         self.assertIn("tools", str(caught.exception))
         with self.assertRaises(openai.BadRequestError):
             self.client.responses.create(model=self.model_name, input="hello", previous_response_id="resp_1")

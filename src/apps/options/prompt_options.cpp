@@ -1,6 +1,7 @@
 // The model, what it is asked and how long it may answer.
 #include "apps/options/option_spec.h"
 #include "engine/sampling/multiple_answers.h"
+#include "protocols/answers/answer_format.h"
 
 namespace rafter::apps {
 namespace {
@@ -80,6 +81,20 @@ std::vector<OptionSpec> prompt_rows() {
         {.name = "no-thinking",
          .subject = kPromptSubject,
          .help = "Answer without reasoning first, if the chat template supports that (enable_thinking=false)"},
+        {.name = "tool-parser",
+         .subject = kPromptSubject,
+         .kind = ValueKind::kText,
+         .value = "NAME",
+         .choices = protocols::tool_parser_names(),
+         .default_value = "auto",
+         .help = "How the model writes calls of functions; auto: as its chat template does; none: calls are text"},
+        {.name = "reasoning-parser",
+         .subject = kPromptSubject,
+         .kind = ValueKind::kText,
+         .value = "NAME",
+         .choices = protocols::reasoning_parser_names(),
+         .default_value = "auto",
+         .help = "How the model sets its thoughts apart; auto: as its chat template does; none: thoughts are text of the answer"},
         {.name = "on-full",
          .subject = kPromptSubject,
          .kind = ValueKind::kText,

@@ -72,7 +72,7 @@ void answer_openai(Services& services, std::shared_ptr<Call> call, OpenAiEndpoin
     generate(services, std::move(call), [&services, endpoint](const std::string& text, const std::string& id) -> Result<Job> {
         const engine::OpenedModel& opened = services.served.opened();
         RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
-        protocols::OpenAiDefaults defaults = new_defaults(services);
+        protocols::OpenAiDefaults defaults = new_defaults(services, text);
         if (endpoint == OpenAiEndpoint::kCompletions) defaults.max_tokens = kCompletionTokens;
         RAFTER_TRY(OpenAiRequest request, protocols::parse_openai_request(endpoint, body, opened, defaults));
         OpenAiIdentity identity = new_identity(services, id, request.model);

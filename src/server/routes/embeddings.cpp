@@ -36,7 +36,7 @@ void answer_embeddings(Services& services, std::shared_ptr<Call> call) {
     generate(services, std::move(call), [&services](const std::string& text, const std::string& id) -> Result<Job> {
         RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
         RAFTER_TRY(protocols::EmbeddingsRequest request,
-                   protocols::parse_embeddings_request(body, services.served.opened(), new_defaults(services)));
+                   protocols::parse_embeddings_request(body, services.served.opened(), new_defaults(services, text)));
         Job job = job_of(request);
         job.sequences = std::exchange(request.sequences, {});
         std::string model = new_identity(services, id, request.model).model;

@@ -19,13 +19,15 @@ protocols::OpenAiIdentity new_identity(const Services& services, const std::stri
             .model = model.value_or(services.model_name())};
 }
 
-protocols::OpenAiDefaults new_defaults(const Services& services) {
+protocols::OpenAiDefaults new_defaults(const Services& services, std::string_view body) {
     thread_local std::random_device device;
     protocols::OpenAiDefaults defaults;
     defaults.max_tokens.reset();
     defaults.seed = std::uint64_t{device()} << 32U | device();
     defaults.context = services.served.loaded().scheduler.context;
     defaults.max_prompt_bytes = kMaxBytesPerToken * std::uint64_t{*defaults.context};
+    defaults.body.text = body;
+    defaults.format = services.answer_format;
     return defaults;
 }
 

@@ -57,7 +57,7 @@ void answer_response(Services& services, std::shared_ptr<Call> call) {
     generate(services, std::move(call), [&services](const std::string& text, const std::string& id) -> Result<Job> {
         const engine::OpenedModel& opened = services.served.opened();
         RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
-        RAFTER_TRY(protocols::ResponsesRequest request, protocols::parse_responses_request(body, opened, new_defaults(services)));
+        RAFTER_TRY(protocols::ResponsesRequest request, protocols::parse_responses_request(body, opened, new_defaults(services, text)));
         ResponsesAnswer answer(request, new_identity(services, id, request.model), *opened.tokenizer);
         Job job = job_of(request);
         job.sequences.push_back(std::move(request.sequence));

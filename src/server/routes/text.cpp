@@ -13,7 +13,7 @@ using Function = Answer (*)(const nlohmann::json&, const engine::OpenedModel&, c
 
 Answer answer_of(Services& services, const std::string& text, Function function) {
     RAFTER_TRY(const nlohmann::json body, protocols::parse_json_body(text));
-    return function(body, services.served.opened(), new_defaults(services));
+    return function(body, services.served.opened(), new_defaults(services, text));
 }
 
 void answer_text(Services& services, std::shared_ptr<Call> call, Function function) {

@@ -1,0 +1,208 @@
+#include "grammar/grammar_mask.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json_reader.h"
+#include "base/quote.h"
+#include "engine/current_error.h"
+#include "grammar/json_bounds.h"
+#include "grammar/json_schema.h"
+#include "grammar/pattern.h"
+#include "grammar/xgrammar_messages.h"
+
+namespace rafter::grammar {
+namespace {
+
+using engine::TokenId;
+
+constexpr std::size_t kMaxChoices = 10'000;
+// White space between two tokens of JSON: enough for what is indented, too little for a model to go on with for ever.
+constexpr int kMaxWhiteSpace = 32;
+
+class GrammarMatcher : public engine::MaskMatcher {
+  public:
+    explicit GrammarMatcher(const xgrammar::CompiledGrammar& compiled, std::size_t n_vocab)
+        : matcher_(compiled), n_words_(engine::n_mask_words(n_vocab)) {}
+
+    void fill(std::span<std::uint32_t> allowed) override {
+        std::int64_t shape = static_cast<std::int64_t>(allowed.size());
+        DLTensor words{.data = allowed.data(),
+                       .device = {.device_type = kDLCPU, .device_id = 0},
+                       .ndim = 1,
+                       .dtype = xgrammar::GetBitmaskDLType(),
+                       .shape = &shape,
+                       .strides = nullptr,
+                       .byte_offset = 0};
+        matcher_.FillNextTokenBitmask(&words);
+    }
+    [[nodiscard]] bool accept(TokenId token) override { return matcher_.AcceptToken(token); }
+    void rollback(std::size_t n) override { matcher_.Rollback(static_cast<int>(n)); }
+    [[nodiscard]] bool may_end() const override { return matcher_.IsCompleted(); }
+    [[nodiscard]] bool is_finished() const override {
+        if (!matcher_.IsCompleted()) return false;
+        std::vector<std::uint32_t> allowed(n_words_);
+        const_cast<GrammarMatcher*>(this)->fill(allowed);  // changes nothing that shows
+        return std::ranges::all_of(allowed, [](std::uint32_t word) { return word == 0; });
+    }
+
+  private:
+    xgrammar::GrammarMatcher matcher_;
+    std::size_t n_words_;
+};
+
+class GrammarMask : public engine::CompiledMask {
+  public:
+    explicit GrammarMask(xgrammar::CompiledGrammar compiled)
+        : compiled_(std::move(compiled)), n_vocab_(static_cast<std::size_t>(compiled_.GetTokenizerInfo().GetVocabSize())) {}
+    [[nodiscard]] std::size_t n_vocab() const override { return n_vocab_; }
+    [[nodiscard]] std::unique_ptr<engine::MaskMatcher> make_matcher() const override {
+        return std::make_unique<GrammarMatcher>(compiled_, n_vocab_);
+    }
+
+  private:
+    xgrammar::CompiledGrammar compiled_;
+    std::size_t n_vocab_;
+};
+
+// As an EBNF text: characters that are not plain are written by their numbers.
+std::string ebnf_text(const std::string& text) {
+    std::string quoted = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            quoted += '\\';
+            quoted += c;
+        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+            quoted += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        } else {
+            quoted += c;
+        }
+    }
+    return quoted + '"';
+}
+
+Result<Grammar> checked_choice(const std::string& text) {
+    RAFTER_TRY(const nlohmann::ordered_json choices, parse_bounded_json(text, "choice"));
+    if (!choices.is_array() || choices.empty())
+        return bad_input("choice: expected an array of texts, found {}", shown_json(nlohmann::json(choices)));
+    if (choices.size() > kMaxChoices) return bad_input("choice: expected at most {} texts, found {}", kMaxChoices, choices.size());
+    std::string ebnf = "root ::= ";
+    for (const auto& choice : choices) {
+        if (!choice.is_string() || choice.get<std::string>().empty()) {
+            return bad_input("choice: expected texts that are not empty, found {}", shown_json(nlohmann::json(choice)));
+        }
+        if (ebnf.size() > 9) ebnf += " | ";
+        ebnf += ebnf_text(choice.get<std::string>());
+    }
+    return Grammar{GrammarKind::kEbnf, std::move(ebnf)};
+}
+
+xgrammar::Grammar parsed(const Grammar& grammar) {
+    switch (grammar.kind) {
+        case GrammarKind::kJson:
+        case GrammarKind::kJsonSchema:
+            return xgrammar::Grammar::FromJSONSchema(grammar.text, true, std::nullopt, std::nullopt, false, kMaxWhiteSpace);
+        case GrammarKind::kRegex:
+            return xgrammar::Grammar::FromRegex(grammar.text);
+        case GrammarKind::kEbnf:
+        case GrammarKind::kChoice:
+            return xgrammar::Grammar::FromEBNF(grammar.text);
+        case GrammarKind::kStructuralTag:
+            break;
+    }
+    auto made = xgrammar::Grammar::FromStructuralTag(grammar.text);
+    if (const auto* error = std::get_if<xgrammar::StructuralTagError>(&made)) {
+        throw std::runtime_error(std::visit([](const auto& e) { return std::string(e.what()); }, *error));
+    }
+    return std::get<xgrammar::Grammar>(std::move(made));
+}
+
+std::string_view name_of(GrammarKind kind) {
+    switch (kind) {
+        case GrammarKind::kJson:
+        case GrammarKind::kJsonSchema:
+            return "schema";
+        case GrammarKind::kRegex:
+            return "regex";
+        case GrammarKind::kEbnf:
+            return "grammar";
+        case GrammarKind::kChoice:
+            return "choice";
+        case GrammarKind::kStructuralTag:
+            return "structural tag";
+    }
+    return "grammar";
+}
+
+// Of XGrammar's messages: one line of printable ASCII, without the source's place.
+std::string message_of(std::string_view text) {
+    std::string message(text.substr(0, 300));
+    std::ranges::replace_if(
+        message, [](char c) { return c < 0x20 || c > 0x7E; }, ' ');
+    while (!message.empty() && message.back() == ' ') message.pop_back();
+    return message;
+}
+
+}  // namespace
+
+xgrammar::TokenizerInfo vocabulary_of(const text::Tokenizer& tokenizer) {
+    std::vector<std::string> pieces;
+    pieces.reserve(tokenizer.n_tokens());
+    for (std::size_t i = 0; i < tokenizer.n_tokens(); ++i) {
+        pieces.emplace_back(tokenizer.piece(static_cast<TokenId>(i), text::SpecialTokens::kAsText));
+    }
+    for (const TokenId end : tokenizer.special().end_of_generation) pieces[static_cast<std::size_t>(end)].clear();
+    // The engine knows the end tokens.
+    return {pieces, xgrammar::VocabType::RAW, std::nullopt, std::vector<std::int32_t>()};
+}
+
+Result<Grammar> checked_grammar(const Grammar& grammar) {
+    const std::string& text = grammar.text;
+    const std::string_view name = name_of(grammar.kind);
+    if (text.size() > kMaxGrammarBytes) return bad_input("{}: expected at most {} bytes, found {}", name, kMaxGrammarBytes, text.size());
+    if (text.find('\0') != std::string::npos) return bad_input("{}: expected text, found a byte that is 0", name);
+    switch (grammar.kind) {
+        case GrammarKind::kJson:
+            return Grammar{GrammarKind::kJsonSchema, R"({"type": "object", "additionalProperties": true})"};
+        case GrammarKind::kJsonSchema: {
+            RAFTER_TRY(std::string schema, followed_schema(text));
+            return Grammar{GrammarKind::kJsonSchema, std::move(schema)};
+        }
+        case GrammarKind::kRegex:
+            RAFTER_TRY_VOID(check_pattern_size(text, PatternSyntax::kRegex, name));
+            return grammar;
+        case GrammarKind::kEbnf:
+            RAFTER_TRY_VOID(check_pattern_size(text, PatternSyntax::kEbnf, name));
+            return grammar;
+        case GrammarKind::kChoice:
+            return checked_choice(text);
+        case GrammarKind::kStructuralTag:
+            RAFTER_TRY_VOID(parse_bounded_json(text, name));
+            return grammar;
+    }
+    return grammar;
+}
+
+Result<CompiledGrammarMask> compile_mask(xgrammar::GrammarCompiler& compiler, const Grammar& grammar) {
+    const std::string_view name = name_of(grammar.kind);
+    const WarningCollector warnings;
+    try {
+        const xgrammar::Grammar made = parsed(grammar);
+        if (warnings.any()) return bad_input("{}: {}", name, message_of(warnings.first()));
+        xgrammar::CompiledGrammar compiled = compiler.CompileGrammar(made);
+        if (warnings.any()) return bad_input("{}: {}", name, message_of(warnings.first()));
+        const std::size_t size_bytes = compiled.MemorySizeBytes();
+        return CompiledGrammarMask{.mask = std::make_shared<GrammarMask>(std::move(compiled)), .size_bytes = size_bytes};
+    } catch (const std::bad_alloc&) {
+        return Error{fmt::format("out of memory for the {}", name), ErrorKind::kOutOfMemory};
+    } catch (const std::exception& thrown) {
+        return bad_input("{}: {}", name, message_of(thrown.what()));
+    } catch (...) {
+        return engine::current_error();
+    }
+}
+
+}  // namespace rafter::grammar

@@ -180,6 +180,7 @@ void GrammarCompiler::State::supervise() {
                     forget(entry);
                     break;
                 }
+                changed.notify_all();
                 next = now;
             } else if (!next || one.deadline < *next) {
                 next = one.deadline;

@@ -9,9 +9,13 @@
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "engine/current_error.h"
+#include "grammar/ebnf.h"
 #include "grammar/json_bounds.h"
 #include "grammar/json_schema.h"
+#include "grammar/json_text.h"
 #include "grammar/pattern.h"
+#include "grammar/regex.h"
+#include "grammar/schema_grammar.h"
 #include "grammar/xgrammar_messages.h"
 
 namespace rafter::grammar {
@@ -21,7 +25,7 @@ using engine::TokenId;
 
 constexpr std::size_t kMaxChoices = 10'000;
 // White space between two tokens of JSON: enough for what is indented, too little for a model to go on with for ever.
-constexpr int kMaxWhiteSpace = 32;
+constexpr std::uint32_t kMaxWhiteSpace = 32;
 
 class GrammarMatcher : public engine::MaskMatcher {
   public:
@@ -68,45 +72,34 @@ class GrammarMask : public engine::CompiledMask {
     std::size_t n_vocab_;
 };
 
-// As an EBNF text: characters that are not plain are written by their numbers.
-std::string ebnf_text(const std::string& text) {
-    std::string quoted = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            quoted += '\\';
-            quoted += c;
-        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-            quoted += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-        } else {
-            quoted += c;
-        }
-    }
-    return quoted + '"';
-}
-
 Result<Grammar> checked_choice(const std::string& text) {
     RAFTER_TRY(const nlohmann::ordered_json choices, parse_bounded_json(text, "choice"));
     if (!choices.is_array() || choices.empty())
         return bad_input("choice: expected an array of texts, found {}", shown_json(nlohmann::json(choices)));
     if (choices.size() > kMaxChoices) return bad_input("choice: expected at most {} texts, found {}", kMaxChoices, choices.size());
-    std::string ebnf = "root ::= ";
+    std::vector<std::string> ways;
     for (const auto& choice : choices) {
         if (!choice.is_string() || choice.get<std::string>().empty()) {
             return bad_input("choice: expected texts that are not empty, found {}", shown_json(nlohmann::json(choice)));
         }
-        if (ebnf.size() > 9) ebnf += " | ";
-        ebnf += ebnf_text(choice.get<std::string>());
+        ways.push_back(ebnf_text(choice.get<std::string>()));
     }
-    return Grammar{GrammarKind::kEbnf, std::move(ebnf)};
+    return Grammar{GrammarKind::kEbnf, EbnfRules().grammar(ebnf_any_of(ways))};
+}
+
+Result<Grammar> checked_schema(const std::string& text) {
+    RAFTER_TRY(const nlohmann::ordered_json schema, followed_schema(text));
+    EbnfRules rules;
+    JsonText json(rules, kMaxWhiteSpace);
+    RAFTER_TRY(const std::string root, schema_expression(schema, rules, json));
+    return Grammar{GrammarKind::kEbnf, rules.grammar(root)};
 }
 
 xgrammar::Grammar parsed(const Grammar& grammar) {
     switch (grammar.kind) {
         case GrammarKind::kJson:
         case GrammarKind::kJsonSchema:
-            return xgrammar::Grammar::FromJSONSchema(grammar.text, true, std::nullopt, std::nullopt, false, kMaxWhiteSpace);
         case GrammarKind::kRegex:
-            return xgrammar::Grammar::FromRegex(grammar.text);
         case GrammarKind::kEbnf:
         case GrammarKind::kChoice:
             return xgrammar::Grammar::FromEBNF(grammar.text);
@@ -166,14 +159,13 @@ Result<Grammar> checked_grammar(const Grammar& grammar) {
     if (text.find('\0') != std::string::npos) return bad_input("{}: expected text, found a byte that is 0", name);
     switch (grammar.kind) {
         case GrammarKind::kJson:
-            return Grammar{GrammarKind::kJsonSchema, R"({"type": "object", "additionalProperties": true})"};
-        case GrammarKind::kJsonSchema: {
-            RAFTER_TRY(std::string schema, followed_schema(text));
-            return Grammar{GrammarKind::kJsonSchema, std::move(schema)};
+            return checked_schema(R"({"type": "object"})");
+        case GrammarKind::kJsonSchema:
+            return checked_schema(text);
+        case GrammarKind::kRegex: {
+            RAFTER_TRY(const std::string root, regex_expression(text, RegexText::kPlain, name));
+            return Grammar{GrammarKind::kEbnf, EbnfRules().grammar(root)};
         }
-        case GrammarKind::kRegex:
-            RAFTER_TRY_VOID(check_pattern_size(text, PatternSyntax::kRegex, name));
-            return grammar;
         case GrammarKind::kEbnf:
             RAFTER_TRY_VOID(check_pattern_size(text, PatternSyntax::kEbnf, name));
             return grammar;

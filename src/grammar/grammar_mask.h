@@ -15,7 +15,7 @@ namespace rafter::grammar {
 // Sorts the vocabulary: 0.1 to 0.3 s. Tokens without a text, such as control tokens, are none that a grammar can ask for.
 [[nodiscard]] xgrammar::TokenizerInfo vocabulary_of(const text::Tokenizer& tokenizer);
 
-// What can be said of a grammar without compiling it; for kJsonSchema the schema as XGrammar follows it. Its text is what XGrammar gets.
+// What can be said of a grammar without compiling it, and the grammar as XGrammar gets it: kEbnf or kStructuralTag.
 [[nodiscard]] Result<Grammar> checked_grammar(const Grammar& grammar);
 
 struct CompiledGrammarMask {

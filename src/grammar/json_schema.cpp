@@ -9,37 +9,38 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/json_reader.h"
 #include "base/quote.h"
 #include "grammar/json_bounds.h"
-#include "grammar/pattern.h"
+#include "grammar/regex.h"
+#include "grammar/string_formats.h"
 
 namespace rafter::grammar {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Names = std::initializer_list<std::string_view>;
+using Names = std::span<const std::string_view>;
 
 constexpr std::size_t kMaxDefinitions = 1000;
 constexpr std::int64_t kMaxLength = 100'000;               // of strings and arrays
 constexpr double kMaxWholeDouble = 9'007'199'254'740'992;  // beyond it, not every whole number is a double
 
 // Keywords that say nothing about which values are valid.
-constexpr Names kAnnotations = {"title",     "description", "default", "example", "examples", "deprecated", "readOnly",
-                                "writeOnly", "$comment",    "$schema", "$id",     "$defs",    "definitions"};
-constexpr Names kObjectWords = {"properties",        "required",      "additionalProperties", "unevaluatedProperties",
-                                "patternProperties", "propertyNames", "minProperties",        "maxProperties"};
-constexpr Names kArrayWords = {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "unevaluatedItems"};
-constexpr Names kStringWords = {"minLength", "maxLength", "pattern", "format"};
-constexpr Names kNumberWords = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"};
-constexpr Names kFormats = {"email",    "date", "time",          "date-time", "duration",     "ipv4",         "ipv6",
-                            "hostname", "uuid", "uri-reference", "uri",       "uri-template", "json-pointer", "relative-json-pointer"};
-constexpr Names kTypes = {"object", "array", "string", "number", "integer", "boolean", "null"};
+constexpr std::string_view kAnnotations[] = {"title",     "description", "default", "example", "examples", "deprecated", "readOnly",
+                                             "writeOnly", "$comment",    "$schema", "$id",     "$defs",    "definitions"};
+constexpr std::string_view kObjectWords[] = {"properties",        "required",      "additionalProperties", "unevaluatedProperties",
+                                             "patternProperties", "propertyNames", "minProperties",        "maxProperties"};
+constexpr std::string_view kArrayWords[] = {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "unevaluatedItems"};
+constexpr std::string_view kStringWords[] = {"minLength", "maxLength", "pattern", "format"};
+constexpr std::string_view kNumberWords[] = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"};
+constexpr std::string_view kType[] = {"type"};
+constexpr std::string_view kTypes[] = {"object", "array", "string", "number", "integer", "boolean", "null"};
 
-bool is_one_of(std::string_view name, const Names& names) { return std::ranges::find(names, name) != names.end(); }
+bool is_one_of(std::string_view name, Names names) { return std::ranges::find(names, name) != names.end(); }
 
 Names words_of(std::string_view type) {
     if (type == "object") return kObjectWords;
@@ -176,8 +177,7 @@ class Follower {
     // enum and const, each beside a type at most.
     Result<Json> values(const Json& schema, const std::string& where) {
         const std::string_view keyword = schema.contains("enum") ? "enum" : "const";
-        constexpr Names kType = {"type"};
-        RAFTER_TRY_VOID(only(schema, where, keyword, std::array{kType}));
+        RAFTER_TRY_VOID(only(schema, where, keyword, std::array{Names(kType)}));
         Json listed = keyword == "enum" ? schema["enum"] : Json::array({schema["const"]});
         if (!listed.is_array() || listed.empty()) return bad_input("{}: enum: expected an array of values, found {}", where, shown(listed));
         RAFTER_TRY(const auto types, types_of(schema, where));
@@ -242,8 +242,8 @@ class Follower {
     }
 
     Result<Json> typed(const Json& schema, const std::string& where) {
-        constexpr Names kType = {"type"};
-        RAFTER_TRY_VOID(only(schema, where, "", std::array{kType, kObjectWords, kArrayWords, kStringWords, kNumberWords}));
+        RAFTER_TRY_VOID(only(schema, where, "",
+                             std::array{Names(kType), Names(kObjectWords), Names(kArrayWords), Names(kStringWords), Names(kNumberWords)}));
         RAFTER_TRY(auto types, types_of(schema, where));
         if (types.empty()) {  // that of its keywords
             for (const std::string_view type : {"object", "array", "string", "number"}) {
@@ -351,7 +351,7 @@ Result<Json> Follower::object(const Json& schema, const std::string& where) {
             return bad_input("{}: patternProperties: expected one pattern, found {}", where, shown(patterns));
         }
         const auto pattern = patterns.items().begin();
-        RAFTER_TRY_VOID(check_string_pattern(pattern.key(), within(where, "patternProperties")));
+        RAFTER_TRY_VOID(regex_expression(pattern.key(), RegexText::kJsonString, within(where, "patternProperties")));
         RAFTER_TRY(Json value, follow(pattern.value(), within(where, "patternProperties", pattern.key())));
         written["patternProperties"] = Json{{pattern.key(), std::move(value)}};
         written["additionalProperties"] = false;
@@ -380,7 +380,12 @@ Result<Json> Follower::object(const Json& schema, const std::string& where) {
     if (fewest.value_or(0) > static_cast<std::int64_t>(required.size())) {
         return refused(where, "minProperties", "more properties than are required are not supported");
     }
-    if (most) written["maxProperties"] = *most;
+    if (most) {
+        const std::size_t n_listed = written.contains("properties") ? written["properties"].size() : 0;
+        const bool fits = n_listed == 0 || (written["additionalProperties"] == Json(false) && *most >= static_cast<std::int64_t>(n_listed));
+        if (!fits) return refused(where, "maxProperties", "this keyword is not supported where it forbids some of the properties");
+        if (n_listed == 0) written["maxProperties"] = *most;
+    }
     return written;
 }
 
@@ -429,11 +434,11 @@ Result<Json> Follower::string(const Json& schema, const std::string& where) {
     }
     if (schema.contains("pattern")) {
         if (schema.contains("format")) return refused(where, "format", "this keyword is not supported beside pattern");
-        RAFTER_TRY_VOID(check_string_pattern(schema["pattern"].get<std::string>(), within(where, "pattern")));
+        RAFTER_TRY_VOID(regex_expression(schema["pattern"].get<std::string>(), RegexText::kJsonString, within(where, "pattern")));
         written["pattern"] = schema["pattern"];
     } else if (schema.contains("format")) {
         const std::string format = schema["format"].get<std::string>();
-        if (!is_one_of(format, kFormats)) return refused(where, "format", fmt::format("{} is not supported", quote(format)));
+        if (!regex_of_format(format)) return refused(where, "format", fmt::format("{} is not supported", quote(format)));
         written["format"] = format;
     }
     if (fewest.value_or(0) > 0) written["minLength"] = *fewest;
@@ -480,10 +485,9 @@ Result<Json> Follower::number(const Json& schema, const std::string& where) {
 
 }  // namespace
 
-Result<std::string> followed_schema(std::string_view text) {
+Result<Json> followed_schema(std::string_view text) {
     RAFTER_TRY(const Json schema, parse_bounded_json(text, "schema"));
-    RAFTER_TRY(const Json written, Follower(schema).all());
-    return written.dump();
+    return Follower(schema).all();
 }
 
 }  // namespace rafter::grammar

@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 #include <vector>
-
-#include "base/quote.h"
 
 namespace rafter::grammar {
 namespace {
@@ -131,23 +128,6 @@ class SizeReader {
 
 Result<void> check_pattern_size(std::string_view text, PatternSyntax syntax, std::string_view where) {
     return SizeReader(text, syntax, where).read();
-}
-
-Result<void> check_string_pattern(std::string_view regex, std::string_view where) {
-    for (std::size_t i = 0; i < regex.size(); ++i) {
-        const char c = regex[i];
-        if (c < 0x20 || c > 0x7E) return bad_input("{}: expected printable ASCII, found {}", where, quote(regex));
-        if (c == '"') return bad_input("{}: quotes are not supported, as JSON strings escape them, found {}", where, quote(regex));
-        if (c != '\\') continue;
-        const char escaped = i + 1 < regex.size() ? regex[i + 1] : '\0';
-        ++i;
-        // Characters that JSON escapes, or that may be such.
-        if (std::string_view("\\\"ntrfv0xuc").find(escaped) != std::string_view::npos) {
-            return bad_input("{}: the escape \\{} is not supported in a JSON string, found {}", where, escaped == '\0' ? ' ' : escaped,
-                             quote(regex));
-        }
-    }
-    return check_pattern_size(regex, PatternSyntax::kRegex, where);
 }
 
 }  // namespace rafter::grammar

@@ -20,8 +20,4 @@ enum class PatternSyntax {
 // `where` stands before messages.
 [[nodiscard]] Result<void> check_pattern_size(std::string_view text, PatternSyntax syntax, std::string_view where);
 
-// A regular expression for the text of a JSON string, which has no quotes, backslashes or control characters that are not escaped: fails
-// where it asks for one, and where it has other characters than ASCII.
-[[nodiscard]] Result<void> check_string_pattern(std::string_view regex, std::string_view where);
-
 }  // namespace rafter::grammar

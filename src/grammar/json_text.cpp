@@ -1,0 +1,188 @@
+#include "grammar/json_text.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "grammar/number_range.h"
+
+namespace rafter::grammar {
+namespace {
+
+// That may stand in a string as they are.
+CodeSet plain_characters() { return CodeSet{{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}.complement(); }
+
+constexpr std::pair<char32_t, char> kShortEscapes[] = {{'"', '"'},  {'\\', '\\'}, {'\b', 'b'}, {'\f', 'f'},
+                                                       {'\n', 'n'}, {'\r', 'r'},  {'\t', 't'}};
+
+// A hexadecimal digit, in either case.
+std::string hex(unsigned digit) {
+    if (digit < 10) return fmt::format("\"{}\"", digit);
+    return fmt::format("[{}{}]", static_cast<char>('a' + digit - 10), static_cast<char>('A' + digit - 10));
+}
+std::string unit_escape(std::uint32_t unit) {
+    return fmt::format("\"\\\\u\" {} {} {} {}", hex(unit >> 12 & 15), hex(unit >> 8 & 15), hex(unit >> 4 & 15), hex(unit & 15));
+}
+// "\ud83d\ude00" for what is beyond 16 bits.
+std::string number_escape(char32_t code) {
+    const auto number = static_cast<std::uint32_t>(code);
+    if (number <= 0xFFFF) return unit_escape(number);
+    return unit_escape(0xD800 + ((number - 0x10000) >> 10)) + " " + unit_escape(0xDC00 + ((number - 0x10000) & 0x3FF));
+}
+
+constexpr std::string_view kHex = "[0-9a-fA-F]";
+// Any character beyond ASCII by its number, two halves counting as one.
+std::string any_number_escape() {
+    const std::string below_surrogates = fmt::format("\"0\" (\"0\" [89a-fA-F] {0} | [1-9a-fA-F] {0} {0})", kHex);
+    const std::string others = fmt::format("[1-9a-cA-CeEfF] {0} {0} {0} | [dD] [0-7] {0} {0}", kHex);
+    const std::string pair = fmt::format("[dD] [89abAB] {0} {0} \"\\\\u\" [dD] [c-fC-F] {0} {0}", kHex);
+    return fmt::format("\"\\\\u\" ({} | {} | {})", below_surrogates, others, pair);
+}
+
+}  // namespace
+
+std::string json_character(const CodeSet& set) {
+    std::vector<std::string> ways;
+    if (const CodeSet plain = set.intersection(plain_characters()); !plain.empty()) ways.push_back(ebnf_class(plain));
+    if (set.contains_all_of({0x80, 0x10FFFF})) ways.push_back(any_number_escape());
+    for (const auto& [code, letter] : kShortEscapes) {
+        if (set.contains(code)) ways.push_back(ebnf_text(std::string("\\") + letter));
+    }
+    if (set.contains_all_of({0, 0x1F})) {
+        ways.push_back(fmt::format("\"\\\\u00\" [01] {}", kHex));
+    } else {
+        for (char32_t code = 0; code < 0x20; ++code) {
+            if (set.contains(code)) ways.push_back(number_escape(code));
+        }
+    }
+    for (const char32_t code : {U'"', U'\\'}) {
+        if (set.contains(code)) ways.push_back(number_escape(code));
+    }
+    return ebnf_any_of(ways);
+}
+
+std::string json_characters(std::string_view text) {
+    std::string expression;
+    std::string plain;
+    const CodeSet as_they_are = plain_characters();
+    const auto flush = [&] {
+        if (plain.empty()) return;
+        expression += (expression.empty() ? "" : " ") + ebnf_text(plain);
+        plain.clear();
+    };
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t begin = at;
+        const char32_t code = next_code(text, at);
+        if (code < 0x80 && as_they_are.contains(code)) {
+            plain += text.substr(begin, at - begin);
+            continue;
+        }
+        flush();
+        std::vector<std::string> ways;
+        if (as_they_are.contains(code)) ways.push_back(ebnf_class({{code, code}}));
+        for (const auto& [escaped, letter] : kShortEscapes) {
+            if (escaped == code) ways.push_back(ebnf_text(std::string("\\") + letter));
+        }
+        ways.push_back(number_escape(code));
+        expression += (expression.empty() ? "" : " ") + ebnf_any_of(ways);
+    }
+    flush();
+    return expression.empty() ? "\"\"" : expression;
+}
+
+JsonText::JsonText(EbnfRules& rules, std::uint32_t max_white_space)
+    : rules_(rules),
+      space_(rules.add(ebnf_times("[ \\n\\r\\t]", {.min = 0, .max = max_white_space}))),
+      character_(rules.add(json_character(CodeSet::all()))),
+      string_(rules.add(fmt::format("\"\\\"\" {}* \"\\\"\"", character_))) {}
+
+std::string JsonText::string_of(Times n_characters) const {
+    if (n_characters.min == 0 && n_characters.max < 0) return string_;
+    return rules_.add(fmt::format("\"\\\"\" {} \"\\\"\"", ebnf_times(character_, n_characters)));
+}
+
+std::string JsonText::literal(const nlohmann::ordered_json& value) const {
+    if (value.is_string()) return fmt::format("\"\\\"\" {} \"\\\"\"", json_characters(value.get_ref<const std::string&>()));
+    if (!value.is_structured()) return ebnf_text(value.dump());
+    const bool is_object = value.is_object();
+    std::string text = is_object ? "\"{\" " : "\"[\" ";
+    bool first = true;
+    for (const auto& [key, part] : value.items()) {
+        text += first ? space_ + " " : fmt::format("{0} \",\" {0} ", space_);
+        first = false;
+        text += (is_object ? member(literal(key), literal(part)) : literal(part)) + " ";
+    }
+    return text + space_ + (is_object ? " \"}\"" : " \"]\"");
+}
+
+std::string JsonText::member(const std::string& name, const std::string& value) const {
+    return fmt::format("{0} {1} \":\" {1} {2}", name, space_, value);
+}
+
+std::string JsonText::list(char open, char close, const std::string& item, Times times) const {
+    const std::string begin = fmt::format("\"{}\" {} ", open, space_);
+    const std::string end = fmt::format(" \"{}\"", close);
+    if (times.max == 0) return begin + end;
+    const Times more{.min = times.min > 0 ? times.min - 1 : 0, .max = times.max < 0 ? -1 : times.max - 1};
+    std::string items = item;
+    if (more.max != 0) items += " " + ebnf_times(fmt::format("{0} \",\" {0} {1}", space_, item), more);
+    items += " " + space_;
+    return begin + (times.min == 0 ? fmt::format("({})?", items) : items) + end;
+}
+
+// By the letters that they begin with: a tree whose leaves are the names.
+std::string JsonText::name_other_than(std::span<const std::string> names) {
+    const CodeSet plain = plain_characters();
+    const std::string rest = ebnf_times(ebnf_class(plain), {});
+    if (names.empty()) return rules_.add(fmt::format("\"\\\"\" {} \"\\\"\"", rest));
+    struct Node {
+        std::map<char32_t, std::size_t> next;
+        bool ends = false;
+    };
+    std::vector<Node> nodes(1);
+    for (const std::string& name : names) {
+        std::size_t node = 0;
+        for (std::size_t at = 0; at < name.size();) {
+            const char32_t code = next_code(name, at);
+            const auto [found, is_new] = nodes[node].next.try_emplace(code, nodes.size());
+            node = found->second;
+            if (is_new) nodes.emplace_back();
+        }
+        nodes[node].ends = true;
+    }
+    // Children come after their parents.
+    std::vector<std::string> rules(nodes.size());
+    for (std::size_t i = nodes.size(); i-- > 0;) {
+        CodeSet others;
+        std::vector<std::string> ways;
+        for (const auto& [code, next] : nodes[i].next) {
+            others.add({code, code});
+            if (plain.contains(code)) ways.push_back(ebnf_class({{code, code}}) + " " + rules[next]);
+        }
+        others = others.complement().intersection(plain);
+        if (!nodes[i].ends) ways.emplace_back("\"\\\"\"");
+        ways.push_back(fmt::format("{} {} \"\\\"\"", ebnf_class(others), rest));
+        rules[i] = rules_.add(ebnf_any_of(ways));
+    }
+    return rules_.add("\"\\\"\" " + rules[0]);
+}
+
+void JsonText::make_any() {
+    any_value_ = rules_.declare();
+    any_object_ = rules_.add(list('{', '}', member(string_, any_value_), {}));
+    const std::string array = list('[', ']', any_value_, {});
+    rules_.define(any_value_, ebnf_any_of({any_object_, array, string_, any_number(), "\"true\"", "\"false\"", "\"null\""}));
+}
+
+const std::string& JsonText::any_value() {
+    if (any_value_.empty()) make_any();
+    return any_value_;
+}
+const std::string& JsonText::any_object() {
+    if (any_object_.empty()) make_any();
+    return any_object_;
+}
+
+}  // namespace rafter::grammar

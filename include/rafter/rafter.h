@@ -166,6 +166,22 @@ struct SamplingOptions {
     std::uint64_t seed = 0;
 };
 
+// What an answer must keep to; see docs/server.md for what is supported of each. A constraint that cannot be kept is refused with
+// kBadInput, by Model::submit or in the finish.
+enum class ConstraintKind {
+    kNone,
+    kJsonObject,  // a JSON object
+    kJsonSchema,  // JSON that is valid by the schema in `text`
+    kRegex,       // the whole answer matches the regular expression in `text`
+    kGrammar,     // the EBNF grammar in `text`, in the form of llama.cpp's GBNF
+    kChoice,      // one of `choices`
+};
+struct Constraint {
+    ConstraintKind kind = ConstraintKind::kNone;
+    std::string text = {};
+    std::vector<std::string> choices = {};
+};
+
 struct Request {
     std::vector<TokenId> prompt = {};  // of Model::encode_prompt or encode_chat, or made by hand; not empty
     SamplingOptions sampling = {};
@@ -179,6 +195,7 @@ struct Request {
     int priority = 0;                                               // the higher first; each step of it is worth half a minute of waiting
     std::optional<double> timeout_seconds = std::nullopt;           // from submit() on; then it ends with what it has
     std::string cache_salt = {};                                    // only requests with the same salt share keys and values
+    Constraint constraint = {};  // compiled once for each text, beside other requests; this one waits for it
 };
 
 struct Logprobs {

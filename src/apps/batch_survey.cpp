@@ -20,7 +20,8 @@ BatchParser::BatchParser(const engine::OpenedModel& opened, const Options& optio
       opened_(opened),
       // The context that is chosen for the cache later depends on all lines.
       context_(std::min(options.context.value_or(opened.config.n_context), opened.config.n_context)),
-      answer_format_(options.answer_format) {}
+      answer_format_(options.answer_format),
+      grammars_(std::make_unique<grammar::GrammarCompiler>(*opened.tokenizer)) {}
 
 Result<protocols::OpenAiRequest> BatchParser::parse_again(const BatchLine& line, const Prompts& prompts) const {
     RAFTER_TRY(const nlohmann::json value, parse_json(line.text, "line"));
@@ -42,7 +43,9 @@ Result<protocols::OpenAiRequest> BatchParser::parse(const BatchLine& line, const
                                              .seed = seed_of(line.custom_id),
                                              .prompts = prompts,
                                              .body = {.text = line.text, .inside = "body"},
-                                             .format = answer_format_};
+                                             .format = answer_format_,
+                                             .grammars = grammars_.get(),
+                                             .waits_for_grammars = true};
     RAFTER_TRY(protocols::OpenAiRequest request, protocols::parse_openai_request(*endpoint, *body, opened_, defaults));
     if (request.stream) return bad_input("body: stream: expected false, found true: results come as a whole");
     for (const engine::Request& choice : request.choices) {

@@ -43,6 +43,7 @@ class BatchParser {
     const engine::OpenedModel& opened_;
     std::uint32_t context_;
     protocols::AnswerFormatNames answer_format_;
+    std::unique_ptr<grammar::GrammarCompiler> grammars_;
 };
 
 struct BatchToDo {

@@ -186,6 +186,7 @@ class Chat {
         engine::Request request = made ? *std::move(made) : engine::Request();
         request.sampling.seed = engine::derived_seed(request.sampling.seed, n_retries_);
         request.end_tokens = session_.opened().tokenizer->special().end_of_generation;
+        request.mask = options_.mask;
         return request;
     }
 

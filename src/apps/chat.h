@@ -15,6 +15,7 @@ struct ChatOptions {
     std::string system;
     nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();
     AnswerOptions answer;
+    std::shared_ptr<engine::PendingMask> mask = nullptr;  // that each answer must keep to; null: none
     SamplingDefaults defaults;
     std::uint64_t seed = 0;                     // where the options give none
     std::optional<std::string> first_question;  // asked before any is read

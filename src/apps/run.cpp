@@ -10,6 +10,7 @@
 #include "apps/answers.h"
 #include "apps/chat.h"
 #include "apps/cli.h"
+#include "apps/constraint_options.h"
 #include "apps/generate.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
@@ -40,6 +41,7 @@ struct RunOptions {
     std::string on_full = "drop";
     bool no_history = false;
     AnswerOptions answer;
+    ConstraintOptions constraint;
     std::optional<std::uint32_t> n_answers;
     std::optional<std::uint32_t> best_of;
     bool json = false;
@@ -177,6 +179,7 @@ Result<int> run(RunOptions options, const Environment& environment) {
     RAFTER_TRY(options.template_variables, template_variables(options.prompt_source));
     RAFTER_TRY_VOID(check_usage(options));
     RAFTER_TRY_VOID(check_usage(options.session.speculation));
+    RAFTER_TRY_VOID(check_usage(options.constraint));
     const std::uint64_t seed = std::random_device{}();
     const std::uint32_t otherwise = options.is_dialogue() ? UINT32_MAX : kDefaultTokens;
     RAFTER_TRY_VOID(request_of(options.answer, {}, seed, otherwise));  // what is wrong with it is wrong with any model
@@ -188,10 +191,12 @@ Result<int> run(RunOptions options, const Environment& environment) {
     const SamplingDefaults defaults = chat ? sampling_defaults(*opened.source) : SamplingDefaults{};
     for (const std::string& warning : defaults.warnings) note(options, "{}", warning);
     if (options.is_dialogue()) {
+        RAFTER_TRY(auto mask, constraint_mask(options.constraint, *opened.tokenizer));
         RAFTER_TRY_VOID(session->load({.context = kChatContext, .n_outputs = 1}));
         const ChatOptions chat_options{.system = options.system,
                                        .template_variables = options.template_variables,
                                        .answer = options.answer,
+                                       .mask = std::move(mask),
                                        .defaults = defaults,
                                        .seed = seed,
                                        .first_question = options.prompt,
@@ -205,6 +210,7 @@ Result<int> run(RunOptions options, const Environment& environment) {
     request.n_logprobs = options.n_logprobs;
     request.end_tokens = opened.tokenizer->special().end_of_generation;
     RAFTER_TRY_VOID(engine::validate(request.sampling, opened.config.n_vocab));
+    RAFTER_TRY(request.mask, constraint_mask(options.constraint, *opened.tokenizer));
     return answer_prompt(options, environment, *session, chat, std::move(request));
 }
 
@@ -222,6 +228,7 @@ void add_run(CLI::App& app, Cli& cli) {
     verb.options.add("on-full", o.on_full);
     verb.options.add("no-history", o.no_history);
     add_answer_options(verb.options, o.answer);
+    add_constraint_options(verb.options, o.constraint);
     verb.options.add("n", o.n_answers);
     verb.options.add("best-of", o.best_of);
     verb.options.add("logprobs", o.n_logprobs);

@@ -1,6 +1,7 @@
 // What an answer may consist of, as people say it: plain data that protocols fill in and GrammarCompiler makes a mask from.
 #pragma once
 
+#include <span>
 #include <string>
 
 namespace rafter::grammar {
@@ -20,5 +21,8 @@ struct Grammar {
 
     bool operator==(const Grammar&) const = default;
 };
+
+// Of these texts, one.
+[[nodiscard]] Grammar choice_grammar(std::span<const std::string> texts);
 
 }  // namespace rafter::grammar

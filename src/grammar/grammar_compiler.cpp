@@ -201,6 +201,11 @@ void GrammarCompiler::State::supervise() {
     }
 }
 
+Result<void> check(const Grammar& grammar) {
+    RAFTER_TRY_VOID(checked_grammar(grammar));
+    return {};
+}
+
 GrammarCompiler::GrammarCompiler(const text::Tokenizer& tokenizer, const CompilerLimits& limits)
     : state_(std::make_shared<State>(tokenizer, limits)) {}
 

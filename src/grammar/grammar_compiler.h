@@ -12,6 +12,10 @@
 
 namespace rafter::grammar {
 
+// What can be said of a grammar without a vocabulary: syntax, size, and keywords of schemas that could not be followed. Fails with
+// kBadInput.
+[[nodiscard]] Result<void> check(const Grammar& grammar);
+
 struct CompilerLimits {
     std::size_t n_threads = 2;  // that compile at once
     double max_seconds = 10.0;  // a grammar that takes longer is refused; its thread ends when XGrammar lets go of it

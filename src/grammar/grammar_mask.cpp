@@ -11,11 +11,8 @@
 #include "engine/current_error.h"
 #include "grammar/ebnf.h"
 #include "grammar/json_bounds.h"
-#include "grammar/json_schema.h"
-#include "grammar/json_text.h"
 #include "grammar/pattern.h"
-#include "grammar/regex.h"
-#include "grammar/schema_grammar.h"
+#include "grammar/structural_tag.h"
 #include "grammar/xgrammar_messages.h"
 
 namespace rafter::grammar {
@@ -24,8 +21,6 @@ namespace {
 using engine::TokenId;
 
 constexpr std::size_t kMaxChoices = 10'000;
-// White space between two tokens of JSON: enough for what is indented, too little for a model to go on with for ever.
-constexpr std::uint32_t kMaxWhiteSpace = 32;
 
 class GrammarMatcher : public engine::MaskMatcher {
   public:
@@ -87,14 +82,6 @@ Result<Grammar> checked_choice(const std::string& text) {
     return Grammar{GrammarKind::kEbnf, EbnfRules().grammar(ebnf_any_of(ways))};
 }
 
-Result<Grammar> checked_schema(const std::string& text) {
-    RAFTER_TRY(const nlohmann::ordered_json schema, followed_schema(text));
-    EbnfRules rules;
-    JsonText json(rules, kMaxWhiteSpace);
-    RAFTER_TRY(const std::string root, schema_expression(schema, rules, json));
-    return Grammar{GrammarKind::kEbnf, rules.grammar(root)};
-}
-
 xgrammar::Grammar parsed(const Grammar& grammar) {
     switch (grammar.kind) {
         case GrammarKind::kJson:
@@ -141,6 +128,11 @@ std::string message_of(std::string_view text) {
 
 }  // namespace
 
+Grammar choice_grammar(std::span<const std::string> texts) {
+    const nlohmann::json list(std::vector<std::string>(texts.begin(), texts.end()));
+    return {GrammarKind::kChoice, list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
+}
+
 xgrammar::TokenizerInfo vocabulary_of(const text::Tokenizer& tokenizer) {
     std::vector<std::string> pieces;
     pieces.reserve(tokenizer.n_tokens());
@@ -159,21 +151,23 @@ Result<Grammar> checked_grammar(const Grammar& grammar) {
     if (text.find('\0') != std::string::npos) return bad_input("{}: expected text, found a byte that is 0", name);
     switch (grammar.kind) {
         case GrammarKind::kJson:
-            return checked_schema(R"({"type": "object"})");
-        case GrammarKind::kJsonSchema:
-            return checked_schema(text);
+        case GrammarKind::kJsonSchema: {
+            RAFTER_TRY(std::string ebnf, schema_ebnf(grammar.kind == GrammarKind::kJson ? R"({"type": "object"})" : text));
+            return Grammar{GrammarKind::kEbnf, std::move(ebnf)};
+        }
         case GrammarKind::kRegex: {
-            RAFTER_TRY(const std::string root, regex_expression(text, RegexText::kPlain, name));
-            return Grammar{GrammarKind::kEbnf, EbnfRules().grammar(root)};
+            RAFTER_TRY(std::string ebnf, regex_ebnf(text, name));
+            return Grammar{GrammarKind::kEbnf, std::move(ebnf)};
         }
         case GrammarKind::kEbnf:
             RAFTER_TRY_VOID(check_pattern_size(text, PatternSyntax::kEbnf, name));
             return grammar;
         case GrammarKind::kChoice:
             return checked_choice(text);
-        case GrammarKind::kStructuralTag:
-            RAFTER_TRY_VOID(parse_bounded_json(text, name));
-            return grammar;
+        case GrammarKind::kStructuralTag: {
+            RAFTER_TRY(std::string tag, followed_tag(text));
+            return Grammar{GrammarKind::kStructuralTag, std::move(tag)};
+        }
     }
     return grammar;
 }

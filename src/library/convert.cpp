@@ -171,6 +171,25 @@ engine::Request engine_request(Request request) {
             .cache_salt = std::move(request.cache_salt)};
 }
 
+std::optional<grammar::Grammar> grammar_of(const Constraint& constraint) {
+    using grammar::GrammarKind;
+    switch (constraint.kind) {
+        case ConstraintKind::kNone:
+            return std::nullopt;
+        case ConstraintKind::kJsonObject:
+            return grammar::Grammar{GrammarKind::kJson};
+        case ConstraintKind::kJsonSchema:
+            return grammar::Grammar{GrammarKind::kJsonSchema, constraint.text};
+        case ConstraintKind::kRegex:
+            return grammar::Grammar{GrammarKind::kRegex, constraint.text};
+        case ConstraintKind::kGrammar:
+            return grammar::Grammar{GrammarKind::kEbnf, constraint.text};
+        case ConstraintKind::kChoice:
+            return grammar::choice_grammar(constraint.choices);
+    }
+    throw_error(bad_input("constraint: expected a value of ConstraintKind, found {}", static_cast<int>(constraint.kind)));
+}
+
 Update public_update(engine::StreamUpdate update) {
     Update result;
     for (engine::GeneratedToken& token : update.tokens) {

@@ -3,12 +3,14 @@
 
 #include <rafter/rafter.h>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/result.h"
 #include "engine/loading/served_model.h"
 #include "engine/request.h"
 #include "engine/token_stream.h"
+#include "grammar/grammar.h"
 
 namespace rafter {
 
@@ -36,8 +38,10 @@ inline void or_throw(const Result<void>& result) {
 [[nodiscard]] engine::RuntimeOptions runtime_options(const RuntimeOptions& options);
 // Throws on what no model can be opened with.
 [[nodiscard]] engine::ServeOptions serve_options(const ModelOptions& options);
-// request.end_tokens must be there.
+// request.end_tokens must be there; its constraint is left out.
 [[nodiscard]] engine::Request engine_request(Request request);
+// None: anything may come. Throws on a kind that is none.
+[[nodiscard]] std::optional<grammar::Grammar> grammar_of(const Constraint& constraint);
 [[nodiscard]] Update public_update(engine::StreamUpdate update);
 
 }  // namespace rafter::library

@@ -4,6 +4,7 @@
 
 #include "engine/conversation.h"
 #include "engine/loading/served_model.h"
+#include "grammar/grammar_compiler.h"
 #include "library/convert.h"
 #include "text/utf8_stream.h"
 
@@ -25,6 +26,7 @@ struct Model::State {
     Runtime runtime;
     std::unique_ptr<engine::ServedModel> served;  // ends first: it uses the runtime
     ModelInfo info;
+    std::unique_ptr<grammar::GrammarCompiler> grammars = nullptr;
 
     [[nodiscard]] const engine::OpenedModel& opened() const { return served->opened(); }
     [[nodiscard]] const text::Tokenizer& tokenizer() const { return *opened().tokenizer; }
@@ -42,7 +44,7 @@ Model Model::open(const std::filesystem::path& model, const ModelOptions& option
     }
     Runtime runtime = options.runtime ? *options.runtime : Runtime::create({.n_threads = options.n_threads, .isa = options.isa});
     engine::Runtime& shared = runtime.state_->runtime;
-    std::unique_ptr<State> state(new State{std::move(runtime), nullptr, {}});
+    std::unique_ptr<State> state(new State{std::move(runtime), nullptr, {}, nullptr});
     state->served = value_or_throw(engine::ServedModel::open(shared, model.string(), options.models_folders));
     if (options.warn) {
         for (const std::string& warning : state->opened().warnings) options.warn(state->opened().source->name() + ": " + warning);
@@ -61,6 +63,7 @@ Model Model::open(const std::filesystem::path& model, const ModelOptions& option
                    .kv_bytes = memory.cache_bytes,
                    .workspace_bytes = memory.workspace_bytes,
                    .target_itl_seconds = loaded.scheduler.target_itl_seconds};
+    state->grammars = std::make_unique<grammar::GrammarCompiler>(*opened.tokenizer);
     library::or_throw(state->served->start({.max_waiting = options.max_waiting}));
     return Model(std::move(state));
 }
@@ -97,7 +100,10 @@ std::vector<TokenId> Model::encode_chat(const std::vector<Message>& messages) co
 
 TokenStream Model::submit(Request request) const {
     if (!request.end_tokens) request.end_tokens = state_->info.end_tokens;
-    auto stream = value_or_throw(state_->served->thread().submit(library::engine_request(std::move(request))));
+    const auto grammar = library::grammar_of(request.constraint);
+    engine::Request made = library::engine_request(std::move(request));
+    if (grammar) made.mask = value_or_throw(state_->grammars->compile(*grammar));
+    auto stream = value_or_throw(state_->served->thread().submit(std::move(made)));
     return TokenStream(std::make_unique<TokenStream::State>(TokenStream::State{std::move(stream)}));
 }
 

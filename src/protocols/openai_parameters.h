@@ -227,8 +227,40 @@ inline constexpr Parameter kModalities{
 inline constexpr Parameter kResponseFormat{
     .name = "response_format",
     .kind = kSchema,
-    .help = "Texts only: JSON schemas are not supported yet.",
-    .schema = R"({"type": ["object", "null"], "required": ["type"], "properties": {"type": {"const": "text"}}})"};
+    .help =
+        "json_object: the answer is a JSON object. json_schema: it is valid by the schema. A keyword that would not be kept to is refused.",
+    .schema =
+        R"({"type": ["object", "null"], "required": ["type"], "properties": {"type": {"enum": ["text", "json_object", "json_schema", "structural_tag"]},
+                  "json_schema": {"type": "object", "required": ["schema"], "properties": {"name": {"type": "string"},
+                      "description": {"type": ["string", "null"]}, "schema": {"type": "object"}, "strict": {"type": ["boolean", "null"]}}}}})"};
+inline constexpr Parameter kStructuredOutputs{
+    .name = "structured_outputs",
+    .kind = kSchema,
+    .help = "vLLM's form: one of json, json_object, regex, choice, grammar and structural_tag.",
+    .schema =
+        R"({"type": ["object", "null"], "properties": {"json": {"type": ["object", "string", "null"]}, "json_object": {"type": ["boolean", "null"]},
+                  "regex": {"type": ["string", "null"]}, "choice": {"type": ["array", "null"], "items": {"type": "string"}},
+                  "grammar": {"type": ["string", "null"]}, "structural_tag": {"type": ["string", "object", "null"]}}})"};
+inline constexpr Parameter kGuidedJson{.name = "guided_json",
+                                       .kind = kSchema,
+                                       .help = "A JSON schema that the answer is valid by.",
+                                       .schema = R"({"type": ["object", "string", "null"]})"};
+inline constexpr Parameter kJsonSchema{
+    .name = "json_schema", .kind = kSchema, .help = "As guided_json.", .schema = R"({"type": ["object", "string", "null"]})"};
+inline constexpr Parameter kGuidedRegex{
+    .name = "guided_regex", .kind = kText, .help = "A regular expression that the whole answer matches."};
+inline constexpr Parameter kGuidedChoice{.name = "guided_choice",
+                                         .kind = kSchema,
+                                         .help = "Texts of which the answer is one.",
+                                         .schema = R"({"type": ["array", "null"], "items": {"type": "string"}})"};
+inline constexpr Parameter kGuidedGrammar{
+    .name = "guided_grammar",
+    .kind = kText,
+    .help = "An EBNF grammar of the answer, in the form of llama.cpp's GBNF; its first rule is root."};
+inline constexpr Parameter kGrammar{.name = "grammar", .kind = kText, .help = "As guided_grammar."};
+// A request has one of these at most.
+inline constexpr const Parameter* kOutputForms[] = {&kResponseFormat, &kStructuredOutputs, &kGuidedJson,    &kJsonSchema,
+                                                    &kGuidedRegex,    &kGuidedChoice,      &kGuidedGrammar, &kGrammar};
 
 inline constexpr Parameter unsupported(const char* name, const char* help = "Not supported yet.") {
     return {.name = name, .kind = kNotSupported, .help = help};
@@ -241,13 +273,6 @@ inline constexpr Parameter without_effect(const char* name) {
 inline constexpr Parameter kUnsupported[] = {
     unsupported("functions"),
     unsupported("function_call"),
-    unsupported("guided_choice"),
-    unsupported("guided_grammar"),
-    unsupported("guided_json"),
-    unsupported("guided_regex"),
-    unsupported("grammar"),
-    unsupported("json_schema"),
-    unsupported("structured_outputs"),
     unsupported("logits_processors"),
     unsupported("audio"),
     unsupported("web_search_options"),
@@ -294,6 +319,13 @@ inline constexpr const Parameter* kOfBoth[] = {
     &kBestOf,
     &kModalities,
     &kResponseFormat,
+    &kStructuredOutputs,
+    &kGuidedJson,
+    &kJsonSchema,
+    &kGuidedRegex,
+    &kGuidedChoice,
+    &kGuidedGrammar,
+    &kGrammar,
     &kEcho,
 };
 inline constexpr const Parameter* kOfChat[] = {

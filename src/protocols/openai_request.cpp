@@ -11,6 +11,7 @@
 #include "protocols/openai_parameters.h"
 #include "protocols/openai_prompts.h"
 #include "protocols/openai_sampling.h"
+#include "protocols/structured_output.h"
 
 namespace rafter::protocols {
 namespace {
@@ -31,11 +32,7 @@ Result<void> check_values(const JsonReader& body) {
     if (modalities != nullptr && *modalities != nlohmann::json::array({"text"})) {
         return not_supported(body, "modalities", *modalities, "[\"text\"]");
     }
-    RAFTER_TRY(const auto format, body.find_object(parameters::kResponseFormat.name));
-    if (!format) return {};
-    const nlohmann::json* type = format->find("type");
-    if (type != nullptr && *type == "text") return {};
-    return not_supported(*format, "type", type == nullptr ? nlohmann::json() : *type, "\"text\"");
+    return {};
 }
 
 Result<void> check_unused_keys(const JsonReader& body) {
@@ -191,13 +188,19 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     RAFTER_TRY_VOID(check_sizes(body, prompts, request.n, choice.sampling.logit_bias.size()));
     if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (echo) request.echoes = std::move(prompts.echoes);
+    std::optional<grammar::Grammar> of_choice;
     if (is_chat) {
         RAFTER_TRY(ReadRules rules, read_rules(body, chat.tools, opened, defaults, prompts.tokens.at(0)));
         choice.forced = std::move(rules.forced);
         if (rules.rules != nullptr) choice.shown_tokens = rules.rules->shown_tokens;
         request.rules = std::move(rules.rules);
-        request.grammar = std::move(rules.grammar);
+        of_choice = std::move(rules.grammar);
     }
+    RAFTER_TRY(auto form, read_output_form(body, defaults.body));
+    RAFTER_TRY(Constraint constraint, constrain(body, request.rules.get(), chat.tools, std::move(form), std::move(of_choice),
+                                                *opened.tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
+    request.grammar = std::move(constraint.grammar);
+    choice.mask = std::move(constraint.mask);
     for (std::size_t i = 0; i < prompts.tokens.size(); ++i) {
         const std::vector<TokenId>& prompt = prompts.tokens[i];
         choice.max_tokens = answer_tokens(max_tokens, defaults.context, prompt.size());

@@ -15,6 +15,7 @@
 #include "engine/loading/loaded_model.h"
 #include "engine/request.h"
 #include "grammar/grammar.h"
+#include "grammar/grammar_compiler.h"
 #include "protocols/answers/answer_format.h"
 #include "protocols/answers/answer_parser.h"
 #include "protocols/ordered_body.h"
@@ -35,6 +36,8 @@ struct OpenAiDefaults {
     std::optional<std::uint64_t> max_prompt_bytes;  // longer texts are refused before they take time
     BodyText body = {};                             // keeps the order of keys, which schemas need
     AnswerFormatNames format = {};                  // how the model writes calls and thoughts
+    grammar::GrammarCompiler* grammars = nullptr;   // null: a request that constrains its answers is refused
+    bool waits_for_grammars = false;                // the masks of the requests are compiled when they are returned
 };
 
 // What "echo" puts before each answer to a prompt.

@@ -35,9 +35,11 @@ inline constexpr Parameter kMetadata{
 inline constexpr Parameter kTextFormat{
     .name = "text",
     .kind = kSchema,
-    .help = "format: texts only; JSON schemas are not supported yet.",
-    .schema = R"({"type": ["object", "null"], "properties": {"format": {"type": ["object", "null"], "required": ["type"],
-                  "properties": {"type": {"const": "text"}}}}})"};
+    .help = "format: text, json_object, or json_schema with a schema that the answer is valid by.",
+    .schema =
+        R"({"type": ["object", "null"], "properties": {"format": {"type": ["object", "null"], "required": ["type"], "properties": {
+                  "type": {"enum": ["text", "json_object", "json_schema"]}, "name": {"type": "string"}, "schema": {"type": "object"},
+                  "description": {"type": ["string", "null"]}, "strict": {"type": ["boolean", "null"]}}}}})"};
 inline constexpr Parameter kReasoning{.name = "reasoning",
                                       .kind = kSchema,
                                       .help = "effort: a variable for the chat template.",

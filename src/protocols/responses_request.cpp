@@ -10,6 +10,7 @@
 #include "protocols/openai_prompts.h"
 #include "protocols/openai_sampling.h"
 #include "protocols/responses_parameters.h"
+#include "protocols/structured_output.h"
 
 namespace rafter::protocols {
 namespace {
@@ -129,13 +130,7 @@ Result<void> check_values(const JsonReader& body) {
     for (const Parameter& row : parameters::kWithoutEffectInResponses) RAFTER_TRY_VOID(check_unused(body, row));
     const nlohmann::json* truncation = body.find(parameters::kTruncation.name);
     if (truncation != nullptr && *truncation != "disabled") return not_supported(body, "truncation", *truncation, "\"disabled\"");
-    RAFTER_TRY(const auto text, body.find_object(parameters::kTextFormat.name));
-    if (!text) return {};
-    RAFTER_TRY(const auto format, text->find_object("format"));
-    if (!format) return {};
-    const nlohmann::json* type = format->find("type");
-    if (type != nullptr && *type == "text") return {};
-    return not_supported(*format, "type", type == nullptr ? nlohmann::json() : *type, "\"text\"");
+    return {};
 }
 
 Result<void> read_logprobs(const JsonReader& body, ResponsesRequest& request) {
@@ -223,7 +218,12 @@ Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json
     sequence.forced = std::move(rules.forced);
     if (rules.rules != nullptr) sequence.shown_tokens = rules.rules->shown_tokens;
     request.rules = std::move(rules.rules);
-    request.grammar = std::move(rules.grammar);
+    RAFTER_TRY(auto form, read_text_format(body, defaults.body));
+    if (form) request.text_format = body.find(parameters::kTextFormat.name)->at("format");
+    RAFTER_TRY(Constraint constraint, constrain(body, request.rules.get(), tools, std::move(form), std::move(rules.grammar),
+                                                *opened.tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
+    request.grammar = std::move(constraint.grammar);
+    sequence.mask = std::move(constraint.mask);
     RAFTER_TRY_VOID(read_length(body, defaults, request));
     sequence.n_logprobs = request.n_logprobs;
     sequence.end_tokens = opened.tokenizer->special().end_of_generation;

@@ -31,6 +31,7 @@ struct ResponsesRequest {
     std::optional<std::uint32_t> max_output_tokens;
     std::optional<std::string> reasoning_effort;
     std::uint32_t top_logprobs = 0;
+    nlohmann::json text_format = {{"type", "text"}};
     nlohmann::ordered_json metadata = nlohmann::ordered_json::object();
 
     nlohmann::json tools = nlohmann::json::array();

@@ -122,6 +122,20 @@ ordered_json after_thought(const AnswerRules& rules, ordered_json content, const
     return TagBuilder::sequence({std::move(thought), std::move(content)});
 }
 
+ordered_json constrained_answer(const AnswerRules& rules, const ToolRequest& tools, ordered_json content,
+                                const text::Tokenizer& tokenizer) {
+    const TagBuilder builder(rules, tokenizer);
+    if (rules.format.thought == ThoughtForm::kHarmony) {
+        content =
+            TagBuilder::sequence({builder.mark("<|channel|>"), TagBuilder::text("final"), builder.mark("<|message|>"), std::move(content)});
+    }
+    const CallFamily family = rules.format.calls;
+    if (!tools.callable().empty() && family != CallFamily::kNone && family != CallFamily::kFunctionGemma) {
+        content = {{"type", "or"}, {"elements", ordered_json::array({std::move(content), builder.calls(tools)})}};
+    }
+    return {{"type", "structural_tag"}, {"format", after_thought(rules, std::move(content), tokenizer)}};
+}
+
 Result<grammar::Grammar> tool_choice_grammar(const AnswerRules& rules, const ToolRequest& tools, const text::Tokenizer& tokenizer,
                                              const std::string& where) {
     const CallFamily family = rules.format.calls;

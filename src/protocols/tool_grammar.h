@@ -17,6 +17,10 @@ namespace rafter::protocols {
 [[nodiscard]] Result<grammar::Grammar> tool_choice_grammar(const AnswerRules& rules, const ToolRequest& tools,
                                                            const text::Tokenizer& tokenizer, const std::string& where);
 
+// The structural tag of an answer that is `content` (a part of a tag), or calls where the model may choose them; a thought may come before.
+[[nodiscard]] nlohmann::ordered_json constrained_answer(const AnswerRules& rules, const ToolRequest& tools, nlohmann::ordered_json content,
+                                                        const text::Tokenizer& tokenizer);
+
 // The structural tag's JSON `content` with what a thought may be before it, where the answer may have one: to constrain the answer and not
 // its thought.
 [[nodiscard]] nlohmann::ordered_json after_thought(const AnswerRules& rules, nlohmann::ordered_json content,

@@ -46,6 +46,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
             }
         }
         watch_prefixes(arrival.sequences);
+        const bool waits_for_grammar =
+            std::ranges::any_of(arrival.sequences, [](const engine::Request& r) { return r.mask && !r.mask->decided(); });
         const RoofClock before = services_.watch.roof_clock();
         if (auto refusal = services_.gate.submit(std::move(arrival), ticket_)) {
             refuse(*refusal);
@@ -60,7 +62,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
             call_->add_header("rafter-predicted-first-token-seconds", fmt::format("{:.3f}", *prediction.first_token_seconds));
         }
         call_->on_gone([self = shared_from_this()](Gone) { self->cancel(); });
-        writer_->begin(*call_);
+        // Until its grammar is compiled it may yet be refused, with a status of its own.
+        if (!waits_for_grammar) begin();
     }
 
   private:
@@ -76,6 +79,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
     }
 
     void cancel() { services_.gate.cancel(ticket_.id); }
+
+    void begin() {
+        if (!std::exchange(began_, true)) writer_->begin(*call_);
+    }
 
     void refuse(const Refusal& refusal) {
         Refused refused{.status = 429, .message = refusal.message, .code = "rate_limit_exceeded"};
@@ -109,6 +116,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
                 return;
             }
         }
+        begin();
         writer_->update(*call_, index, std::move(update));
         if (finished && --n_open_ == 0) {
             note_roof();
@@ -154,7 +162,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
         failed_ = true;
         note_roof();
         cancel();
-        if (writer_->fail(*call_, refused)) {
+        if (began_ && writer_->fail(*call_, refused)) {
             call_->record.error = logged(refused.message);
         } else {
             call_->refuse(refused);
@@ -199,6 +207,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     Ticket ticket_;
     RoofClock before_;  // when it was taken
     bool failed_ = false;
+    bool began_ = false;  // the writer has
 };
 
 // Names of keys may be anything: only plain ones may stand in a header.

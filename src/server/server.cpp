@@ -77,6 +77,7 @@ class Server::Impl {
         gate_ = std::make_unique<Gate>(served_, GateOptions{.max_queue = options_.max_queue,
                                                             .max_queue_seconds = options_.max_queue_seconds,
                                                             .post = [&http](std::function<void()> work) { http.post(std::move(work)); }});
+        grammars_ = std::make_unique<grammar::GrammarCompiler>(*served_.opened().tokenizer);
         services_.emplace(Services{.served = served_,
                                    .http = *http_,
                                    .gate = *gate_,
@@ -84,6 +85,7 @@ class Server::Impl {
                                    .metrics = *metrics_,
                                    .watch = *watch_,
                                    .prefixes = prefixes_,
+                                   .grammars = *grammars_,
                                    .model_names = options_.model_names,
                                    .answer_format = options_.answer_format,
                                    .file_name = options_.file_name,
@@ -206,6 +208,7 @@ class Server::Impl {
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<StepWatch> watch_;
     PrefixWatch prefixes_;
+    std::unique_ptr<grammar::GrammarCompiler> grammars_;
     std::unique_ptr<HttpServer> http_;
     std::unique_ptr<Gate> gate_;
     std::optional<Services> services_;

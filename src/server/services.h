@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/loading/served_model.h"
+#include "grammar/grammar_compiler.h"
 #include "protocols/answers/answer_format.h"
 #include "server/admission/gate.h"
 #include "server/http/http_server.h"
@@ -24,6 +25,7 @@ struct Services {
     Metrics& metrics;
     StepWatch& watch;
     PrefixWatch& prefixes;
+    grammar::GrammarCompiler& grammars;
     std::vector<std::string> model_names;  // the first is what answers say
     protocols::AnswerFormatNames answer_format;
     std::string file_name;  // of the model, without its folder

@@ -28,6 +28,7 @@ protocols::OpenAiDefaults new_defaults(const Services& services, std::string_vie
     defaults.max_prompt_bytes = kMaxBytesPerToken * std::uint64_t{*defaults.context};
     defaults.body.text = body;
     defaults.format = services.answer_format;
+    defaults.grammars = &services.grammars;
     return defaults;
 }
 

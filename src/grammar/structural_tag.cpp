@@ -1,0 +1,74 @@
+#include "grammar/structural_tag.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "grammar/ebnf.h"
+#include "grammar/json_bounds.h"
+#include "grammar/json_schema.h"
+#include "grammar/json_text.h"
+#include "grammar/pattern.h"
+#include "grammar/regex.h"
+#include "grammar/schema_grammar.h"
+
+namespace rafter::grammar {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// White space between two tokens of JSON: enough for what is indented, too little for a model to go on with for ever.
+constexpr std::uint32_t kMaxWhiteSpace = 32;
+
+Json ebnf_format(std::string grammar) { return {{"type", "grammar"}, {"grammar", std::move(grammar)}}; }
+
+// Depth is bounded where the text was parsed.
+Result<void> follow_formats(Json& node) {
+    if (node.is_object() && node.contains("type") && node["type"].is_string()) {
+        const std::string type = node["type"];
+        if (type == "json_schema" && node.contains("json_schema")) {
+            const std::string schema = node["json_schema"].dump();
+            if (node.value("style", "json") != "json") {
+                RAFTER_TRY_VOID(followed_schema(schema));
+                return {};
+            }
+            RAFTER_TRY(std::string grammar, schema_ebnf(schema));
+            node = ebnf_format(std::move(grammar));
+            return {};
+        }
+        if (type == "regex" && node.contains("pattern") && node["pattern"].is_string()) {
+            RAFTER_TRY(std::string grammar, regex_ebnf(node["pattern"].get<std::string>(), "regex"));
+            node = ebnf_format(std::move(grammar));
+            return {};
+        }
+        if (type == "grammar" && node.contains("grammar") && node["grammar"].is_string()) {
+            return check_pattern_size(node["grammar"].get<std::string>(), PatternSyntax::kEbnf, "grammar");
+        }
+    }
+    if (node.is_structured()) {
+        for (auto& part : node) RAFTER_TRY_VOID(follow_formats(part));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::string> schema_ebnf(std::string_view schema) {
+    RAFTER_TRY(const Json followed, followed_schema(schema));
+    EbnfRules rules;
+    JsonText json(rules, kMaxWhiteSpace);
+    RAFTER_TRY(const std::string root, schema_expression(followed, rules, json));
+    return rules.grammar(root);
+}
+
+Result<std::string> regex_ebnf(std::string_view regex, std::string_view where) {
+    RAFTER_TRY(const std::string root, regex_expression(regex, RegexText::kPlain, where));
+    return EbnfRules().grammar(root);
+}
+
+Result<std::string> followed_tag(std::string_view text) {
+    RAFTER_TRY(Json tag, parse_bounded_json(text, "structural tag"));
+    RAFTER_TRY_VOID(follow_formats(tag));
+    return tag.dump();
+}
+
+}  // namespace rafter::grammar

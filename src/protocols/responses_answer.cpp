@@ -96,7 +96,7 @@ ordered_json ResponsesAnswer::response(const char* status) const {
             {"service_tier", "default"},
             {"store", false},
             {"temperature", request_.sequence.sampling.temperature},
-            {"text", {{"format", request.text_format}}},
+            {"text", {{"format", request_.text_format}}},
             {"tool_choice", request_.tool_choice},
             {"tools", request_.tools},
             {"top_logprobs", request_.top_logprobs},

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/quote.h"
+#include "protocols/openai_error.h"
 #include "protocols/openai_parameters.h"
 #include "protocols/parameter.h"
 #include "protocols/tool_grammar.h"

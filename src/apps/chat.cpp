@@ -11,9 +11,11 @@
 #include "apps/output.h"
 #include "apps/prompt_source.h"
 #include "base/os_line_editor.h"
+#include "base/os_terminal.h"
 #include "engine/conversation.h"
 #include "engine/sampling/noise.h"
 #include "engine/sampling/sampler.h"
+#include "protocols/openai_tools.h"
 #include "report/units.h"
 
 namespace rafter::apps {
@@ -21,6 +23,38 @@ namespace {
 
 constexpr std::string_view kQuotes = "\"\"\"";
 constexpr std::string_view kContinued = "...> ";
+
+// An answer's way to the terminal: thoughts are dimmed and without their marks. In a pipe the text is as the model wrote it.
+class ShownAnswer {
+  public:
+    ShownAnswer(const Environment& environment, const engine::OpenedModel& opened, std::span<const engine::TokenId> prompt)
+        : style_(stdout_style(environment)) {
+        auto rules = protocols::answer_rules(opened, {}, {}, prompt);
+        if (!is_terminal(stdout) || !rules || rules->is_plain()) return;
+        parser_.emplace(std::make_shared<const protocols::AnswerRules>(*std::move(rules)));
+    }
+    Result<void> write(std::string_view text) { return parser_ ? write(parser_->push(text)) : output_.write(text); }
+    Result<void> end() {
+        if (parser_) RAFTER_TRY_VOID(write(parser_->finish()));
+        return output_.end();
+    }
+
+  private:
+    Result<void> write(const protocols::AnswerEvents& events) {
+        for (const protocols::AnswerEvent& event : events) {
+            const bool is_thought = event.kind == protocols::AnswerEvent::Kind::kReasoning;
+            if (was_thought_ && !is_thought) RAFTER_TRY_VOID(output_.write("\n\n"));
+            was_thought_ = is_thought;
+            RAFTER_TRY_VOID(is_thought ? output_.write_dim(event.text, style_) : output_.write(event.text));
+        }
+        return {};
+    }
+
+    report::Style style_;
+    AnswerOutput output_;
+    std::optional<protocols::AnswerParser> parser_;
+    bool was_thought_ = false;
+};
 
 class Chat {
   public:
@@ -230,7 +264,7 @@ class Chat {
     }
 
     // All of an answer, over as many requests as it takes to make room for it.
-    Result<Generation> generate_all_of(const engine::Request& request, std::vector<engine::TokenId> prompt, AnswerOutput& output) {
+    Result<Generation> generate_all_of(const engine::Request& request, std::vector<engine::TokenId> prompt, ShownAnswer& output) {
         const std::uint32_t most = request.max_tokens;
         const std::size_t reserve = std::min<std::size_t>(most, context() / 4);
         Generation all;
@@ -272,7 +306,7 @@ class Chat {
         warn_of(*prompt);
         interrupt_.take();
         n_dropped_in_answer_ = 0;
-        AnswerOutput output;
+        ShownAnswer output(environment_, session_.opened(), *prompt);
         const auto generation = n_dropped ? generate_all_of(request, *std::move(prompt), output) : Result<Generation>(n_dropped.error());
         interrupt_.take();
         RAFTER_TRY_VOID(output.end());

@@ -27,12 +27,22 @@ AnswerOutput::AnswerOutput() {
     if (is_terminal(stdout)) wrap_.emplace(terminal_width(stdout));
 }
 
+std::string AnswerOutput::arranged(std::string_view text) {
+    if (!text.empty()) line_end_ = text.ends_with('\n') ? "" : "\n";
+    if (!wrap_) return std::string(text);
+    wrap_->set_columns(terminal_width(stdout));
+    return wrap_->push(text);
+}
+
 Result<void> AnswerOutput::write(std::string_view text) {
     if (text.empty()) return {};
-    line_end_ = text.ends_with('\n') ? "" : "\n";
-    if (!wrap_) return write_stdout(text);
-    wrap_->set_columns(terminal_width(stdout));
-    return write_stdout(wrap_->push(text));
+    return write_stdout(arranged(text));
+}
+
+Result<void> AnswerOutput::write_dim(std::string_view text, const report::Style& style) {
+    const std::string shown = arranged(text);
+    if (shown.empty()) return {};
+    return write_stdout(style.dim(shown));
 }
 
 Result<void> AnswerOutput::end() {

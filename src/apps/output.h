@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -18,10 +19,14 @@ class AnswerOutput {
   public:
     AnswerOutput();
     [[nodiscard]] Result<void> write(std::string_view text);
+    // The same in the style of a side remark: the model's thoughts.
+    [[nodiscard]] Result<void> write_dim(std::string_view text, const report::Style& style);
     // The answer is over. Nothing is written after no text at all.
     [[nodiscard]] Result<void> end();
 
   private:
+    [[nodiscard]] std::string arranged(std::string_view text);
+
     std::optional<report::WordWrap> wrap_;  // at a terminal
     std::string_view line_end_ = "";        // that the text so far lacks
 };

@@ -286,6 +286,9 @@ inline constexpr Parameter kUnsupported[] = {
     unsupported("continue_final_message"),
     unsupported("truncate_prompt_tokens"),
 };
+inline constexpr Parameter kUnsupportedInCompletions[] = {
+    unsupported("tools", "Of chats only."),
+};
 inline constexpr Parameter kWithoutEffect[] = {
     without_effect("user"),       without_effect("metadata"),         without_effect("store"),     without_effect("service_tier"),
     without_effect("prediction"), without_effect("prompt_cache_key"), without_effect("verbosity"), without_effect("safety_identifier"),

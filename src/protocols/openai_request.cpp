@@ -181,7 +181,7 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     if (is_chat) {
         RAFTER_TRY(chat, read_chat(body, defaults.body));
     } else {
-        RAFTER_TRY_VOID(check_unused(body, parameters::unsupported(parameters::kTools.name)));
+        for (const Parameter& row : parameters::kUnsupportedInCompletions) RAFTER_TRY_VOID(check_unused(body, row));
     }
     RAFTER_TRY(Prompts prompts,
                is_chat ? chat_prompts(body, chat.input, opened, defaults) : completion_prompts(body, opened, defaults, echo));

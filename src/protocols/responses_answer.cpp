@@ -125,7 +125,8 @@ AnswerEvents ResponsesAnswer::read(engine::StreamUpdate& update) {
     AnswerEvents parts = reader_.take(update);
     if (request_.n_logprobs) {
         const std::vector<ShownToken> shown = shown_.take(update);
-        for (const ordered_json& one : chat_logprobs(shown, *request_.n_logprobs, tokenizer_)["content"]) {
+        const ordered_json content = chat_logprobs(shown, *request_.n_logprobs, tokenizer_)["content"];
+        for (const ordered_json& one : content) {
             last_logprobs_.push_back(one);
             logprobs_.push_back(one);
         }

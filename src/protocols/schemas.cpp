@@ -92,6 +92,7 @@ ordered_json component_schemas() {
     ordered_json schemas;
     schemas["ChatCompletionRequest"] = openai_request("A conversation to answer.", parameters::kOfChat);
     schemas["CompletionRequest"] = openai_request("Texts to continue.", parameters::kOfCompletion);
+    for (const Parameter& row : parameters::kUnsupportedInCompletions) schemas["CompletionRequest"]["properties"][row.name] = property(row);
     schemas["ResponseRequest"] = RequestSchema("A conversation to answer, as items.")
                                      .add(parameters::kOfResponses)
                                      .add(parameters::kWithoutEffectInResponses)

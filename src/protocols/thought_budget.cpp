@@ -29,14 +29,11 @@ ThoughtMarks marks_of(const AnswerFormat& format) {
 
 Result<std::vector<engine::ForcedTokens>> thought_budget(const AnswerRules& rules, std::uint32_t n_tokens, const text::Tokenizer& tokenizer,
                                                          const std::string& where) {
-    if (rules.format.thought == ThoughtForm::kNone) {
-        return bad_input("{}: {}: this model's answers have no thoughts", where, kNotSupportedWords);
-    }
+    std::vector<engine::ForcedTokens> forced;
+    if (rules.format.thought == ThoughtForm::kNone || rules.thought == ThoughtStart::kNone) return forced;
     const ThoughtMarks marks = marks_of(rules.format);
     const auto end = tokenizer.find(marks.end);
     if (!end) return bad_input("{}: {}: {} is no token of this model", where, kNotSupportedWords, quote(marks.end));
-    std::vector<engine::ForcedTokens> forced;
-    if (rules.thought == ThoughtStart::kNone) return forced;
     const auto encode = [&](const std::string& text) { return tokenizer.encode(text, text::SpecialTokens::kParse); };
     std::uint32_t n_begin = 0;
     if (rules.thought == ThoughtStart::kMayBegin) {

@@ -13,8 +13,8 @@
 namespace rafter::protocols {
 
 // The thought begins by force where the prompt has not begun it, so that its end has a meaning; nothing is forced where the prompt has
-// ended it. A closing sentence comes before the end, unless the budget is 0. Fails for models without thoughts, and where the end of a
-// thought is no single token. where: for messages.
+// ended it, or the model has none. A closing sentence comes before the end, unless the budget is 0. Fails where the end of a thought is no
+// single token. where: for messages.
 [[nodiscard]] Result<std::vector<engine::ForcedTokens>> thought_budget(const AnswerRules& rules, std::uint32_t n_tokens,
                                                                        const text::Tokenizer& tokenizer, const std::string& where);
 

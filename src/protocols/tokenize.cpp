@@ -53,6 +53,8 @@ Result<TokenizeOptions> read_options(const JsonReader& body) {
     // Of messages only, but known and checked in every form.
     RAFTER_TRY_VOID(read_bool(body, parameters::kAddGenerationPrompt));
     RAFTER_TRY_VOID(read_text(body, parameters::kReasoningEffort));
+    RAFTER_TRY_VOID(read_bool(body, parameters::kEnableThinking));
+    RAFTER_TRY_VOID(read_tools(body, {}, {}));
     RAFTER_TRY_VOID(body.find_object(parameters::kChatTemplateKwargs.name));
     return TokenizeOptions{.add_special = add_special.value_or(false),
                            .parse_special = parse_special.value_or(true),

@@ -291,9 +291,9 @@ TEST_F(OpenAiRequests, MessagesThatCannotBeRenderedAreRefused) {
     expect_refused(messages("hello"), "body: messages: expected a list of at least one message, found \"hello\"");
     expect_refused(messages({"hello"}), "body: messages[0]: expected an object, found \"hello\"");
     expect_refused(messages({{{"content", "x"}}}),
-                   "body: messages[0]: role: expected system, developer, user or assistant, found no such key");
-    expect_refused(messages({{{"role", "tool"}, {"content", "x"}}}),
-                   "body: messages[0]: role: expected system, developer, user or assistant, found \"tool\"");
+                   "body: messages[0]: role: expected system, developer, user, assistant or tool, found no such key");
+    expect_refused(messages({{{"role", "function"}, {"content", "x"}}}),
+                   "body: messages[0]: role: expected system, developer, user, assistant or tool, found \"function\"");
     expect_refused(messages({{{"role", "user"}}}), "body: messages[0]: content: expected a text or a list of parts, found no such key");
     expect_refused(messages({{{"role", "user"}, {"content", 5}}}),
                    "body: messages[0]: content: expected a text or a list of parts, found 5");
@@ -302,7 +302,7 @@ TEST_F(OpenAiRequests, MessagesThatCannotBeRenderedAreRefused) {
     expect_refused(messages({{{"role", "user"}, {"content", {{{"type", "text"}}}}}}),
                    "body: messages[0]: content[0]: text: expected a text");
     expect_refused(messages({{{"role", "assistant"}, {"content", ""}, {"tool_calls", {{{"id", "1"}}}}}}),
-                   "body: messages[0]: tool_calls: expected no such key");
+                   "body: messages[0]: tool_calls[0]: function: expected an object, found no such key");
     expect_refused(chat({{"chat_template_kwargs", 5}}), "body: chat_template_kwargs: expected an object");
     expect_refused(chat({{"chat_template_kwargs", {{"messages", nullptr}}}}), "body: chat_template_kwargs: ");
 }

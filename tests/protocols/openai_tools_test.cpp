@@ -105,7 +105,7 @@ TEST_F(OpenAiTools, ATemplateWithoutToolsGetsThemInWords) {
     EXPECT_NE(prompt.find("\n{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}\n"), std::string::npos) << prompt;
     EXPECT_NE(prompt.find("user: hi\nassistant: {\"name\":\"f\",\"arguments\":{}}\nuser: Result of f: 42\nResult: 43\n"), std::string::npos)
         << prompt;
-    const auto request = parse_with({});
+    const auto request = parse_with(json::object());
     EXPECT_EQ(request->rules->format.calls, CallFamily::kJson);
 }
 
@@ -147,7 +147,7 @@ TEST_F(OpenAiTools, WhatIsWrongIsSaidWithItsPlace) {
 
 TEST_F(OpenAiTools, CallsOfAnAnswerAreCallsForTheClient) {
     use_template(kShowing);
-    const auto request = parse_with({});
+    const auto request = parse_with(json::object());
     ASSERT_TRUE(request) << request.error().message;
     const std::string text = "Wait.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
     const json choice = answered(*request, text);
@@ -222,7 +222,7 @@ TEST_F(OpenAiTools, ReasoningTokensAreThoseThatBeginInAThought) {
 
 TEST_F(OpenAiTools, AnAnswerThatMustCallHasAGrammar) {
     use_template(kThinking);
-    EXPECT_FALSE(parse_with({})->grammar);
+    EXPECT_FALSE(parse_with(json::object())->grammar);
     const auto required = parse_with({{"tool_choice", "required"}});
     ASSERT_TRUE(required && required->grammar);
     EXPECT_EQ(required->grammar->kind, grammar::GrammarKind::kStructuralTag);
@@ -239,14 +239,14 @@ TEST_F(OpenAiTools, AnAnswerThatMustCallHasAGrammar) {
     expect_refused(parse_with({{"tool_choice", "required"}}), "body: tool_choice: this is not supported: no grammar says ");
 }
 
-TEST_F(OpenAiTools, ABudgetNeedsAModelThatThinks) {
+TEST_F(OpenAiTools, ABudgetIsMetByAModelThatDoesNotThink) {
     use_template(kShowing);
-    expect_refused(parse_with({{"thinking_token_budget", 5}}),
-                   "body: thinking_token_budget: this is not supported: this model's answers have no thoughts");
+    EXPECT_TRUE(parse_with({{"thinking_token_budget", 5}})->choices[0].forced.empty());
     use_template(kThinking);
     // The tiny vocabulary has no such token.
     expect_refused(parse_with({{"thinking_token_budget", 5}}),
                    "body: thinking_token_budget: this is not supported: \"</think>\" is no token");
+    EXPECT_TRUE(parse_with({{"thinking_token_budget", 5}, {"chat_template_kwargs", {{"closed", true}}}})->choices[0].forced.empty());
 }
 
 TEST_F(OpenAiTools, ResponsesHaveItemsOfTheirOwn) {

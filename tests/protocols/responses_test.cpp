@@ -94,7 +94,7 @@ TEST_F(ResponsesRequests, WhatNeedsAMemoryOrIsMissingIsRefusedByName) {
         expect_refused({{key, value}}, fmt::format("body: {}: expected no such key: this is not supported", key), key);
     }
     expect_refused({{"tool_choice", "required"}}, "body: tool_choice: expected tools with it, found none", "tool_choice");
-    expect_refused({{"tools", {{{"type", "web_search"}}}}}, "body: tools[0]: type: expected \"function\"", "tools");
+    expect_refused({{"tools", {{{"type", "web_search"}}}}}, "body: tools[0]: type: expected \"function\"", "tools[0].type");
     expect_refused({{"truncation", "auto"}}, "body: truncation: expected \"disabled\"", "truncation");
     expect_refused({{"text", {{"format", {{"type", "json_schema"}}}}}}, "body: text: format: type: expected \"text\"", "text");
     expect_refused({{"include", {"file_search_call.results"}}}, "body: include: expected \"message.output_text.logprobs\"", "include");
@@ -104,8 +104,8 @@ TEST_F(ResponsesRequests, WhatNeedsAMemoryOrIsMissingIsRefusedByName) {
     expect_refused({{"metadata", {{"a", 1}}}}, "body: metadata: expected texts of at most 512 bytes, found \"a\": 1", "metadata");
     expect_refused({{"input", json::array()}}, "body: input: expected a text or a list of at least one message, found []", "input");
     expect_refused({{"input", nullptr}}, "body: input: expected a text or a list of at least one message, found no such key", "input");
-    expect_refused({{"input", {{{"type", "function_call_output"}, {"call_id", "c"}, {"output", "x"}}}}},
-                   "body: input[0]: type: expected \"message\": this is not supported; found \"function_call_output\"", "input[0].type");
+    expect_refused({{"input", {{{"type", "file_search_call"}}}}},
+                   "body: input[0]: type: expected \"message\": this is not supported; found \"file_search_call\"", "input[0].type");
     expect_refused({{"input", {{{"role", "user"}, {"content", {{{"type", "input_image"}}}}}}}},
                    "body: input[0]: content[0]: type: expected \"input_text\" or \"output_text\"", "input[0].content[0]");
     expect_refused({{"input", {{{"role", "tool"}, {"content", "x"}}}}}, "body: input[0]: role: expected system", "input[0].role");

@@ -77,7 +77,8 @@ class OpenAiTypes(unittest.TestCase):
     def test_the_events_are_those_of_a_stream(self):
         names = [answer["value"]["type"] for answer in self.answers if answer["type"] == "ResponseStreamEvent"]
         for name in ("response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
-                     "response.output_text.delta", "response.output_text.done", "response.content_part.done", "response.output_item.done",
+                     "response.reasoning_text.delta", "response.reasoning_text.done", "response.function_call_arguments.delta",
+                     "response.function_call_arguments.done", "response.output_text.delta", "response.output_text.done", "response.content_part.done", "response.output_item.done",
                      "response.completed", "response.incomplete", "response.failed"):
             self.assertIn(name, names)
 

@@ -88,8 +88,8 @@ TEST_F(ResponsesRequests, ParametersReachTheEngine) {
 }
 
 TEST_F(ResponsesRequests, WhatNeedsAMemoryOrIsMissingIsRefusedByName) {
-    const json refused = {{"previous_response_id", "resp_1"}, {"store", true},           {"background", true},
-                          {"conversation", "conv_1"},         {"prompt", {{"id", "p"}}}};
+    const json refused = {
+        {"previous_response_id", "resp_1"}, {"store", true}, {"background", true}, {"conversation", "conv_1"}, {"prompt", {{"id", "p"}}}};
     for (const auto& [key, value] : refused.items()) {
         expect_refused({{key, value}}, fmt::format("body: {}: expected no such key: this is not supported", key), key);
     }

@@ -77,9 +77,36 @@ void print_responses(engine::FinishReason reason, std::optional<std::uint32_t> n
     if (!answer.failed()) print("Response", answer.answer(&timings));
 }
 
+// An answer with a thought, a text and a call.
+void print_parts() {
+    const tests::Letters tokenizer;
+    const OpenAiIdentity identity{.id = "7", .created_unix_s = 123, .model = "m"};
+    AnswerRules rules{.format = {.calls = CallFamily::kHermes, .thought = ThoughtForm::kTags, .tags = &thought_notations()[0]},
+                      .functions = {{"f", nlohmann::json()}}};
+    const auto shared = std::make_shared<const AnswerRules>(std::move(rules));
+    const std::string text = "<think>a</think>b<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call>";
+    const engine::Finish finish{.reason = engine::FinishReason::kStop};
+
+    OpenAiRequest chat{.endpoint = OpenAiEndpoint::kChatCompletions, .n_prompt_tokens = 3, .stream_usage = true, .rules = shared};
+    chat.choices.resize(1);
+    OpenAiStream stream(chat, identity, tokenizer);
+    print_events("ChatCompletionChunk", stream.update(0, {.text = text, .finish = finish}));
+    print_events("ChatCompletionChunk", stream.end());
+    const OpenAiChoice choice{.text = text, .finish = finish};
+    print("ChatCompletion", openai_answer(chat, {&choice, 1}, identity, tokenizer));
+
+    const ResponsesRequest request{.n_prompt_tokens = 3, .rules = shared};
+    ResponsesAnswer answer(request, identity, tokenizer);
+    print_events(answer.begin());
+    print_events(answer.update({.text = text, .finish = finish}));
+    print_events(answer.end());
+    print("Response", answer.answer());
+}
+
 }  // namespace
 
 int main() {
+    print_parts();
     for (const OpenAiEndpoint endpoint : {OpenAiEndpoint::kChatCompletions, OpenAiEndpoint::kCompletions}) {
         print_completions(endpoint, std::nullopt);
         print_completions(endpoint, 2);

@@ -10,15 +10,15 @@
 namespace rafter::protocols {
 namespace {
 
-using Kind = ShapePart::Kind;
+using ShapeKind = ShapePart::Kind;
 
-constexpr ShapePart word(std::string_view text) { return {.kind = Kind::kText, .text = text}; }
-constexpr ShapePart kSpacePart{.kind = Kind::kSpace};
-constexpr ShapePart kNamePart{.kind = Kind::kName};
-constexpr ShapePart kIdPart{.kind = Kind::kId};
-constexpr ShapePart kCallsPart{.kind = Kind::kCalls};
-constexpr ShapePart kArgumentsPart{.kind = Kind::kArguments};
-constexpr ShapePart kParametersPart{.kind = Kind::kParameters};
+constexpr ShapePart word(std::string_view text) { return {.kind = ShapeKind::kText, .text = text}; }
+constexpr ShapePart kSpacePart{.kind = ShapeKind::kSpace};
+constexpr ShapePart kNamePart{.kind = ShapeKind::kName};
+constexpr ShapePart kIdPart{.kind = ShapeKind::kId};
+constexpr ShapePart kCallsPart{.kind = ShapeKind::kCalls};
+constexpr ShapePart kArgumentsPart{.kind = ShapeKind::kArguments};
+constexpr ShapePart kParametersPart{.kind = ShapeKind::kParameters};
 
 constexpr std::array kBare = {kCallsPart};
 constexpr std::array kPythonTag = {word("<|python_tag|>"), kSpacePart, kCallsPart};
@@ -31,9 +31,9 @@ constexpr std::array kMistralArgs = {word("[TOOL_CALLS]"), kSpacePart, kNamePart
 constexpr std::array kMistralId = {word("[TOOL_CALLS]"), kSpacePart, kNamePart,     word("[CALL_ID]"), kIdPart,
                                    word("[ARGS]"),       kSpacePart, kArgumentsPart};
 constexpr std::array kFunctionGemmaCall = {word("<start_function_call>"), kSpacePart, word("call:"), kNamePart,
-                                           ShapePart{.kind = Kind::kQuoted, .text = "<escape>"}};
+                                           ShapePart{.kind = ShapeKind::kQuoted, .text = "<escape>"}};
 constexpr std::array kGemmaCall = {word("<|tool_call>"), kSpacePart, word("call:"), kNamePart,
-                                   ShapePart{.kind = Kind::kQuoted, .text = "<|\"|>"}};
+                                   ShapePart{.kind = ShapeKind::kQuoted, .text = "<|\"|>"}};
 constexpr std::string_view kDeepSeekAll = "<｜tool▁calls▁begin｜>";
 constexpr std::string_view kDeepSeekOne = "<｜tool▁call▁begin｜>";
 constexpr std::string_view kDeepSeekName = "<｜tool▁sep｜>";

@@ -4,10 +4,11 @@ function(rafter_precompile_headers target)
                                               <string_view> <utility> <variant> <vector> <fmt/format.h> ${ARGN})
 endfunction()
 
-# Sanitizer builds compile eight sources at a time, which halves their time: most of it goes to headers that sources share. Such sources
-# must not name two things in unnamed namespaces alike.
+# Eight sources are compiled at a time, which halves the time: most of it goes to headers that sources share. Such sources must not name two
+# things in unnamed namespaces alike (tests/house/unnamed_test.py). Who changes sources often may prefer them one at a time.
+option(RAFTER_COMPILE_TOGETHER "Compile several sources of a layer at a time: faster from nothing, slower after a change" ON)
 function(rafter_compile_together target)
-  if(RAFTER_SANITIZE)
+  if(RAFTER_COMPILE_TOGETHER)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
 endfunction()
@@ -25,7 +26,7 @@ function(rafter_layer name)
     rafter_set_isa_flags("${sources}")
     rafter_precompile_headers(rafter_${name})
     set_property(GLOBAL APPEND PROPERTY RAFTER_LAYERS ${name})
-    if(name MATCHES "^(planning|model|engine|text|files)$")
+    if(name MATCHES "^(planning|model|engine|text|files|grammar|protocols|library|server)$")
       rafter_compile_together(rafter_${name})
     endif()
     if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware|planning|protocols|server|library)$")

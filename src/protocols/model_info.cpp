@@ -11,7 +11,7 @@ namespace {
 using nlohmann::ordered_json;
 
 template <typename T>
-ordered_json known(const std::optional<T>& value) {
+ordered_json known_value(const std::optional<T>& value) {
     return value ? ordered_json(*value) : ordered_json();
 }
 
@@ -28,11 +28,11 @@ ordered_json model_answer(const ModelInfo& model) {
             {"owned_by", "rafter"},
             {"max_model_len", model.context},
             {"meta",
-             {{"n_vocab", known(model.n_vocab)},
+             {{"n_vocab", known_value(model.n_vocab)},
               {"n_ctx", model.context},
-              {"n_embd", known(model.d_model)},
-              {"n_params", known(model.n_parameters)},
-              {"size", known(model.size_bytes)}}}};
+              {"n_embd", known_value(model.d_model)},
+              {"n_params", known_value(model.n_parameters)},
+              {"size", known_value(model.size_bytes)}}}};
 }
 
 ordered_json models_answer(const ModelInfo& model) { return {{"object", "list"}, {"data", ordered_json::array({model_answer(model)})}}; }

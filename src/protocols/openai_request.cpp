@@ -24,7 +24,7 @@ constexpr std::uint64_t kMaxPromptTokens = 16'000'000;
 constexpr std::uint64_t kMaxBiases = 4'000'000;
 
 // Keys whose values are partly known.
-Result<void> check_values(const JsonReader& body) {
+Result<void> check_chat_values(const JsonReader& body) {
     if (const nlohmann::json* value = body.find(parameters::kBestOf.name); value != nullptr && *value != 1) {
         return not_supported(body, "best_of", *value, "1");
     }
@@ -38,7 +38,7 @@ Result<void> check_values(const JsonReader& body) {
 Result<void> check_unused_keys(const JsonReader& body) {
     for (const Parameter& row : parameters::kUnsupported) RAFTER_TRY_VOID(check_unused(body, row));
     for (const Parameter& row : parameters::kWithoutEffect) RAFTER_TRY_VOID(check_unused(body, row));
-    return check_values(body);
+    return check_chat_values(body);
 }
 
 // Scores alone are an answer: then it may have no tokens.

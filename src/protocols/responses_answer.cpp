@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string dump(const ordered_json& value) { return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
+std::string dumped(const ordered_json& value) { return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
 
 template <typename T>
 ordered_json or_null(const std::optional<T>& value) {
@@ -222,7 +222,7 @@ void ResponsesAnswer::add(const AnswerEvents& parts, Events& events) {
 NamedEvent ResponsesAnswer::event(const char* type, ordered_json fields) {
     ordered_json data{{"type", type}, {"sequence_number", n_events_++}};
     for (auto& [key, value] : fields.items()) data[key] = std::move(value);
-    return {type, dump(data)};
+    return {type, dumped(data)};
 }
 
 std::vector<NamedEvent> ResponsesAnswer::begin() {

@@ -125,7 +125,7 @@ Result<void> read_metadata(const JsonReader& body, ResponsesRequest& request) {
 }
 
 // Keys of which some values can be served.
-Result<void> check_values(const JsonReader& body) {
+Result<void> check_response_values(const JsonReader& body) {
     for (const Parameter& row : parameters::kUnsupportedInResponses) RAFTER_TRY_VOID(check_unused(body, row));
     for (const Parameter& row : parameters::kWithoutEffectInResponses) RAFTER_TRY_VOID(check_unused(body, row));
     const nlohmann::json* truncation = body.find(parameters::kTruncation.name);
@@ -184,7 +184,7 @@ void add_tools(const JsonReader& body, const ToolRequest& tools, text::ChatTempl
 Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json, const engine::OpenedModel& opened,
                                                  const OpenAiDefaults& defaults) {
     RAFTER_TRY(const JsonReader body, JsonReader::open(body_json, "body"));
-    RAFTER_TRY_VOID(check_values(body));
+    RAFTER_TRY_VOID(check_response_values(body));
     ResponsesRequest request;
     engine::Request& sequence = request.sequence;
     RAFTER_TRY(request.model, read_text(body, parameters::kModel));

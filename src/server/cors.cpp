@@ -14,7 +14,7 @@ std::string lower(std::string_view text) {
     return lowered;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_port_digit(char c) { return c >= '0' && c <= '9'; }
 
 struct Authority {
     std::string name;  // lower case; an IPv6 address in its brackets
@@ -28,9 +28,9 @@ std::optional<Authority> parse_authority(std::string_view text) {
     const std::size_t colon = std::min(text.find(':', bracket), text.size());
     const Authority parsed{lower(text.substr(0, colon)), std::string(text.substr(colon))};
     const std::string_view digits = std::string_view(parsed.port).substr(std::min<std::size_t>(1, parsed.port.size()));
-    if (digits.size() > 5 || (!parsed.port.empty() && digits.empty()) || !std::ranges::all_of(digits, is_digit)) return std::nullopt;
-    const auto in_address = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.'; };
-    const auto in_name = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_'; };
+    if (digits.size() > 5 || (!parsed.port.empty() && digits.empty()) || !std::ranges::all_of(digits, is_port_digit)) return std::nullopt;
+    const auto in_address = [](char c) { return is_port_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.'; };
+    const auto in_name = [](char c) { return is_port_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_'; };
     const std::string_view name = parsed.name;
     if (name.empty()) return std::nullopt;
     if (bracket == 0) return std::ranges::all_of(name, in_name) ? std::optional(parsed) : std::nullopt;
@@ -91,7 +91,7 @@ bool is_loopback_name(std::string_view name) {
     while (true) {
         const std::size_t end = std::min(rest.find('.'), rest.size());
         const std::string_view number = rest.substr(0, end);
-        if (number.empty() || number.size() > 3 || !std::ranges::all_of(number, is_digit)) return false;
+        if (number.empty() || number.size() > 3 || !std::ranges::all_of(number, is_port_digit)) return false;
         ++n_numbers;
         if (end == rest.size()) return n_numbers == 4;
         rest.remove_prefix(end + 1);

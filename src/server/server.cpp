@@ -18,7 +18,7 @@ namespace {
 constexpr double kDrainPollSeconds = 0.05;
 constexpr double kLastWordsSeconds = 0.2;  // for answers that are complete to reach their clients
 
-std::int64_t unix_seconds() {
+std::int64_t unix_seconds_now() {
     return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
@@ -89,7 +89,7 @@ class Server::Impl {
                                    .model_names = options_.model_names,
                                    .answer_format = options_.answer_format,
                                    .file_name = options_.file_name,
-                                   .started_unix_s = unix_seconds(),
+                                   .started_unix_s = unix_seconds_now(),
                                    .request_timeout_seconds = options_.request_timeout_seconds,
                                    .max_queue = options_.max_queue});
         return {};

@@ -53,7 +53,7 @@ constexpr std::array kReasons = {
 constexpr std::array<std::string_view, 6> kOwnHeaders = {"connection", "content-length", "content-type",
                                                          "date",       "keep-alive",     "transfer-encoding"};
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
+bool same_header(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c; };
     return std::ranges::equal(a, b, {}, lower, lower);
 }
@@ -65,7 +65,7 @@ void append_header(std::string& out, std::string_view name, std::string_view val
 
 void append_headers(std::string& out, const std::vector<Header>& headers) {
     for (const Header& header : headers) {
-        const auto own = [&](std::string_view name) { return equals_ignoring_case(name, header.name); };
+        const auto own = [&](std::string_view name) { return same_header(name, header.name); };
         if (std::ranges::none_of(kOwnHeaders, own)) append_header(out, header.name, header.value);
     }
 }

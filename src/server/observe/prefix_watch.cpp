@@ -19,7 +19,7 @@ constexpr double kAlike = 0.5;          // of a prompt's runs that stand in the 
 constexpr double kEarly = 0.5;          // of a prompt, before which a difference is early
 constexpr std::size_t kRun = 8;
 constexpr std::uint64_t kOneIn = 8;
-constexpr double kMinute = 60.0;
+constexpr double kWatchedMinute = 60.0;
 
 std::uint64_t mixed(std::uint64_t x) {
     x ^= x >> 31U;
@@ -87,7 +87,7 @@ void PrefixWatch::add(std::string_view salt, std::span<const TokenId> prompt, do
     }
     finding.seconds = now_seconds;
     finding.n_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(prompt.size(), std::numeric_limits<std::uint32_t>::max()));
-    while (!findings_.empty() && (findings_.size() >= kMaxFindings || findings_.front().seconds < now_seconds - kMinute))
+    while (!findings_.empty() && (findings_.size() >= kMaxFindings || findings_.front().seconds < now_seconds - kWatchedMinute))
         findings_.pop_front();
     findings_.push_back(finding);
 }
@@ -125,7 +125,7 @@ PrefixFindings PrefixWatch::last_minute(double now_seconds) const {
     PrefixFindings found;
     std::vector<std::uint32_t> changed_at;
     for (const Finding& one : findings_) {
-        if (one.seconds < now_seconds - kMinute) continue;
+        if (one.seconds < now_seconds - kWatchedMinute) continue;
         ++found.n_prompts;
         found.n_tokens += one.n_tokens;
         if (one.n_changed_tokens > 0) {

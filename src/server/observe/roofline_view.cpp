@@ -11,7 +11,7 @@ using nlohmann::ordered_json;
 
 constexpr double kNowSeconds = 1.0;
 
-ordered_json number_or_null(std::optional<double> value) { return value ? ordered_json(*value) : ordered_json(nullptr); }
+ordered_json known_number(std::optional<double> value) { return value ? ordered_json(*value) : ordered_json(nullptr); }
 
 std::string_view name_of(engine::StepKind kind) {
     switch (kind) {
@@ -66,14 +66,14 @@ ordered_json now_json(const RooflineInput& input) {
             {"queued_seconds", input.load.queued_seconds},
             {"decode_tokens_per_s", sums.n_chosen / kNowSeconds},
             {"prefill_tokens_per_s", sums.n_prompt_tokens / kNowSeconds},
-            {"mbu", number_or_null(sums.mbu())},
-            {"mfu", number_or_null(sums.mfu())},
-            {"roof_fraction", number_or_null(sums.roof_fraction())},
+            {"mbu", known_number(sums.mbu())},
+            {"mfu", known_number(sums.mfu())},
+            {"roof_fraction", known_number(sums.roof_fraction())},
             {"kv_used_fraction", std::move(used)},
-            {"prefix_hit_fraction", number_or_null(minute.prefix_hit_fraction())},
+            {"prefix_hit_fraction", known_number(minute.prefix_hit_fraction())},
             {"drafted_per_s", sums.n_draft_tokens / kNowSeconds},
             {"accepted_per_s", sums.n_accepted_drafts / kNowSeconds},
-            {"predicted_over_measured", number_or_null(sums.predicted_over_measured())}};
+            {"predicted_over_measured", known_number(sums.predicted_over_measured())}};
 }
 
 }  // namespace

@@ -1,0 +1,80 @@
+"""The official OpenAI client against `rafter serve` with tools: calls that the answer must have, their results, streams, responses."""
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import serving
+
+try:
+    import openai
+except ImportError:
+    print("skipped: the package openai is not installed")
+    sys.exit(serving.program.SKIP)
+
+SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", "Oslo"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+          "required": ["city", "days"], "additionalProperties": False}
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather of a city", "parameters": SCHEMA}},
+         {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}, "additionalProperties": False}}}]
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+# The tiny model's context is short, its tokens are bytes.
+FOLDER = tempfile.TemporaryDirectory()
+TEMPLATE = Path(FOLDER.name, "tools.jinja")
+TEMPLATE.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}"
+                    "{{ m.role }}: {{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments | tojson }}"
+                    "{% endfor %}\n{% endfor %}")
+
+
+class Tools(serving.Case):
+    arguments = ("--chat-template", str(TEMPLATE))
+
+    def setUp(self):
+        self.client = openai.OpenAI(base_url=self.server.url + "/v1", api_key="none", max_retries=0, timeout=serving.PATIENCE)
+        self.messages = [{"role": "user", "content": "The weather of Paris?"}]
+
+    def tearDown(self):
+        self.client.close()
+
+    def chat(self, **options):
+        return self.client.chat.completions.create(model="tiny", messages=self.messages, tools=TOOLS, max_tokens=120, **options)
+
+    def test_a_loop_of_calls_and_results(self):
+        for turn in range(2):
+            choice = self.chat(tool_choice=NAMED, seed=turn).choices[0]
+            self.assertEqual(choice.finish_reason, "tool_calls")
+            (call,) = choice.message.tool_calls
+            self.assertEqual(call.function.name, "get_weather")
+            arguments = json.loads(call.function.arguments)
+            self.assertIn(arguments["city"], ("Paris", "Oslo"))
+            self.assertIn(arguments["days"], range(1, 10))
+            self.messages += [choice.message.model_dump(exclude_none=True), {"role": "tool", "tool_call_id": call.id, "content": "sunny"}]
+        self.messages.append({"role": "user", "content": "Thanks."})
+        self.assertIsNone(self.chat(tool_choice="none").choices[0].message.tool_calls)
+
+    def test_a_stream_has_the_whole_answers_calls(self):
+        options = {"tool_choice": "required", "parallel_tool_calls": False, "seed": 5}
+        (whole,) = self.chat(**options).choices[0].message.tool_calls
+        name, arguments, reason = "", "", None
+        for chunk in self.chat(**options, stream=True):
+            for choice in chunk.choices:
+                reason = choice.finish_reason or reason
+                for delta in choice.delta.tool_calls or []:
+                    self.assertEqual(delta.index, 0)
+                    name += delta.function.name or ""
+                    arguments += delta.function.arguments or ""
+        self.assertEqual((name, arguments, reason), (whole.function.name, whole.function.arguments, "tool_calls"))
+
+    def test_responses_have_calls_too(self):
+        tools = [{"type": "function", **tool["function"]} for tool in TOOLS]
+        items = [{"role": "user", "content": "The weather?"}]
+        for _ in range(2):
+            answer = self.client.responses.create(model="tiny", input=items, tools=tools, tool_choice={"type": "function", "name": "get_weather"},
+                                                  max_output_tokens=120)
+            (call,) = [item for item in answer.output if item.type == "function_call"]
+            self.assertIn(json.loads(call.arguments)["city"], ("Paris", "Oslo"))
+            items += [call.model_dump(), {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}]
+
+
+serving.main()

@@ -1,3 +1,4 @@
+// One constraint at most: a file with a schema or a grammar, an expression, or texts.
 #include "apps/constraint_options.h"
 
 #include <optional>

@@ -1,3 +1,4 @@
+// Characters that are not plain letters, digits or spaces are written by their numbers, so that none has a meaning of its own.
 #include "grammar/ebnf.h"
 
 #include <fmt/format.h>

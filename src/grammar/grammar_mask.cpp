@@ -1,3 +1,4 @@
+// What XGrammar is given is EBNF or a structural tag; its errors and its warnings are reasons to refuse a grammar.
 #include "grammar/grammar_mask.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The text is read twice: once to find its depth and its objects' sizes, and then to keep it.
 #include "grammar/json_bounds.h"
 
 #include <string>

@@ -1,3 +1,4 @@
+// RFC 8259: https://www.rfc-editor.org/rfc/rfc8259
 #include "grammar/json_text.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// A bound is followed digit by digit: below it and above it the digits are free, on it the next one decides.
 #include "grammar/number_range.h"
 
 #include <fmt/format.h>

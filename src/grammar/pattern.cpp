@@ -1,3 +1,4 @@
+// One pass over the text with a stack of open groups.
 #include "grammar/pattern.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// RFC 3339: https://www.rfc-editor.org/rfc/rfc3339; RFC 4122: https://www.rfc-editor.org/rfc/rfc4122
 #include "grammar/string_formats.h"
 
 #include <utility>

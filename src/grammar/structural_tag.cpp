@@ -1,3 +1,4 @@
+// Parts of a tag that are schemas or expressions are replaced by EBNF, wherever they stand.
 #include "grammar/structural_tag.h"
 
 #include <nlohmann/json.hpp>

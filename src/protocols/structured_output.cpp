@@ -1,3 +1,4 @@
+// Each key becomes a grammar as people say it; the schemas in them keep the client's order of properties.
 #include "protocols/structured_output.h"
 
 #include <fmt/ranges.h>

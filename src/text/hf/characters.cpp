@@ -3,7 +3,6 @@
 
 #include <utf8proc.h>
 
-
 #include "text/code_range.h"
 
 namespace rafter::text::hf {

@@ -222,21 +222,29 @@ TEST_F(OpenAiTools, ReasoningTokensAreThoseThatBeginInAThought) {
 
 TEST_F(OpenAiTools, AnAnswerThatMustCallHasAGrammar) {
     use_template(kThinking);
-    EXPECT_FALSE(parse_with(json::object())->grammar);
-    const auto required = parse_with({{"tool_choice", "required"}});
-    ASSERT_TRUE(required && required->grammar);
-    EXPECT_EQ(required->grammar->kind, grammar::GrammarKind::kStructuralTag);
-    const std::string& all = required->grammar->text;
-    EXPECT_NE(all.find("\\\"f\\\""), std::string::npos);
-    EXPECT_NE(all.find("\\\"g\\\""), std::string::npos);
-    EXPECT_NE(all.find("</think>"), std::string::npos);
-    const auto named = parse_with({{"tool_choice", {{"type", "function"}, {"function", {{"name", "g"}}}}}});
-    EXPECT_EQ(named->grammar->text.find("\\\"f\\\""), std::string::npos);
-    EXPECT_EQ(named->grammar->text.find("star"), std::string::npos);
-    EXPECT_FALSE(named->rules->functions.contains("f"));
-    EXPECT_EQ(parse_with({{"tool_choice", "required"}, {"parallel_tool_calls", false}})->grammar->text.find("star"), std::string::npos);
+    const auto grammar_of = [&](const json& more) -> Result<grammar::Grammar> {
+        json body = {
+            {"tools", {{{"type", "function"}, {"function", {{"name", "f"}}}}, {{"type", "function"}, {"function", {{"name", "g"}}}}}}};
+        body.update(more);
+        RAFTER_TRY(const JsonReader reader, JsonReader::open(body, "body"));
+        RAFTER_TRY(const ToolRequest tools, read_tools(reader, {}, {}));
+        RAFTER_TRY(const AnswerRules rules, answer_rules(opened_, defaults_.format, tools, {}));
+        return tool_choice_grammar(rules, tools, *opened_.tokenizer, "body: tool_choice");
+    };
+    const json named = {{"tool_choice", {{"type", "function"}, {"function", {{"name", "g"}}}}}};
+    const auto required = grammar_of({{"tool_choice", "required"}});
+    ASSERT_TRUE(required) << required.error().message;
+    EXPECT_EQ(required->kind, grammar::GrammarKind::kStructuralTag);
+    EXPECT_NE(required->text.find("\\\"f\\\""), std::string::npos);
+    EXPECT_NE(required->text.find("\\\"g\\\""), std::string::npos);
+    EXPECT_NE(required->text.find("</think>"), std::string::npos);
+    EXPECT_EQ(grammar_of(named)->text.find("\\\"f\\\""), std::string::npos);
+    EXPECT_EQ(grammar_of(named)->text.find("\"star\""), std::string::npos);
+    EXPECT_EQ(grammar_of({{"tool_choice", "required"}, {"parallel_tool_calls", false}})->text.find("\"star\""), std::string::npos);
     defaults_.format.tools = "functiongemma";
-    expect_refused(parse_with({{"tool_choice", "required"}}), "body: tool_choice: this is not supported: no grammar says ");
+    const auto refused = grammar_of({{"tool_choice", "required"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message.find("body: tool_choice: this is not supported: no grammar says "), 0U) << refused.error().message;
 }
 
 TEST_F(OpenAiTools, ABudgetIsMetByAModelThatDoesNotThink) {

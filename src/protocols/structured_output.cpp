@@ -92,7 +92,7 @@ Result<std::optional<Grammar>> structured_of(const ordered_json& value, const st
 
 Result<std::optional<Grammar>> read_key(const JsonReader& body, const BodyText& text, const std::string& key) {
     const json* given = body.find(key);
-    if (given == nullptr || (key != "grammar" && says_nothing(*given)) || *given == "") return std::optional<Grammar>();
+    if (given == nullptr || says_nothing(*given)) return std::optional<Grammar>();
     const std::string where = body.where() + ": " + key;
     RAFTER_TRY(const ordered_json value, ordered_member(text, key, *given, where));
     if (key == "response_format") return format_of(value, where, true);

@@ -329,7 +329,7 @@ TEST_F(OpenAiRequests, TemplateArgumentsCannotMakeATemplateLoopForLong) {
 }
 
 TEST_F(OpenAiRequests, FeaturesThatAreMissingAreRefusedUnlessTheySayNothing) {
-    for (const char* key : {"audio", "functions", "grammar", "guided_json", "suffix", "tools", "use_beam_search", "logits_processors"}) {
+    for (const char* key : {"audio", "functions", "suffix", "tools", "use_beam_search", "logits_processors"}) {
         expect_refused(complete({{key, {{"x", 1}}}}), fmt::format("body: {}: expected no such key: this is not supported; found ", key));
         for (const json& nothing : {json(nullptr), json(false), json(0), json(""), json::array(), json::object()}) {
             EXPECT_TRUE(complete({{key, nothing}})) << key << " " << nothing;
@@ -346,9 +346,70 @@ TEST_F(OpenAiRequests, FeaturesThatAreMissingAreRefusedUnlessTheySayNothing) {
     EXPECT_TRUE(chat({{"tool_choice", "auto"}}));
     expect_refused(chat({{"modalities", {"text", "audio"}}}), "body: modalities: expected [\"text\"]");
     EXPECT_TRUE(chat({{"modalities", {"text"}}}));
-    expect_refused(chat({{"response_format", {{"type", "json_object"}}}}), "body: response_format: type: expected \"text\"");
+    expect_refused(chat({{"response_format", {{"type", "yaml"}}}}), "body: response_format: type: expected \"text\"");
+    expect_refused(chat({{"response_format", {{"type", "json_object"}}}}), "body: response_format: this is not supported here");
     expect_refused(chat({{"response_format", "json"}}), "body: response_format: expected an object");
     EXPECT_TRUE(chat({{"response_format", {{"type", "text"}}}}));
+}
+
+TEST_F(OpenAiRequests, EachWayToConstrainAnAnswerBecomesAMask) {
+    grammar::GrammarCompiler compiler(*opened_.tokenizer);
+    defaults_.grammars = &compiler;
+    defaults_.waits_for_grammars = true;
+    using grammar::GrammarKind;
+    const json schema = {{"type", "object"}};
+    const std::pair<json, GrammarKind> bodies[] = {
+        {{{"response_format", {{"type", "json_object"}}}}, GrammarKind::kJson},
+        {{{"response_format", {{"type", "json_object"}, {"schema", schema}}}}, GrammarKind::kJsonSchema},
+        {{{"response_format", {{"type", "json_schema"}, {"json_schema", {{"name", "n"}, {"schema", schema}}}}}}, GrammarKind::kJsonSchema},
+        {{{"guided_json", schema}}, GrammarKind::kJsonSchema},
+        {{{"guided_json", schema.dump()}}, GrammarKind::kJsonSchema},
+        {{{"json_schema", schema}}, GrammarKind::kJsonSchema},
+        {{{"guided_regex", "[a-z]+"}}, GrammarKind::kRegex},
+        {{{"guided_choice", {"a", "b"}}}, GrammarKind::kChoice},
+        {{{"guided_grammar", "root ::= \"a\""}}, GrammarKind::kEbnf},
+        {{{"grammar", "root ::= \"a\""}}, GrammarKind::kEbnf},
+        {{{"structured_outputs", {{"json", schema}}}}, GrammarKind::kJsonSchema},
+        {{{"structured_outputs", {{"json_object", true}, {"regex", nullptr}}}}, GrammarKind::kJson},
+        {{{"structured_outputs", {{"choice", {"a"}}}}}, GrammarKind::kChoice},
+    };
+    for (const auto& [body, kind] : bodies) {
+        const auto request = chat(body);
+        ASSERT_TRUE(request) << body << request.error().message;
+        ASSERT_TRUE(request->grammar) << body;
+        EXPECT_EQ(request->grammar->kind, kind) << body;
+        for (const auto& choice : request->choices) EXPECT_TRUE(choice.mask != nullptr && choice.mask->mask()) << body;
+    }
+    EXPECT_EQ(chat({{"response_format", {{"type", "text"}}}})->grammar, std::nullopt);
+    EXPECT_EQ(chat({{"structured_outputs", json::object()}})->grammar, std::nullopt);
+
+    const std::pair<json, const char*> wrong[] = {
+        {{{"guided_json", schema}, {"guided_regex", "a"}},
+         "body: guided_regex: expected only one constraint of the answer, found guided_json too"},
+        {{{"structured_outputs", {{"json", schema}, {"regex", "a"}}}}, "body: structured_outputs: expected one constraint"},
+        {{{"structured_outputs", {{"xml", "a"}}}}, "body: structured_outputs: \"xml\": expected json"},
+        {{{"response_format", "json"}}, "body: response_format: expected an object"},
+        {{{"response_format", {{"type", "json_schema"}}}}, "body: response_format: json_schema: expected an object with a schema"},
+        {{{"guided_json", {{"type", "object"}, {"not", schema}}}}, "body: guided_json: schema: \"not\": this keyword is not supported"},
+        {{{"guided_json", 3}}, "body: guided_json: expected a JSON schema, found 3"},
+        {{{"guided_json", "{"}}, "body: guided_json: schema: expected JSON"},
+        {{{"guided_regex", "("}}, "body: guided_regex: regex: expected )"},
+        {{{"guided_choice", {"a", 1}}}, "body: guided_choice: choice: expected texts"},
+        {{{"guided_choice", "a"}}, "body: guided_choice: expected a list of texts"},
+        {{{"grammar", "root ::= missing"}}, "body: grammar: grammar: "},
+    };
+    for (const auto& [body, message] : wrong) expect_refused(chat(body), message);
+}
+
+TEST_F(OpenAiRequests, ASchemaKeepsTheOrderOfItsProperties) {
+    grammar::GrammarCompiler compiler(*opened_.tokenizer);
+    defaults_.grammars = &compiler;
+    const std::string text =
+        R"({"messages": [{"role": "user", "content": "x"}], "guided_json": {"type": "object", "properties": {"z": {}, "a": {}}}})";
+    defaults_.body.text = text;
+    const auto request = parse_openai_request(OpenAiEndpoint::kChatCompletions, json::parse(text), opened_, defaults_);
+    ASSERT_TRUE(request) << request.error().message;
+    EXPECT_EQ(request->grammar->text, R"({"type":"object","properties":{"z":{},"a":{}}})");
 }
 
 TEST_F(OpenAiRequests, EchoBringsThePromptAndItsScoresOnce) {

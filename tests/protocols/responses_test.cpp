@@ -96,7 +96,9 @@ TEST_F(ResponsesRequests, WhatNeedsAMemoryOrIsMissingIsRefusedByName) {
     expect_refused({{"tool_choice", "required"}}, "body: tool_choice: expected tools with it, found none", "tool_choice");
     expect_refused({{"tools", {{{"type", "web_search"}}}}}, "body: tools[0]: type: expected \"function\"", "tools[0].type");
     expect_refused({{"truncation", "auto"}}, "body: truncation: expected \"disabled\"", "truncation");
-    expect_refused({{"text", {{"format", {{"type", "json_schema"}}}}}}, "body: text: format: type: expected \"text\"", "text");
+    expect_refused({{"text", {{"format", {{"type", "yaml"}}}}}}, "body: text: format: type: expected \"text\"", "text");
+    expect_refused({{"text", {{"format", {{"type", "json_schema"}}}}}}, "body: text: format: schema: expected a JSON schema", "text");
+    expect_refused({{"text", {{"format", {{"type", "json_object"}}}}}}, "body: text: this is not supported here", "text");
     expect_refused({{"include", {"file_search_call.results"}}}, "body: include: expected \"message.output_text.logprobs\"", "include");
     expect_refused({{"include", "x"}}, "body: include: expected a list of texts", "include");
     expect_refused({{"max_output_tokens", 0}}, "body: max_output_tokens: expected a whole number from 1", "max_output_tokens");

@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 using engine::PendingMask;
 
 constexpr std::size_t kMaxWaiting = 1000;
+constexpr int kCompilerThreads = 2;  // of each grammar
 
 struct Key {
     GrammarKind kind;
@@ -58,7 +59,8 @@ struct GrammarCompiler::State : std::enable_shared_from_this<State> {
     std::size_t kept_bytes = 0;
     std::deque<std::pair<Key, std::shared_ptr<PendingMask>>> waiting;
     std::list<Running> running;
-    std::optional<xgrammar::TokenizerInfo> vocabulary;  // once the first grammar has come; then never changed
+    // For the vocabulary, once the first grammar has come; then never changed. It remembers rules that grammars share.
+    std::optional<xgrammar::GrammarCompiler> compiler;
     bool sorting = false;
     bool stopping = false;
     bool supervised = false;
@@ -108,16 +110,17 @@ void GrammarCompiler::State::compile(const std::shared_ptr<State>& state, std::l
     const std::shared_ptr<PendingMask> mask = self->mask;
     Result<CompiledGrammarMask> made = Error{"out of memory for the grammar", ErrorKind::kOutOfMemory};
     try {
-        std::optional<xgrammar::TokenizerInfo> vocabulary;
+        std::optional<xgrammar::GrammarCompiler> compiler;
         {
             std::unique_lock lock(state->mutex);
             state->changed.wait(lock, [&] { return !state->sorting; });
-            if (!state->vocabulary) state->sorting = true;
-            vocabulary = state->vocabulary;
+            if (!state->compiler) state->sorting = true;
+            compiler = state->compiler;
         }
-        if (!vocabulary) {
+        if (!compiler) {
             try {
-                vocabulary = vocabulary_of(state->tokenizer);
+                compiler.emplace(vocabulary_of(state->tokenizer), kCompilerThreads, true,
+                                 static_cast<std::int64_t>(state->limits.max_kept_bytes));
             } catch (...) {
                 const std::lock_guard lock(state->mutex);
                 state->sorting = false;
@@ -125,12 +128,11 @@ void GrammarCompiler::State::compile(const std::shared_ptr<State>& state, std::l
                 throw;
             }
             const std::lock_guard lock(state->mutex);
-            state->vocabulary = vocabulary;
+            state->compiler = compiler;
             state->sorting = false;
             state->changed.notify_all();
         }
-        xgrammar::GrammarCompiler compiler(*vocabulary, 1, false);
-        made = compile_mask(compiler, {key.kind, key.text});
+        made = compile_mask(*compiler, {key.kind, key.text});
     } catch (...) {
         made = engine::current_error();
     }

@@ -25,6 +25,7 @@ class JsonText {
     [[nodiscard]] const std::string& space() const { return space_; }          // optional white space
     [[nodiscard]] const std::string& character() const { return character_; }  // any, within a string
     [[nodiscard]] const std::string& any_string() const { return string_; }
+    // Of so many characters, none of which is escaped where there is a bound.
     [[nodiscard]] std::string string_of(Times n_characters) const;
     // This value, with white space where JSON has it.
     [[nodiscard]] std::string literal(const nlohmann::ordered_json& value) const;

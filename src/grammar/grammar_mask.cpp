@@ -178,15 +178,17 @@ Result<CompiledGrammarMask> compile_mask(xgrammar::GrammarCompiler& compiler, co
     const WarningCollector warnings;
     try {
         const xgrammar::Grammar made = parsed(grammar);
-        if (warnings.any()) return bad_input("{}: {}", name, message_of(warnings.first()));
+        if (warnings.any())
+            return bad_input("{}: expected one that can be compiled, found a fault: {}", name, message_of(warnings.first()));
         xgrammar::CompiledGrammar compiled = compiler.CompileGrammar(made);
-        if (warnings.any()) return bad_input("{}: {}", name, message_of(warnings.first()));
+        if (warnings.any())
+            return bad_input("{}: expected one that can be compiled, found a fault: {}", name, message_of(warnings.first()));
         const std::size_t size_bytes = compiled.MemorySizeBytes();
         return CompiledGrammarMask{.mask = std::make_shared<GrammarMask>(std::move(compiled)), .size_bytes = size_bytes};
     } catch (const std::bad_alloc&) {
         return Error{fmt::format("out of memory for the {}", name), ErrorKind::kOutOfMemory};
     } catch (const std::exception& thrown) {
-        return bad_input("{}: {}", name, message_of(thrown.what()));
+        return bad_input("{}: expected one that can be compiled, found a fault: {}", name, message_of(thrown.what()));
     } catch (...) {
         return engine::current_error();
     }

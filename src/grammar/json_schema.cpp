@@ -40,6 +40,21 @@ constexpr std::string_view kNumberWords[] = {"minimum", "maximum", "exclusiveMin
 constexpr std::string_view kType[] = {"type"};
 constexpr std::string_view kTypes[] = {"object", "array", "string", "number", "integer", "boolean", "null"};
 
+constexpr std::string_view kRoot = "schema";
+constexpr char kPathBegin = '\x01';
+constexpr char kPathEnd = '\x02';
+
+// The path in a message comes behind what was found: names of properties are the client's, which no log shows.
+Error said_last(const Error& error) {
+    const std::size_t begin = error.message.find(kPathBegin);
+    const std::size_t end = error.message.find(kPathEnd);
+    if (begin == std::string::npos || end == std::string::npos) return error;
+    const std::string path = error.message.substr(begin + 1, end - begin - 1);
+    std::string message = error.message.substr(0, begin) + error.message.substr(end + 1);
+    message += (message.find(", found ") == std::string::npos ? ", found at " : " at ") + path;
+    return {std::move(message), error.kind};
+}
+
 bool is_one_of(std::string_view name, Names names) { return std::ranges::find(names, name) != names.end(); }
 
 Names words_of(std::string_view type) {
@@ -66,7 +81,7 @@ std::string_view type_of(const Json& value) {
 // As a message shows it.
 std::string shown(const Json& value) { return shown_json(nlohmann::json(value)); }
 
-// Writes one schema anew. `where` is its place: "schema", "schema: properties.age".
+// Writes one schema anew. `where` is its place.
 class Follower {
   public:
     explicit Follower(const Json& root) : root_(root) {}
@@ -78,7 +93,7 @@ class Follower {
             const auto [name, pointer] = line_.front();
             line_.pop_front();
             RAFTER_TRY(const Json* target, find(pointer));
-            RAFTER_TRY(definitions[name], follow(*target, fmt::format("schema: {}", pointer)));
+            RAFTER_TRY(definitions[name], follow(*target, within("schema", pointer)));
         }
         if (definitions.empty()) return written;
         if (!written.is_object()) written = Json::object();
@@ -90,14 +105,16 @@ class Follower {
     static Error refused(const std::string& where, std::string_view keyword, std::string_view why) {
         return bad_input("{}: {}: {}", where, keyword, why);
     }
+    // A place is "schema", or that with a path between two marks, which said_last() finds.
     static std::string within(const std::string& where, std::string_view keyword, std::string_view name = {}) {
-        const std::string_view dot = where == "schema" ? ": " : ".";
-        const std::string shown =
-            name.empty() ? std::string() : "." + (name.size() <= 40 ? std::string(name) : std::string(name.substr(0, 40)) + "...");
-        return quote_free(fmt::format("{}{}{}{}", where, dot, keyword, shown));
+        std::string path =
+            where.size() > kRoot.size() ? where.substr(kRoot.size() + 1, where.size() - kRoot.size() - 2) + "." : std::string();
+        path += keyword;
+        if (!name.empty()) path += "." + (name.size() <= 40 ? std::string(name) : std::string(name.substr(0, 40)) + "...");
+        return fmt::format("{}{}{}{}", kRoot, kPathBegin, plain(path), kPathEnd);
     }
     // Names come from the request: only printable ASCII is shown.
-    static std::string quote_free(std::string text) {
+    static std::string plain(std::string text) {
         std::ranges::replace_if(
             text, [](char c) { return c < 0x20 || c > 0x7E; }, '?');
         return text;
@@ -109,9 +126,8 @@ class Follower {
             const bool known = is_one_of(key, kAnnotations) || key == beside ||
                                std::ranges::any_of(allowed, [&](const Names& names) { return is_one_of(key, names); });
             if (known) continue;
-            const std::string why = beside.empty() ? std::string("this keyword is not supported")
-                                                   : fmt::format("this keyword is not supported beside {}", beside);
-            return refused(where, quote(key), why);
+            if (beside.empty()) return bad_input("{}: expected keywords that are supported, found {}", where, quote(key));
+            return bad_input("{}: {}: expected no such keyword beside it, found {}", where, beside, quote(key));
         }
         return {};
     }
@@ -360,7 +376,7 @@ Result<Json> Follower::object(const Json& schema, const std::string& where) {
         RAFTER_TRY(Json name, string(names, within(where, "propertyNames")));
         for (const auto& [key, value] : names.items()) {
             if (key != "type" && !is_one_of(key, kStringWords) && !is_one_of(key, kAnnotations))
-                return refused(within(where, "propertyNames"), quote(key), "this keyword is not supported");
+                return bad_input("{}: expected keywords of strings, found {}", within(where, "propertyNames"), quote(key));
         }
         if (others != nullptr && !others->is_boolean())
             return refused(where, "propertyNames", "this keyword is not supported beside a schema of additionalProperties");
@@ -438,7 +454,7 @@ Result<Json> Follower::string(const Json& schema, const std::string& where) {
         written["pattern"] = schema["pattern"];
     } else if (schema.contains("format")) {
         const std::string format = schema["format"].get<std::string>();
-        if (!regex_of_format(format)) return refused(where, "format", fmt::format("{} is not supported", quote(format)));
+        if (!regex_of_format(format)) return bad_input("{}: format: expected one that is supported, found {}", where, quote(format));
         written["format"] = format;
     }
     if (fewest.value_or(0) > 0) written["minLength"] = *fewest;
@@ -487,7 +503,8 @@ Result<Json> Follower::number(const Json& schema, const std::string& where) {
 
 Result<Json> followed_schema(std::string_view text) {
     RAFTER_TRY(const Json schema, parse_bounded_json(text, "schema"));
-    return Follower(schema).all();
+    auto followed = Follower(schema).all();
+    return followed ? std::move(followed) : Result<Json>(said_last(followed.error()));
 }
 
 }  // namespace rafter::grammar

@@ -10,7 +10,8 @@
 
 namespace rafter::grammar {
 
-// Time and memory are linear in the text. Fails with kBadInput: "schema: properties.age: multipleOf: is not supported with type number".
+// Time and memory are linear in the text. Fails with kBadInput: "schema: multipleOf: this keyword is not
+// supported with type number, found at properties.age".
 [[nodiscard]] Result<nlohmann::ordered_json> followed_schema(std::string_view text);
 
 }  // namespace rafter::grammar

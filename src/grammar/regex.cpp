@@ -53,7 +53,9 @@ class RegexReader {
 
   private:
     Error refused(std::string_view what) const { return bad_input("{}: {} is not supported, found {}", where_, what, quote(regex_)); }
-    Error expected(std::string_view what) const { return bad_input("{}: expected {} at byte {} of {}", where_, what, at_, quote(regex_)); }
+    Error expected(std::string_view what) const {
+        return bad_input("{}: expected {} at byte {}, found {}", where_, what, at_, quote(regex_));
+    }
 
     [[nodiscard]] bool at_end() const { return at_ >= regex_.size(); }
     [[nodiscard]] bool sees(std::string_view text) const { return regex_.substr(at_).starts_with(text); }

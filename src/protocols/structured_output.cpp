@@ -72,8 +72,8 @@ Result<std::optional<Grammar>> structured_of(const ordered_json& value, const st
     for (const auto& [key, given] : value.items()) {
         if (given.is_null() || given == ordered_json(false)) continue;
         const std::string place = where + ": " + key;
-        Result<Grammar> one = bad_input("{}: {}: expected json, json_object, regex, choice, grammar or structural_tag: {}", where,
-                                        quote(key), kNotSupportedWords);
+        Result<Grammar> one = bad_input("{}: expected json, json_object, regex, choice, grammar or structural_tag: {}; found {}", where,
+                                        kNotSupportedWords, quote(key));
         if (key == "json") one = schema_of(given, place);
         if (key == "json_object") one = Grammar{GrammarKind::kJson};
         if (key == "regex") one = text_grammar(GrammarKind::kRegex, given, place);

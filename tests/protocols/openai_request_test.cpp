@@ -387,16 +387,17 @@ TEST_F(OpenAiRequests, EachWayToConstrainAnAnswerBecomesAMask) {
         {{{"guided_json", schema}, {"guided_regex", "a"}},
          "body: guided_regex: expected only one constraint of the answer, found guided_json too"},
         {{{"structured_outputs", {{"json", schema}, {"regex", "a"}}}}, "body: structured_outputs: expected one constraint"},
-        {{{"structured_outputs", {{"xml", "a"}}}}, "body: structured_outputs: \"xml\": expected json"},
+        {{{"structured_outputs", {{"xml", "a"}}}}, "body: structured_outputs: expected json"},
         {{{"response_format", "json"}}, "body: response_format: expected an object"},
         {{{"response_format", {{"type", "json_schema"}}}}, "body: response_format: json_schema: expected an object with a schema"},
-        {{{"guided_json", {{"type", "object"}, {"not", schema}}}}, "body: guided_json: schema: \"not\": this keyword is not supported"},
+        {{{"guided_json", {{"type", "object"}, {"not", schema}}}},
+         "body: guided_json: schema: expected keywords that are supported, found \"not\""},
         {{{"guided_json", 3}}, "body: guided_json: expected a JSON schema, found 3"},
         {{{"guided_json", "{"}}, "body: guided_json: schema: expected JSON"},
         {{{"guided_regex", "("}}, "body: guided_regex: regex: expected )"},
         {{{"guided_choice", {"a", 1}}}, "body: guided_choice: choice: expected texts"},
         {{{"guided_choice", "a"}}, "body: guided_choice: expected a list of texts"},
-        {{{"grammar", "root ::= missing"}}, "body: grammar: grammar: "},
+        {{{"grammar", "root ::= missing"}}, "body: grammar: grammar: expected one that can be compiled"},
     };
     for (const auto& [body, message] : wrong) expect_refused(chat(body), message);
 }

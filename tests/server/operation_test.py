@@ -179,7 +179,10 @@ class Operation(serving.program.Case):
         server = self.serve("--log-file", str(path), "--log-format", "json")
         server.post("/v1/completions", prompt="a secret prompt", max_tokens=1)
         server.ask("POST", "/v1/completions", b'{"prompt": "secret', None)
-        bad = [{"prompt": "a", "top_p": "secret"}, {"prompt": {"secret": 1}}, {"prompt": "a", "guided_regex": "secret"},
+        bad = [{"prompt": "a", "top_p": "secret"}, {"prompt": {"secret": 1}}, {"prompt": "a", "guided_regex": "(secret"}, {"prompt": "a", "grammar": "root ::= secret"},
+               {"prompt": "a", "guided_json": {"properties": {"secret": {"type": "secret"}}}}, {"prompt": "a", "guided_json": {"secret": 1}},
+               {"prompt": "a", "guided_choice": ["secret", 1]}, {"prompt": "a", "structured_outputs": {"secret": 1}},
+               {"prompt": "a", "suffix": "secret"},
                {"prompt": "a", "logit_bias": {"secret": 1}}, {"prompt": "a", "stop": [{"secret": "secret"}]}, {"prompt": "a", "n": ["secret"]},
                {"prompt": "a", "tools": [{"secret": 1}]}, {"prompt": ["secret", 1]}, {"prompt": "a", "response_format": {"type": "secret"}}]
         for body in bad:

@@ -127,6 +127,20 @@ std::string message_of(std::string_view text) {
     return message;
 }
 
+// What XGrammar finds wrong with a grammar before it looks at any vocabulary.
+Result<void> check_parses(const Grammar& grammar, std::string_view name) {
+    const WarningCollector warnings;
+    try {
+        static_cast<void>(parsed(grammar));
+    } catch (const std::bad_alloc&) {
+        return Error{fmt::format("out of memory for the {}", name), ErrorKind::kOutOfMemory};
+    } catch (const std::exception& thrown) {
+        return bad_input("{}: expected one that can be compiled, found a fault: {}", name, message_of(thrown.what()));
+    }
+    if (warnings.any()) return bad_input("{}: expected one that can be compiled, found a fault: {}", name, message_of(warnings.first()));
+    return {};
+}
+
 }  // namespace
 
 Grammar choice_grammar(std::span<const std::string> texts) {
@@ -162,12 +176,15 @@ Result<Grammar> checked_grammar(const Grammar& grammar) {
         }
         case GrammarKind::kEbnf:
             RAFTER_TRY_VOID(check_pattern_size(text, PatternSyntax::kEbnf, name));
+            RAFTER_TRY_VOID(check_parses(grammar, name));
             return grammar;
         case GrammarKind::kChoice:
             return checked_choice(text);
         case GrammarKind::kStructuralTag: {
             RAFTER_TRY(std::string tag, followed_tag(text));
-            return Grammar{GrammarKind::kStructuralTag, std::move(tag)};
+            Grammar followed{GrammarKind::kStructuralTag, std::move(tag)};
+            RAFTER_TRY_VOID(check_parses(followed, name));
+            return followed;
         }
     }
     return grammar;

@@ -124,7 +124,7 @@ class Attacks(serving.Case):
         for _ in range(70):
             deep = {"type": "array", "items": deep}
         for key, value in (("guided_regex", "(a+)+$)"), ("guided_regex", "((((a{100}){100}){100}){100}){100}"), ("guided_regex", "(" * 10**5),
-                           ("guided_regex", "a\0b"), ("guided_json", {"type": "object", "not": {}}), ("guided_json", deep),
+                           ("guided_regex", "a\0b"), ("guided_json", {"type": "object", "not": {}}), ("guided_json", json.dumps(deep)),
                            ("guided_json", {"enum": [str(i) for i in range(10**5)] * 2}), ("guided_grammar", "root ::= missing"), ("grammar", "x"),
                            ("grammar", "root ::= " + "(" * 10**5), ("guided_choice", [f"{i}" for i in range(10**5)]), ("guided_choice", [""]),
                            ("tools", [{"type": "function", "function": {"name": "f"}}]),

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,7 @@ constexpr int kCompilerThreads = 2;  // of each grammar
 struct Key {
     GrammarKind kind;
     std::string text;
-    auto operator<=>(const Key&) const = default;
+    bool operator<(const Key& other) const { return std::tie(kind, text) < std::tie(other.kind, other.text); }
 };
 
 }  // namespace

@@ -122,7 +122,8 @@ class Follower {
 
     // Refuses keywords that are neither annotations nor among these.
     static Result<void> only(const Json& schema, const std::string& where, std::string_view beside, std::span<const Names> allowed) {
-        for (const auto& [key, value] : schema.items()) {
+        for (auto at = schema.begin(); at != schema.end(); ++at) {
+            const std::string& key = at.key();
             const bool known = is_one_of(key, kAnnotations) || key == beside ||
                                std::ranges::any_of(allowed, [&](const Names& names) { return is_one_of(key, names); });
             if (known) continue;

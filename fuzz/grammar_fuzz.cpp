@@ -1,4 +1,5 @@
-// Schemas, expressions, grammars, choices and tags as a client may send them: refused or written as EBNF that XGrammar reads, and never more.
+// Schemas, expressions, grammars, choices and tags as a client may send them: refused or written as EBNF that XGrammar reads, and never
+// more.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,12 +1,12 @@
 """rafter quantize: files that the gguf package reads, whose matrices are nearer to the source than plain rounding, with the types that were
 asked for; importances count; a run that is killed is continued to the same bytes; what cannot be done is refused in a line."""
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import program
@@ -385,7 +385,8 @@ class BadInput(QuantizeCase):
         wait_s = 0.1
         for _ in range(30):
             run = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(wait_s)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.wait(timeout=wait_s)
             wait_s *= 1.6 if program.SANITIZED else 1.2  # until a tensor is written in that time, on any machine
             run.send_signal(signal.SIGKILL)
             run.wait()

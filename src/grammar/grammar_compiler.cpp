@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -102,7 +103,7 @@ struct GrammarCompiler::State : std::enable_shared_from_this<State> {
     }
 
     void supervise();
-    void start(std::unique_lock<std::mutex>& lock);
+    void start();
     static void compile(const std::shared_ptr<State>& state, std::list<Running>::iterator self, const Key& key);
 };
 
@@ -115,6 +116,7 @@ void GrammarCompiler::State::compile(const std::shared_ptr<State>& state, std::l
         {
             std::unique_lock lock(state->mutex);
             state->changed.wait(lock, [&] { return !state->sorting; });
+            if (!state->compiler && state->stopping) throw std::runtime_error("stopped before the grammar was compiled");
             if (!state->compiler) state->sorting = true;
             compiler = state->compiler;
         }
@@ -151,7 +153,7 @@ void GrammarCompiler::State::compile(const std::shared_ptr<State>& state, std::l
     state->changed.notify_all();
 }
 
-void GrammarCompiler::State::start(std::unique_lock<std::mutex>&) {
+void GrammarCompiler::State::start() {
     auto [key, mask] = std::move(waiting.front());
     waiting.pop_front();
     running.push_front(
@@ -163,6 +165,7 @@ void GrammarCompiler::State::start(std::unique_lock<std::mutex>&) {
         running.pop_front();
         mask->set_failed(Error{"no thread to compile the grammar", ErrorKind::kOutOfMemory});
         decided(key, mask, std::nullopt);
+        changed.notify_all();
     }
 }
 
@@ -170,7 +173,7 @@ void GrammarCompiler::State::supervise() {
     std::unique_lock lock(mutex);
     while (!stopping) {
         // A grammar that never ends does not keep others from being compiled, but as many of them as there are threads do.
-        while (!waiting.empty() && n_on_time() < limits.n_threads && running.size() < 2 * limits.n_threads) start(lock);
+        while (!waiting.empty() && n_on_time() < limits.n_threads && running.size() < 2 * limits.n_threads) start();
         std::optional<Clock::time_point> next;
         const Clock::time_point now = Clock::now();
         for (Running& one : running) {
@@ -195,6 +198,7 @@ void GrammarCompiler::State::supervise() {
                 decided(key, mask, std::nullopt);
             }
             waiting.clear();
+            changed.notify_all();
         }
         if (next) {
             changed.wait_until(lock, *next);
@@ -223,6 +227,7 @@ GrammarCompiler::~GrammarCompiler() {
     state_->changed.notify_all();
     if (state_->supervisor.joinable()) state_->supervisor.join();
     std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [&] { return !state_->sorting; });  // which looks at the tokenizer
     state_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return state_->running.empty(); });
     for (const auto& one : state_->running) one.mask->set_failed(Error{"stopped before the grammar was compiled", ErrorKind::kCancelled});
 }

@@ -201,8 +201,8 @@ class Importance(QuantizeCase):
         self.refused("source.gguf: ", self.source, "--type", "Q4_0", "--imatrix", self.source)
 
 
-class Targets(program.Case):
-    """On a tiny model: the target is met, from below, and measured losses are near the predicted ones."""
+class OnTinyModel(program.Case):
+    """A tiny model in floats, and a text to calibrate on."""
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -213,6 +213,9 @@ class Targets(program.Case):
     def setUp(self):
         self.out = self.folder / f"{self._testMethodName}.gguf"
 
+
+class Targets(OnTinyModel):
+    """On a tiny model: the target is met, from below, and measured losses are near the predicted ones."""
     def reach(self, target, *arguments, **options):
         return self.rafter("quantize", self.source, str(self.out), "--target", target, "--text", str(self.text), "--force", *arguments, **options)
 
@@ -301,18 +304,8 @@ class Targets(program.Case):
         self.expect_error("--html: expected --target", "quantize", self.source, str(self.out), "--type", "Q4_0", "--html", str(page), status=2)
 
 
-class Speeds(program.Case):
+class Speeds(OnTinyModel):
     """Tokens a second, of a device and of this machine, whose profile is measured quickly once."""
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.source = program.make_tiny_model(cls.folder / "floats.gguf", dtype="F32")
-        cls.text = cls.folder / "text.txt"
-        cls.text.write_text(" ".join(f"word{i * i % 97}" for i in range(200)))
-
-    def setUp(self):
-        self.out = self.folder / f"{self._testMethodName}.gguf"
-
     def reach(self, rate, *arguments, status=0):
         return self.rafter("quantize", self.source, str(self.out), "--target", f"tok/s={rate}", "--text", str(self.text), "--force", "--threads", "1",
                            *arguments, status=status)

@@ -93,9 +93,10 @@ std::string json_characters(std::string_view text) {
     return expression.empty() ? "\"\"" : expression;
 }
 
-JsonText::JsonText(EbnfRules& rules, std::uint32_t max_white_space)
+// White space as programs write it: none, a space, or a line end with an indentation. A model that is free to add more may never end.
+JsonText::JsonText(EbnfRules& rules)
     : rules_(rules),
-      space_(rules.add(ebnf_times("[ \\n\\r\\t]", {.min = 0, .max = max_white_space}))),
+      space_(rules.add("(\"\" | \" \" | \"\\n\" [ \\t]{0,32})")),
       character_(rules.add(json_character(CodeSet::all()))),
       string_(rules.add(fmt::format("\"\\\"\" {}* \"\\\"\"", character_))) {}
 

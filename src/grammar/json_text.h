@@ -19,10 +19,9 @@ namespace rafter::grammar {
 // Expressions for JSON; those that are long or refer to themselves are rules.
 class JsonText {
   public:
-    // max_white_space: between two tokens of JSON.
-    JsonText(EbnfRules& rules, std::uint32_t max_white_space);
+    explicit JsonText(EbnfRules& rules);
 
-    [[nodiscard]] const std::string& space() const { return space_; }          // optional white space
+    [[nodiscard]] const std::string& space() const { return space_; }          // optional, between two tokens of JSON
     [[nodiscard]] const std::string& character() const { return character_; }  // any, within a string
     [[nodiscard]] const std::string& any_string() const { return string_; }
     // Of so many characters, none of which is escaped where there is a bound.

@@ -17,9 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// White space between two tokens of JSON: enough for what is indented, too little for a model to go on with for ever.
-constexpr std::uint32_t kMaxWhiteSpace = 32;
-
 Json ebnf_format(std::string grammar) { return {{"type", "grammar"}, {"grammar", std::move(grammar)}}; }
 
 // Depth is bounded where the text was parsed.
@@ -56,7 +53,7 @@ Result<void> follow_formats(Json& node) {
 Result<std::string> schema_ebnf(std::string_view schema) {
     RAFTER_TRY(const Json followed, followed_schema(schema));
     EbnfRules rules;
-    JsonText json(rules, kMaxWhiteSpace);
+    JsonText json(rules);
     RAFTER_TRY(const std::string root, schema_expression(followed, rules, json));
     return rules.grammar(root);
 }

@@ -47,9 +47,9 @@ double positions_seen(const Step& step, double window) {
     return n;
 }
 
-class Cost {
+class OpCosts {
   public:
-    Cost(const Program& program, const Step& step, const CostOptions& options)
+    OpCosts(const Program& program, const Step& step, const CostOptions& options)
         : program_(program), step_(step), options_(options), n_tokens_(step.n_tokens()), n_outputs_(step.n_outputs()) {}
 
     OpCost of(const Op& op) const {
@@ -267,11 +267,11 @@ double weight_bits(const Weight& weight, const CostOptions& options) {
 }
 
 OpCost op_cost(const Program& program, const Op& op, const Step& step, const CostOptions& options) {
-    return Cost(program, step, options).of(op);
+    return OpCosts(program, step, options).of(op);
 }
 
 OpCost step_cost(const Program& program, const Step& step, const CostOptions& options) {
-    const Cost cost(program, step, options);
+    const OpCosts cost(program, step, options);
     OpCost sum;
     for (const Op& op : program.ops) sum += cost.of(op);
     return sum;

@@ -455,14 +455,14 @@ TEST_P(Attention, IsBitEqualHoweverThePromptIsCut) {
 }
 
 // The types that the bits are compared for: F16 and both quantised ones, as keys and as values.
-constexpr std::pair<KvType, KvType> kTypePairs[] = {{KvType::kF16, KvType::kF16},
-                                                    {KvType::kQ8, KvType::kQ8},
-                                                    {KvType::kQ4, KvType::kQ4},
-                                                    {KvType::kQ8, KvType::kQ4},
-                                                    {KvType::kF16, KvType::kQ8}};
+constexpr std::pair<KvType, KvType> kFusedTypePairs[] = {{KvType::kF16, KvType::kF16},
+                                                         {KvType::kQ8, KvType::kQ8},
+                                                         {KvType::kQ4, KvType::kQ4},
+                                                         {KvType::kQ8, KvType::kQ4},
+                                                         {KvType::kF16, KvType::kQ8}};
 
 TEST_P(Attention, IsBitEqualForAnyNumberOfThreads) {
-    for (const auto& [key, value] : kTypePairs) {
+    for (const auto& [key, value] : kFusedTypePairs) {
         const Shape shape{.n_heads = 4, .n_kv_heads = 1, .head_dim = 48, .key_type = key, .value_type = value};
         const std::vector<Tokens> tokens = {Tokens(shape, length(1100), 6)};
         const Steps steps = {{{0, tokens[0].n - 3}}, {{0, 1}}, {{0, 1}}, {{0, 1}}};
@@ -475,7 +475,7 @@ TEST_P(Attention, IsBitEqualForAnyNumberOfThreads) {
 }
 
 TEST_P(Attention, IsBitEqualForAnyBlocks) {
-    for (const auto& [key, value] : kTypePairs) {
+    for (const auto& [key, value] : kFusedTypePairs) {
         const Shape shape{.head_dim = 20, .window = 70, .key_type = key, .value_type = value};
         const std::vector<Tokens> tokens = {Tokens(shape, 280, 8)};
         const auto expected = run(shape, tokens, in_pieces(280, 33), {.isa = isa(), .unfused = unfused(), .block_size = 256});
@@ -490,7 +490,7 @@ TEST_P(Attention, IsBitEqualForAnyBlocks) {
 }
 
 TEST_P(Attention, NeverReadsABlockThatTheWindowHasLeftBehind) {
-    for (const auto& [key, value] : kTypePairs) {
+    for (const auto& [key, value] : kFusedTypePairs) {
         for (const std::uint32_t window : {1U, 16U, 17U, 70U, 256U}) {
             const Shape shape{.window = window, .key_type = key, .value_type = value};
             const std::vector<Tokens> tokens = {Tokens(shape, 400, 12)};
@@ -509,7 +509,7 @@ TEST_P(Attention, NeverReadsABlockThatTheWindowHasLeftBehind) {
 }
 
 TEST_P(Attention, IsBitEqualAloneAndInCompany) {
-    for (const auto& [key, value] : kTypePairs) {
+    for (const auto& [key, value] : kFusedTypePairs) {
         const Shape shape{.n_heads = 4, .n_kv_heads = 2, .sinks = true, .key_type = key, .value_type = value};
         const std::vector<Tokens> tokens = {Tokens(shape, 290, 1), Tokens(shape, 17, 2), Tokens(shape, 150, 3)};
         const Steps together = {{{2, 100}, {0, 280}}, {{1, 10}, {0, 1}, {2, 50}}, {{0, 9}, {1, 7}}};

@@ -9,7 +9,7 @@
 namespace rafter::backend::cpu {
 namespace {
 
-struct Shape {
+struct ModelSizes {
     const char* name;
     std::uint32_t n_layers, d_model, d_ff, n_kv, n_vocab;
 };
@@ -20,7 +20,7 @@ struct Machine {
 };
 
 // The share of the weights' bytes that their reader finds on its node.
-double local_share(const Shape& shape, const Machine& machine) {
+double local_share(const ModelSizes& shape, const Machine& machine) {
     const std::uint32_t d = shape.d_model;
     std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> ops;  // rows and columns of the matrices of each
     for (std::uint32_t i = 0; i < shape.n_layers; ++i) {
@@ -78,10 +78,10 @@ double local_share(const Shape& shape, const Machine& machine) {
 }
 
 TEST(Placement, MostWeightsLieOnTheNodeOfTheirReader) {
-    constexpr Shape kShapes[] = {{"llama-1b", 16, 2048, 8192, 512, 49152}, {"llama-8b", 32, 4096, 14336, 1024, 128256}};
+    constexpr ModelSizes kShapes[] = {{"llama-1b", 16, 2048, 8192, 512, 49152}, {"llama-8b", 32, 4096, 14336, 1024, 128256}};
     constexpr std::size_t kSmall = 4096;
     constexpr std::size_t kHuge = std::size_t{2} << 20U;
-    for (const Shape& shape : kShapes) {
+    for (const ModelSizes& shape : kShapes) {
         for (const Machine machine : {Machine{16, 2, kSmall}, {16, 2, kHuge}, {64, 2, kHuge}, {64, 4, kHuge}, {128, 8, kHuge}}) {
             const double share = local_share(shape, machine);
             const std::string name = std::string(shape.name) + "_" + std::to_string(machine.n_threads) + "_threads_" +

@@ -55,11 +55,11 @@ namespace rafter::backend {
 namespace {
 
 // Rows of several sequences, on blocks of their own.
-struct Shape {
+struct StepSizes {
     std::vector<model::SequenceStep> sequences;
 };
 
-Batch batch_of(const Shape& shape, std::size_t n_groups, std::uint32_t block_size) {
+Batch batch_of(const StepSizes& shape, std::size_t n_groups, std::uint32_t block_size) {
     Batch batch;
     BlockId next = 0;
     for (const model::SequenceStep& step : shape.sequences) {
@@ -114,7 +114,7 @@ TEST(StepAllocations, AreCounted) {
 // Preparing a step is done by the caller, in memory that is used again: for a shape that was seen before it takes none, and then whatever
 // the caller had taken would have been in the parallel region.
 TEST(StepAllocations, AreNoneInWorkersEverAndNoneAtAllForAShapeSeenBefore) {
-    const std::vector<Shape> shapes = {
+    const std::vector<StepSizes> shapes = {
         {.sequences = {{.n_new = 48, .n_past = 0, .n_outputs = 1}}},
         {.sequences = {{.n_new = 1, .n_past = 48, .n_outputs = 1}}},
         {.sequences = {{.n_new = 20, .n_past = 0, .n_outputs = 2}, {.n_new = 1, .n_past = 300, .n_outputs = 1}}},

@@ -18,9 +18,9 @@ struct Setup {
     std::uint64_t hash_mask;
 };
 
-class World {
+class AdmissionWorld {
   public:
-    World(const Setup& setup, std::uint32_t block_size, const AdmissionOptions& options)
+    AdmissionWorld(const Setup& setup, std::uint32_t block_size, const AdmissionOptions& options)
         : cache({.block_size = block_size,
                  .n_blocks = setup.n_blocks,
                  .windows = setup.windows,
@@ -119,7 +119,7 @@ class RandomArrivals : public testing::TestWithParam<Setup> {};
 TEST_P(RandomArrivals, MayRunWhenTheDefinitionsSaySo) {
     std::mt19937 random(9);
     const auto below = [&](std::size_t n) { return static_cast<std::uint32_t>(random() % n); };
-    World world(GetParam(), 4, {.context = 100, .step_tokens = 16});
+    AdmissionWorld world(GetParam(), 4, {.context = 100, .step_tokens = 16});
     std::vector<std::unique_ptr<Sequence>> waiting;
     std::vector<std::vector<TokenId>> texts;
     for (int i = 0; i < 4; ++i) {
@@ -184,7 +184,7 @@ class ManyWaiting : public testing::TestWithParam<std::uint32_t> {};
 TEST_P(ManyWaiting, AreComparedOnceAndWalkThroughTheCacheOnceAStepTogether) {
     constexpr std::uint32_t kShared = 8000;
     constexpr std::uint32_t kWaiting = 1000;
-    World world({{4000}, {0}, ~0ULL}, 16, {.context = 10'000, .step_tokens = 512});
+    AdmissionWorld world({{4000}, {0}, ~0ULL}, 16, {.context = 10'000, .step_tokens = 512});
     const auto make = [&](std::uint32_t n_shared, std::uint32_t own) {
         Request request;
         for (std::uint32_t i = 0; i < n_shared; ++i) request.prompt.push_back(static_cast<TokenId>(i * i % 26));

@@ -63,8 +63,8 @@ struct Reader {
     [[nodiscard]] bool failed() const { return refused || (all.finish && all.finish->reason == FinishReason::kError); }
 };
 
-struct World {
-    explicit World(const fs::path& path) : model({0}, kBlocks, kBlockSize), drafter({.shared_bytes = 1U << 16U}) {
+struct SweptEngine {
+    explicit SweptEngine(const fs::path& path) : model({0}, kBlocks, kBlockSize), drafter({.shared_bytes = 1U << 16U}) {
         auto opened = KvDisk::open(
             {.path = path,
              .size_bytes = 1U << 20U,
@@ -134,7 +134,7 @@ class AllocationSweep : public testing::Test {
   protected:
     void SetUp() override {
         fs::remove(path_);
-        (void)World(path_);  // so that each trial opens a file
+        (void)SweptEngine(path_);  // so that each trial opens a file
         for (const Wish& wish : all_) alone_.push_back(Rig({.n_blocks = 200}).run(wish.request));
     }
     void TearDown() override { fs::remove(path_); }
@@ -156,7 +156,7 @@ class AllocationSweep : public testing::Test {
 };
 
 TEST_F(AllocationSweep, TheRunHasAllThatItIsMeantToHave) {
-    World world(path_);
+    SweptEngine world(path_);
     std::vector<Reader> readers;
     world.run(all_, readers);
     for (std::size_t i = 0; i < readers.size(); ++i) expect_right(readers[i], i);
@@ -173,7 +173,7 @@ TEST_F(AllocationSweep, OneRequestEndsAloneOrTheEngineFailsAndEveryStreamEndsWit
     int n_alone = 0, n_all = 0;
     const std::uint64_t stride = rafter::tests::rounds(10) == 10 ? 1 : 7;  // a sanitizer has time for some only
     for (std::uint64_t n = 0;; n += stride) {
-        World world(path_);
+        SweptEngine world(path_);
         world.fault = AllocationFault(n);
         std::vector<Reader> readers;
         world.run(all_, readers);

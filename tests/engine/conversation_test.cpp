@@ -10,8 +10,8 @@ namespace rafter::engine {
 namespace {
 
 // The tiny model's tokenizer and ChatML template, or another template.
-struct Rig {
-    explicit Rig(std::string_view source = {}) : bytes(model::tiny_gguf({})) {
+struct ConversationRig {
+    explicit ConversationRig(std::string_view source = {}) : bytes(model::tiny_gguf({})) {
         auto file = files::GgufFile::parse(bytes, "tiny").value();
         auto tokenizer = text::Tokenizer::load(file.metadata()).value();
         const auto own = file.metadata().get_string("tokenizer.chat_template").value();
@@ -39,14 +39,14 @@ std::vector<TokenId> joined(std::vector<TokenId> a, const std::vector<TokenId>& 
 }
 
 TEST(Conversation, WritesTheTemplatesPrompt) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "be brief");
     EXPECT_EQ(chat.ask("hello").value(),
               rig.encode("<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"));
 }
 
 TEST(Conversation, KeepsTheTokensThatTheModelWroteEvenIfTheTokenizerWouldNot) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "");
     const auto first = chat.ask("hello").value();
     const auto the = joined(joined(rig.encode("t"), rig.encode("h")), rig.encode("e"));  // "the", but not as the tokenizer cuts it
@@ -59,7 +59,7 @@ TEST(Conversation, KeepsTheTokensThatTheModelWroteEvenIfTheTokenizerWouldNot) {
 }
 
 TEST(Conversation, TakesTheMessagesTextWhereAStopStringWasCutOff) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "");
     const auto first = chat.ask("hello").value();
     chat.answered(rig.encode("one STOP"), "one ");
@@ -68,7 +68,7 @@ TEST(Conversation, TakesTheMessagesTextWhereAStopStringWasCutOff) {
 }
 
 TEST(Conversation, FollowsATemplateThatRewritesThePast) {
-    const Rig rig("{% for m in messages %}{{ loop.length }}{{ m.content }};{% endfor %}");
+    const ConversationRig rig("{% for m in messages %}{{ loop.length }}{{ m.content }};{% endfor %}");
     Conversation chat(*rig.opened, "");
     EXPECT_EQ(chat.ask("a").value(), rig.encode("1a;"));
     chat.answered(rig.encode("b"), "b");
@@ -76,7 +76,8 @@ TEST(Conversation, FollowsATemplateThatRewritesThePast) {
 }
 
 TEST(Conversation, AFailedQuestionIsAsIfNeverAsked) {
-    const Rig rig("{% for m in messages %}{% if 'bad' in m.content %}{{ raise_exception('no') }}{% endif %}{{ m.content }};{% endfor %}");
+    const ConversationRig rig(
+        "{% for m in messages %}{% if 'bad' in m.content %}{{ raise_exception('no') }}{% endif %}{{ m.content }};{% endfor %}");
     Conversation chat(*rig.opened, "");
     ASSERT_TRUE(chat.ask("a").has_value());
     chat.answered(rig.encode("b"), "b");
@@ -87,7 +88,7 @@ TEST(Conversation, AFailedQuestionIsAsIfNeverAsked) {
 }
 
 TEST(Conversation, ResetForgetsAllButTheSystemMessage) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "sys");
     const auto first = chat.ask("hello").value();
     chat.answered({}, "");
@@ -98,13 +99,13 @@ TEST(Conversation, ResetForgetsAllButTheSystemMessage) {
 }
 
 TEST(Conversation, InvalidUtf8BecomesReplacementCharacters) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "");
     EXPECT_EQ(chat.ask("\xFF!").value(), rig.encode("<|im_start|>user\n\xEF\xBF\xBD!<|im_end|>\n<|im_start|>assistant\n"));
 }
 
 TEST(Conversation, UndoForgetsTheLastTurn) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "");
     EXPECT_FALSE(chat.undo());
     ASSERT_TRUE(chat.ask("one").has_value());
@@ -116,7 +117,7 @@ TEST(Conversation, UndoForgetsTheLastTurn) {
 }
 
 TEST(Conversation, DropsTheOldestTurnsAndKeepsTheSystemMessage) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "sys");
     EXPECT_FALSE(chat.drop_oldest_turn());
     for (const char* text : {"one", "two"}) {
@@ -138,7 +139,7 @@ TEST(Conversation, DropsTheOldestTurnsAndKeepsTheSystemMessage) {
 }
 
 TEST(Conversation, GoesOnFromSavedMessages) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "sys");
     ASSERT_TRUE(chat.ask("one").has_value());
     chat.answered(rig.encode("1"), "1");
@@ -149,7 +150,7 @@ TEST(Conversation, GoesOnFromSavedMessages) {
 }
 
 TEST(Conversation, RefusesOtherListsOfMessagesAndChangesNothing) {
-    const Rig rig;
+    const ConversationRig rig;
     Conversation chat(*rig.opened, "sys");
     for (const auto& [text, words] : std::vector<std::pair<const char*, const char*>>{
              {R"({})", "messages: expected a list"},
@@ -167,7 +168,7 @@ TEST(Conversation, RefusesOtherListsOfMessagesAndChangesNothing) {
 }
 
 TEST(Conversation, GivesVariablesToTheTemplate) {
-    const Rig rig("{{ enable_thinking }}:{{ messages[0].content }}");
+    const ConversationRig rig("{{ enable_thinking }}:{{ messages[0].content }}");
     Conversation chat(*rig.opened, "");
     chat.set_variables({{"enable_thinking", false}});
     EXPECT_EQ(chat.ask("a").value(), rig.encode("False:a"));

@@ -56,13 +56,13 @@ struct GoodFile {
 };
 
 // Parsed from a copy of the exact size, so that AddressSanitizer sees a byte too far.
-Result<ImportanceMatrix> parse(const std::string& bytes) {
+Result<ImportanceMatrix> parsed_matrix(const std::string& bytes) {
     const std::vector<char> copy(bytes.begin(), bytes.end());
     return parse_imatrix(as_bytes({copy.data(), copy.size()}), "x.imatrix");
 }
 
 std::string why_not(const std::string& bytes) {
-    const auto matrix = parse(bytes);
+    const auto matrix = parsed_matrix(bytes);
     if (matrix) return "";
     EXPECT_EQ(matrix.error().message.find('\n'), std::string::npos);
     EXPECT_TRUE(matrix.error().message.starts_with("x.imatrix: ")) << matrix.error().message;
@@ -80,7 +80,7 @@ std::string dat_entry(const std::string& name, std::int32_t n_chunks, const std:
 }
 
 TEST(ImatrixFile, OfOtherToolsIsRead) {
-    const auto matrix = parse(GoodFile().file().bytes());
+    const auto matrix = parsed_matrix(GoodFile().file().bytes());
     ASSERT_TRUE(matrix) << matrix.error().message;
     EXPECT_EQ(matrix->datasets, (std::vector<std::string>{"a.txt", "b.txt"}));
     EXPECT_EQ(matrix->n_chunks, 7U);
@@ -98,7 +98,7 @@ TEST(ImatrixFile, KeepsOneCountForAStackOfMatrices) {
     GoodFile file;
     file.counts_shape = {1};
     file.counts = {10};
-    const auto matrix = parse(file.file().bytes());
+    const auto matrix = parsed_matrix(file.file().bytes());
     ASSERT_TRUE(matrix) << matrix.error().message;
     const ImportanceEntry& entry = matrix->entries.at("blk.0.a.weight");
     EXPECT_EQ(entry.n_matrices, 1U);
@@ -142,7 +142,7 @@ TEST(ImatrixFile, ThatCannotBeReadAgainIsNotWritten) {
 TEST(ImatrixFile, OfTheOlderFormIsRead) {
     const std::string entries = raw<std::int32_t>(2) + dat_entry("a", 4, {8, 4}) + dat_entry("b", 0, {2});
     for (const bool with_end : {false, true}) {
-        const auto matrix = parse(entries + (with_end ? raw<std::int32_t>(4) + raw<std::int32_t>(5) + "c.txt" : ""));
+        const auto matrix = parsed_matrix(entries + (with_end ? raw<std::int32_t>(4) + raw<std::int32_t>(5) + "c.txt" : ""));
         ASSERT_TRUE(matrix) << matrix.error().message;
         const auto means = mean_squares(matrix->entries.at("a"), 1, 2);
         ASSERT_TRUE(means);

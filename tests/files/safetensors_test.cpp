@@ -13,10 +13,12 @@ std::string file_of(const std::string& header, std::size_t n_data) {
     for (int i = 0; i < 8; ++i) bytes += static_cast<char>(header.size() >> (8 * i) & 0xFF);
     return bytes + header + std::string(n_data, '\0');
 }
-auto parse(const std::string& bytes) { return parse_safetensors(std::as_bytes(std::span(bytes.data(), bytes.size())), "x.safetensors"); }
+auto parsed_tensors(const std::string& bytes) {
+    return parse_safetensors(std::as_bytes(std::span(bytes.data(), bytes.size())), "x.safetensors");
+}
 
 TEST(Safetensors, AreReadWithTypesShapesAndSizes) {
-    const auto tensors = parse(file_of(
+    const auto tensors = parsed_tensors(file_of(
         R"({"__metadata__": {"format": "pt"}, "a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}, "b": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [12, 13]}})",
         13));
     ASSERT_TRUE(tensors) << tensors.error().message;
@@ -29,7 +31,7 @@ TEST(Safetensors, AreReadWithTypesShapesAndSizes) {
 
 TEST(Safetensors, ThatLieAreRefused) {
     const std::string one = R"({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}})";
-    ASSERT_TRUE(parse(file_of(one, 12)));
+    ASSERT_TRUE(parsed_tensors(file_of(one, 12)));
     const auto with = [&](const std::string& from, const std::string& to) {
         std::string text = one;
         text.replace(text.find(from), from.size(), to);
@@ -40,7 +42,7 @@ TEST(Safetensors, ThatLieAreRefused) {
           with("\"F32\"", "\"F33\""), with("\"F32\"", "7"), with("[3]", "[4]"), with("[3]", "[-3]"), with("[3]", "[3.5]"),
           with("[3]", "[18446744073709551615, 18446744073709551615]"), with("[3]", "{}"), with("[0, 12]", "[12, 0]"),
           with("[0, 12]", "[0]"), with("[0, 12]", "[0, 99999999999999999999]"), with("{\"dtype\"", "{\"d\"")}) {
-        const auto tensors = parse(bytes);
+        const auto tensors = parsed_tensors(bytes);
         ASSERT_FALSE(tensors) << bytes.substr(8);
         EXPECT_EQ(tensors.error().message.find('\n'), std::string::npos);
     }

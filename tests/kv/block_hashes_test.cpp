@@ -8,13 +8,13 @@
 namespace rafter::kv {
 namespace {
 
-constexpr std::uint32_t kBlock = 4;
+constexpr std::uint32_t kHashedBlock = 4;
 
 std::vector<std::uint64_t> by_definition(const std::vector<Token>& tokens, std::string_view salt) {
     std::vector<std::uint64_t> hashes;
     std::uint64_t hash = salt_hash(salt);
-    for (std::size_t at = 0; at + kBlock <= tokens.size(); at += kBlock) {
-        hash = block_hash(hash, std::span(tokens).subspan(at, kBlock));
+    for (std::size_t at = 0; at + kHashedBlock <= tokens.size(); at += kHashedBlock) {
+        hash = block_hash(hash, std::span(tokens).subspan(at, kHashedBlock));
         hashes.push_back(hash);
     }
     return hashes;
@@ -28,7 +28,7 @@ TEST(BlockHashes, GrowWithTheTextToWhatTheWholeTextHas) {
         std::vector<Token> tokens;
         for (int i = 0; i < 20; ++i) {
             for (std::uint32_t n = random() % 7; n > 0; --n) tokens.push_back(static_cast<Token>(random() % 5));
-            const PrefixKey key = hashes.key(tokens, salt, kBlock);
+            const PrefixKey key = hashes.key(tokens, salt, kHashedBlock);
             EXPECT_TRUE(std::ranges::equal(key.hashes, by_definition(tokens, salt)));
             EXPECT_TRUE(std::ranges::equal(key.tokens, tokens));
             EXPECT_EQ(key.salt, salt);
@@ -46,15 +46,15 @@ TEST(BlockHashes, CoverTheSaltAndEverythingBefore) {
 }
 
 TEST(BlockHashes, AreComputedOnce) {
-    std::vector<Token> tokens(2 * kBlock, 1);
+    std::vector<Token> tokens(2 * kHashedBlock, 1);
     BlockHashes hashes;
     const std::vector<std::uint64_t> before = by_definition(tokens, "");
-    EXPECT_EQ(hashes.key(tokens, "", kBlock).hashes.size(), 2U);
+    EXPECT_EQ(hashes.key(tokens, "", kHashedBlock).hashes.size(), 2U);
     tokens[0] = 9;  // against the rule, to see that nobody looks
-    tokens.resize(3 * kBlock, 1);
-    const PrefixKey key = hashes.key(tokens, "", kBlock);
+    tokens.resize(3 * kHashedBlock, 1);
+    const PrefixKey key = hashes.key(tokens, "", kHashedBlock);
     EXPECT_TRUE(std::ranges::equal(key.hashes.first(2), before));
-    EXPECT_EQ(key.hashes[2], block_hash(before[1], std::span(tokens).subspan(2 * kBlock)));
+    EXPECT_EQ(key.hashes[2], block_hash(before[1], std::span(tokens).subspan(2 * kHashedBlock)));
 }
 
 }  // namespace

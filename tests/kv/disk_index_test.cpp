@@ -13,7 +13,7 @@
 namespace rafter::kv {
 namespace {
 
-constexpr std::uint32_t kBlock = 2;
+constexpr std::uint32_t kDiskBlock = 2;
 
 struct Prefix {
     std::string salt;
@@ -21,11 +21,13 @@ struct Prefix {
     auto operator<=>(const Prefix&) const = default;
 };
 
-std::span<const Token> block_of(const std::vector<Token>& tokens, std::size_t i) { return std::span(tokens).subspan(i * kBlock, kBlock); }
+std::span<const Token> block_of(const std::vector<Token>& tokens, std::size_t i) {
+    return std::span(tokens).subspan(i * kDiskBlock, kDiskBlock);
+}
 
 NodeId find(const DiskIndex& index, const Prefix& prefix) {
     NodeId node = kNoNode;
-    for (std::size_t i = 0; i * kBlock < prefix.tokens.size(); ++i) {
+    for (std::size_t i = 0; i * kDiskBlock < prefix.tokens.size(); ++i) {
         node = index.find(node, block_of(prefix.tokens, i), prefix.salt);
         if (node == kNoNode) break;
     }
@@ -35,7 +37,7 @@ NodeId find(const DiskIndex& index, const Prefix& prefix) {
 // False where it got no slot.
 bool put(DiskIndex& index, const Prefix& prefix) {
     NodeId node = kNoNode;
-    for (std::size_t i = 0; i * kBlock < prefix.tokens.size(); ++i) node = index.enter(node, block_of(prefix.tokens, i), prefix.salt);
+    for (std::size_t i = 0; i * kDiskBlock < prefix.tokens.size(); ++i) node = index.enter(node, block_of(prefix.tokens, i), prefix.salt);
     if (index.has_slot(node)) return true;
     if (index.take_slot(node)) return true;
     index.trim(node);
@@ -48,7 +50,7 @@ bool holds(const DiskIndex& index, const Prefix& prefix) {
 }
 
 DiskIndexOptions options_of(SlotId n_slots, std::uint64_t hash_mask = ~0ULL) {
-    return {.block_size = kBlock,
+    return {.block_size = kDiskBlock,
             .n_slots = n_slots,
             .recompute_seconds = [](std::uint32_t position) { return 1.0 + 0.01 * position; },
             .hash_mask = hash_mask};
@@ -176,7 +178,7 @@ TEST_P(DiskWork, EverySlotIsFoundByItsOwnTokensOnlyAndAgainAfterARestart) {
     std::uint64_t n_found = 0, n_restarts = 0, n_lost = 0;
     const auto random_prefix = [&] {
         Prefix prefix{below(6) == 0 ? "tenant" : "", {}};
-        for (std::uint32_t i = kBlock * (1 + below(6)); i > 0; --i) prefix.tokens.push_back(static_cast<Token>(below(2)));
+        for (std::uint32_t i = kDiskBlock * (1 + below(6)); i > 0; --i) prefix.tokens.push_back(static_cast<Token>(below(2)));
         return prefix;
     };
     for (int round = 0; round < rafter::tests::rounds(60'000); ++round) {

@@ -9,7 +9,7 @@
 namespace rafter::planning {
 namespace {
 
-const std::string kCases = std::string(RAFTER_SOURCE_DIR) + "/tests/model/hf/cases/";
+const std::string kAssumedCases = std::string(RAFTER_SOURCE_DIR) + "/tests/model/hf/cases/";
 
 struct Answers {
     std::string text, json, html, svg;
@@ -26,7 +26,7 @@ Answers answers(const PlanOptions& options) {
 }
 
 TEST(AssumedPlan, SaysFirstAsWhatItIsPlanned) {
-    const Answers a = answers({.model = kCases + "foo-unknown.json", .assume = "llama", .hardware = "H100-SXM"});
+    const Answers a = answers({.model = kAssumedCases + "foo-unknown.json", .assume = "llama", .hardware = "H100-SXM"});
     EXPECT_TRUE(a.text.starts_with("Not certain: planned as llama")) << a.text.substr(0, 200);
     EXPECT_TRUE(a.json.starts_with("{\n \"assumed\": [\n  \"planned as llama")) << a.json.substr(0, 200);
     const std::size_t said = a.html.find("planned as llama");
@@ -38,9 +38,9 @@ TEST(AssumedPlan, SaysFirstAsWhatItIsPlanned) {
 }
 
 TEST(AssumedPlan, IsRefusedWithoutAWordOfIt) {
-    EXPECT_FALSE(make_request({.model = kCases + "foo-unknown.json", .hardware = "H100-SXM"}, {}));
-    EXPECT_FALSE(make_request({.model = kCases + "bert-base.json", .hardware = "H100-SXM"}, {}));
-    EXPECT_FALSE(make_request({.model = kCases + "foo-unknown.json", .assume = "lama", .hardware = "H100-SXM"}, {}));
+    EXPECT_FALSE(make_request({.model = kAssumedCases + "foo-unknown.json", .hardware = "H100-SXM"}, {}));
+    EXPECT_FALSE(make_request({.model = kAssumedCases + "bert-base.json", .hardware = "H100-SXM"}, {}));
+    EXPECT_FALSE(make_request({.model = kAssumedCases + "foo-unknown.json", .assume = "lama", .hardware = "H100-SXM"}, {}));
 }
 
 TEST(AssumedPlan, SaysFirstThatADeviceIsInTheWrongUnits) {
@@ -55,7 +55,7 @@ TEST(AssumedPlan, SaysFirstThatADeviceIsInTheWrongUnits) {
 }
 
 TEST(AssumedPlan, OfAKnownDecoderHasNothingToSay) {
-    const Answers a = answers({.model = kCases + "nemotron-h-8b.json", .hardware = "H100-SXM"});
+    const Answers a = answers({.model = kAssumedCases + "nemotron-h-8b.json", .hardware = "H100-SXM"});
     EXPECT_EQ(a.text.find("Not certain"), std::string::npos);
     EXPECT_TRUE(a.json.starts_with("{\n \"assumed\": [],")) << a.json.substr(0, 200);
 }

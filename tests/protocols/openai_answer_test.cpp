@@ -13,7 +13,7 @@ namespace {
 using engine::tests::FakeTokenizer;
 using tests::Letters;
 using tests::token;
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 OpenAiChoice choice(std::vector<engine::GeneratedToken> tokens, std::string text, engine::FinishReason reason) {
     OpenAiChoice choice{.tokens = std::move(tokens), .text = std::move(text), .finish = {.reason = reason}};
@@ -41,9 +41,9 @@ TEST_F(OpenAiAnswers, CompletionsAndChatsHaveTheirOwnShapes) {
     EXPECT_EQ(completion["object"], "text_completion");
     EXPECT_EQ(completion["created"], 123);
     EXPECT_EQ(completion["model"], "m");
-    EXPECT_EQ(completion["choices"][0], (json{{"index", 0}, {"text", "ab"}, {"logprobs", nullptr}, {"finish_reason", "length"}}));
+    EXPECT_EQ(completion["choices"][0], (Json{{"index", 0}, {"text", "ab"}, {"logprobs", nullptr}, {"finish_reason", "length"}}));
     EXPECT_EQ(completion["choices"][1]["finish_reason"], "stop");
-    EXPECT_EQ(completion["usage"], (json{{"prompt_tokens", 5},
+    EXPECT_EQ(completion["usage"], (Json{{"prompt_tokens", 5},
                                          {"completion_tokens", 4},
                                          {"total_tokens", 9},
                                          {"prompt_tokens_details", {{"cached_tokens", 0}}},
@@ -52,18 +52,18 @@ TEST_F(OpenAiAnswers, CompletionsAndChatsHaveTheirOwnShapes) {
     const auto chat = answer(choices);
     EXPECT_EQ(chat["id"], "chatcmpl-7");
     EXPECT_EQ(chat["object"], "chat.completion");
-    EXPECT_EQ(chat["choices"][1]["message"], (json{{"role", "assistant"}, {"content", "c"}, {"refusal", nullptr}}));
+    EXPECT_EQ(chat["choices"][1]["message"], (Json{{"role", "assistant"}, {"content", "c"}, {"refusal", nullptr}}));
 }
 
 TEST_F(OpenAiAnswers, LogprobsAreOfTheTokensThatTheTextShows) {
     const auto end = first(choice({token(0), token(1), token(FakeTokenizer::kEnd)}, "ab", engine::FinishReason::kStop))["logprobs"];
-    EXPECT_EQ(end["tokens"], (json{"a", "b"}));
-    EXPECT_EQ(end["text_offset"], (json{0, 1}));
-    EXPECT_EQ(end["token_logprobs"], (json{-0.5, -0.5}));
-    EXPECT_EQ(end["top_logprobs"][0], (json{{"a", -0.5}, {"z", -3.0}}));
+    EXPECT_EQ(end["tokens"], (Json{"a", "b"}));
+    EXPECT_EQ(end["text_offset"], (Json{0, 1}));
+    EXPECT_EQ(end["token_logprobs"], (Json{-0.5, -0.5}));
+    EXPECT_EQ(end["top_logprobs"][0], (Json{{"a", -0.5}, {"z", -3.0}}));
     // "bc" was the stop text: of its tokens none is shown.
     const auto cut = first(choice({token(0), token(1), token(2)}, "a", engine::FinishReason::kStop))["logprobs"];
-    EXPECT_EQ(cut["tokens"], json{"a"});
+    EXPECT_EQ(cut["tokens"], Json{"a"});
     const auto none = first(choice({}, "", engine::FinishReason::kStop));
     EXPECT_EQ(none["logprobs"], nullptr);
 }
@@ -71,11 +71,11 @@ TEST_F(OpenAiAnswers, LogprobsAreOfTheTokensThatTheTextShows) {
 TEST_F(OpenAiAnswers, HalvesOfACharacterAreBytesAndStandWhereItBegins) {
     const std::vector<engine::GeneratedToken> tokens = {token(0), token(FakeTokenizer::kHalf), token(FakeTokenizer::kOtherHalf), token(1)};
     const auto completion = first(choice(tokens, "a\u00e9b", engine::FinishReason::kLength))["logprobs"];
-    EXPECT_EQ(completion["tokens"], (json{"a", "bytes:\\xc3", "bytes:\\xa9", "b"}));
-    EXPECT_EQ(completion["text_offset"], (json{0, 1, 1, 2}));
+    EXPECT_EQ(completion["tokens"], (Json{"a", "bytes:\\xc3", "bytes:\\xa9", "b"}));
+    EXPECT_EQ(completion["text_offset"], (Json{0, 1, 1, 2}));
     request_.endpoint = OpenAiEndpoint::kChatCompletions;
     const auto chat = first(choice(tokens, "a\u00e9b", engine::FinishReason::kLength))["logprobs"];
-    EXPECT_EQ(chat["content"][1]["bytes"], json{0xC3});
+    EXPECT_EQ(chat["content"][1]["bytes"], Json{0xC3});
     EXPECT_EQ(chat["content"][0]["token"], "a");
     EXPECT_EQ(chat["content"][0]["top_logprobs"].size(), 2U);
     EXPECT_EQ(chat["refusal"], nullptr);
@@ -89,30 +89,30 @@ TEST_F(OpenAiAnswers, AnEchoStandsBeforeTheAnswerInTextAndLogprobs) {
     const auto both = answer({one, choice({token(3)}, "d", engine::FinishReason::kLength)})["choices"];
     EXPECT_EQ(both[0]["text"], "abc");
     EXPECT_EQ(both[1]["text"], "abd");
-    EXPECT_EQ(both[1]["logprobs"]["tokens"], (json{"a", "b", "d"}));
-    EXPECT_EQ(both[1]["logprobs"]["token_logprobs"], (json{nullptr, -1.5, -0.5}));
+    EXPECT_EQ(both[1]["logprobs"]["tokens"], (Json{"a", "b", "d"}));
+    EXPECT_EQ(both[1]["logprobs"]["token_logprobs"], (Json{nullptr, -1.5, -0.5}));
     EXPECT_EQ(both[1]["logprobs"]["top_logprobs"][0], nullptr);
-    EXPECT_EQ(both[1]["logprobs"]["top_logprobs"][1], (json{{"b", -1.5}, {"z", -3.0}}));
-    EXPECT_EQ(both[1]["logprobs"]["text_offset"], (json{0, 1, 2}));
+    EXPECT_EQ(both[1]["logprobs"]["top_logprobs"][1], (Json{{"b", -1.5}, {"z", -3.0}}));
+    EXPECT_EQ(both[1]["logprobs"]["text_offset"], (Json{0, 1, 2}));
     // What stands before the text (BOS, a space) has none of its characters.
     request_.n = 1;
     request_.echoes = {{.text = "b", .tokens = {0, 1}}};
-    EXPECT_EQ(answer({one})["choices"][0]["logprobs"]["text_offset"], (json{0, 0, 1}));
+    EXPECT_EQ(answer({one})["choices"][0]["logprobs"]["text_offset"], (Json{0, 0, 1}));
 }
 
 TEST_F(OpenAiAnswers, AnEchoWithoutItsScoresHasNulls) {
     request_.echoes = {{.text = "ab", .tokens = {0, 1}}};
     const auto logprobs = first(choice({token(2)}, "c", engine::FinishReason::kTimeout))["logprobs"];
-    EXPECT_EQ(logprobs["token_logprobs"], (json{nullptr, nullptr, -0.5}));
+    EXPECT_EQ(logprobs["token_logprobs"], (Json{nullptr, nullptr, -0.5}));
     EXPECT_EQ(logprobs["top_logprobs"][1], nullptr);
 }
 
 TEST_F(OpenAiAnswers, EndTokensThatEndNothingAreShownAsOthersAre) {
     request_.ignore_eos = true;
     const std::vector<engine::GeneratedToken> tokens = {token(0), token(FakeTokenizer::kEnd), token(1), token(FakeTokenizer::kEnd)};
-    EXPECT_EQ(first(choice(tokens, "ab", engine::FinishReason::kLength))["logprobs"]["tokens"], (json{"a", "", "b", ""}));
+    EXPECT_EQ(first(choice(tokens, "ab", engine::FinishReason::kLength))["logprobs"]["tokens"], (Json{"a", "", "b", ""}));
     // The stop text "b" was found: the last end token comes after it.
-    EXPECT_EQ(first(choice(tokens, "a", engine::FinishReason::kStop))["logprobs"]["tokens"], (json{"a"}));
+    EXPECT_EQ(first(choice(tokens, "a", engine::FinishReason::kStop))["logprobs"]["tokens"], (Json{"a"}));
 }
 
 // Prompt tokens count once, so those are cached that no choice had to compute.
@@ -148,12 +148,12 @@ TEST_F(OpenAiAnswers, CachedTokensCanBeLeftOut) {
 TEST_F(OpenAiAnswers, OnlyAsManyLikeliestTokensAreShownAsAskedFor) {
     request_.n_logprobs = 1;  // the engine gave two
     const auto one = first(choice({token(0)}, "a", engine::FinishReason::kLength))["logprobs"];
-    EXPECT_EQ(one["top_logprobs"][0], (json{{"a", -0.5}}));
+    EXPECT_EQ(one["top_logprobs"][0], (Json{{"a", -0.5}}));
     request_.endpoint = OpenAiEndpoint::kChatCompletions;
     request_.n_logprobs = 0;
     const auto none = first(choice({token(0)}, "a", engine::FinishReason::kLength))["logprobs"];
     EXPECT_EQ(none["content"][0]["logprob"], -0.5);
-    EXPECT_EQ(none["content"][0]["top_logprobs"], json::array());
+    EXPECT_EQ(none["content"][0]["top_logprobs"], Json::array());
 }
 
 TEST_F(OpenAiAnswers, PromptLogprobsAreByTokenWithRanks) {
@@ -164,7 +164,7 @@ TEST_F(OpenAiAnswers, PromptLogprobsAreByTokenWithRanks) {
     auto one = choice({token(3)}, "d", engine::FinishReason::kLength);
     one.prompt_scores = {{.logprob = -1.5, .top = {{25, -0.25}, {1, -1.5}}}, {.logprob = -9.0, .top = {{25, -0.25}, {24, -3.0}}}};
     const std::vector<OpenAiChoice> both = {one, choice({token(4)}, "e", engine::FinishReason::kLength)};
-    const json expected{nullptr,
+    const Json expected{nullptr,
                         {{"1", {{"logprob", -1.5}, {"rank", 2}, {"decoded_token", "b"}}},
                          {"25", {{"logprob", -0.25}, {"rank", 1}, {"decoded_token", "z"}}}},
                         {{"2", {{"logprob", -9.0}, {"rank", nullptr}, {"decoded_token", "c"}}},
@@ -181,7 +181,7 @@ TEST_F(OpenAiAnswers, PromptLogprobsAreByTokenWithRanks) {
 TEST_F(OpenAiAnswers, InfiniteLogprobsAreOpenAisLeast) {
     const double least = -std::numeric_limits<double>::infinity();
     const auto logprobs = first(choice({token(0, least)}, "a", engine::FinishReason::kLength))["logprobs"];
-    EXPECT_EQ(logprobs["token_logprobs"], json{-9999.0});
+    EXPECT_EQ(logprobs["token_logprobs"], Json{-9999.0});
     EXPECT_EQ(logprobs["top_logprobs"][0]["a"], -9999.0);
 }
 

@@ -6,19 +6,19 @@
 namespace rafter::protocols {
 namespace {
 
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 TEST(OpenAiErrors, SayMessageTypeParameterAndCode) {
-    const json bad = openai_error(400, "body: n: expected less");
+    const Json bad = openai_error(400, "body: n: expected less");
     EXPECT_EQ(
         bad,
-        (json{{"error", {{"message", "body: n: expected less"}, {"type", "invalid_request_error"}, {"param", "n"}, {"code", nullptr}}}}));
-    const json unsupported = openai_error(400, "body: tools: expected no such key: this is not supported; found [1]");
+        (Json{{"error", {{"message", "body: n: expected less"}, {"type", "invalid_request_error"}, {"param", "n"}, {"code", nullptr}}}}));
+    const Json unsupported = openai_error(400, "body: tools: expected no such key: this is not supported; found [1]");
     EXPECT_EQ(unsupported["error"]["code"], "unsupported_parameter");
     EXPECT_EQ(openai_error(400, "the prompt is too long: expected at most 3 tokens")["error"]["code"], "context_length_exceeded");
     EXPECT_EQ(openai_error(500, "half a character: \xc3").dump().find("half a character: \xEF\xBF\xBD") != std::string::npos, true);
     EXPECT_EQ(openai_error(404, "no such model", "model", "model_not_found")["error"],
-              (json{{"message", "no such model"}, {"type", "not_found_error"}, {"param", "model"}, {"code", "model_not_found"}}));
+              (Json{{"message", "no such model"}, {"type", "not_found_error"}, {"param", "model"}, {"code", "model_not_found"}}));
 }
 
 TEST(OpenAiErrors, TypesFollowFromTheStatus) {

@@ -15,7 +15,7 @@ namespace {
 
 using engine::tests::FakeTokenizer;
 using tests::token;
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 OpenAiRequest request_of(OpenAiEndpoint endpoint, std::size_t n_choices, bool logprobs) {
     OpenAiRequest request{.endpoint = endpoint, .n_prompt_tokens = 5};
@@ -49,24 +49,24 @@ TEST_F(OpenAiStreams, AChatBeginsWithItsRoleAndEndsWithItsReason) {
     auto chat = stream(request_of(OpenAiEndpoint::kChatCompletions, 1, false));
     const auto first = chat.update(0, update({{0}}, "a"));
     ASSERT_EQ(first.size(), 2U);
-    EXPECT_EQ(json::parse(first[0]),
-              (json{{"id", "chatcmpl-7"},
+    EXPECT_EQ(Json::parse(first[0]),
+              (Json{{"id", "chatcmpl-7"},
                     {"object", "chat.completion.chunk"},
                     {"created", 123},
                     {"model", "m"},
-                    {"choices", json::array({{{"index", 0},
+                    {"choices", Json::array({{{"index", 0},
                                               {"delta", {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}},
                                               {"logprobs", nullptr},
                                               {"finish_reason", nullptr}}})}}));
-    EXPECT_EQ(json::parse(first[1])["choices"][0]["delta"], (json{{"content", "a"}}));
+    EXPECT_EQ(Json::parse(first[1])["choices"][0]["delta"], (Json{{"content", "a"}}));
     EXPECT_TRUE(chat.update(0, update({{FakeTokenizer::kHalf}}, "")).empty());  // nothing to show yet
     EXPECT_TRUE(chat.update(0, finish(engine::FinishReason::kLength, 2)).empty());
     EXPECT_TRUE(chat.complete());
     const auto end = chat.end();
     ASSERT_EQ(end.size(), 2U);
-    const json last = json::parse(end[0]);
+    const Json last = Json::parse(end[0]);
     EXPECT_EQ(last["choices"][0]["finish_reason"], "length");
-    EXPECT_EQ(last["choices"][0]["delta"], json::object());
+    EXPECT_EQ(last["choices"][0]["delta"], Json::object());
     EXPECT_FALSE(last.contains("usage"));
     EXPECT_EQ(end[1], "[DONE]");
     EXPECT_TRUE(chat.end().empty());
@@ -87,13 +87,13 @@ TEST_F(OpenAiStreams, UsageComesLastWithoutChoicesAndIsNullBefore) {
         for (auto& event : answer.end(&timings)) events.push_back(event);
         ASSERT_GE(events.size(), 4U);
         EXPECT_EQ(events.back(), "[DONE]");
-        const json last = json::parse(events[events.size() - 2]);
-        EXPECT_EQ(last["choices"], json::array());
+        const Json last = Json::parse(events[events.size() - 2]);
+        EXPECT_EQ(last["choices"], Json::array());
         EXPECT_EQ(last["usage"]["completion_tokens"], 6);
         EXPECT_EQ(last["usage"]["total_tokens"], 11);
         EXPECT_EQ(last["timings"]["queue_seconds"], 0.25);
         for (std::size_t i = 0; i + 2 < events.size(); ++i) {
-            const json chunk = json::parse(events[i]);
+            const Json chunk = Json::parse(events[i]);
             EXPECT_EQ(events[i].find('\n'), std::string::npos);
             EXPECT_TRUE(chunk.contains("usage") && chunk["usage"].is_null()) << events[i];
             EXPECT_FALSE(chunk.contains("timings"));
@@ -106,7 +106,7 @@ TEST_F(OpenAiStreams, TimingsAreInTheLastChunkWithoutUsage) {
     EXPECT_EQ(completion.update(0, update({{0}}, "a")).size(), 1U);
     EXPECT_TRUE(completion.update(0, finish(engine::FinishReason::kStop, 1)).empty());
     const AnswerTimings timings{.bound = "compute"};
-    EXPECT_EQ(json::parse(completion.end(&timings)[0])["timings"]["bound"], "compute");
+    EXPECT_EQ(Json::parse(completion.end(&timings)[0])["timings"]["bound"], "compute");
 }
 
 TEST_F(OpenAiStreams, AFailureIsOneErrorAndTheEnd) {
@@ -116,7 +116,7 @@ TEST_F(OpenAiStreams, AFailureIsOneErrorAndTheEnd) {
     failed.finish->error = Error{"logits: expected numbers, found NaN", ErrorKind::kInternal};
     const auto events = chat.update(1, std::move(failed));
     ASSERT_EQ(events.size(), 1U);
-    EXPECT_EQ(json::parse(events[0]), openai_error(500, "logits: expected numbers, found NaN"));
+    EXPECT_EQ(Json::parse(events[0]), openai_error(500, "logits: expected numbers, found NaN"));
     EXPECT_TRUE(chat.failed());
     EXPECT_TRUE(chat.update(0, update({{0}}, "b")).empty());
     EXPECT_TRUE(chat.fail(503, "again").empty());
@@ -134,11 +134,11 @@ TEST_F(OpenAiStreams, AnEchoWaitsForThePromptsScores) {
     scores.prompt_scores = {{.logprob = -1.5, .top = {}}};
     const auto events = completion.update(0, std::move(scores));
     ASSERT_EQ(events.size(), 2U);
-    const json echo = json::parse(events[0])["choices"][0];
+    const Json echo = Json::parse(events[0])["choices"][0];
     EXPECT_EQ(echo["index"], 1);
     EXPECT_EQ(echo["text"], "ab");
-    EXPECT_EQ(echo["logprobs"]["token_logprobs"], (json{nullptr, -1.5}));
-    EXPECT_EQ(json::parse(events[1])["choices"][0]["logprobs"]["text_offset"], json{2});
+    EXPECT_EQ(echo["logprobs"]["token_logprobs"], (Json{nullptr, -1.5}));
+    EXPECT_EQ(Json::parse(events[1])["choices"][0]["logprobs"]["text_offset"], Json{2});
     // A first choice that ends without them holds nobody up.
     auto timeout = stream(request);
     EXPECT_TRUE(timeout.update(1, update({token(2)}, "c")).empty());
@@ -182,18 +182,18 @@ class RandomChoice {
 };
 
 // The choices of all chunks, joined.
-std::vector<json> joined(const std::vector<std::string>& events, std::size_t n_choices, bool is_chat) {
-    std::vector<json> choices(n_choices, json::object());
+std::vector<Json> joined(const std::vector<std::string>& events, std::size_t n_choices, bool is_chat) {
+    std::vector<Json> choices(n_choices, Json::object());
     for (const std::string& event : events) {
-        const json parsed = json::parse(event);
-        for (const json& piece : parsed["choices"]) {
-            json& choice = choices[piece["index"].get<std::size_t>()];
-            const json text = is_chat ? piece["delta"].value("content", json("")) : piece["text"];
+        const Json parsed = Json::parse(event);
+        for (const Json& piece : parsed["choices"]) {
+            Json& choice = choices[piece["index"].get<std::size_t>()];
+            const Json text = is_chat ? piece["delta"].value("content", Json("")) : piece["text"];
             choice["text"] = choice.value("text", "") + text.get<std::string>();
             if (!piece["finish_reason"].is_null()) choice["finish_reason"] = piece["finish_reason"];
             if (piece["logprobs"].is_null()) continue;
             for (const auto& [key, list] : piece["logprobs"].items()) {
-                for (const json& one : list) choice["logprobs"][key].push_back(one);
+                for (const Json& one : list) choice["logprobs"][key].push_back(one);
             }
         }
     }
@@ -235,10 +235,10 @@ TEST_F(OpenAiStreams, ChunksJoinedAreTheWholeAnswer) {
         for (auto& event : chunks.end()) events.push_back(event);
         ASSERT_EQ(events.back(), "[DONE]");
         events.pop_back();
-        const json whole = openai_answer(request, choices, {.id = "7", .created_unix_s = 123, .model = "m"}, tokenizer_);
-        const std::vector<json> pieces = joined(events, 4, is_chat);
+        const Json whole = openai_answer(request, choices, {.id = "7", .created_unix_s = 123, .model = "m"}, tokenizer_);
+        const std::vector<Json> pieces = joined(events, 4, is_chat);
         for (std::size_t i = 0; i < 4; ++i) {
-            const json& choice = whole["choices"][i];
+            const Json& choice = whole["choices"][i];
             ASSERT_EQ(pieces[i]["text"], is_chat ? choice["message"]["content"] : choice["text"]) << "round " << round;
             ASSERT_EQ(pieces[i]["finish_reason"], choice["finish_reason"]);
             const char* key = is_chat ? "content" : "tokens";

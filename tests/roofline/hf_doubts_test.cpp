@@ -25,14 +25,14 @@ bool says(const model::DescribedModel& m, const std::string& word) {
     return std::ranges::any_of(m.assumed, [&](const std::string& line) { return line.find(word) != std::string::npos; });
 }
 
-struct Case {
+struct Doubt {
     const char* base;
     const char* changes;
     const char* word;  // of the refusal or of the doubt
 };
 
 TEST(HfDoubts, RefuseWhatCannotBeRead) {
-    const Case cases[] = {
+    const Doubt cases[] = {
         {"llama", R"({"layer_types": ["full_attention"]})", "layer_types"},
         {"llama", R"({"layer_types": "full_attention"})", "layer_types"},
         {"llama", R"({"num_attention_heads": 0})", "num_attention_heads"},
@@ -65,7 +65,7 @@ TEST(HfDoubts, RefuseWhatCannotBeRead) {
         {"nemotron-nas", R"({"num_hidden_layers": 1, "block_configs": ["x"]})", "block_configs"},
         {"nemotron-nas", R"({"num_hidden_layers": 1, "block_configs": [{"attention": {"n_heads_in_group": 8}, "ffn": {}}]})", "ffn_mult"},
     };
-    for (const Case& c : cases) {
+    for (const Doubt& c : cases) {
         const auto m = read(c.base, c.changes);
         ASSERT_FALSE(m) << c.base << " " << c.changes;
         EXPECT_NE(m.error().message.find(c.word), std::string::npos) << c.changes << ": " << m.error().message;
@@ -73,7 +73,7 @@ TEST(HfDoubts, RefuseWhatCannotBeRead) {
 }
 
 TEST(HfDoubts, SayFirstWhatTheyDoNotKnow) {
-    const Case cases[] = {
+    const Doubt cases[] = {
         {"llama", R"({"layer_types": ["sliding_attention", "sliding_attention", "sliding_attention", "sliding_attention"]})",
          "no sliding_window"},
         {"llama", R"({"layer_types": ["full_attention", "full_attention", "full_attention", "full_attention", "full_attention"]})",
@@ -100,7 +100,7 @@ TEST(HfDoubts, SayFirstWhatTheyDoNotKnow) {
             [{"attention": {"n_heads_in_group": 8, "window_length": 8192}, "ffn": {"ffn_mult": 2.0}}]})",
          "window_length"},
     };
-    for (const Case& c : cases) {
+    for (const Doubt& c : cases) {
         const auto m = read(c.base, c.changes);
         ASSERT_TRUE(m) << c.base << " " << c.changes << ": " << m.error().message;
         EXPECT_TRUE(says(*m, c.word)) << c.base << " " << c.changes;

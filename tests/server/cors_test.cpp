@@ -5,7 +5,7 @@
 namespace rafter::server {
 namespace {
 
-HttpRequest request_of(std::vector<Header> headers, bool secure = false) {
+HttpRequest browser_request(std::vector<Header> headers, bool secure = false) {
     HttpRequest request;
     request.method = "GET";
     request.path = "/v1/models";
@@ -16,7 +16,7 @@ HttpRequest request_of(std::vector<Header> headers, bool secure = false) {
 
 std::string allowed(const CorsPolicy& policy, const std::string& origin, const std::string& host = "models.example.com:8080",
                     bool secure = false) {
-    const HttpRequest request = request_of({{"host", host}, {"origin", origin}}, secure);
+    const HttpRequest request = browser_request({{"host", host}, {"origin", origin}}, secure);
     const std::vector<Header> headers = cors_headers(policy, request);
     EXPECT_EQ(headers.front().name, "vary");
     EXPECT_EQ(headers.front().value, "origin");
@@ -90,16 +90,16 @@ TEST(Cors, AStarAllowsAnyoneWithoutRepeatingWho) {
 }
 
 TEST(Cors, RequestsThatComeFromNoPageAreAllowed) {
-    const HttpRequest request = request_of({{"host", "x"}});
+    const HttpRequest request = browser_request({{"host", "x"}});
     EXPECT_TRUE(origin_allowed({}, request));
     EXPECT_EQ(cors_headers({}, request).size(), 1U);
 }
 
 TEST(Cors, PreflightsAreAnsweredFromFixedLists) {
-    HttpRequest request = request_of({{"host", "x"},
-                                      {"origin", "http://localhost:3000"},
-                                      {"access-control-request-method", "POST"},
-                                      {"access-control-request-headers", "x-evil"}});
+    HttpRequest request = browser_request({{"host", "x"},
+                                           {"origin", "http://localhost:3000"},
+                                           {"access-control-request-method", "POST"},
+                                           {"access-control-request-headers", "x-evil"}});
     EXPECT_FALSE(preflight({}, request).has_value());
     request.method = "OPTIONS";
     const std::optional<HttpResponse> answer = preflight({}, request);
@@ -119,14 +119,14 @@ TEST(Cors, PreflightsAreAnsweredFromFixedLists) {
 }
 
 TEST(Cors, OptionsOfNoBrowserAreTheHandlers) {
-    HttpRequest request = request_of({{"host", "x"}});
+    HttpRequest request = browser_request({{"host", "x"}});
     request.method = "OPTIONS";
     EXPECT_FALSE(preflight({}, request).has_value());
 }
 
 TEST(Host, LoopbackServersAnswerToLoopbackNamesOnly) {
     const auto ok = [](const std::string& host, const std::vector<std::string>& names = {}) {
-        return host_allowed(names, request_of({{"host", host}}));
+        return host_allowed(names, browser_request({{"host", host}}));
     };
     for (const char* host :
          {"localhost", "localhost:8080", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "[::1]:8080", "[::1]", "a.localhost:1"})
@@ -139,7 +139,7 @@ TEST(Host, LoopbackServersAnswerToLoopbackNamesOnly) {
     EXPECT_TRUE(ok("Rafter.LAN", {"rafter.lan"}));
     EXPECT_FALSE(ok("x.rafter.lan", {"rafter.lan"}));
     EXPECT_TRUE(ok("anything", {"*"}));
-    EXPECT_TRUE(host_allowed({}, request_of({})));
+    EXPECT_TRUE(host_allowed({}, browser_request({})));
 }
 
 }  // namespace

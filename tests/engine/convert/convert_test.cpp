@@ -132,7 +132,7 @@ TEST_F(Convert, NamesTheFirstBadElementForAnyNumberOfThreads) {
     MadeUpSource source;
     for (int i = 0; i < 5; ++i) source.add(fmt::format("blk.{}.ffn_up.weight", i), DType::kF32, {8, 64});
     source.bad_value = std::numeric_limits<float>::quiet_NaN();
-    for (int i = 0; i < tests::rounds(20); ++i) {
+    for (int i = 0; i < rafter::tests::rounds(20); ++i) {
         const auto done = convert(source, {.type = DType::kF16});
         ASSERT_FALSE(done);
         EXPECT_NE(done.error().message.find("tensor blk.0.ffn_up.weight: element 100: "), std::string::npos) << done.error().message;

@@ -23,7 +23,7 @@
 namespace rafter::engine::tests {
 namespace {
 
-constexpr double kPlenty = 1e18;
+constexpr double kPlentyOfBytes = 1e18;
 constexpr std::uint32_t kMax = std::numeric_limits<std::uint32_t>::max();
 
 // Blocks that one sequence holds at most, where each step computes up to step_tokens of them: those of the step and those that it sees.
@@ -73,7 +73,7 @@ std::size_t count_layers(std::span<const model::CacheGroup> groups) {
 TEST(CacheSize, TakesWholeBlocksForTheContextOfEachSequence) {
     const auto n_blocks = [](std::uint32_t context, std::uint32_t n_sequences) {
         return size_cache(groups_of({0}), {.context = context, .n_sequences = n_sequences, .block_size = 16, .bytes_per_token = 1.0},
-                          kPlenty)
+                          kPlentyOfBytes)
             .n_blocks;
     };
     EXPECT_EQ(n_blocks(1, 1), std::vector<std::uint32_t>{1});
@@ -91,14 +91,14 @@ TEST(CacheSize, AWindowTakesWhatItAndOneStepSee) {
         const std::uint32_t window = random() % 5 == 0 ? 0 : 1 + random() % 100;
         CacheDemand one = demand;
         one.n_sequences = 1;
-        const std::uint32_t found = size_cache(groups_of({window}), one, kPlenty).n_blocks.at(0);
+        const std::uint32_t found = size_cache(groups_of({window}), one, kPlentyOfBytes).n_blocks.at(0);
         const std::uint32_t needed = slow_blocks(window, demand);
         const std::uint32_t all = slow_blocks(0, demand);
         ASSERT_GE(found, needed) << round;
         ASSERT_LE(found, std::min(all, needed + 3)) << round;  // parts of blocks, of the window and of the step, at either end
         n_shorter += found < all;
         // A window that reaches back as far as there are positions is none.
-        ASSERT_EQ(size_cache(groups_of({demand.context}), one, kPlenty).n_blocks.at(0), all);
+        ASSERT_EQ(size_cache(groups_of({demand.context}), one, kPlentyOfBytes).n_blocks.at(0), all);
     }
     EXPECT_GT(n_shorter, rafter::tests::rounds(300) / 10);
 }
@@ -110,7 +110,7 @@ TEST(CacheSize, CountsEachLayersBytes) {
         CacheDemand demand = random_demand(random);
         const std::uint64_t layer_bytes = 1 + random() % 4096;  // a token
         demand.bytes_per_token = static_cast<double>(layer_bytes * count_layers(groups));
-        const CacheSize size = size_cache(groups, demand, kPlenty);
+        const CacheSize size = size_cache(groups, demand, kPlentyOfBytes);
         ASSERT_EQ(size.n_blocks.size(), groups.size());
         std::uint64_t sequence_bytes = 0;
         for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -133,7 +133,7 @@ TEST(CacheSize, FillsTheMemoryAndKeepsToItWithTheSameShareForAllGroups) {
         const CacheDemand demand = random_demand(random);
         CacheDemand one = demand;
         one.n_sequences = 1;
-        const CacheSize alone = size_cache(groups, one, kPlenty);
+        const CacheSize alone = size_cache(groups, one, kPlentyOfBytes);
         const double available = alone.sequence_bytes * (random() % 7000) / 1000.0;
         const CacheSize size = size_cache(groups, demand, available);
         const auto n_layers = static_cast<double>(count_layers(groups));
@@ -175,21 +175,21 @@ TEST(CacheSize, TheLargestNumbersDoNotWrap) {
     EXPECT_EQ(size.n_blocks, (std::vector<std::uint32_t>{kMax, kMax}));
     EXPECT_DOUBLE_EQ(size.sequence_bytes, 1e6 * 4294967296.0);
     demand.n_sequences = 1;
-    EXPECT_EQ(size_cache(groups, demand, kPlenty).n_blocks, (std::vector<std::uint32_t>{1U << 28U, 1U << 28U}));
+    EXPECT_EQ(size_cache(groups, demand, kPlentyOfBytes).n_blocks, (std::vector<std::uint32_t>{1U << 28U, 1U << 28U}));
     // The window's block, the step's, and one at either end, though the step alone needs more positions than there are numbers.
     demand.block_size = kMax;
-    EXPECT_EQ(size_cache(groups_of({1}), demand, kPlenty).n_blocks.at(0), 1U);
+    EXPECT_EQ(size_cache(groups_of({1}), demand, kPlentyOfBytes).n_blocks.at(0), 1U);
     demand.block_size = 1;
     demand.step_tokens = 1;
-    EXPECT_EQ(size_cache(groups_of({10}), demand, kPlenty).n_blocks.at(0), 13U);
+    EXPECT_EQ(size_cache(groups_of({10}), demand, kPlentyOfBytes).n_blocks.at(0), 13U);
 }
 
 TEST(CacheSize, NothingIsWhatNoMemoryHolds) {
     const CacheDemand demand{.context = 100, .step_tokens = 8, .n_sequences = 4, .bytes_per_token = 1000.0};
     const std::vector<std::uint32_t> none{0, 0};
     for (const double available : {0.0, -1.0, -1e30, 15.0}) EXPECT_EQ(size_cache(groups_of({0, 9}), demand, available).n_blocks, none);
-    EXPECT_TRUE(size_cache({}, demand, kPlenty).n_blocks.empty());
-    EXPECT_EQ(size_cache({}, demand, kPlenty).sequence_bytes, 0.0);
+    EXPECT_TRUE(size_cache({}, demand, kPlentyOfBytes).n_blocks.empty());
+    EXPECT_EQ(size_cache({}, demand, kPlentyOfBytes).sequence_bytes, 0.0);
     CacheDemand free = demand;
     free.bytes_per_token = 0.0;
     EXPECT_EQ(size_cache(groups_of({0}), free, 0.0).n_blocks.at(0), 4 * 7U);
@@ -207,7 +207,7 @@ TEST(CacheSize, AsManySequencesAsItIsMadeForRunTogetherToTheEnd) {
                                  .n_sequences = 1 + static_cast<std::uint32_t>(random() % 4),
                                  .block_size = 1 + static_cast<std::uint32_t>(random() % 16),
                                  .bytes_per_token = 8.0};
-        const CacheSize size = size_cache(groups_of(windows), demand, kPlenty);
+        const CacheSize size = size_cache(groups_of(windows), demand, kPlentyOfBytes);
         const FakeTokenizer tokenizer;
         FakeModel model(windows, *std::max_element(size.n_blocks.begin(), size.n_blocks.end()), demand.block_size);
         Engine engine(model, tokenizer,

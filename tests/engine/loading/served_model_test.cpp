@@ -30,7 +30,7 @@ class ServedModelTest : public testing::Test {
         write_model(folder_ / "target.gguf", {.matrices = tensor::DType::kQ8_0});
         write_model(folder_ / "draft.gguf", {.matrices = tensor::DType::kQ8_0, .seed = 2});
         write_model(folder_ / "windows.gguf", {.name = "gemma2"});
-        tests::save_made_up_profile(folder_ / "cache", 2);
+        rafter::tests::save_made_up_profile(folder_ / "cache", 2);
     }
     static void TearDownTestSuite() { fs::remove_all(folder_); }
     void TearDown() override { fs::remove(disk_file()); }

@@ -14,7 +14,7 @@ namespace {
 using namespace tests;
 
 // Of a small model on two cores: 10 ms to read the weights, which 8 tokens share for nothing, then 0.8 ms a token.
-double price(const model::StepShape& shape) {
+double forecast_price(const model::StepShape& shape) {
     double seconds = std::max(10e-3, 3.6e-3 + 0.8e-3 * shape.n_tokens());
     for (const model::SequenceStep& s : shape.sequences) seconds += 0.4e-6 * s.n_past * (1.0 + 0.1 * s.n_new);
     return seconds;
@@ -26,7 +26,7 @@ SchedulerOptions served(std::uint32_t n_sequences) {
                              .block_size = 16,
                              .n_blocks = {6000},
                              .windows = {0},
-                             .cost = StepCost(price, 512, 8192),
+                             .cost = StepCost(forecast_price, 512, 8192),
                              .n_sequences = n_sequences};
     options.target_itl_seconds = options.cost.usual_itl_seconds(8192, n_sequences);
     return options;

@@ -13,7 +13,7 @@
 namespace rafter::engine {
 namespace {
 
-double price(const model::StepShape& shape) { return 5e-3 + 0.2e-3 * shape.n_tokens(); }
+double simulated_price(const model::StepShape& shape) { return 5e-3 + 0.2e-3 * shape.n_tokens(); }
 
 SchedulerOptions simulated(std::uint32_t n_blocks) {
     return {.limits = {.n_tokens = 512, .n_outputs = 64},
@@ -21,7 +21,7 @@ SchedulerOptions simulated(std::uint32_t n_blocks) {
             .block_size = 16,
             .n_blocks = {n_blocks},
             .windows = {0},
-            .cost = StepCost(price, 512, 2048)};
+            .cost = StepCost(simulated_price, 512, 2048)};
 }
 
 TEST(Simulator, ASingleRequestTakesTheSumOfItsSteps) {
@@ -29,8 +29,8 @@ TEST(Simulator, ASingleRequestTakesTheSumOfItsSteps) {
     Workload workload({.n_requests = 1, .prompt = 700, .generate = 11, .n_vocab = 1000});
     const auto report = run_workload(workload, worker, {});
     ASSERT_TRUE(report.has_value());
-    const double prefill = price({.sequences = {{512, 0, 0}}}) + price({.sequences = {{188, 512, 1}}}) + 2e-3;
-    const double decode = price({.sequences = {{1, 700, 1}}}) + 1e-3;
+    const double prefill = simulated_price({.sequences = {{512, 0, 0}}}) + simulated_price({.sequences = {{188, 512, 1}}}) + 2e-3;
+    const double decode = simulated_price({.sequences = {{1, 700, 1}}}) + 1e-3;
     EXPECT_NEAR(report->ttft_seconds.most(), prefill, 0.05 * prefill);
     EXPECT_NEAR(report->itl_seconds.mean(), decode, 0.01 * decode);
     EXPECT_NEAR(report->seconds, prefill + 10 * decode, 0.05 * report->seconds);

@@ -10,13 +10,13 @@
 namespace rafter::engine {
 namespace {
 
-constexpr TokenId kFree = 100;  // what the logits say
+constexpr TokenId kUnforced = 100;  // what the logits say
 
 // The answer's first n tokens.
 std::vector<TokenId> answer_of(ForcedAnswer forced, std::size_t n, const std::vector<TokenId>& free = {}) {
     std::vector<TokenId> answer;
     while (answer.size() < n) {
-        const TokenId chosen = answer.size() < free.size() ? free[answer.size()] : kFree;
+        const TokenId chosen = answer.size() < free.size() ? free[answer.size()] : kUnforced;
         answer.push_back(forced.next().value_or(chosen));
         forced.accept(answer.back());
     }
@@ -24,44 +24,44 @@ std::vector<TokenId> answer_of(ForcedAnswer forced, std::size_t n, const std::ve
 }
 
 TEST(ForcedAnswer, NothingIsForcedWithoutTokens) {
-    EXPECT_EQ(answer_of(ForcedAnswer(), 2), (std::vector<TokenId>{kFree, kFree}));
+    EXPECT_EQ(answer_of(ForcedAnswer(), 2), (std::vector<TokenId>{kUnforced, kUnforced}));
     EXPECT_EQ(answer_of(ForcedAnswer(std::vector<ForcedTokens>{{.after = 0, .tokens = {}, .unless = {}}}), 1),
-              (std::vector<TokenId>{kFree}));
+              (std::vector<TokenId>{kUnforced}));
 }
 
 TEST(ForcedAnswer, ForcesAtItsPlacesAndOnlyThere) {
     const ForcedAnswer forced(
         std::vector<ForcedTokens>{{.after = 4, .tokens = {7}, .unless = {}}, {.after = 1, .tokens = {5, 6}, .unless = {}}});
-    EXPECT_EQ(answer_of(forced, 6), (std::vector<TokenId>{kFree, 5, 6, kFree, 7, kFree}));
+    EXPECT_EQ(answer_of(forced, 6), (std::vector<TokenId>{kUnforced, 5, 6, kUnforced, 7, kUnforced}));
     EXPECT_TRUE(forced.from_start().empty());
     const ForcedAnswer from_start(std::vector<ForcedTokens>{{.after = 0, .tokens = {1, 2}, .unless = {}}});
-    EXPECT_EQ(answer_of(from_start, 3), (std::vector<TokenId>{1, 2, kFree}));
+    EXPECT_EQ(answer_of(from_start, 3), (std::vector<TokenId>{1, 2, kUnforced}));
     EXPECT_EQ(from_start.from_start().size(), 2U);
 }
 
 TEST(ForcedAnswer, TokensThatAreDueWaitForThoseBeforeThem) {
     const ForcedAnswer forced(
         std::vector<ForcedTokens>{{.after = 0, .tokens = {1, 2, 3}, .unless = {}}, {.after = 1, .tokens = {8, 9}, .unless = {}}});
-    EXPECT_EQ(answer_of(forced, 6), (std::vector<TokenId>{1, 2, 3, 8, 9, kFree}));
+    EXPECT_EQ(answer_of(forced, 6), (std::vector<TokenId>{1, 2, 3, 8, 9, kUnforced}));
 }
 
 TEST(ForcedAnswer, ABudgetEndsOnlyWhatHasNotEndedItself) {
     constexpr TokenId kThinkEnd = 9;
     const ForcedAnswer forced(std::vector<ForcedTokens>{{.after = 3, .tokens = {8, kThinkEnd, 7}, .unless = kThinkEnd}});
-    EXPECT_EQ(answer_of(forced, 7), (std::vector<TokenId>{kFree, kFree, kFree, 8, kThinkEnd, 7, kFree}));
-    EXPECT_EQ(answer_of(forced, 5, {1, kThinkEnd}), (std::vector<TokenId>{1, kThinkEnd, kFree, kFree, kFree}));
-    EXPECT_EQ(answer_of(forced, 7, {1, 2, 3, kThinkEnd}), (std::vector<TokenId>{1, 2, 3, 8, kThinkEnd, 7, kFree}));  // too late
+    EXPECT_EQ(answer_of(forced, 7), (std::vector<TokenId>{kUnforced, kUnforced, kUnforced, 8, kThinkEnd, 7, kUnforced}));
+    EXPECT_EQ(answer_of(forced, 5, {1, kThinkEnd}), (std::vector<TokenId>{1, kThinkEnd, kUnforced, kUnforced, kUnforced}));
+    EXPECT_EQ(answer_of(forced, 7, {1, 2, 3, kThinkEnd}), (std::vector<TokenId>{1, 2, 3, 8, kThinkEnd, 7, kUnforced}));  // too late
 }
 
 TEST(ForcedAnswer, AddedTokensComeNextBehindWhatIsBeingForced) {
     ForcedAnswer forced(std::vector<ForcedTokens>{{.after = 1, .tokens = {5, 6}, .unless = {}}, {.after = 5, .tokens = {7}, .unless = {}}});
     forced.add({1, 2});
-    EXPECT_EQ(answer_of(forced, 8), (std::vector<TokenId>{1, 2, 5, 6, kFree, 7, kFree, kFree}));
+    EXPECT_EQ(answer_of(forced, 8), (std::vector<TokenId>{1, 2, 5, 6, kUnforced, 7, kUnforced, kUnforced}));
     forced.accept(1);
     forced.accept(2);
     forced.accept(5);
     forced.add({3});
-    EXPECT_EQ(answer_of(forced, 4), (std::vector<TokenId>{6, 3, 7, kFree}));
+    EXPECT_EQ(answer_of(forced, 4), (std::vector<TokenId>{6, 3, 7, kUnforced}));
 }
 
 TEST(ForcedAnswer, ARollbackForgetsWhatWasTakenBack) {

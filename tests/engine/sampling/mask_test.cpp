@@ -16,7 +16,7 @@ namespace {
 
 using tests::AutomatonMask;
 
-constexpr TokenId kEnd = 70;
+constexpr TokenId kEndOfText = 70;
 constexpr std::size_t kVocab = 80;
 
 // "1 2 (3 2)* 40": complete after 40, and after 2.
@@ -42,14 +42,14 @@ std::vector<TokenId> allowed_by(const MaskStage& stage, std::size_t n_vocab = kV
 }
 
 TEST(MaskStage, AllowsWhatMayComeAndEndTokensWhereTheAnswerIsComplete) {
-    MaskStage stage(small_language(), {kEnd, 5000});
+    MaskStage stage(small_language(), {kEndOfText, 5000});
     EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{1}));
     stage.accept(1);
     EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{2}));
     stage.accept(2);
-    EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{3, 40, kEnd}));
+    EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{3, 40, kEndOfText}));
     stage.accept(40);
-    EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{kEnd}));
+    EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{kEndOfText}));
     EXPECT_EQ(stage.failure(), nullptr);
     EXPECT_FALSE(stage.is_finished());
 }
@@ -61,7 +61,7 @@ TEST(MaskStage, TokensThatTheMaskDoesNotKnowAreNeverAllowed) {
     for (TokenId token = 0; token < 64; ++token) all[token] = 0;
     const auto mask = std::make_shared<AutomatonMask>(std::vector<Edges>{all}, std::set<std::size_t>{0}, 33);
     EXPECT_EQ(allowed_by(MaskStage(mask, {})).size(), 33U);
-    EXPECT_EQ(allowed_by(MaskStage(mask, {kEnd})).size(), 34U);
+    EXPECT_EQ(allowed_by(MaskStage(mask, {kEndOfText})).size(), 34U);
     EXPECT_EQ(allowed_by(MaskStage(mask, {}), 20).size(), 20U);  // a model with fewer
 }
 
@@ -73,16 +73,16 @@ TEST(MaskStage, WithoutEndTokensTheyAreTokensAsOthers) {
 }
 
 TEST(MaskStage, WhatComesAfterAnEndTokenIsOnlyCounted) {
-    MaskStage stage(small_language(), {kEnd});
-    for (const TokenId token : {1, 2, kEnd, 55, 1}) stage.accept(token);
+    MaskStage stage(small_language(), {kEndOfText});
+    for (const TokenId token : {1, 2, kEndOfText, 55, 1}) stage.accept(token);
     EXPECT_EQ(allowed_by(stage).size(), kVocab);
     EXPECT_EQ(stage.failure(), nullptr);
     stage.rollback(3);
-    EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{3, 40, kEnd}));
+    EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{3, 40, kEndOfText}));
 }
 
 TEST(MaskStage, ATokenAgainstTheMaskIsAFailureUntilItIsTakenBack) {
-    MaskStage stage(small_language(), {kEnd});
+    MaskStage stage(small_language(), {kEndOfText});
     for (const TokenId token : {1, 3, 2}) stage.accept(token);
     EXPECT_NE(stage.failure(), nullptr);
     EXPECT_FALSE(stage.is_finished());
@@ -92,13 +92,13 @@ TEST(MaskStage, ATokenAgainstTheMaskIsAFailureUntilItIsTakenBack) {
 }
 
 TEST(MaskStage, KnowsHowManyDraftTokensMayCome) {
-    MaskStage stage(small_language(), {kEnd});
+    MaskStage stage(small_language(), {kEndOfText});
     const auto n = [&](std::vector<TokenId> tokens) { return stage.n_acceptable(tokens); };
     EXPECT_EQ(n({}), 0U);
     EXPECT_EQ(n({2}), 0U);
     EXPECT_EQ(n({1, 2, 3, 2, 3, 3}), 5U);
-    EXPECT_EQ(n({1, kEnd}), 1U);
-    EXPECT_EQ(n({1, 2, kEnd, 4}), 3U);
+    EXPECT_EQ(n({1, kEndOfText}), 1U);
+    EXPECT_EQ(n({1, 2, kEndOfText, 4}), 3U);
     EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{1}));
 }
 
@@ -126,7 +126,7 @@ TEST(MaskStage, ARollbackForgetsWhatWasTakenBack) {
     std::mt19937 random(2);
     const auto mask = small_language();
     for (int round = 0; round < rafter::tests::rounds(300); ++round) {
-        MaskStage moved(mask, {kEnd});
+        MaskStage moved(mask, {kEndOfText});
         std::vector<TokenId> answer;
         for (int i = 0; i < 30; ++i) {
             const std::vector<TokenId> allowed = allowed_by(moved);
@@ -138,7 +138,7 @@ TEST(MaskStage, ARollbackForgetsWhatWasTakenBack) {
                 answer.push_back(random() % 8 == 0 ? 50 : allowed[random() % allowed.size()]);
                 moved.accept(answer.back());
             }
-            MaskStage straight(mask, {kEnd});
+            MaskStage straight(mask, {kEndOfText});
             for (const TokenId token : answer) straight.accept(token);
             ASSERT_EQ(allowed_by(moved), allowed_by(straight));
             ASSERT_EQ(moved.failure(), straight.failure());

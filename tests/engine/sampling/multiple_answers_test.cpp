@@ -17,7 +17,7 @@ using tests::ids;
 using tests::request_of;
 using tests::Rig;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kInfiniteMean = std::numeric_limits<double>::infinity();
 
 Request warm_request() {
     Request request = request_of("hello", 12);
@@ -95,14 +95,14 @@ TEST(Several, BestOfKeepsTheLogProbabilitiesThatWereAskedFor) {
 }
 
 TEST(Several, EqualAnswersStandInOrderAndThoseWithoutANumberLast) {
-    const std::vector<double> means{-2.0, -1.0, -kInfinity, -1.0, -2.0};
+    const std::vector<double> means{-2.0, -1.0, -kInfiniteMean, -1.0, -2.0};
     EXPECT_EQ(best_answers(means, 5), (std::vector<std::uint32_t>{1, 3, 0, 4, 2}));
     EXPECT_EQ(best_answers(means, 1), (std::vector<std::uint32_t>{1}));
-    EXPECT_EQ(mean_logprob({}), -kInfinity);
+    EXPECT_EQ(mean_logprob({}), -kInfiniteMean);
     std::vector<GeneratedToken> broken(2);
     broken[0].logprobs = TokenLogprobs{.logprob = -1.0, .top = {}};
     broken[1].logprobs = TokenLogprobs{.logprob = std::nan(""), .top = {}};
-    EXPECT_EQ(mean_logprob(broken), -kInfinity);
+    EXPECT_EQ(mean_logprob(broken), -kInfiniteMean);
 }
 
 TEST(Several, OptionsAreCheckedBeforeUse) {

@@ -312,7 +312,7 @@ TEST(Penalties, AgreeWithTheDefinitionThroughAcceptAndRollback) {
     }
 }
 
-Request random_request(std::mt19937& random, std::size_t n_vocab) {
+Request sampling_request(std::mt19937& random, std::size_t n_vocab) {
     const auto token = [&] { return static_cast<TokenId>(random() % n_vocab); };
     const auto percent = [&] { return 0.01 * (random() % 101); };
     Request request;
@@ -341,8 +341,8 @@ TEST(Sampler, IsAPureFunctionOfLogitsHistoryOptionsSeedAndPosition) {
     std::mt19937 random(11);
     SamplerScratch shared;
     for (int round = 0; round < rafter::tests::rounds(300); ++round) {
-        const Request request = random_request(random, kVocab);
-        const Request other_request = random_request(random, kVocab);
+        const Request request = sampling_request(random, kVocab);
+        const Request other_request = sampling_request(random, kVocab);
         Sampler wanders(request);
         const Sampler other(other_request);
         std::vector<TokenId> answer;

@@ -8,7 +8,7 @@
 namespace rafter::planning {
 namespace {
 
-bool has(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
+bool says(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
 
 // The line of a rung.
 std::string line_of(const std::string& text, std::string_view rung) {
@@ -29,11 +29,11 @@ TEST(LadderComparison, OfTheSameFindsNothing) {
     const LadderComparison same = compare_ladders(ladder, ladder, {});
     EXPECT_EQ(same.n_worse, 0U);
     EXPECT_EQ(same.n_not_compared, 0U);
-    EXPECT_TRUE(has(same.text, "No rung is worse"));
-    EXPECT_FALSE(has(same.text, "Another"));
-    EXPECT_TRUE(has(line_of(same.text, "KV cache"), "83%"));
-    EXPECT_TRUE(has(line_of(same.text, "KV cache"), "8.91×"));
-    EXPECT_TRUE(has(line_of(same.text, "Matrix unit"), "skipped in both"));
+    EXPECT_TRUE(says(same.text, "No rung is worse"));
+    EXPECT_FALSE(says(same.text, "Another"));
+    EXPECT_TRUE(says(line_of(same.text, "KV cache"), "83%"));
+    EXPECT_TRUE(says(line_of(same.text, "KV cache"), "8.91×"));
+    EXPECT_TRUE(says(line_of(same.text, "Matrix unit"), "skipped in both"));
 }
 
 TEST(LadderComparison, FindsWhatFellByMoreThanTenPercent) {
@@ -43,12 +43,12 @@ TEST(LadderComparison, FindsWhatFellByMoreThanTenPercent) {
         *rung_of(now, "q8").after.measured_seconds *= slower;
         const LadderComparison answer = compare_ladders(now, then, {});
         EXPECT_EQ(answer.n_worse, is_worse ? 1U : 0U) << slower;
-        EXPECT_EQ(has(line_of(answer.text, "8-bit weights"), "worse by"), is_worse) << answer.text;
+        EXPECT_EQ(says(line_of(answer.text, "8-bit weights"), "worse by"), is_worse) << answer.text;
         EXPECT_EQ(compare_ladders(then, now, {}).n_worse, 0U);
     }
     Ladder now = then;
     *rung_of(now, "q8").after.measured_seconds /= 1.25;
-    EXPECT_TRUE(has(line_of(compare_ladders(now, then, {}).text, "8-bit weights"), "better by 25%"));
+    EXPECT_TRUE(says(line_of(compare_ladders(now, then, {}).text, "8-bit weights"), "better by 25%"));
 }
 
 TEST(LadderComparison, ForgivesWhatEitherSpreadExplains) {
@@ -82,7 +82,7 @@ TEST(LadderComparison, CallsWrongOutputsWorse) {
     rung_of(now, "fused").check.passed = false;
     const LadderComparison answer = compare_ladders(now, then, {});
     EXPECT_EQ(answer.n_worse, 1U);
-    EXPECT_TRUE(has(line_of(answer.text, "Fused ops"), "worse: outputs differ"));
+    EXPECT_TRUE(says(line_of(answer.text, "Fused ops"), "worse: outputs differ"));
 }
 
 TEST(LadderComparison, NamesWhatIsInOneOfThem) {
@@ -93,13 +93,13 @@ TEST(LadderComparison, NamesWhatIsInOneOfThem) {
     rung_of(now, "flash").skipped = "no time";
     rung_of(now, "batch").load = "16 sequences, 128 tokens seen";
     const LadderComparison answer = compare_ladders(now, then, {});
-    EXPECT_TRUE(has(line_of(answer.text, "4-bit weights"), "only then"));
-    EXPECT_TRUE(has(line_of(answer.text, "Paged KV cache"), "only now"));
-    EXPECT_TRUE(has(line_of(answer.text, "Flash attention"), "skipped now"));
-    EXPECT_TRUE(has(line_of(answer.text, "Batch of 8"), "another load"));
+    EXPECT_TRUE(says(line_of(answer.text, "4-bit weights"), "only then"));
+    EXPECT_TRUE(says(line_of(answer.text, "Paged KV cache"), "only now"));
+    EXPECT_TRUE(says(line_of(answer.text, "Flash attention"), "skipped now"));
+    EXPECT_TRUE(says(line_of(answer.text, "Batch of 8"), "another load"));
     EXPECT_EQ(answer.n_worse, 0U);
     EXPECT_EQ(answer.n_not_compared, 3U);
-    EXPECT_TRUE(has(answer.text, "3 not compared"));
+    EXPECT_TRUE(says(answer.text, "3 not compared"));
 }
 
 TEST(LadderComparison, SaysFirstWhatDiffers) {
@@ -121,7 +121,7 @@ TEST(LadderComparison, ComparesNoPredictionWithAMeasurement) {
     const LadderComparison answer = compare_ladders(now, then, {});
     EXPECT_EQ(answer.n_worse, 0U);
     EXPECT_EQ(answer.n_not_compared, then.rungs.size() - 1);
-    EXPECT_TRUE(has(answer.text, "Another kind of numbers: predicted now, measured then"));
+    EXPECT_TRUE(says(answer.text, "Another kind of numbers: predicted now, measured then"));
 }
 
 TEST(LadderComparison, FitsEightyColumnsAndObeysNoName) {

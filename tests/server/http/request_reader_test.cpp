@@ -59,7 +59,7 @@ TEST(RequestReader, ReadsTheSameHoweverBytesAreCut) {
         const std::string whole = read_in_parts(stream, [] { return std::size_t{1} << 20; });
         EXPECT_FALSE(whole.empty());
         EXPECT_EQ(read_in_parts(stream, [] { return std::size_t{1}; }), whole);
-        for (int round = 0; round < tests::rounds(100); ++round) {
+        for (int round = 0; round < rafter::tests::rounds(100); ++round) {
             EXPECT_EQ(read_in_parts(stream, [&] { return std::uniform_int_distribution<std::size_t>(1, 40)(random); }), whole);
         }
     }

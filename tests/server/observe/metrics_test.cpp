@@ -13,7 +13,7 @@
 namespace rafter::server {
 namespace {
 
-engine::StepReport step_of(double seconds) {
+engine::StepReport metered_step(double seconds) {
     engine::StepReport step;
     step.kind = engine::StepKind::kDecode;
     step.shape.sequences.assign(4, {.n_new = 1, .n_past = 100, .n_outputs = 1});
@@ -44,7 +44,7 @@ struct Page {
     std::string text() { return metrics.text({.engine = engine, .load = load, .http = http}); }
     // A busy page: every family has a member.
     void fill() {
-        for (int i = 0; i < 10; ++i) watch.record(step_of(0.02));
+        for (int i = 0; i < 10; ++i) watch.record(metered_step(0.02));
         metrics.add_request(request());
         metrics.add_request({.status = 404});
         metrics.first_token(0.6);
@@ -153,7 +153,7 @@ TEST(Metrics, AskedTwiceTheEngineIsCountedOnce) {
     page.fill();
     (void)page.text();
     page.metrics.lost_log_lines(3);
-    page.watch.record(step_of(0.02));
+    page.watch.record(metered_step(0.02));
     const std::string text = page.text();
     EXPECT_EQ(value_of(text, "rafter_log_lines_lost_total"), 3.0);
     EXPECT_EQ(value_of(text, "rafter_prefix_cache_queries_total"), 1000.0);

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr const char* kTrace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 constexpr double kTime = 1'796'000'000.125;
 
-RequestRecord request() {
+RequestRecord logged_request() {
     RequestRecord record;
     record.id = "req-1";
     record.method = "POST";
@@ -46,7 +46,7 @@ RequestRecord request() {
 }
 
 TEST(LogLine, SaysWhatARequestWas) {
-    EXPECT_EQ(plain_line(request(), kTime),
+    EXPECT_EQ(plain_line(logged_request(), kTime),
               "2026-11-30T00:53:20.125Z 200 POST   /v1/chat/completions     2.000s in=30(16 cached) out=7 queue=0.400 first=0.600(0.540) "
               "bound=memory roof=71% finish=stop key=team-a id=req-1 client=127.0.0.1 trace=4bf92f3577b34da6a3ce929d0e0e4736 "
               "ignored=top_a,\"foo bar\"");
@@ -55,7 +55,7 @@ TEST(LogLine, SaysWhatARequestWas) {
 }
 
 TEST(LogLine, AsJsonIsAnObjectWithItsSpan) {
-    const auto line = nlohmann::json::parse(json_line(request(), kTime));
+    const auto line = nlohmann::json::parse(json_line(logged_request(), kTime));
     EXPECT_EQ(line["id"], "req-1");
     EXPECT_EQ(line["status"], 200);
     EXPECT_EQ(line["key"], "team-a");
@@ -76,7 +76,7 @@ TEST(LogLine, AsJsonIsAnObjectWithItsSpan) {
 // Whatever stands in a field, a line stays one line of printable ASCII, and a reader sees where a value ends.
 TEST(LogLine, NothingFromOutsideEscapesItsValue) {
     const std::string nasty = std::string("\r\n200 GET /admin key=root \x1b[2J\"'\\ \0 \x80\xff \xe2\x80\xae", 43);
-    RequestRecord record = request();
+    RequestRecord record = logged_request();
     record.id = record.method = record.path = record.client = record.key = record.finish_reason = record.bound = record.error = nasty;
     record.traceparent = std::string(kTrace) + "\r\nx: y";
     record.ignored_keys = {nasty, std::string(1'000'000, 'k')};
@@ -125,7 +125,7 @@ TEST_F(RequestLogTest, WritesOneLineARequestAndNoPromptUnlessAsked) {
             RequestLogOptions all = options(file);
             all.log_prompts = log_prompts;
             auto log = RequestLog::open(std::move(all)).value();
-            for (int i = 0; i < 50; ++i) log->write(request(), "a secret prompt");
+            for (int i = 0; i < 50; ++i) log->write(logged_request(), "a secret prompt");
         }
         const auto lines = lines_of(file);
         ASSERT_EQ(lines.size(), 50U);
@@ -137,15 +137,15 @@ TEST_F(RequestLogTest, WritesOneLineARequestAndNoPromptUnlessAsked) {
 TEST_F(RequestLogTest, GoesOnInANewFileAfterReopen) {
     const fs::path file = folder_ / "log";
     auto log = RequestLog::open(options(file)).value();
-    log->write(request());
+    log->write(logged_request());
     ASSERT_TRUE(log->wait_until_written(30.0));
     fs::rename(file, folder_ / "log.1");
-    log->write(request());
+    log->write(logged_request());
     ASSERT_TRUE(log->wait_until_written(30.0));
     EXPECT_EQ(lines_of(folder_ / "log.1").size(), 2U);
     log->reopen();
     ASSERT_TRUE(log->wait_until_written(30.0));
-    log->write(request());
+    log->write(logged_request());
     ASSERT_TRUE(log->wait_until_written(30.0));
     EXPECT_EQ(lines_of(folder_ / "log.1").size(), 2U);
     EXPECT_EQ(lines_of(file).size(), 1U);
@@ -157,7 +157,7 @@ TEST_F(RequestLogTest, AFullDiskLosesLinesAndIsSaidOnceAtItsBeginningAndOnceAtIt
     fs::create_symlink("/dev/full", file);
     auto log = RequestLog::open(options(file)).value();
     for (int i = 0; i < 5; ++i) {
-        log->write(request());
+        log->write(logged_request());
         ASSERT_TRUE(log->wait_until_written(30.0));
     }
     EXPECT_EQ(log->n_lost(), 5U);
@@ -165,7 +165,7 @@ TEST_F(RequestLogTest, AFullDiskLosesLinesAndIsSaidOnceAtItsBeginningAndOnceAtIt
     EXPECT_NE(notices()[0].find("No space left on device"), std::string::npos) << notices()[0];
     fs::remove(file);
     log->reopen();
-    log->write(request());
+    log->write(logged_request());
     ASSERT_TRUE(log->wait_until_written(30.0));
     ASSERT_EQ(notices().size(), 2U);
     EXPECT_EQ(notices()[1], "the request log is written again; 5 lines were lost");
@@ -187,7 +187,7 @@ TEST_F(RequestLogTest, AStuckReaderStopsNobody) {
     opens.join();
     auto log = *std::move(opened);
     constexpr std::uint64_t kLines = 8'000;  // some 4 MB
-    for (std::uint64_t i = 0; i < kLines; ++i) log->write(request());
+    for (std::uint64_t i = 0; i < kLines; ++i) log->write(logged_request());
     const std::uint64_t n_lost = log->n_lost();
     EXPECT_GT(n_lost, kLines / 4);
     std::uint64_t n_read = 0;

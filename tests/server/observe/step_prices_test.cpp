@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Caches and memory of different speed, and arithmetic in bytes that is faster than in floats.
-hardware::Profile machine_of(engine::Runtime& runtime) {
+hardware::Profile priced_machine(engine::Runtime& runtime) {
     hardware::Profile profile;
     profile.key = {.cpu = "a processor", .n_threads = 2, .isa = std::string(runtime.isa()), .version = "1"};
     profile.bandwidth = {{.n_threads = 2, .working_set_bytes = 1e5, .bytes_per_s = 90e9, .best_bytes_per_s = 100e9, .spread = 0.0},
@@ -71,7 +71,7 @@ class StepPricesTest : public testing::TestWithParam<std::string> {
 
     static inline fs::path folder_;
     engine::Runtime runtime_ = engine::Runtime::create({.n_threads = 2}).value();
-    hardware::Profile machine_ = machine_of(runtime_);
+    hardware::Profile machine_ = priced_machine(runtime_);
     roofline::PriceOptions options_;
     model::Program program_;
 };

@@ -272,10 +272,12 @@ std::string batch_summary(const BatchCounts& counts, std::size_t n_before, std::
            fmt::format(" · {}, {} tok/s", report::seconds(seconds), report::rate(static_cast<double>(counts.n_generated_tokens) / seconds));
 }
 
-// Of the weights and the type they are held in, and of the chat template that was given in place of the model's own.
+// Of the weights, the type they are held in, and what was given in place of the model's own: the chat template and how answers are read.
 Result<std::uint64_t> model_identity(const BatchOptions& options, Session& session) {
     std::uint64_t weights = engine::weights_identity(*session.opened().source, session.runtime().pool());
     if (!options.session.weights.empty()) weights = xxh3(options.session.weights, weights);
+    if (options.answer_format.tools != "auto") weights = xxh3("tools " + options.answer_format.tools, weights);
+    if (options.answer_format.reasoning != "auto") weights = xxh3("reasoning " + options.answer_format.reasoning, weights);
     if (options.session.chat_template_file.empty()) return weights;
     RAFTER_TRY(const std::string source, read_file(options.session.chat_template_file));
     return xxh3(source, weights);

@@ -27,6 +27,7 @@ Engine::Engine(backend::DeviceModel& model, const text::Tokenizer& tokenizer, co
       n_vocab_(model.program().config.n_vocab),
       scheduler_(options_),
       runner_(model),
+      mask_ahead_(n_vocab_),
       outbox_(std::move(sink)),
       failure_(std::make_shared<Error>(Error{"the engine has failed: ", ErrorKind::kInternal})) {
     failure_->message.reserve(kMaxFailureBytes);
@@ -130,7 +131,7 @@ bool Engine::take_step() {
     (void)timer.lap();
     scheduler_.draft(plan);
     report_.draft_seconds = timer.lap();
-    const backend::StepOutput out = runner_.forward(plan);
+    const backend::StepOutput out = forward(plan);
     report_.forward_seconds = timer.lap();
     sample(plan, out);
     report_.sample_seconds = timer.lap();
@@ -142,6 +143,11 @@ bool Engine::take_step() {
     scheduler_.learn(report_.shape, report_.forward_seconds);
     report_.step_seconds = timer.total();
     return true;
+}
+
+backend::StepOutput Engine::forward(const Plan& plan) {
+    const MaskAhead::Work masks(mask_ahead_, plan);
+    return runner_.forward(plan);
 }
 
 // What the step does, before commit() moves its sequences on.

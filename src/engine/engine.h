@@ -16,6 +16,7 @@
 #include "engine/plan.h"
 #include "engine/request.h"
 #include "engine/runner.h"
+#include "engine/sampling/mask_ahead.h"
 #include "engine/scheduler.h"
 #include "engine/token_stream.h"
 #include "model/step_shape.h"
@@ -116,6 +117,7 @@ class Engine {
     [[nodiscard]] bool take_step();
     template <typename Work>
     void or_fail(const Work& work) noexcept;
+    [[nodiscard]] backend::StepOutput forward(const Plan& plan);
     void describe(const Plan& plan);
     [[nodiscard]] Result<void> check(Request& request) const;
     void sample(const Plan& plan, const backend::StepOutput& out);
@@ -130,6 +132,7 @@ class Engine {
     Inbox inbox_;
     Scheduler scheduler_;
     Runner runner_;
+    MaskAhead mask_ahead_;
     std::vector<SamplerScratch> scratch_;  // [n_threads]
     // By the step's sequences; kept for their memory.
     std::vector<Accepted> accepted_;

@@ -301,6 +301,22 @@ TEST(Mask, SeveralAnswersHaveMatchersOfTheirOwn) {
     for (std::size_t i = 0; i < several.size(); ++i) expect_answer(found[i], slow_answer(rig.model, several[i], language.get()));
 }
 
+TEST(Mask, MasksAreComputedWhileTheModelComputes) {
+    const auto mask = by_turns();
+    Rig rig;
+    int n_expected = 0;
+    rig.model.before_step = [&] {
+        n_expected += 3;
+        const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (mask->n_fills < n_expected && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
+        EXPECT_EQ(mask->n_fills, n_expected);
+    };
+    std::vector<Request> requests{request_of("abc", 6), request_of("xy", 6), request_of("m", 6)};
+    for (Request& request : requests) request.mask = ready(mask);
+    for (const StreamUpdate& found : rig.run(requests)) EXPECT_EQ(ids(found), (std::vector<TokenId>{0, 1, 0, 1, 0, 1}));
+    EXPECT_EQ(mask->n_fills, n_expected);  // and none a second time
+}
+
 TEST(PendingMask, WhileItIsNotReadyNobodyWaitsForTheRequest) {
     RigOptions setup;
     setup.limits.n_outputs = 1;  // one sequence at a time

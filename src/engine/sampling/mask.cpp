@@ -71,10 +71,10 @@ bool MaskStage::guarded(Call&& call) const {
     return !threw_;
 }
 
-void MaskStage::allow(std::size_t n_logits, std::vector<std::uint32_t>& words) const {
+// words: all 0.
+void MaskStage::allow(std::size_t n_logits, std::span<std::uint32_t> words) const {
     const std::size_t n_known = std::min(mask_->n_vocab(), n_logits);
-    words.assign(n_mask_words(std::max(mask_->n_vocab(), n_logits)), 0);
-    matcher_->fill(std::span(words).first(n_mask_words(mask_->n_vocab())));
+    matcher_->fill(words.first(n_mask_words(mask_->n_vocab())));
     if (n_known % 32 != 0) words[n_known / 32] &= (1U << n_known % 32) - 1;
     const bool may_end = matcher_->may_end();
     for (const TokenId token : end_tokens_) {
@@ -88,20 +88,58 @@ void MaskStage::allow(std::size_t n_logits, std::vector<std::uint32_t>& words) c
 void MaskStage::apply(std::span<float> logits, std::vector<std::uint32_t>& words) const {
     if (n_after_ > 0 && !threw_) return;
     constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-    if (!guarded([&] { allow(logits.size(), words); })) {
-        std::ranges::fill(logits, kForbidden);
-        return;
+    const std::size_t n_words = n_mask_words(std::max(mask_->n_vocab(), logits.size()));
+    std::span<const std::uint32_t> allowed;
+    if (!threw_ && ahead_.n_logits == logits.size() && ahead_.at < ahead_.n_rows) {
+        allowed = std::span(ahead_.words).subspan(ahead_.at * n_words, n_words);
+    } else {
+        words.assign(n_words, 0);
+        if (!guarded([&] { allow(logits.size(), words); })) {
+            std::ranges::fill(logits, kForbidden);
+            return;
+        }
+        allowed = words;
     }
     for (std::size_t w = 0; w * 32 < logits.size(); ++w) {
-        if (words[w] == ~0U) continue;
+        if (allowed[w] == ~0U) continue;
         const std::size_t end = std::min(logits.size(), w * 32 + 32);
         for (std::size_t i = w * 32; i < end; ++i) {
-            if ((words[w] >> i % 32 & 1) == 0) logits[i] = kForbidden;
+            if ((allowed[w] >> i % 32 & 1) == 0) logits[i] = kForbidden;
         }
     }
 }
 
+void MaskStage::look_ahead(std::span<const TokenId> drafts, std::size_t n_logits) noexcept {
+    ahead_.n_rows = ahead_.at = 0;
+    if (n_after_ > 0 || threw_) return;
+    const std::size_t n_words = n_mask_words(std::max(mask_->n_vocab(), n_logits));
+    try {
+        ahead_.tokens.assign(drafts.begin(), drafts.end());
+        ahead_.words.assign((drafts.size() + 1) * n_words, 0);
+    } catch (...) {
+        return;
+    }
+    std::size_t n_rows = 0, n_accepted = 0;
+    const bool done = guarded([&] {
+        for (;;) {
+            allow(n_logits, std::span(ahead_.words).subspan(n_rows * n_words, n_words));
+            ++n_rows;
+            if (n_accepted == drafts.size() || is_end(drafts[n_accepted]) || !matcher_->accept(drafts[n_accepted])) break;
+            ++n_accepted;
+        }
+        if (n_accepted > 0) matcher_->rollback(n_accepted);
+    });
+    if (!done) return;
+    ahead_.n_logits = n_logits;
+    ahead_.n_rows = n_rows;
+}
+
 void MaskStage::accept(TokenId token) {
+    if (ahead_.at < ahead_.tokens.size() && ahead_.tokens[ahead_.at] == token) {
+        ++ahead_.at;
+    } else {
+        ahead_.n_rows = 0;
+    }
     const bool ends = is_end(token);
     bool taken = false;
     if (n_after_ == 0 && !ends) guarded([&] { taken = matcher_->accept(token); });
@@ -110,6 +148,11 @@ void MaskStage::accept(TokenId token) {
 }
 
 void MaskStage::rollback(std::size_t n) {
+    if (n <= ahead_.at) {
+        ahead_.at -= n;
+    } else {
+        ahead_.n_rows = 0;
+    }
     const std::size_t n_unknown = std::min(n, n_after_);
     n_after_ -= n_unknown;
     if (n > n_unknown) guarded([&] { matcher_->rollback(n - n_unknown); });

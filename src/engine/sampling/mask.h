@@ -98,6 +98,9 @@ class MaskStage {
 
     // words: memory to use. What follows an end token is nobody's concern: nothing is masked.
     void apply(std::span<float> logits, std::vector<std::uint32_t>& words) const;
+    // Computes the mask of n logits here and after each of these draft tokens, which apply() then takes. Throws nothing: what it cannot
+    // compute, apply() does.
+    void look_ahead(std::span<const TokenId> drafts, std::size_t n_logits) noexcept;
     void accept(TokenId token);
     void rollback(std::size_t n);
     // Of these tokens, one after the other, how many may come. Changes nothing.
@@ -107,7 +110,7 @@ class MaskStage {
     [[nodiscard]] bool is_finished() const { return !threw_ && n_after_ == 0 && matcher_->is_finished(); }
 
   private:
-    void allow(std::size_t n_logits, std::vector<std::uint32_t>& words) const;
+    void allow(std::size_t n_logits, std::span<std::uint32_t> words) const;
     template <typename Call>
     bool guarded(Call&& call) const;
     [[nodiscard]] bool is_end(TokenId token) const;
@@ -118,6 +121,16 @@ class MaskStage {
     std::size_t n_after_ = 0;  // tokens accepted since the first that the matcher does not know, that one included
     bool ended_ = false;       // that one was an end token
     mutable bool threw_ = false;
+
+    // What look_ahead() left: a row here, and one after each of the tokens that follow, as long as these are the tokens that come.
+    struct Ahead {
+        std::size_t n_logits = 0;
+        std::size_t n_rows = 0;
+        std::size_t at = 0;  // of its tokens, how many have come
+        std::vector<TokenId> tokens;
+        std::vector<std::uint32_t> words;  // [n_rows, n_mask_words]
+    };
+    Ahead ahead_;
 };
 
 }  // namespace rafter::engine

@@ -62,6 +62,10 @@ class Sampler {
     [[nodiscard]] bool has_mask() const { return mask_ != nullptr; }
     // Of these draft tokens, one after the other, how many the mask allows.
     [[nodiscard]] std::size_t n_acceptable(std::span<const TokenId> drafts) { return mask_ ? mask_->n_acceptable(drafts) : drafts.size(); }
+    // The masks of the step that comes, while its logits are computed.
+    void look_ahead(std::span<const TokenId> drafts, std::size_t n_logits) noexcept {
+        if (mask_) mask_->look_ahead(drafts, n_logits);
+    }
     // Of the answer so far, by the mask.
     [[nodiscard]] const char* mask_failure() const { return mask_ ? mask_->failure() : nullptr; }
     [[nodiscard]] bool mask_is_finished() const { return mask_ && mask_->is_finished(); }

@@ -42,6 +42,7 @@ class AutomatonMask : public CompiledMask {
     [[nodiscard]] bool is_last(std::size_t state) const { return is_complete(state) && edges_[state].empty(); }
 
     mutable std::atomic<int> n_matchers = 0;  // made
+    mutable std::atomic<int> n_fills = 0;
     bool tells_when_finished = false;
     int throw_after = -1;  // tokens; then accept() throws
 
@@ -51,6 +52,7 @@ class AutomatonMask : public CompiledMask {
         explicit Matcher(const AutomatonMask& mask) : mask_(mask), states_{0} {}
         void fill(std::span<std::uint32_t> allowed) override {
             RAFTER_CHECK(allowed.size() == n_mask_words(mask_.n_vocab_));
+            ++mask_.n_fills;
             std::ranges::fill(allowed, 0U);
             for (const auto& [token, to] : mask_.edges_[states_.back()]) {
                 if (static_cast<std::size_t>(token) < mask_.n_vocab_) allowed[token / 32] |= 1U << token % 32;

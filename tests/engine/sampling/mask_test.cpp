@@ -102,6 +102,39 @@ TEST(MaskStage, KnowsHowManyDraftTokensMayCome) {
     EXPECT_EQ(allowed_by(stage), (std::vector<TokenId>{1}));
 }
 
+TEST(MaskStage, WhatItLookedAheadAtIsWhatItWouldHaveComputed) {
+    std::mt19937 random(5);
+    const auto mask = small_language();
+    int n_taken = 0;
+    for (int round = 0; round < rafter::tests::rounds(300); ++round) {
+        MaskStage ahead(mask, {kEndOfText}), plain(mask, {kEndOfText});
+        std::size_t n_tokens = 0;
+        for (int i = 0; i < 30; ++i) {
+            if (random() % 3 == 0) {
+                std::vector<TokenId> drafts;
+                for (std::size_t n = random() % 5; n > 0; --n)
+                    drafts.push_back(std::vector<TokenId>{1, 2, 2, 3, 40, kEndOfText, 50}[random() % 7]);
+                ahead.look_ahead(drafts, random() % 8 == 0 ? kVocab - 1 : kVocab);
+            }
+            if (const std::size_t n_back = random() % 12; n_back <= std::min<std::size_t>(n_tokens, 3)) {
+                ahead.rollback(n_back);
+                plain.rollback(n_back);
+                n_tokens -= n_back;
+            }
+            const int n_before = mask->n_fills;
+            const std::vector<TokenId> allowed = allowed_by(ahead);
+            n_taken += mask->n_fills == n_before;
+            ASSERT_EQ(allowed, allowed_by(plain));
+            const TokenId next = allowed.empty() || random() % 10 == 0 ? 50 : allowed[random() % allowed.size()];
+            ahead.accept(next);
+            plain.accept(next);
+            ++n_tokens;
+            ASSERT_EQ(ahead.failure(), plain.failure());
+        }
+    }
+    EXPECT_GT(n_taken, rafter::tests::rounds(300));
+}
+
 TEST(MaskStage, IsFinishedWhereItsMatcherKnows) {
     const auto mask = small_language();
     mask->tells_when_finished = true;

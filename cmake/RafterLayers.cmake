@@ -29,7 +29,7 @@ function(rafter_layer name)
     if(name MATCHES "^(hardware|files|text|kv|model|roofline|engine|planning|grammar|protocols|library|server)$")
       rafter_compile_together(rafter_${name})
     endif()
-    if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware|model|planning|protocols|server|library)$")
+    if(RAFTER_SANITIZE AND name MATCHES "^(report|hardware|planning|protocols|server|library)$")
       target_compile_options(rafter_${name} PRIVATE -O0)  # half the time to compile, for code that takes no time to run
     endif()
   else()

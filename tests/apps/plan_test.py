@@ -299,7 +299,7 @@ class Plan(program.Case):
                 yield ["--model-json", model, "--hardware", device, "--batch", "1e9", "--context", "1e12"]
 
     def test_texts_and_pictures_have_no_exponents(self):
-        for arguments in self.extreme_plans():
+        for arguments in program.enough_of(self.extreme_plans()):
             with self.subTest(arguments=arguments):
                 for form in (["--full"], ["--format", "html"], ["--format", "svg"]):
                     done = self.rafter("plan", *arguments, *form)
@@ -490,7 +490,7 @@ class Plan(program.Case):
 
     def test_lists_fit_the_terminal(self):
         for what in ("hardware", "models"):
-            for columns in (80, 120, 200):
+            for columns in program.enough_of((80, 120, 200)):
                 master, slave = pty.openpty()
                 fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
                 process = subprocess.Popen([program.BINARY, "plan", "--list", what], stdout=slave, env={**os.environ, "NO_COLOR": "1"})

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "text/utf8.h"
 
 namespace rafter::grammar {
@@ -120,6 +121,28 @@ std::string ebnf_times(const std::string& item, Times times) {
     if (times.min == 1 && times.max < 0) return group + '+';
     if (times.min == 0 && times.max == 1) return group + '?';
     return fmt::format("{}{{{},{}}}", group, times.min, times.max < 0 ? std::string() : std::to_string(times.max));
+}
+
+// The text is a sequence of code points that do not begin `text`; of beginnings of it, behind each of which the next one begins; and of
+// beginnings with a code point that neither goes on with it nor begins it again. Without rules that refer to themselves, whose stack would
+// grow with each code point.
+std::string ebnf_text_without(std::string_view text) {
+    std::vector<char32_t> codes;
+    for (std::size_t at = 0; at < text.size();) codes.push_back(next_code(text, at));
+    RAFTER_CHECK(!codes.empty() && std::ranges::count(codes, codes[0]) == 1, "a text whose first code point comes again: {}", text);
+    std::vector<std::string> beginnings, broken;
+    std::string beginning;
+    for (std::size_t n = 1; n <= codes.size(); ++n) {
+        if (n > 1) beginnings.push_back(beginning);
+        const CodeSet next{{codes[0], codes[0]}, {codes[n - 1], codes[n - 1]}};
+        if (n > 1) broken.push_back(beginning + " " + ebnf_class(next.complement()));
+        beginning += (n > 1 ? " " : "") + ebnf_class({{codes[n - 1], codes[n - 1]}});
+    }
+    const CodeSet first{{codes[0], codes[0]}};
+    if (beginnings.empty()) return ebnf_times(ebnf_class(first.complement()), {});
+    const std::string begun = ebnf_times(ebnf_any_of(beginnings), {});
+    const std::string plain = ebnf_class(first.complement());
+    return ebnf_times(fmt::format("({} | {} {})", plain, begun, ebnf_any_of(broken)), {}) + " " + begun;
 }
 
 char32_t next_code(std::string_view text, std::size_t& at) {

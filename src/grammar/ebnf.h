@@ -49,6 +49,8 @@ struct Times {
     std::int64_t max = -1;  // below 0: any number
 };
 [[nodiscard]] std::string ebnf_times(const std::string& item, Times times);
+// Any text that does not have this one within it. The text's first code point must come in it once.
+[[nodiscard]] std::string ebnf_text_without(std::string_view text);
 
 // The UTF-8 code point at `at`, which moves on. Invalid bytes give U+FFFD.
 [[nodiscard]] char32_t next_code(std::string_view text, std::size_t& at);

@@ -153,6 +153,8 @@ xgrammar::TokenizerInfo vocabulary_of(const text::Tokenizer& tokenizer) {
     pieces.reserve(tokenizer.n_tokens());
     for (std::size_t i = 0; i < tokenizer.n_tokens(); ++i) {
         pieces.emplace_back(tokenizer.piece(static_cast<TokenId>(i), text::SpecialTokens::kAsText));
+        // XGrammar lets no token without a text come, also where a structural tag names it. No text of a grammar has such bytes.
+        if (pieces.back().empty()) pieces.back() = fmt::format("\xFF{}", i);
     }
     for (const TokenId end : tokenizer.special().end_of_generation) pieces[static_cast<std::size_t>(end)].clear();
     // The engine knows the end tokens.

@@ -12,7 +12,8 @@
 
 namespace rafter::grammar {
 
-// Sorts the vocabulary: 0.1 to 0.3 s. Tokens without a text, such as control tokens, are none that a grammar can ask for.
+// Sorts the vocabulary: 0.1 to 0.3 s. Tokens without a text, such as control tokens, come where a structural tag names them and nowhere
+// else.
 [[nodiscard]] xgrammar::TokenizerInfo vocabulary_of(const text::Tokenizer& tokenizer);
 
 // What can be said of a grammar without compiling it, and the grammar as XGrammar gets it: kEbnf or kStructuralTag.

@@ -19,6 +19,16 @@ using Json = nlohmann::ordered_json;
 
 Json ebnf_format(std::string grammar) { return {{"type", "grammar"}, {"grammar", std::move(grammar)}}; }
 
+// XGrammar's own any_text lets every token come, control tokens and invalid UTF-8 among them.
+Result<std::string> any_text_ebnf(const Json& node) {
+    const Json excludes = node.value("excludes", Json::array());
+    if (!excludes.is_array() || excludes.size() > 1 || (excludes.size() == 1 && !excludes[0].is_string())) {
+        return bad_input("any_text: expected one text at most that it excludes, found {}", excludes.dump());
+    }
+    if (excludes.empty()) return EbnfRules().grammar(ebnf_times(ebnf_class(CodeSet::all()), {}));
+    return EbnfRules().grammar(ebnf_text_without(excludes[0].get<std::string>()));
+}
+
 // Depth is bounded where the text was parsed.
 Result<void> follow_formats(Json& node) {
     if (node.is_object() && node.contains("type") && node["type"].is_string()) {
@@ -30,6 +40,11 @@ Result<void> follow_formats(Json& node) {
                 return {};
             }
             RAFTER_TRY(std::string grammar, schema_ebnf(schema));
+            node = ebnf_format(std::move(grammar));
+            return {};
+        }
+        if (type == "any_text") {
+            RAFTER_TRY(std::string grammar, any_text_ebnf(node));
             node = ebnf_format(std::move(grammar));
             return {};
         }

@@ -26,6 +26,12 @@ class TagBuilder {
         if (id && tokenizer_.piece(*id, text::SpecialTokens::kAsText).empty()) return {{"type", "token"}, {"token", *id}};
         return text(std::string(value));
     }
+    // Any text up to this mark, and the mark.
+    [[nodiscard]] ordered_json through(std::string_view end) const {
+        ordered_json until{{"type", "any_text"}};
+        if (mark(end)["type"] != "token") until["excludes"] = ordered_json::array({std::string(end)});
+        return sequence({std::move(until), mark(end)});
+    }
     [[nodiscard]] ordered_json call(const FunctionTool& tool) const;
     [[nodiscard]] ordered_json calls(const ToolRequest& tools) const;
     [[nodiscard]] ordered_json thought() const;
@@ -99,17 +105,11 @@ ordered_json TagBuilder::thought() const {
     if (rules_.format.thought == ThoughtForm::kNone || rules_.thought == ThoughtStart::kNone) return nullptr;
     if (rules_.format.thought == ThoughtForm::kHarmony) {
         return {{"type", "optional"},
-                {"content", sequence({mark("<|channel|>"),
-                                      text("analysis"),
-                                      mark("<|message|>"),
-                                      {{"type", "any_text"}},
-                                      mark("<|end|>"),
-                                      mark("<|start|>"),
+                {"content", sequence({mark("<|channel|>"), text("analysis"), mark("<|message|>"), through("<|end|>"), mark("<|start|>"),
                                       text("assistant")})}};
     }
     const ThoughtNotation& tags = *rules_.format.tags;
-    const std::string end(tags.end);
-    const ordered_json rest = sequence({{{"type", "any_text"}, {"excludes", ordered_json::array({end})}}, mark(end), line_ends()});
+    const ordered_json rest = sequence({through(tags.end), line_ends()});
     if (rules_.thought == ThoughtStart::kOpen) return rest;
     return {{"type", "optional"}, {"content", sequence({mark(tags.begin), rest})}};
 }

@@ -9,12 +9,15 @@
 
 namespace rafter::testing {
 
-// Tokens 0 to 255 are the bytes; then the given texts; then the end token, which has no text.
+// Tokens 0 to 255 are the bytes; then the given texts; then control tokens, whose texts show where special tokens do; then the end token,
+// which has no text.
 class ByteTokenizer : public text::Tokenizer {
   public:
-    explicit ByteTokenizer(const std::vector<std::string>& longer = {}) {
+    explicit ByteTokenizer(const std::vector<std::string>& longer = {}, const std::vector<std::string>& control = {}) {
         for (int byte = 0; byte < 256; ++byte) pieces_.emplace_back(1, static_cast<char>(byte));
         pieces_.insert(pieces_.end(), longer.begin(), longer.end());
+        first_control_ = pieces_.size();
+        pieces_.insert(pieces_.end(), control.begin(), control.end());
         special_.eos = static_cast<text::TokenId>(pieces_.size());
         special_.end_of_generation = {*special_.eos};
         pieces_.emplace_back();
@@ -26,8 +29,10 @@ class ByteTokenizer : public text::Tokenizer {
         for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
         return ids;
     }
-    [[nodiscard]] std::string_view piece(text::TokenId id, text::SpecialTokens /*special*/) const override {
-        return pieces_.at(static_cast<std::size_t>(id));
+    [[nodiscard]] std::string_view piece(text::TokenId id, text::SpecialTokens special) const override {
+        const auto i = static_cast<std::size_t>(id);
+        if (i >= first_control_ && special == text::SpecialTokens::kAsText) return {};
+        return pieces_.at(i);
     }
     [[nodiscard]] std::string decode(std::span<const text::TokenId> ids, text::SpecialTokens special) const override {
         std::string text;
@@ -46,6 +51,7 @@ class ByteTokenizer : public text::Tokenizer {
 
   private:
     std::vector<std::string> pieces_;
+    std::size_t first_control_ = 0;
     text::SpecialIds special_;
 };
 

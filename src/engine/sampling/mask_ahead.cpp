@@ -1,3 +1,4 @@
+// The engine begins and ends each piece of work; the thread takes sequence after sequence in between.
 #include "engine/sampling/mask_ahead.h"
 
 #include <exception>

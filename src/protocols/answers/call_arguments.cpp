@@ -147,7 +147,10 @@ std::string parameter_json(std::string_view text, const json& schema) {
     // Python's words for them.
     if (types.contains("boolean") && (trimmed == "True" || trimmed == "False")) return trimmed == "True" ? "true" : "false";
     if (types.contains("null") && trimmed == "None") return "null";
-    return json_text(text);
+    // A value of a list needs no white space around it.
+    const auto values = schema.find("enum");
+    const bool listed = values != schema.end() && values->is_array() && std::ranges::find(*values, json(trimmed)) != values->end();
+    return json_text(listed ? trimmed : text);
 }
 
 // Gemma's notation, by descent.

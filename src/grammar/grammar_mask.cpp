@@ -22,11 +22,13 @@ namespace {
 using engine::TokenId;
 
 constexpr std::size_t kMaxChoices = 10'000;
+constexpr char kControlByte = '\xFF';  // begins what stands for the text of a token that has none; no UTF-8 has it
 
 class GrammarMatcher : public engine::MaskMatcher {
   public:
-    explicit GrammarMatcher(const xgrammar::CompiledGrammar& compiled, std::size_t n_vocab)
-        : matcher_(compiled), n_words_(engine::n_mask_words(n_vocab)) {}
+    // never: tokens that may not come whatever the grammar says; outlives this.
+    GrammarMatcher(const xgrammar::CompiledGrammar& compiled, std::size_t n_vocab, std::span<const TokenId> never)
+        : matcher_(compiled), n_words_(engine::n_mask_words(n_vocab)), never_(never) {}
 
     void fill(std::span<std::uint32_t> allowed) override {
         std::int64_t shape = static_cast<std::int64_t>(allowed.size());
@@ -38,6 +40,7 @@ class GrammarMatcher : public engine::MaskMatcher {
                        .strides = nullptr,
                        .byte_offset = 0};
         matcher_.FillNextTokenBitmask(&words);
+        for (const TokenId token : never_) allowed[static_cast<std::size_t>(token) / 32] &= ~(1U << static_cast<std::size_t>(token) % 32);
     }
     [[nodiscard]] bool accept(TokenId token) override { return matcher_.AcceptToken(token); }
     void rollback(std::size_t n) override { matcher_.Rollback(static_cast<int>(n)); }
@@ -52,20 +55,29 @@ class GrammarMatcher : public engine::MaskMatcher {
   private:
     xgrammar::GrammarMatcher matcher_;
     std::size_t n_words_;
+    std::span<const TokenId> never_;
 };
 
 class GrammarMask : public engine::CompiledMask {
   public:
-    explicit GrammarMask(xgrammar::CompiledGrammar compiled)
-        : compiled_(std::move(compiled)), n_vocab_(static_cast<std::size_t>(compiled_.GetTokenizerInfo().GetVocabSize())) {}
+    // names_control_tokens: as a structural tag may. In others, XGrammar's free texts let them come.
+    GrammarMask(xgrammar::CompiledGrammar compiled, bool names_control_tokens)
+        : compiled_(std::move(compiled)), n_vocab_(static_cast<std::size_t>(compiled_.GetTokenizerInfo().GetVocabSize())) {
+        if (names_control_tokens) return;
+        const auto& pieces = compiled_.GetTokenizerInfo().GetDecodedVocab();
+        for (std::size_t i = 0; i < pieces.size(); ++i) {
+            if (pieces[i].starts_with(kControlByte)) never_.push_back(static_cast<TokenId>(i));
+        }
+    }
     [[nodiscard]] std::size_t n_vocab() const override { return n_vocab_; }
     [[nodiscard]] std::unique_ptr<engine::MaskMatcher> make_matcher() const override {
-        return std::make_unique<GrammarMatcher>(compiled_, n_vocab_);
+        return std::make_unique<GrammarMatcher>(compiled_, n_vocab_, never_);
     }
 
   private:
     xgrammar::CompiledGrammar compiled_;
     std::size_t n_vocab_;
+    std::vector<TokenId> never_;
 };
 
 Result<Grammar> checked_choice(const std::string& text) {
@@ -154,7 +166,7 @@ xgrammar::TokenizerInfo vocabulary_of(const text::Tokenizer& tokenizer) {
     for (std::size_t i = 0; i < tokenizer.n_tokens(); ++i) {
         pieces.emplace_back(tokenizer.piece(static_cast<TokenId>(i), text::SpecialTokens::kAsText));
         // XGrammar lets no token without a text come, also where a structural tag names it. No text of a grammar has such bytes.
-        if (pieces.back().empty()) pieces.back() = fmt::format("\xFF{}", i);
+        if (pieces.back().empty()) pieces.back() = fmt::format("{}{}", kControlByte, i);
     }
     for (const TokenId end : tokenizer.special().end_of_generation) pieces[static_cast<std::size_t>(end)].clear();
     // The engine knows the end tokens.
@@ -203,7 +215,9 @@ Result<CompiledGrammarMask> compile_mask(xgrammar::GrammarCompiler& compiler, co
         if (warnings.any())
             return bad_input("{}: expected one that can be compiled, found a fault: {}", name, message_of(warnings.first()));
         const std::size_t size_bytes = compiled.MemorySizeBytes();
-        return CompiledGrammarMask{.mask = std::make_shared<GrammarMask>(std::move(compiled)), .size_bytes = size_bytes};
+        // "token", "any_tokens", "token_triggered_tags" and their like.
+        const bool names_tokens = grammar.kind == GrammarKind::kStructuralTag && grammar.text.find("token") != std::string::npos;
+        return CompiledGrammarMask{.mask = std::make_shared<GrammarMask>(std::move(compiled), names_tokens), .size_bytes = size_bytes};
     } catch (const std::bad_alloc&) {
         return Error{fmt::format("out of memory for the {}", name), ErrorKind::kOutOfMemory};
     } catch (const std::exception& thrown) {

@@ -1,5 +1,5 @@
-"""Sanitizer builds compile several sources of a layer at a time (rafter_compile_together in cmake/RafterLayers.cmake). Which ones changes with
-every new file, so no two sources of such a layer may name two things in unnamed namespaces alike."""
+"""Several sources of a layer, of the program and of a test are compiled at a time (rafter_compile_together in cmake/RafterLayers.cmake). Which ones
+changes with every new file, so no two of them may name two things in unnamed namespaces alike."""
 import collections
 import re
 import tempfile
@@ -34,9 +34,10 @@ def violations(root):
     if not layers:
         return ["cmake/RafterLayers.cmake: no line says which layers are compiled together"]
     found = []
-    for layer in [*layers.group(1).split("|"), "apps"]:
+    tests = [f"tests/{folder.name}" for folder in sorted((root / "tests").glob("*")) if folder.is_dir() and folder.name != "tools"]
+    for folder in [*(f"src/{layer}" for layer in layers.group(1).split("|")), "src/apps", *tests]:
         homes = collections.defaultdict(list)
-        for path in tree.sources(root, (f"src/{layer}",), (".cpp",)):
+        for path in tree.sources(root, (folder,), (".cpp",)):
             for name in names_in(path.read_text()):
                 homes[name].append(path.relative_to(root).as_posix())
         found += [f"{name} is in the unnamed namespaces of {', '.join(files)}" for name, files in sorted(homes.items()) if len(files) > 1]

@@ -17,7 +17,7 @@ Result<model::DescribedModel> read(const std::string& name, const model::HfOptio
     return model::read_hf_config(json, name, options);
 }
 
-PlannedModel planned(const std::string& name) {
+PlannedModel planned_case(const std::string& name) {
     const auto described = read(name);
     EXPECT_TRUE(described) << described.error().message;
     return plan_described(*described);
@@ -52,7 +52,7 @@ constexpr Case kCases[] = {
 
 TEST(HfCases, HavePublishedParametersCachesAndStates) {
     for (const Case& c : kCases) {
-        const PlannedModel m = planned(c.name);
+        const PlannedModel m = planned_case(c.name);
         EXPECT_NEAR(parameters(m.fused), c.parameters, 0.01 * c.parameters) << c.name;
         EXPECT_NEAR(active_parameters(m.fused), c.active, 0.01 * c.active) << c.name;
         EXPECT_EQ(growing_kv_bytes_per_token(m.fused, {}), c.growing_kv_bytes) << c.name;
@@ -65,7 +65,7 @@ TEST(HfCases, HavePublishedParametersCachesAndStates) {
 }
 
 TEST(HfCases, KeepAStateThatDoesNotGrow) {
-    const PlannedModel m = planned("nemotron-h-8b");
+    const PlannedModel m = planned_case("nemotron-h-8b");
     const double layer = 128 * 64 * 128 + 3 * (128 * 64 + 2 * 8 * 128);  // heads x head_dim x state, and the convolution's inputs
     EXPECT_EQ(state_bytes_per_sequence(m.fused), 24 * layer * 2);
     EXPECT_EQ(kv_bytes_per_sequence(m.fused, {}, 1000) - kv_bytes_per_sequence(m.fused, {}, 0), 16384.0 * 1000);
@@ -81,7 +81,7 @@ OpCost step_of(const PlannedModel& m, const Step& step) {
 
 TEST(HfCases, ReadTheirStatesAndCachesOnceAStep) {
     for (const char* name : {"nemotron-h-8b", "qwen3-next-80b", "granite4-h-small", "gemma3-27b", "llama4-scout"}) {
-        const PlannedModel m = planned(name);
+        const PlannedModel m = planned_case(name);
         for (const double n_context : {100.0, 5000.0}) {
             const OpCost cost = step_of(m, decode_step(3, n_context));
             EXPECT_NEAR(cost.kv_read_bytes, 3 * kv_bytes_per_sequence(m.fused, {}, n_context), 1) << name;
@@ -98,19 +98,19 @@ TEST(HfCases, ReadOfLayersWithHeadsOfTheirOwnWhatEachKeeps) {
 }
 
 TEST(HfCases, ReadOfDeepSeekV32TheIndexAndTheChosenPositions) {
-    const PlannedModel m = planned("deepseek-v3.2");
+    const PlannedModel m = planned_case("deepseek-v3.2");
     EXPECT_NEAR(step_of(m, decode_step(1, 10000)).kv_read_bytes, 61 * (576.0 * 2 * 2048 + 132.0 * 10000), 1);
 }
 
 TEST(HfCases, EndGrowthAtWindowsAndChunks) {
-    const PlannedModel m = planned("llama4-scout");
+    const PlannedModel m = planned_case("llama4-scout");
     EXPECT_EQ(kv_bytes_per_sequence(m.fused, {}, 8192), 196608.0 * 8192);
     EXPECT_EQ(kv_bytes_per_sequence(m.fused, {}, 100000), 147456.0 * 8192 + 49152.0 * 100000);
 }
 
 TEST(HfCases, CountScalesZerosAndModulesThatWereNotQuantised) {
     const auto bytes = [](const char* name) {
-        const PlannedModel m = planned(name);
+        const PlannedModel m = planned_case(name);
         return weight_bytes(m.fused, m.native.cost_options());
     };
     const double linears = 32.0 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336.0);
@@ -203,7 +203,7 @@ TEST(HfCases, OfAnUnknownMethodSaySoFirst) {
 }
 
 TEST(HfCases, SayWhichPartsAreLeftOut) {
-    const PlannedModel m = planned("qwen2.5-vl-7b");
+    const PlannedModel m = planned_case("qwen2.5-vl-7b");
     ASSERT_FALSE(m.assumed.empty());
     EXPECT_NE(m.assumed.front().find("vision"), std::string::npos);
 }

@@ -8,6 +8,7 @@
 #include "engine/sampling/sampler.h"
 #include "files/gguf.h"
 #include "files/gguf_writer.h"
+#include "protocols/anthropic_answer.h"
 #include "protocols/embeddings.h"
 #include "protocols/json_body.h"
 #include "protocols/openai_answer.h"
@@ -148,6 +149,20 @@ void try_response(const nlohmann::json& body, const OpenAiDefaults& defaults) {
     check(answer.end());
 }
 
+void try_message(const nlohmann::json& body, const OpenAiDefaults& defaults) {
+    const auto request = parse_anthropic_request(body, opened(), defaults);
+    if (!request) return check_error(request.error());
+    check_sequence(request->sequence);
+    AnthropicAnswer answer(*request, "1", request->model.value_or("m"), *opened().tokenizer);
+    const auto check = [](const std::vector<NamedEvent>& events) {
+        for (const NamedEvent& event : events) check_events({event.data});
+    };
+    check(answer.begin());
+    for (engine::StreamUpdate& update : updates(request->sequence)) check(answer.update(std::move(update)));
+    check(answer.end());
+    require(!answer.answer().dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).empty());
+}
+
 void try_embeddings(const nlohmann::json& body, const OpenAiDefaults& defaults) {
     const auto request = parse_embeddings_request(body, opened(), defaults);
     if (!request) return check_error(request.error());
@@ -173,7 +188,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     const OpenAiDefaults defaults{.max_tokens = std::nullopt, .context = kContext, .max_prompt_bytes = 1000};
-    switch (data[0] % 7) {
+    switch (data[0] % 9) {
         case 0:
             try_completions(OpenAiEndpoint::kChatCompletions, *body, defaults);
             break;
@@ -191,6 +206,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             break;
         case 5:
             try_text(detokenize(*body, opened(), defaults));
+            break;
+        case 7:
+            try_message(*body, defaults);
+            break;
+        case 8:
+            try_text(count_anthropic_tokens(*body, opened(), defaults));
             break;
         default:
             try_text(apply_template(*body, opened(), defaults));

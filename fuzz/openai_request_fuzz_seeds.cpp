@@ -11,7 +11,7 @@
 namespace {
 
 // The endpoint's byte (see openai_request_fuzz.cpp) and a body.
-constexpr std::array<std::pair<char, std::string_view>, 18> kSeeds{{
+constexpr std::array<std::pair<char, std::string_view>, 21> kSeeds{{
     {'\0',
      R"({"model":"m","messages":[{"role":"system","content":"be brief"},{"role":"user","content":[{"type":"text","text":"hi"}]}],"stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"top_p":0.9,"seed":7,"n":2})"},
     {'\0',
@@ -37,6 +37,11 @@ constexpr std::array<std::pair<char, std::string_view>, 18> kSeeds{{
     {'\4', R"({"messages":[{"role":"user","content":"hi"}],"add_generation_prompt":false})"},
     {'\5', R"({"tokens":[1,2,255]})"},
     {'\6', R"({"messages":[{"role":"user","content":"hi"}]})"},
+    {'\7',
+     R"({"model":"m","max_tokens":5,"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":""},{"type":"redacted_thinking","data":""},{"type":"tool_use","id":"1","name":"f","input":{"a":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","is_error":true,"content":[{"type":"text","text":"2"}]}]}],"tools":[{"name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true}})"},
+    {'\7',
+     R"({"max_tokens":5,"messages":[{"role":"user","content":"hi"}],"stop_sequences":["a"],"thinking":{"type":"enabled","budget_tokens":4},"output_config":{"effort":"low"},"stream":true,"top_k":3,"metadata":{"user_id":"u"},"service_tier":"auto"})"},
+    {'\10', R"({"messages":[{"role":"user","content":"hi"}],"system":"s","tools":[],"tool_choice":{"type":"none"}})"},
 }};
 
 }  // namespace

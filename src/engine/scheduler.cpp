@@ -364,7 +364,9 @@ void Scheduler::take_token(Sequence& sequence, TokenId id, double now, StreamUpd
     const bool context_full = sequence.tokens.size() >= options_.context;
     if (const char* const failure = sequence.sampler.mask_failure()) {
         update.finish = Finish{.reason = FinishReason::kError, .error = bad_input("{}", failure)};
-    } else if (shown.stopped || sequence.sampler.mask_is_finished()) {
+    } else if (shown.stopped) {
+        update.finish = Finish{.reason = FinishReason::kStop, .stop = shown.stop};
+    } else if (sequence.sampler.mask_is_finished()) {
         update.finish = Finish{.reason = FinishReason::kStop};
     } else if (context_full || sequence.n_generated() >= sequence.request.max_tokens) {
         const bool asked_for_more = sequence.n_generated() < sequence.request.max_tokens;

@@ -61,9 +61,10 @@ class SharedError {
 
 struct Finish {
     FinishReason reason = FinishReason::kStop;
-    bool context_full = false;  // why the length was reached
-    SharedError error;          // of kError
-    RequestTimes times;         // zeros where the engine itself has failed
+    bool context_full = false;             // why the length was reached
+    std::optional<std::size_t> stop = {};  // of kStop: which of the request's stop strings ended it; none: an end token or a mask
+    SharedError error;                     // of kError
+    RequestTimes times;                    // zeros where the engine itself has failed
 };
 
 struct GeneratedToken {

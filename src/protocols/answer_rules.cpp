@@ -7,19 +7,25 @@
 
 namespace rafter::protocols {
 
-Result<ReadRules> read_rules(const JsonReader& body, const ToolRequest& tools, const engine::OpenedModel& opened,
-                             const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
+Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, const ThoughtLimit& thought,
+                             const engine::OpenedModel& opened, const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
     ReadRules read;
     RAFTER_TRY(AnswerRules rules, answer_rules(opened, defaults.format, tools, prompt));
-    RAFTER_TRY(const auto budget, read_whole(body, parameters::kThinkingTokenBudget));
-    if (budget) {
-        RAFTER_TRY(read.forced, thought_budget(rules, *budget, *opened.tokenizer, body.where() + ": thinking_token_budget"));
+    if (thought.n_tokens) {
+        RAFTER_TRY(read.forced, thought_budget(rules, *thought.n_tokens, *opened.tokenizer, thought.where));
     }
     if (tools.choice == ToolChoice::kRequired || tools.choice == ToolChoice::kNamed) {
-        RAFTER_TRY(read.grammar, tool_choice_grammar(rules, tools, *opened.tokenizer, body.where() + ": tool_choice"));
+        RAFTER_TRY(read.grammar, tool_choice_grammar(rules, tools, *opened.tokenizer, where + ": tool_choice"));
     }
     if (!rules.is_plain()) read.rules = std::make_shared<const AnswerRules>(std::move(rules));
     return read;
+}
+
+Result<ReadRules> read_rules(const JsonReader& body, const ToolRequest& tools, const engine::OpenedModel& opened,
+                             const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
+    RAFTER_TRY(const auto budget, read_whole(body, parameters::kThinkingTokenBudget));
+    return make_rules(body.where(), tools, {.n_tokens = budget, .where = body.where() + ": thinking_token_budget"}, opened, defaults,
+                      prompt);
 }
 
 }  // namespace rafter::protocols

@@ -1,9 +1,10 @@
-// What a request says of how its answers are read, and what that asks of the engine: for chats and for responses.
+// What a request says of how its answers are read, and what that asks of the engine: for chats, responses and messages.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/json_reader.h"
@@ -16,10 +17,19 @@ namespace rafter::protocols {
 
 struct ReadRules {
     std::shared_ptr<const AnswerRules> rules;  // null: the text is the answer
-    std::vector<engine::ForcedTokens> forced;  // "thinking_token_budget"
+    std::vector<engine::ForcedTokens> forced;  // of a thought's limit
     std::optional<grammar::Grammar> grammar;   // of a tool_choice that the answer must keep to
 };
-// prompt: of the first choice.
+// A thought's limit and the key that says it, for messages.
+struct ThoughtLimit {
+    std::optional<std::uint32_t> n_tokens;  // none: no limit
+    std::string where;
+};
+// where: of the body. prompt: of the first choice.
+[[nodiscard]] Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, const ThoughtLimit& thought,
+                                           const engine::OpenedModel& opened, const OpenAiDefaults& defaults,
+                                           std::span<const engine::TokenId> prompt);
+// The same with the limit that the body has as "thinking_token_budget".
 [[nodiscard]] Result<ReadRules> read_rules(const JsonReader& body, const ToolRequest& tools, const engine::OpenedModel& opened,
                                            const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt);
 

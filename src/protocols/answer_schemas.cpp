@@ -188,6 +188,46 @@ void add_responses(ordered_json& schemas) {
     schemas["ResponseEvent"] = object({{"type", "string"}, {"sequence_number", "integer"}, {"?response", reference("Response")}});
 }
 
+void add_messages(ordered_json& schemas) {
+    const ordered_json text = object({{"type", constant("text")}, {"text", "string"}});
+    const ordered_json thought = object({{"type", constant("thinking")}, {"thinking", "string"}, {"signature", "string"}});
+    const ordered_json call = object({{"type", constant("tool_use")}, {"id", "string"}, {"name", "string"}, {"input", "object"}});
+    const ordered_json block = {{"anyOf", ordered_json::array({text, thought, call})}};
+    const ordered_json stop_reason = {
+        {"enum",
+         {"end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded", "timeout", "cancelled", nullptr}}};
+    const ordered_json message_usage = object({{"input_tokens", "integer"},
+                                               {"cache_creation_input_tokens", "integer"},
+                                               {"cache_read_input_tokens", "integer"},
+                                               {"output_tokens", "integer"}});
+    schemas["Message"] = object({{"id", "string"},
+                                 {"type", constant("message")},
+                                 {"role", constant("assistant")},
+                                 {"model", "string"},
+                                 {"content", list_of(block)},
+                                 {"stop_reason", stop_reason},
+                                 {"stop_sequence", "string?"},
+                                 {"usage", message_usage},
+                                 {"?timings", reference("Timings")}});
+    const ordered_json delta = object({{"?type", "string"},
+                                       {"?text", "string"},
+                                       {"?thinking", "string"},
+                                       {"?signature", "string"},
+                                       {"?partial_json", "string"},
+                                       {"?stop_reason", stop_reason},
+                                       {"?stop_sequence", "string?"}});
+    schemas["MessageEvent"] = object({{"type", "string"},
+                                      {"?message", reference("Message")},
+                                      {"?index", "integer"},
+                                      {"?content_block", block},
+                                      {"?delta", delta},
+                                      {"?usage", message_usage},
+                                      {"?timings", reference("Timings")}});
+    schemas["MessageTokens"] = object({{"input_tokens", "integer"}});
+    schemas["AnthropicError"] =
+        object({{"type", constant("error")}, {"error", object({{"type", "string"}, {"message", "string"}})}, {"request_id", "string?"}});
+}
+
 void add_texts(ordered_json& schemas) {
     const ordered_json vector = {{"anyOf", ordered_json::array({list_of(simple("number")), simple("string")})}};
     schemas["EmbeddingList"] =
@@ -250,6 +290,7 @@ ordered_json answer_schemas() {
     schemas["Usage"] = usage();
     add_completions(schemas);
     add_responses(schemas);
+    add_messages(schemas);
     add_texts(schemas);
     add_service(schemas);
     return schemas;

@@ -82,6 +82,32 @@ Result<nlohmann::ordered_json> read_message(const JsonReader& message) {
     return made;
 }
 
+std::string_view without_blanks(std::string_view text) {
+    constexpr std::string_view kBlank = " \t\r\n";
+    const std::size_t begin = std::min(text.find_first_not_of(kBlank), text.size());
+    return text.substr(begin, text.find_last_not_of(kBlank) + 1 - begin);
+}
+
+// Tokens before the first message that is not the system's. Where a template changes texts, those before the last text that it kept.
+std::uint32_t count_system_tokens(const text::Tokenizer& tokenizer, const text::ChatTemplateInput& input, std::string_view rendered,
+                                  std::span<const TokenId> tokens) {
+    std::size_t n_bytes = 0;
+    for (const auto& message : input.messages) {
+        const std::string_view content = without_blanks(message["content"].get_ref<const std::string&>());
+        const std::size_t at = rendered.find(content, n_bytes);
+        if (content.empty() || at == std::string_view::npos) break;
+        const bool is_system = message["role"] == "system";
+        n_bytes = is_system ? at + content.size() : at;
+        if (!is_system) break;
+    }
+    std::uint32_t n = 0;
+    for (std::size_t end = 0; n < tokens.size(); ++n) {
+        end += tokenizer.piece(tokens[n], text::SpecialTokens::kParse).size();
+        if (end > n_bytes) break;
+    }
+    return n;
+}
+
 Result<std::vector<TokenId>> token_prompt(const nlohmann::json& list, std::size_t n_vocab, const std::string& where) {
     std::vector<TokenId> tokens;
     tokens.reserve(list.size());
@@ -228,6 +254,7 @@ Result<ChatPrompt> chat_prompt(const engine::OpenedModel& opened, const text::Ch
     if (add_special_tokens && special.add_bos && special.bos) prompt.tokens.insert(prompt.tokens.begin(), *special.bos);
     if (prompt.tokens.empty()) return bad_input("{}: expected at least one token, found none", where);
     RAFTER_TRY_VOID(check_prompt_tokens(prompt.tokens.size(), defaults, where));
+    prompt.n_system_tokens = count_system_tokens(*opened.tokenizer, input, rendered.text, prompt.tokens);
     return prompt;
 }
 
@@ -236,7 +263,8 @@ Result<Prompts> chat_prompts(const JsonReader& body, const text::ChatTemplateInp
     RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
     if (defaults.prompts != nullptr) return Prompts{.tokens = *defaults.prompts};
     RAFTER_TRY(ChatPrompt prompt, chat_prompt(opened, input, body.where() + ": messages", defaults, add_special.value_or(false)));
-    return Prompts{.tokens = {std::move(prompt.tokens)}, .echoes = {}, .system_moved = prompt.system_moved};
+    return Prompts{
+        .tokens = {std::move(prompt.tokens)}, .echoes = {}, .system_moved = prompt.system_moved, .n_system_tokens = prompt.n_system_tokens};
 }
 
 Result<std::vector<nlohmann::json>> list_of_prompts(const JsonReader& body, const std::string& key) {

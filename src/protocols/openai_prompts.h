@@ -20,7 +20,8 @@ namespace rafter::protocols {
 struct Prompts {
     std::vector<std::vector<engine::TokenId>> tokens;
     std::vector<OpenAiEcho> echoes;
-    bool system_moved = false;  // the template takes no system message
+    bool system_moved = false;          // the template takes no system message
+    std::uint32_t n_system_tokens = 0;  // of a chat: as ChatPrompt has it
 };
 
 struct ChatBody {
@@ -46,6 +47,7 @@ void name_results(nlohmann::ordered_json& messages);
 struct ChatPrompt {
     std::vector<engine::TokenId> tokens;
     bool system_moved = false;
+    std::uint32_t n_system_tokens = 0;  // about so many come before the conversation: the system prompt, and tools where they stand there
 };
 // The prompt of a chat that was read, within the limits.
 [[nodiscard]] Result<ChatPrompt> chat_prompt(const engine::OpenedModel& opened, const text::ChatTemplateInput& input,

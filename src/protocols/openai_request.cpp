@@ -186,6 +186,7 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     RAFTER_TRY(Prompts prompts,
                is_chat ? chat_prompts(body, chat.input, opened, defaults) : completion_prompts(body, opened, defaults, echo));
     RAFTER_TRY_VOID(check_sizes(body, prompts, request.n, choice.sampling.logit_bias.size()));
+    request.n_system_tokens = prompts.n_system_tokens;
     if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (echo) request.echoes = std::move(prompts.echoes);
     std::optional<grammar::Grammar> of_choice;

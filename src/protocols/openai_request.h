@@ -54,6 +54,7 @@ struct OpenAiRequest {
     std::uint32_t n = 1;                   // choices of each prompt
     std::vector<OpenAiEcho> echoes;        // [n_prompts], or none
     std::uint64_t n_prompt_tokens = 0;     // each prompt counted once
+    std::uint32_t n_system_tokens = 0;     // of a chat's prompt, before the conversation
     bool ignore_eos = false;               // of every choice
     // Log-probabilities that the answer shows: of its tokens and of the prompt's, and of so many likeliest. The engine may be asked for
     // more.

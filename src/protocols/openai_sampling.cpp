@@ -41,25 +41,25 @@ Result<std::uint64_t> read_seed(const JsonReader& body, std::uint64_t otherwise)
 
 }  // namespace
 
-Result<std::vector<std::string>> read_stops(const JsonReader& body) {
-    const nlohmann::json* stop = body.find(parameters::kStop.name);
+Result<std::vector<std::string>> read_stops(const JsonReader& body, const std::string& key) {
+    const nlohmann::json* stop = body.find(key);
     std::vector<std::string> stops;
     std::size_t n_bytes = 0;
     if (stop == nullptr) return stops;
     if (!stop->is_string() && !stop->is_array()) {
-        return bad_input("{}: stop: expected a text or a list of texts, found {}", body.where(), shown_json(*stop));
+        return bad_input("{}: {}: expected a text or a list of texts, found {}", body.where(), key, shown_json(*stop));
     }
     const nlohmann::json list = stop->is_array() ? *stop : nlohmann::json::array({*stop});
-    if (list.size() > kMaxStops) return bad_input("{}: stop: expected at most {} texts, found {}", body.where(), kMaxStops, list.size());
+    if (list.size() > kMaxStops) return bad_input("{}: {}: expected at most {} texts, found {}", body.where(), key, kMaxStops, list.size());
     for (const nlohmann::json& text : list) {
         if (!text.is_string() || text.get_ref<const std::string&>().empty()) {
-            return bad_input("{}: stop: expected texts that are not empty, found {}", body.where(), shown_json(text));
+            return bad_input("{}: {}: expected texts that are not empty, found {}", body.where(), key, shown_json(text));
         }
         stops.push_back(text.get<std::string>());
         n_bytes += stops.back().size();
     }
     if (n_bytes > kMaxStopBytes) {
-        return bad_input("{}: stop: expected texts of at most {} bytes together, found {}", body.where(), kMaxStopBytes, n_bytes);
+        return bad_input("{}: {}: expected texts of at most {} bytes together, found {}", body.where(), key, kMaxStopBytes, n_bytes);
     }
     return stops;
 }

@@ -11,7 +11,8 @@
 namespace rafter::protocols {
 
 [[nodiscard]] Result<engine::SamplingOptions> read_sampling(const JsonReader& body, std::size_t n_vocab, std::uint64_t default_seed);
-[[nodiscard]] Result<std::vector<std::string>> read_stops(const JsonReader& body);
+// key: that says them.
+[[nodiscard]] Result<std::vector<std::string>> read_stops(const JsonReader& body, const std::string& key = "stop");
 [[nodiscard]] Result<int> read_priority(const JsonReader& body);
 
 }  // namespace rafter::protocols

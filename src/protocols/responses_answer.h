@@ -9,18 +9,13 @@
 
 #include "engine/token_stream.h"
 #include "protocols/answers/answer_reader.h"
+#include "protocols/named_event.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_logprobs.h"
 #include "protocols/responses_request.h"
 #include "text/tokenizer.h"
 
 namespace rafter::protocols {
-
-// An event of a stream.
-struct NamedEvent {
-    std::string event;  // its name; "": none
-    std::string data;   // without line ends
-};
 
 // One answer as it grows. One thread. answer() and the stream's events are of the same parts: whoever joins all deltas has the text.
 class ResponsesAnswer {

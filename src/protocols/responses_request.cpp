@@ -213,6 +213,7 @@ Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json
     if (prompt.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (auto warning = engine::prompt_warning(opened, prompt.tokens)) request.warnings.push_back(*std::move(warning));
     request.n_prompt_tokens = prompt.tokens.size();
+    request.n_system_tokens = prompt.n_system_tokens;
     sequence.prompt = std::move(prompt.tokens);
     RAFTER_TRY(ReadRules rules, read_rules(body, tools, opened, defaults, sequence.prompt));
     sequence.forced = std::move(rules.forced);

@@ -20,6 +20,7 @@ struct ResponsesRequest {
     engine::Request sequence;
     std::optional<std::string> model;  // as the client calls it
     std::uint64_t n_prompt_tokens = 0;
+    std::uint32_t n_system_tokens = 0;  // of them, before the conversation
     bool stream = false;
     bool ignore_eos = false;
     std::optional<std::uint32_t> n_logprobs;  // that the answer shows; none: no log-probabilities

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "protocols/answer_schemas.h"
+#include "protocols/anthropic_parameters.h"
 #include "protocols/responses_parameters.h"
 #include "protocols/service_parameters.h"
 
@@ -98,6 +99,17 @@ ordered_json component_schemas() {
                                      .add(parameters::kWithoutEffectInResponses)
                                      .add(parameters::kUnsupportedInResponses)
                                      .take();
+    schemas["MessageRequest"] = RequestSchema("A conversation to answer, as Anthropic has it.")
+                                    .add(parameters::kOfAnthropicPrompt)
+                                    .add(parameters::kOfMessages)
+                                    .add(parameters::kWithoutEffectInMessages)
+                                    .add(parameters::kUnsupportedInMessages)
+                                    .take();
+    schemas["MessageTokensRequest"] = RequestSchema("A conversation whose tokens are counted, as Anthropic has it.")
+                                          .add(parameters::kOfAnthropicPrompt)
+                                          .add(parameters::kWithoutEffectInMessages)
+                                          .add(parameters::kUnsupportedInMessages)
+                                          .take();
     schemas["EmbeddingRequest"] = RequestSchema("Texts to embed.").add(parameters::kOfEmbeddings).take();
     schemas["TokenizeRequest"] = RequestSchema("One of prompt, messages and content.").add(parameters::kOfTokenize).take();
     for (const Parameter* row : {&parameters::kTokenizePrompt, &parameters::kTokenizeMessages, &parameters::kContent}) {

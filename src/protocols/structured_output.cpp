@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/quote.h"
+#include "protocols/anthropic_parameters.h"
 #include "protocols/openai_error.h"
-#include "protocols/openai_parameters.h"
 #include "protocols/parameter.h"
 #include "protocols/tool_grammar.h"
 
@@ -96,6 +96,7 @@ Result<std::optional<Grammar>> read_key(const JsonReader& body, const BodyText& 
     const std::string where = body.where() + ": " + key;
     RAFTER_TRY(const ordered_json value, ordered_member(text, key, *given, where));
     if (key == "response_format") return format_of(value, where, true);
+    if (key == "output_format") return format_of(value, where, false);
     if (key == "structured_outputs") return structured_of(value, where);
     const auto made = key == "guided_json" || key == "json_schema" ? schema_of(value, where)
                       : key == "guided_choice"                     ? choice_of(value, where)
@@ -103,6 +104,19 @@ Result<std::optional<Grammar>> read_key(const JsonReader& body, const BodyText& 
                                                                    : text_grammar(GrammarKind::kEbnf, value, where);
     if (!made) return made.error();
     return std::optional(*made);
+}
+
+// body[key].format.
+Result<std::optional<OutputForm>> read_format_within(const JsonReader& body, const BodyText& text, const std::string& key) {
+    const json* given = body.find(key);
+    if (given == nullptr) return std::optional<OutputForm>();
+    const std::string where = body.where() + ": " + key;
+    RAFTER_TRY(const ordered_json value, ordered_member(text, key, *given, where));
+    if (!value.is_object()) return bad_input("{}: expected an object, found {}", where, shown_json(*given));
+    if (!value.contains("format") || value["format"].is_null()) return std::optional<OutputForm>();
+    RAFTER_TRY(auto grammar, format_of(value["format"], where + ": format", false));
+    if (!grammar) return std::optional<OutputForm>();
+    return std::optional(OutputForm{.key = key, .grammar = *std::move(grammar)});
 }
 
 // As a part of a structural tag.
@@ -143,15 +157,15 @@ Result<std::optional<OutputForm>> read_output_form(const JsonReader& body, const
 }
 
 Result<std::optional<OutputForm>> read_text_format(const JsonReader& body, const BodyText& text) {
-    const json* given = body.find("text");
-    if (given == nullptr) return std::optional<OutputForm>();
-    const std::string where = body.where() + ": text";
-    RAFTER_TRY(const ordered_json value, ordered_member(text, "text", *given, where));
-    if (!value.is_object()) return bad_input("{}: expected an object, found {}", where, shown_json(*given));
-    if (!value.contains("format") || value["format"].is_null()) return std::optional<OutputForm>();
-    RAFTER_TRY(auto grammar, format_of(value["format"], where + ": format", false));
-    if (!grammar) return std::optional<OutputForm>();
-    return std::optional(OutputForm{.key = "text", .grammar = *std::move(grammar)});
+    return read_format_within(body, text, "text");
+}
+
+Result<std::optional<OutputForm>> read_message_format(const JsonReader& body, const BodyText& text) {
+    RAFTER_TRY(auto form, read_format_within(body, text, parameters::kOutputConfig.name));
+    RAFTER_TRY(auto older, read_key(body, text, parameters::kOutputFormat.name));
+    if (form && older) return bad_input("{}: output_format: expected no such key beside output_config.format, found one", body.where());
+    if (older) form = OutputForm{.key = parameters::kOutputFormat.name, .grammar = *std::move(older)};
+    return form;
 }
 
 Result<Constraint> constrain(const JsonReader& body, const AnswerRules* rules, const ToolRequest& tools, std::optional<OutputForm> form,

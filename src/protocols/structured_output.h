@@ -1,5 +1,5 @@
-// What a request's body says that its answers must keep to: OpenAI's response_format, vLLM's structured_outputs and guided_*, llama.cpp's
-// grammar and json_schema. One of them at most.
+// What a request's body says that its answers must keep to: OpenAI's response_format, Anthropic's output_config, vLLM's structured_outputs
+// and guided_*, llama.cpp's grammar and json_schema. One of them at most.
 #pragma once
 
 #include <optional>
@@ -21,6 +21,8 @@ struct OutputForm {
 [[nodiscard]] Result<std::optional<OutputForm>> read_output_form(const JsonReader& body, const BodyText& text);
 // Of a response: text.format.
 [[nodiscard]] Result<std::optional<OutputForm>> read_text_format(const JsonReader& body, const BodyText& text);
+// Of a message: output_config.format, or output_format in its older place.
+[[nodiscard]] Result<std::optional<OutputForm>> read_message_format(const JsonReader& body, const BodyText& text);
 
 // What every sequence of a request must keep to.
 struct Constraint {

@@ -2,6 +2,7 @@
 #include "server/call.h"
 
 #include "base/clock.h"
+#include "protocols/anthropic_error.h"
 #include "protocols/openai_error.h"
 
 namespace rafter::server {
@@ -20,7 +21,12 @@ std::string logged(std::string_view message) {
     return std::string(message.substr(0, found - 1));  // without the comma or semicolon before it
 }
 
-HttpResponse response_of(const Refused& refused) {
+HttpResponse response_of(const Refused& refused, ErrorForm form, std::string_view request_id) {
+    if (form == ErrorForm::kAnthropic) {
+        return {.status = refused.status,
+                .body = dump(protocols::anthropic_error(refused.status, refused.message, request_id)),
+                .headers = refused.headers};
+    }
     nlohmann::ordered_json body = protocols::openai_error(refused.status, refused.message);
     if (!refused.code.empty()) body["error"]["code"] = refused.code;
     return {.status = refused.status, .body = dump(body), .headers = refused.headers};
@@ -56,7 +62,7 @@ void Call::respond(HttpResponse response) {
 
 void Call::refuse(const Refused& refused) {
     record.error = logged(refused.message);
-    respond(response_of(refused));
+    respond(response_of(refused, error_form, record.id));
 }
 
 void Call::begin_events() {

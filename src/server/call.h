@@ -44,6 +44,8 @@ class Call {
     void empty(int status) { respond({.status = status, .content_type = {}}); }
     void respond(HttpResponse response);
     void refuse(const Refused& refused);
+    // Before begin_events(): see Exchange.
+    void set_heartbeat(std::string_view event, std::string_view data) { exchange_->set_heartbeat(event, data); }
     void begin_events();
     void send_event(std::string_view event, std::string_view data) { exchange_->send_event(event, data); }
     void end_events() { exchange_->end_events(); }
@@ -54,6 +56,7 @@ class Call {
 
     RequestRecord record;
     std::optional<ApiKey> key;  // none: none is needed
+    ErrorForm error_form = ErrorForm::kOpenAi;
 
   private:
     std::shared_ptr<Exchange> exchange_;
@@ -64,7 +67,8 @@ class Call {
 
 // A refusal's message for the log: without what was found, which is the request's.
 [[nodiscard]] std::string logged(std::string_view message);
-[[nodiscard]] HttpResponse response_of(const Refused& refused);
+// request_id: "": it has none yet.
+[[nodiscard]] HttpResponse response_of(const Refused& refused, ErrorForm form, std::string_view request_id);
 // As JSON text; what is not UTF-8 becomes U+FFFD.
 [[nodiscard]] std::string dump(const nlohmann::ordered_json& json);
 

@@ -45,7 +45,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
                 sequence.timeout_seconds = std::min(sequence.timeout_seconds.value_or(INFINITY), services_.request_timeout_seconds);
             }
         }
-        watch_prefixes(arrival.sequences);
+        watch_prefixes(arrival.sequences, job.n_system_tokens);
         const bool waits_for_grammar =
             std::ranges::any_of(arrival.sequences, [](const engine::Request& r) { return r.mask && !r.mask->decided(); });
         const RoofClock before = services_.watch.roof_clock();
@@ -71,10 +71,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
     static std::string salted(const ApiKey& key, const std::string& salt) { return key.cache_salt + '\x1f' + salt; }
 
     // Each prompt once: choices of one prompt stand beside each other.
-    void watch_prefixes(const std::vector<engine::Request>& sequences) {
+    void watch_prefixes(const std::vector<engine::Request>& sequences, std::uint32_t n_system_tokens) {
         for (std::size_t i = 0; i < sequences.size(); ++i) {
             if (i > 0 && sequences[i].prompt == sequences[i - 1].prompt) continue;
-            services_.prefixes.arrived(sequences[i].cache_salt, sequences[i].prompt);
+            services_.prefixes.arrived(sequences[i].cache_salt, {.tokens = sequences[i].prompt, .n_system = n_system_tokens});
         }
     }
 

@@ -46,18 +46,21 @@ struct Job {
     std::optional<std::string> model;       // as the client calls it
     std::vector<std::string> ignored_keys;  // of the body
     std::vector<std::string> warnings;
+    std::uint32_t n_system_tokens = 0;  // of a chat's prompt, before the conversation
     std::unique_ptr<AnswerWriter> writer;
 };
 // What every API's request says of its job; the caller adds sequences and writer.
 template <typename Request>
 [[nodiscard]] Job job_of(const Request& request) {
-    return {.sequences = {},
+    Job job{.sequences = {},
             .priority = request.priority,
             .max_ttft_seconds = request.max_ttft_seconds,
             .model = request.model,
             .ignored_keys = request.unknown_keys,
             .warnings = request.warnings,
             .writer = nullptr};
+    if constexpr (requires { request.n_system_tokens; }) job.n_system_tokens = request.n_system_tokens;
+    return job;
 }
 // On a worker thread. The body and the key are the call's; nothing else of it may be touched.
 using JobParser = std::function<Result<Job>(const std::string& body, const std::string& call_id)>;

@@ -31,7 +31,8 @@ ordered_json operation(const Route& route) {
         answers["200"] = answer_of(route.summary, route.content_type, schema_reference(route.answer_schema));
     }
     const auto refusal = [&](const char* status, std::string_view why) {
-        answers[status] = answer_of(why, "application/json", schema_reference("Error"));
+        answers[status] =
+            answer_of(why, "application/json", schema_reference(route.errors == ErrorForm::kAnthropic ? "AnthropicError" : "Error"));
     };
     if (!route.request_schema.empty()) {
         json["requestBody"] = {{"required", true},

@@ -1,6 +1,7 @@
 // The table, in the order in which /openapi.json lists it.
 #include "server/routes.h"
 
+#include <algorithm>
 #include <array>
 
 namespace rafter::server {
@@ -28,6 +29,21 @@ constexpr std::array kRoutes = {
           .request_schema = "ResponseRequest",
           .answer_schema = "Response",
           .streams = true},
+    Route{.method = "POST",
+          .path = "/v1/messages",
+          .answer = answer_message,
+          .summary = "Answer a conversation in Anthropic's form",
+          .request_schema = "MessageRequest",
+          .answer_schema = "Message",
+          .streams = true,
+          .errors = ErrorForm::kAnthropic},
+    Route{.method = "POST",
+          .path = "/v1/messages/count_tokens",
+          .answer = answer_message_tokens,
+          .summary = "Count the tokens of a conversation in Anthropic's form",
+          .request_schema = "MessageTokensRequest",
+          .answer_schema = "MessageTokens",
+          .errors = ErrorForm::kAnthropic},
     Route{.method = "POST",
           .path = "/v1/embeddings",
           .answer = answer_embeddings,
@@ -121,6 +137,11 @@ FoundRoute find_route(std::string_view method, std::string_view path) {
         found.allowed += is_get ? "GET, HEAD" : std::string(route.method);
     }
     return found;
+}
+
+ErrorForm error_form_of(std::string_view path) {
+    const auto found = std::ranges::find(kRoutes, path, &Route::path);
+    return found == kRoutes.end() ? ErrorForm::kOpenAi : found->errors;
 }
 
 }  // namespace rafter::server

@@ -26,6 +26,7 @@ struct Route {
     std::string_view content_type = "application/json";
     bool ends_in_name = false;  // paths go on with the name of a model
     bool streams = false;       // with "stream": true it answers in events
+    ErrorForm errors = ErrorForm::kOpenAi;
 };
 [[nodiscard]] std::span<const Route> routes();
 
@@ -36,10 +37,15 @@ struct FoundRoute {
 // HEAD is answered as GET is. Paths are compared as they are: no other spelling of one reaches it.
 [[nodiscard]] FoundRoute find_route(std::string_view method, std::string_view path);
 
-// Answers, each in the file of routes/ that bears its name: completions, responses, embeddings, text, status.
+// Of the errors that requests to this path get, whatever their method.
+[[nodiscard]] ErrorForm error_form_of(std::string_view path);
+
+// Answers, each in the file of routes/ that bears its name: completions, responses, messages, embeddings, text, status.
 void answer_chat(Services& services, std::shared_ptr<Call> call);
 void answer_completion(Services& services, std::shared_ptr<Call> call);
 void answer_response(Services& services, std::shared_ptr<Call> call);
+void answer_message(Services& services, std::shared_ptr<Call> call);
+void answer_message_tokens(Services& services, std::shared_ptr<Call> call);
 void answer_embeddings(Services& services, std::shared_ptr<Call> call);
 void answer_tokenize(Services& services, std::shared_ptr<Call> call);
 void answer_detokenize(Services& services, std::shared_ptr<Call> call);

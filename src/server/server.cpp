@@ -60,6 +60,7 @@ class Server::Impl {
                                      options_.http.host),
                          ErrorKind::kUsage};
         }
+        options_.http.error_form = error_form_of;
         options_.http.on_warning = [this](const std::string& sentence) { tell_(sentence); };
         options_.log.notice = tell_;
         RAFTER_TRY(log_, RequestLog::open(options_.log));
@@ -156,12 +157,15 @@ class Server::Impl {
         if (!to_browser) headers = cors_headers(door_->cors(), request);
         std::string id = ids_.next(request);
         headers.push_back({"x-request-id", id});
+        const ErrorForm error_form = error_form_of(request.path);
+        if (error_form == ErrorForm::kAnthropic) headers.push_back({"request-id", id});  // where its clients look
         const std::string* parent = request.header("traceparent");
         const std::string span = parent == nullptr ? std::string() : spans_.answer_to(*parent);
         const bool traced = !span.empty();
         if (traced) headers.push_back({"traceparent", span});
         auto call = std::make_shared<Call>(std::move(exchange), std::move(id), std::move(headers),
                                            [this](const RequestRecord& record, const HttpRequest& asked) { ended(record, asked); });
+        call->error_form = error_form;
         if (traced) {
             call->record.traceparent = *parent;
             call->record.span_id = parse_traceparent(span)->parent_id;
@@ -187,7 +191,7 @@ class Server::Impl {
         FrontDoor::Passed passed = door_->check(head);
         if (!passed.refused) return std::nullopt;
         metrics_->refused(passed.reason);
-        return response_of(*passed.refused);
+        return response_of(*passed.refused, error_form_of(head.path), "");
     }
 
     void ended(const RequestRecord& record, const HttpRequest& request) {

@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "protocols/anthropic_request.h"
 #include "protocols/embeddings.h"
 #include "protocols/openai_error.h"
 #include "protocols/openai_request.h"
@@ -51,6 +52,12 @@ class Schemas : public testing::Test {
                 {"ResponseRequest",
                  {{"input", "hello"}},
                  [this](const json& body) { return unknown_keys(parse_responses_request(body, opened_, defaults_)); }},
+                {"MessageRequest",
+                 {{"messages", messages}, {"max_tokens", 10}},
+                 [this](const json& body) { return unknown_keys(parse_anthropic_request(body, opened_, defaults_)); }},
+                {"MessageTokensRequest",
+                 {{"messages", messages}},
+                 [this](const json& body) { return unknown_keys(count_anthropic_tokens(body, opened_, defaults_)); }},
                 {"EmbeddingRequest",
                  {{"input", "hello"}},
                  [this](const json& body) { return unknown_keys(parse_embeddings_request(body, opened_, defaults_)); }},

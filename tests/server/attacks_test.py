@@ -9,6 +9,7 @@ import serving
 
 OK = {"prompt": "a few words", "max_tokens": 4, "temperature": 0}
 CHAT = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "temperature": 0}
+MESSAGE = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "temperature": 0}
 NESTED = 100_000
 
 
@@ -26,6 +27,12 @@ class Attacks(serving.Case):
     def refused(self, path, body, status=400, param=None):
         found, _, answer = self.server.ask("POST", path, body)
         self.assertEqual(found, status, (str(body)[:200], answer))
+        if path.startswith("/v1/messages"):
+            self.assertEqual((set(answer), answer["type"], set(answer["error"])),
+                             ({"type", "error", "request_id"}, "error", {"type", "message"}))
+            if param is not None:
+                self.assertTrue(answer["error"]["message"].startswith(f"body: {param}"), answer)
+            return answer["error"]["message"]
         self.assertEqual(set(answer["error"]), {"message", "type", "param", "code"})
         if param is not None:
             self.assertEqual(answer["error"]["param"], param, answer)
@@ -59,6 +66,55 @@ class Attacks(serving.Case):
                 self.refused("/v1/completions", body)
         for value in (-1, 0, 129, 1.5):
             self.refused("/v1/chat/completions", {**CHAT, "n": value}, param="n")
+
+    def test_messages_of_anthropics_form_without_sense(self):
+        for key in ("max_tokens", "top_k", "min_tokens", "top_p", "temperature", "priority"):
+            for value in (-2**63 - 1, -2**31 - 1, 2**64, 1e300, -1e300, True, "1", [1], {"a": 1}):
+                self.refused("/v1/messages", {**MESSAGE, key: value}, param=key)
+        tool = {"name": "f", "input_schema": {"type": "object"}}
+        deep = {"type": "object"}
+        for _ in range(50):
+            deep = {"type": "object", "properties": {"a": deep}}
+        call = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
+        wide = {f"k{i}": i for i in range(2000)}
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            for body in (b"", b"null", b"[]", b"{", b'{"messages": ' + b"[" * NESTED, b'{"messages": [{"role": "user", "content": "\xff"}]}',
+                         b'{"messages": [' + b"0," * 3_000_000 + b"0]}"):
+                self.refused(path, body)
+            for messages in ([], {}, "x", [1], [[]], [{"role": "user"}], [{"role": "tool", "content": "x"}], [{"role": 1, "content": "x"}],
+                             [{"role": "user", "content": 1}], [{"role": "user", "content": [1]}], [{"role": "user", "content": [{}]}],
+                             [{"role": "user", "content": [{"type": ["text"], "text": "x"}]}], [{"role": "user", "content": [call]}],
+                             [{"role": "user", "content": [{"type": "text", "text": {"text": "x"}}]}], [{"role": "assistant", "content": "x"}],
+                             [{"role": "assistant", "content": [{**call, "input": wide}]}, *MESSAGE["messages"]],
+                             [{"role": "assistant", "content": [call] * 600}, *MESSAGE["messages"]],
+                             [{"role": "assistant", "content": [{**call, "name": "a\0b"}]}, *MESSAGE["messages"]],
+                             [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}]}],
+                             [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": [{"type": "image"}]}]}]):
+                self.refused(path, {**MESSAGE, "messages": messages}, param="messages")
+            for tools in ([{**tool, "type": "bash_20250124"}], [tool, tool], [{**tool, "name": f"f{i}"} for i in range(600)], {"a": 1}, "x", [1],
+                          [{**tool, "name": "a b"}], [{"name": "f", "input_schema": []}], [{"name": "f", "input_schema": {"type": "string"}}]):
+                self.refused(path, {**MESSAGE, "tools": tools}, param="tools")
+            for choice in ("any", {"type": "any"}, {"type": "tool", "name": "g"}, {"type": 1}, 1, [1]):
+                self.refused(path, {**MESSAGE, "tools": [] if choice == {"type": "any"} else [tool], "tool_choice": choice}, param="tool_choice")
+            for thinking in ("on", {}, {"type": "enabled"}, {"type": "enabled", "budget_tokens": -1}, {"type": "enabled", "budget_tokens": 2**40}):
+                self.refused(path, {**MESSAGE, "thinking": thinking}, param="thinking")
+            for system in (1, [1], [{"type": "image"}], {"type": "text", "text": "x"}):
+                self.refused(path, {**MESSAGE, "system": system}, param="system")
+            self.refused(path, {**MESSAGE, "model": "../../etc/passwd"}, status=404)
+            self.refused(path, {**MESSAGE, "chat_template_kwargs": {"messages": []}}, param="chat_template_kwargs")
+        self.refused("/v1/messages", {**MESSAGE, "tools": [{"name": "f", "input_schema": deep}]})
+        self.refused("/v1/messages", {**MESSAGE, "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "not": {}}}}},
+                     param="output_config")
+        self.refused("/v1/messages", {**MESSAGE, "stop_sequences": ["x" * 10_000]}, param="stop_sequences")
+        for name in ("GET", "PUT", "DELETE"):
+            status, _, answer = self.server.ask(name, "/v1/messages")
+            self.assertEqual((status, answer["type"], answer["error"]["type"]), (405, "error", "invalid_request_error"))
+        for head, status, kind in ((b"Content-Length: 99999999999\r\n\r\n", 413, b"request_too_large"),
+                                   (b"Content-Length: x\r\n\r\n", 400, b"invalid_request_error"),
+                                   (b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, b"invalid_request_error")):
+            answer = self.raw(b"POST /v1/messages?beta=true HTTP/1.1\r\nHost: localhost\r\n" + head)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer)
+            self.assertIn(b'{"type":"error","error":{"type":"' + kind + b'","message":"', answer)
 
     def test_tokens_that_are_none(self):
         for prompt in ([-1], [2**31], [2**32 + 1], [2**63], [1.5], [None], ["a", 1], [[1], ["a"]], [], [[]], [True]):

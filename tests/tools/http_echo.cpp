@@ -122,6 +122,7 @@ class Echo {
     }
 
     void events(const std::shared_ptr<Exchange>& exchange, std::size_t n) {
+        if (number(exchange->request().query, "named", 0) != 0) exchange->set_heartbeat("ping", "{}");
         exchange->begin_events({{"x-stream", "1"}});
         const std::size_t ms = number(exchange->request().query, "ms", 0);
         for (; n > 0 && ms == 0; --n) send(*exchange);

@@ -7,9 +7,10 @@
 namespace rafter::engine {
 
 StopMatcher::StopMatcher(const std::vector<std::string>& stops) {
-    for (const std::string& stop : stops) {
+    for (std::size_t index = 0; index < stops.size(); ++index) {
+        const std::string& stop = stops[index];
         if (stop.empty()) continue;
-        Pattern pattern{.text = stop, .fallback = std::vector<std::size_t>(stop.size() + 1, 0)};
+        Pattern pattern{.text = stop, .index = index, .fallback = std::vector<std::size_t>(stop.size() + 1, 0)};
         std::size_t k = 0;
         for (std::size_t i = 1; i < stop.size(); ++i) {
             while (k > 0 && stop[i] != stop[k]) k = pattern.fallback[k];
@@ -24,18 +25,20 @@ StopMatcher::Pushed StopMatcher::push(std::string text, WhenComplete when) {
     if (patterns_.empty()) return {std::move(text), false};
     for (std::size_t i = 0; i < text.size(); ++i) {
         std::size_t longest_stop = 0;  // of those that end here
+        std::size_t index = 0;
         for (Pattern& pattern : patterns_) {
             std::size_t& k = pattern.n_matched;
             while (k > 0 && pattern.text[k] != text[i]) k = pattern.fallback[k];
             if (pattern.text[k] == text[i]) ++k;
             if (k < pattern.text.size()) continue;
+            if (k > longest_stop) index = pattern.index;
             longest_stop = std::max(longest_stop, k);
             k = pattern.fallback[k];
         }
         if (longest_stop == 0 || when == WhenComplete::kGoOn) continue;
         held_.append(text, 0, i + 1);
         held_.resize(held_.size() - longest_stop);
-        return {std::exchange(held_, {}), true};
+        return {std::exchange(held_, {}), true, index};
     }
     held_.append(text);
     std::size_t n_held = 0;

@@ -15,8 +15,9 @@ class StopMatcher {
     explicit StopMatcher(const std::vector<std::string>& stops);
 
     struct Pushed {
-        std::string text;  // can be shown now
-        bool stopped;      // a stop string is complete: it and all after it are dropped, and this was the last push
+        std::string text;      // can be shown now
+        bool stopped;          // a stop string is complete: it and all after it are dropped, and this was the last push
+        std::size_t stop = 0;  // of stopped: which one, by its place in the list
     };
     enum class WhenComplete { kStop, kGoOn };  // kGoOn: a stop string that ends in this text is text like any other
     [[nodiscard]] Pushed push(std::string text, WhenComplete when = WhenComplete::kStop);
@@ -26,6 +27,7 @@ class StopMatcher {
   private:
     struct Pattern {
         std::string text;
+        std::size_t index = 0;              // among the stop strings
         std::vector<std::size_t> fallback;  // [i]: the longest proper prefix of text that ends its first i bytes
         std::size_t n_matched = 0;          // bytes of it that the answer ends with
     };

@@ -7,6 +7,7 @@
 #include <array>
 #include <iterator>
 
+#include "protocols/anthropic_error.h"
 #include "server/http/head_check.h"
 
 namespace rafter::server {
@@ -87,16 +88,21 @@ std::string_view reason_phrase(int status) {
 }
 
 // Written by hand: nlohmann's values allocate when they are destroyed, which ends the program where memory has run out.
-HttpResponse error_response(int status, std::string_view message) {
+HttpResponse error_response(int status, std::string_view message, ErrorForm form) {
     std::string escaped;
     for (const char c : message) {
         const auto byte = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') escaped.push_back('\\');
         escaped.push_back(byte < 0x20 || byte > 0x7E ? '?' : c);
     }
-    const std::string_view type = status >= 500 ? "server_error" : "invalid_request_error";
     HttpResponse response;
     response.status = status;
+    if (form == ErrorForm::kAnthropic) {
+        response.body = fmt::format(R"({{"type":"error","error":{{"type":"{}","message":"{}"}},"request_id":null}})",
+                                    protocols::anthropic_error_type(status), escaped);
+        return response;
+    }
+    const std::string_view type = status >= 500 ? "server_error" : "invalid_request_error";
     response.body = fmt::format(R"({{"error":{{"message":"{}","type":"{}","param":null,"code":null}}}})", escaped, type);
     return response;
 }

@@ -11,8 +11,8 @@ namespace rafter::server {
 
 [[nodiscard]] std::string_view reason_phrase(int status);
 
-// {"error": {...}} as OpenAI's API has it. message: ASCII; what is not, and control characters, become '?'.
-[[nodiscard]] HttpResponse error_response(int status, std::string_view message);
+// An error in the form of an API. message: ASCII; what is not, and control characters, become '?'.
+[[nodiscard]] HttpResponse error_response(int status, std::string_view message, ErrorForm form = ErrorForm::kOpenAi);
 
 enum class After { kKeepAlive, kClose };  // what becomes of the connection
 

@@ -162,6 +162,7 @@ void Connection::dispatch() {
     is_head_ = request.method == "HEAD";
     const auto exchange = std::make_shared<ConnectionExchange>(weak_from_this(), std::move(request));
     exchange_ = exchange.get();
+    error_form_ = error_form_of(exchange->request().path);
     phase_ = Phase::kAnswering;
     answer_ = Answer::kNone;
     counted_ = true;
@@ -171,13 +172,17 @@ void Connection::dispatch() {
     } catch (...) {
         host_.warn_of_exception("handling a request");
         if (answer_ == Answer::kEvents) return fail();
-        respond(error_response(500, "the server failed to handle this request"));
+        respond(error_response(500, "the server failed to handle this request", error_form_));
     }
 }
 
 void Connection::refuse(const BadRequest& bad) {
     ++host_.counters.n_bad_requests;
-    refuse_with(error_response(bad.status, bad.message));
+    refuse_with(error_response(bad.status, bad.message, error_form_of(reader_.path())));
+}
+
+ErrorForm Connection::error_form_of(std::string_view path) const {
+    return host_.options.error_form == nullptr ? ErrorForm::kOpenAi : host_.options.error_form(path);
 }
 
 // Before the request has arrived: what is to come of it cannot be told from another, so the connection ends with the answer.

@@ -70,6 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // For the exchange.
     void respond(const HttpResponse& response);
     void begin_events(const std::vector<Header>& headers);
+    void set_heartbeat(std::string_view event, std::string_view data);
     void send_event(std::string_view event, std::string_view data);
     void end_events();
     void exchange_left() noexcept;
@@ -100,6 +101,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void dispatch();
     void refuse(const BadRequest& bad);
     void refuse_with(const HttpResponse& response);
+    [[nodiscard]] ErrorForm error_form_of(std::string_view path) const;
     void mark_unflushed();
     void try_flush();
     void write_some();
@@ -132,7 +134,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::uint64_t n_held_bytes_ = 0;          // of the request's body, counted in the host's
     std::list<Connection*> idle_link_{this};  // one element, which is in the host's list while this is idle: moving it takes no memory
     std::list<Connection*>::iterator idle_place_ = idle_link_.begin();
-    std::uint64_t n_ignored_ = 0;  // bytes, of kLeaving
+    std::uint64_t n_ignored_ = 0;                        // bytes, of kLeaving
+    ErrorForm error_form_ = ErrorForm::kOpenAi;          // of the request that is answered
+    std::string_view heartbeat_event_, heartbeat_data_;  // of the answer; empty: a comment
 };
 
 }  // namespace rafter::server

@@ -27,6 +27,9 @@ class ConnectionExchange final : public Exchange {
     void begin_events(std::vector<Header> headers) override {
         on_connection([&](Connection& connection) { connection.begin_events(headers); });
     }
+    void set_heartbeat(std::string_view event, std::string_view data) override {
+        on_connection([&](Connection& connection) { connection.set_heartbeat(event, data); });
+    }
     void send_event(std::string_view event, std::string_view data) override {
         on_connection([&](Connection& connection) { connection.send_event(event, data); });
     }

@@ -41,6 +41,11 @@ void Connection::begin_events(const std::vector<Header>& headers) {
     mark_unflushed();
 }
 
+void Connection::set_heartbeat(std::string_view event, std::string_view data) {
+    heartbeat_event_ = event;
+    heartbeat_data_ = data;
+}
+
 void Connection::send_event(std::string_view event, std::string_view data) {
     if (phase_ != Phase::kAnswering || answer_ != Answer::kEvents) return;
     append_event(out_, event, data, !http_1_0_);
@@ -60,7 +65,7 @@ void Connection::exchange_left() noexcept {
     if (phase_ != Phase::kAnswering || answer_ == Answer::kWhole) return;
     if (answer_ == Answer::kEvents) return fail();  // cut short: the client must not take what it has for the whole
     try {
-        respond(error_response(500, "the server did not answer this request"));
+        respond(error_response(500, "the server did not answer this request", error_form_));
     } catch (...) {
         fail();
     }
@@ -115,6 +120,7 @@ void Connection::write_some() {
 
 void Connection::answer_sent() {
     answer_ = Answer::kNone;
+    heartbeat_event_ = heartbeat_data_ = {};
     detach_exchange(std::nullopt);
     release_body();
     shrink(out_);
@@ -200,7 +206,11 @@ void Connection::sweep_phase(std::int64_t now_ns) {
             // The kernel reports room only once a good part of its buffer is free, so a reader cannot hold on with a byte now and then.
             if (writes_ && now_ns - last_sent_ns_ > ns_of(options.max_stalled_seconds)) return drop(Gone::kStalled);
             if (answer_ != Answer::kEvents || now_ns - last_event_ns_ < ns_of(options.heartbeat_seconds)) return;
-            append_heartbeat(out_, !http_1_0_);
+            if (heartbeat_event_.empty()) {
+                append_heartbeat(out_, !http_1_0_);
+            } else {
+                append_event(out_, heartbeat_event_, heartbeat_data_, !http_1_0_);
+            }
             last_event_ns_ = now_ns;
             mark_unflushed();
             return;

@@ -2,8 +2,8 @@
 //
 // Requests of a connection are answered in turn, so those that come early wait; a client that sends 32 KB ahead of an answer that is still
 // being made is cut off. HTTP/1.0 gets one answer a connection, streams without chunks. What is malformed, too large or too slow is
-// answered here, with an error in the form of OpenAI's API, and the connection closes. Want of memory ends the connection that it hits. All
-// times are of the monotonic clock: setting the machine's clock changes nothing but the date in answers.
+// answered here, with an error in the form of its path (OpenAI's where no path has arrived), and the connection closes. Want of memory ends
+// the connection that it hits. All times are of the monotonic clock: setting the machine's clock changes nothing but the date in answers.
 //
 // Every function is for the thread in run(), where nothing may wait, but for those that say otherwise.
 #pragma once
@@ -37,6 +37,8 @@ struct HttpOptions {
     double heartbeat_seconds = 15.0;           // a comment on a stream of events that is silent for so long
     std::size_t max_unread_bytes = 1'000'000;  // of an answer that the client has not taken
     double max_stalled_seconds = 30.0;         // in which it took nothing
+    // Of errors that are answered here. Null: all are OpenAI's.
+    ErrorForm (*error_form)(std::string_view path) = nullptr;
     // What an operator should know, for the log; on run()'s thread.
     std::function<void(const std::string&)> on_warning;
 };
@@ -57,6 +59,8 @@ class Exchange {
     virtual void respond(HttpResponse response) = 0;
     // 200 and "text/event-stream".
     virtual void begin_events(std::vector<Header> headers) = 0;
+    // Before begin_events(): the event that keeps a silent stream alive, in place of a comment. Both texts outlive the connection.
+    virtual void set_heartbeat(std::string_view event, std::string_view data) = 0;
     // event: its name, or "" for none. data: without line ends.
     virtual void send_event(std::string_view event, std::string_view data) = 0;
     virtual void end_events() = 0;

@@ -29,6 +29,12 @@ struct HttpRequest {
     }
 };
 
+// Whose clients read the errors of a path.
+enum class ErrorForm {
+    kOpenAi,     // {"error": {"message", "type", "param", "code"}}
+    kAnthropic,  // {"type": "error", "error": {"type", "message"}, "request_id"}
+};
+
 struct HttpResponse {
     int status = 200;
     std::string content_type = "application/json";

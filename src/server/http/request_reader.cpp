@@ -61,11 +61,21 @@ std::optional<BadRequest> parse(std::string_view head, const HeadLimits& limits,
     return std::nullopt;
 }
 
+// Of a head that is not parsed. For nothing but the form of the error.
+std::string_view path_of_head(std::string_view head) {
+    head = head.substr(0, head.find_first_of("\r\n"));
+    const std::size_t begin = head.find(' ');
+    if (begin == std::string_view::npos) return {};
+    head.remove_prefix(begin + 1);
+    return head.substr(0, head.find_first_of(" ?"));
+}
+
 }  // namespace
 
 void RequestReader::fail(BadRequest bad) {
     bad_ = std::move(bad);
     state_ = State::kBad;
+    bad_path_ = request_.path.empty() ? std::string(path_of_head(head_)) : std::move(request_.path);
     head_ = {};
     request_ = {};
 }

@@ -30,6 +30,8 @@ class RequestReader {
     [[nodiscard]] const HeadFacts& facts() const { return facts_; }
     // With as much of its body as has arrived.
     [[nodiscard]] const HttpRequest& request() const { return request_; }
+    // Of the request, once its head has arrived, and of a bad one too, as far as it can be told; "" before.
+    [[nodiscard]] std::string_view path() const { return state_ == State::kBad ? bad_path_ : request_.path; }
     // The complete request. The reader is as new after that, and holds no memory.
     [[nodiscard]] HttpRequest take();
 
@@ -42,7 +44,8 @@ class RequestReader {
     State state_ = State::kNothing;
     HeadFacts facts_;
     BadRequest bad_;
-    std::string head_;  // as far as it has arrived
+    std::string bad_path_;  // of a request that is bad
+    std::string head_;      // as far as it has arrived
     HttpRequest request_;
     BodyReader body_;
 };

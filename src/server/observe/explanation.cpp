@@ -94,6 +94,13 @@ std::vector<std::string> lines_of(const Explanation& e, const ExplainInput& inpu
     }
     if (sums.prefix_asked >= 1.0) lines.push_back(prefix_line(sums));
     const PrefixFindings& prefixes = e.prefixes;
+    if (prefixes.n_changed_system > 0) {
+        lines.push_back(fmt::format(
+            "{} of {} prompts have a system prompt that differs from all earlier ones at about token {} and is alike behind it: {} tokens "
+            "that the prefix cache could have had. A line of the system prompt changes with each request (a date, a version, a number).",
+            prefixes.n_changed_system, prefixes.n_prompts, report::grouped(prefixes.changed_system_at),
+            report::grouped(prefixes.n_changed_system_tokens)));
+    }
     if (prefixes.n_changed_early > 0) {
         lines.push_back(
             fmt::format("{} of {} prompts differ from an earlier one at about token {} and are alike behind it: {} tokens that the "
@@ -243,6 +250,9 @@ ordered_json to_json(const Explanation& e) {
               {"changed_early_prompts", e.prefixes.n_changed_early},
               {"changed_early_tokens", e.prefixes.n_changed_tokens},
               {"changed_at_token", e.prefixes.changed_at},
+              {"changed_system_prompts", e.prefixes.n_changed_system},
+              {"changed_system_tokens", e.prefixes.n_changed_system_tokens},
+              {"changed_system_at_token", e.prefixes.changed_system_at},
               {"other_salt_prompts", e.prefixes.n_other_salt},
               {"other_salt_tokens", e.prefixes.n_other_salt_tokens}}},
             {"suggestions", std::move(suggestions)},

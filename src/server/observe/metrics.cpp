@@ -263,7 +263,10 @@ void Metrics::State::take_over_engine(const Now& now) {
     blocks_free_.Set(static_cast<double>(cache.n_blocks) - cache.n_used - cache.n_kept);
     raise(prefix_queries_, engine.prefix.tokens_asked);
     raise(prefix_hits_, engine.prefix.tokens_found + engine.prefix.tokens_restored);
-    raise(missed_.Add({{"reason", "new"}}), engine.prefix.missed_new);
+    // Estimated, of those that the engine only knows to be new.
+    const std::uint64_t changed_system = std::min<std::uint64_t>(now.n_changed_system_tokens, engine.prefix.missed_new);
+    raise(missed_.Add({{"reason", "new"}}), engine.prefix.missed_new - changed_system);
+    raise(missed_.Add({{"reason", "system_changed"}}), changed_system);
     raise(missed_.Add({{"reason", "evicted"}}), engine.prefix.missed_evicted);
     raise(missed_.Add({{"reason", "window"}}), engine.prefix.missed_window);
     raise(preemptions_, engine.scheduler.preemptions);

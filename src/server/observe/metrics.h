@@ -48,6 +48,7 @@ class Metrics {
         const engine::EngineSnapshot& engine;
         const GateLoad& load;
         const HttpCounters& http;
+        std::uint64_t n_changed_system_tokens = 0;  // PrefixWatch's, since the start
         double seconds = watch_seconds();
     };
     [[nodiscard]] std::string text(const Now& now);

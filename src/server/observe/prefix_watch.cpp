@@ -63,20 +63,35 @@ double part_alike(std::span<const std::uint64_t> a, std::span<const std::uint64_
     return static_cast<double>(n) / static_cast<double>(a.size());
 }
 
+// 0 where there are none.
+std::uint32_t middle_of(std::vector<std::uint32_t> values) {
+    if (values.empty()) return 0;
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+}
+
+// Of the tokens from `at` on, how many are alike, where most of them are.
+std::size_t alike_behind(std::span<const TokenId> tokens, std::size_t at, std::span<const std::uint64_t> others_marks) {
+    const std::span<const TokenId> rest = tokens.subspan(at);
+    const double part = part_alike(marks_of(rest), others_marks);
+    return part < kAlike ? 0 : static_cast<std::size_t>(part * static_cast<double>(rest.size()));
+}
+
 }  // namespace
 
-void PrefixWatch::arrived(std::string_view salt, std::span<const TokenId> prompt, double now_seconds) noexcept {
+void PrefixWatch::arrived(std::string_view salt, const WatchedPrompt& prompt, double now_seconds) noexcept {
     try {
         add(salt, prompt, now_seconds);
     } catch (const std::exception&) {  // no memory: no prompt depends on this
     }
 }
 
-void PrefixWatch::add(std::string_view salt, std::span<const TokenId> prompt, double now_seconds) {
-    const std::span<const TokenId> seen = prompt.first(std::min(prompt.size(), kMaxTokens));
+void PrefixWatch::add(std::string_view salt, const WatchedPrompt& prompt, double now_seconds) {
+    const std::span<const TokenId> seen = prompt.tokens.first(std::min(prompt.tokens.size(), kMaxTokens));
     Finding finding;
     if (seen.size() >= kMinTokens) {
-        Prompt added{.salt = std::string(salt), .tokens = {seen.begin(), seen.end()}, .marks = marks_of(seen)};
+        Prompt added{.salt = std::string(salt), .tokens = {seen.begin(), seen.end()}, .n_system = prompt.n_system, .marks = marks_of(seen)};
         finding = compare(added);
         if (recent_.size() < kMaxPrompts) {
             recent_.push_back(std::move(added));
@@ -86,7 +101,8 @@ void PrefixWatch::add(std::string_view salt, std::span<const TokenId> prompt, do
         }
     }
     finding.seconds = now_seconds;
-    finding.n_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(prompt.size(), std::numeric_limits<std::uint32_t>::max()));
+    finding.n_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(prompt.tokens.size(), std::numeric_limits<std::uint32_t>::max()));
+    if (finding.in_system) n_changed_system_tokens_ += finding.n_changed_tokens;
     while (!findings_.empty() && (findings_.size() >= kMaxFindings || findings_.front().seconds < now_seconds - kWatchedMinute))
         findings_.pop_front();
     findings_.push_back(finding);
@@ -112,7 +128,18 @@ PrefixWatch::Finding PrefixWatch::compare(const Prompt& prompt) const {
     Finding finding;
     const std::size_t n = prompt.tokens.size();
     if (other_salt >= same_salt + kMinTokens) finding.n_other_salt_tokens = static_cast<std::uint32_t>(other_salt - same_salt);
-    if (most_alike == nullptr || alike < kAlike || static_cast<double>(same_salt) > kEarly * static_cast<double>(n)) return finding;
+    if (most_alike == nullptr) return finding;
+    // Prompts of one system prompt share it: one whose cached beginning ends within it has a line there that no earlier one has.
+    if (same_salt < std::min(n, prompt.n_system)) {
+        const std::size_t n_alike = alike_behind(prompt.tokens, same_salt, most_alike->marks);
+        if (n_alike >= kMinTokens / 2) {
+            finding.in_system = true;
+            finding.changed_at = static_cast<std::uint32_t>(same_salt);
+            finding.n_changed_tokens = static_cast<std::uint32_t>(n_alike);
+            return finding;
+        }
+    }
+    if (alike < kAlike || static_cast<double>(same_salt) > kEarly * static_cast<double>(n)) return finding;
     const std::size_t at = common_prefix(prompt.tokens, most_alike->tokens);
     finding.changed_at = static_cast<std::uint32_t>(at);
     // What is alike at all, less the beginning that is shared anyway.
@@ -123,12 +150,16 @@ PrefixWatch::Finding PrefixWatch::compare(const Prompt& prompt) const {
 
 PrefixFindings PrefixWatch::last_minute(double now_seconds) const {
     PrefixFindings found;
-    std::vector<std::uint32_t> changed_at;
+    std::vector<std::uint32_t> changed_at, changed_system_at;
     for (const Finding& one : findings_) {
         if (one.seconds < now_seconds - kWatchedMinute) continue;
         ++found.n_prompts;
         found.n_tokens += one.n_tokens;
-        if (one.n_changed_tokens > 0) {
+        if (one.in_system) {
+            ++found.n_changed_system;
+            found.n_changed_system_tokens += one.n_changed_tokens;
+            changed_system_at.push_back(one.changed_at);
+        } else if (one.n_changed_tokens > 0) {
             ++found.n_changed_early;
             found.n_changed_tokens += one.n_changed_tokens;
             changed_at.push_back(one.changed_at);
@@ -136,11 +167,8 @@ PrefixFindings PrefixWatch::last_minute(double now_seconds) const {
         found.n_other_salt += one.n_other_salt_tokens > 0;
         found.n_other_salt_tokens += one.n_other_salt_tokens;
     }
-    if (!changed_at.empty()) {
-        const auto middle = changed_at.begin() + static_cast<std::ptrdiff_t>(changed_at.size() / 2);
-        std::nth_element(changed_at.begin(), middle, changed_at.end());
-        found.changed_at = *middle;
-    }
+    found.changed_at = middle_of(std::move(changed_at));
+    found.changed_system_at = middle_of(std::move(changed_system_at));
     return found;
 }
 

@@ -122,6 +122,13 @@ std::vector<Suggestion> suggestions_for(const ExplainInput& input, const StepSum
     const double n_missed = std::max(0.0, sums.prefix_missed_new);
     suggest_tokens(input, sums, sums.prefix_missed_evicted, sums.recomputed,
                    "A larger KV cache (--kv-memory), or fewer sequences together: blocks were evicted, or answers preempted", found);
+    if (prefixes.n_changed_system > 0) {
+        suggest_tokens(input, sums, std::min(n_missed, static_cast<double>(prefixes.n_changed_system_tokens)), 0.0,
+                       fmt::format("Move the line that changes with each request (at about token {}) out of the system prompt, into the "
+                                   "last message",
+                                   report::grouped(prefixes.changed_system_at)),
+                       found);
+    }
     if (prefixes.n_changed_early > 0) {
         suggest_tokens(input, sums, std::min(n_missed, static_cast<double>(prefixes.n_changed_tokens)), 0.0,
                        fmt::format("Move what changes with each request (at about token {} of the prompts) to their end",

@@ -106,7 +106,10 @@ void answer_openapi(Services&, std::shared_ptr<Call> call) { call->json(openapi_
 void answer_metrics(Services& services, std::shared_ptr<Call> call) {
     const engine::EngineSnapshot engine = services.served.thread().snapshot();
     const GateLoad load = services.gate.load();
-    call->text(Metrics::content_type(), services.metrics.text({.engine = engine, .load = load, .http = services.http.counters()}));
+    call->text(Metrics::content_type(), services.metrics.text({.engine = engine,
+                                                               .load = load,
+                                                               .http = services.http.counters(),
+                                                               .n_changed_system_tokens = services.prefixes.n_changed_system_tokens()}));
 }
 
 void answer_roofline(Services& services, std::shared_ptr<Call> call) {

@@ -1,4 +1,5 @@
-// /tokenize, /detokenize, /apply-template: text and tokens, on a worker thread, without the engine.
+// /tokenize, /detokenize, /apply-template, /v1/messages/count_tokens: text and tokens, on a worker thread, without the engine.
+#include "protocols/anthropic_request.h"
 #include "protocols/json_body.h"
 #include "protocols/tokenize.h"
 #include "server/generation.h"
@@ -46,6 +47,9 @@ void answer_tokenize(Services& services, std::shared_ptr<Call> call) { answer_te
 void answer_detokenize(Services& services, std::shared_ptr<Call> call) { answer_text(services, std::move(call), protocols::detokenize); }
 void answer_apply_template(Services& services, std::shared_ptr<Call> call) {
     answer_text(services, std::move(call), protocols::apply_template);
+}
+void answer_message_tokens(Services& services, std::shared_ptr<Call> call) {
+    answer_text(services, std::move(call), protocols::count_anthropic_tokens);
 }
 
 }  // namespace rafter::server

@@ -12,6 +12,7 @@ namespace {
 struct Answer {
     std::string text;
     bool stopped = false;
+    std::size_t stop = 0;  // of stopped: which
 };
 
 Answer feed(const std::vector<std::string>& stops, const std::vector<std::string>& pieces) {
@@ -20,7 +21,7 @@ Answer feed(const std::vector<std::string>& stops, const std::vector<std::string
     for (const std::string& piece : pieces) {
         const auto pushed = matcher.push(piece);
         answer.text += pushed.text;
-        if (pushed.stopped) return {answer.text, true};
+        if (pushed.stopped) return {answer.text, true, pushed.stop};
     }
     answer.text += matcher.finish();
     return answer;
@@ -29,12 +30,14 @@ Answer feed(const std::vector<std::string>& stops, const std::vector<std::string
 // The stop string that is complete first ends the text; of several that end there, the longest.
 Answer slow_answer(const std::vector<std::string>& stops, const std::string& text) {
     for (std::size_t end = 1; end <= text.size(); ++end) {
-        std::size_t longest = 0;
-        for (const std::string& stop : stops) {
-            if (!stop.empty() && stop.size() <= end && text.compare(end - stop.size(), stop.size(), stop) == 0)
-                longest = std::max(longest, stop.size());
+        std::size_t longest = 0, index = 0;
+        for (std::size_t i = 0; i < stops.size(); ++i) {
+            const std::string& stop = stops[i];
+            if (stop.size() <= longest || stop.size() > end || text.compare(end - stop.size(), stop.size(), stop) != 0) continue;
+            longest = stop.size();
+            index = i;
         }
-        if (longest > 0) return {text.substr(0, end - longest), true};
+        if (longest > 0) return {text.substr(0, end - longest), true, index};
     }
     return {text, false};
 }

@@ -75,6 +75,8 @@ TEST(AnswerText, ErrorsHaveTheFormOfOpenAisApi) {
     EXPECT_TRUE(error.at("param").is_null());
     EXPECT_TRUE(error.at("code").is_null());
     EXPECT_EQ(nlohmann::json::parse(error_response(503, "").body).at("error").at("type"), "server_error");
+    EXPECT_EQ(error_response(413, "too \"large\"\n", ErrorForm::kAnthropic).body,
+              R"({"type":"error","error":{"type":"request_too_large","message":"too \"large\"?"},"request_id":null})");
 }
 
 }  // namespace

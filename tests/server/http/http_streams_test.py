@@ -45,6 +45,17 @@ class Streams(unittest.TestCase):
                 pass
             self.assertRegex(client.read, rb"^(:\n\n)+event: tick\ndata: e\n\n$")
 
+    def test_silent_streams_may_carry_events_in_place_of_comments(self):
+        with echo.Server(heartbeat_seconds=0.1) as server, server.connect() as client:
+            for named, heartbeat in ((1, b"event: ping\ndata: {}\n\n"), (0, b":\n\n")):  # of one answer, and not of the next
+                client.send(get(f"/events?n=1&bytes=1&ms=500&named={named}"))
+                client.head()
+                parts = []
+                while part := client.chunk():
+                    parts.append(part)
+                self.assertEqual(parts[-1], b"event: tick\ndata: e\n\n")
+                self.assertEqual(set(parts[:-1]), {heartbeat})
+
     def test_a_client_that_goes_away_is_noticed_at_once(self):
         with echo.Server() as server:
             ways = {

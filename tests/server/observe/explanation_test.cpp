@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <random>
 
@@ -50,6 +51,17 @@ class ExplanationTest : public testing::Test {
             std::make_unique<const StepPrices>(runtime_.backend(), prepared_.program, machine, roofline::PriceOptions{},
                                                StepPricesOptions{.n_tokens = 512, .n_outputs = 8, .context = 256, .n_sequences = 8}));
         scheduler_.cost = engine::StepCost(runtime_.backend(), prepared_.program, machine, {}, 512, 256);
+    }
+
+    // Ten prompts of which a token differs early.
+    void arrive_with_a_changing_line(std::uint32_t n_system) {
+        std::mt19937 random(1);
+        std::vector<text::TokenId> prompt(2000);
+        for (auto& token : prompt) token = static_cast<text::TokenId>(random() % 100);
+        for (int i = 0; i < 10; ++i) {
+            prompt[12] = i;  // today's number
+            prefixes_.arrived("", {.tokens = prompt, .n_system = n_system}, now_);
+        }
     }
 
     // Steps of n decoding sequences, whose model takes `slower` times the roof.
@@ -150,13 +162,7 @@ TEST_F(ExplanationTest, WithADrafterNoneIsAdvised) {
 
 TEST_F(ExplanationTest, ReportsALineThatDefeatsThePrefixCache) {
     measure();
-    std::mt19937 random(1);
-    std::vector<text::TokenId> prompt(2000);
-    for (auto& token : prompt) token = static_cast<text::TokenId>(random() % 100);
-    for (int i = 0; i < 10; ++i) {
-        prompt[12] = i;  // today's number
-        prefixes_.arrived("", prompt, now_);
-    }
+    arrive_with_a_changing_line(0);
     prefix_ = {.lookups = 10, .tokens_asked = 20'000, .tokens_found = 100, .missed_new = 19'900};
     decode(1000, 1);
     const Explanation e = explained();
@@ -165,6 +171,27 @@ TEST_F(ExplanationTest, ReportsALineThatDefeatsThePrefixCache) {
     const Suggestion* moved = suggestion(e, "Move what changes with each request (at about token 12 of the prompts) to their end");
     ASSERT_NE(moved, nullptr) << text;
     EXPECT_GT(moved->gain, 1.02);
+}
+
+TEST_F(ExplanationTest, ReportsALineOfTheSystemPromptAsAReasonOfItsOwn) {
+    measure();
+    arrive_with_a_changing_line(1500);
+    prefix_ = {.lookups = 10, .tokens_asked = 20'000, .tokens_found = 100, .missed_new = 19'900};
+    decode(1000, 1);
+    const Explanation e = explained();
+    std::string text = to_text(e);
+    std::ranges::replace(text, '\n', ' ');
+    EXPECT_NE(text.find("9 of 10 prompts have a system prompt that differs from all earlier ones at about token 12 "), std::string::npos)
+        << text;
+    EXPECT_EQ(text.find("prompts differ from an earlier one"), std::string::npos) << text;
+    const Suggestion* moved = suggestion(e, "Move the line that changes with each request (at about token 12) out of the system prompt");
+    ASSERT_NE(moved, nullptr) << text;
+    EXPECT_GT(moved->gain, 1.02);
+    const auto json = to_json(e);
+    EXPECT_EQ(json["prefix_cache"]["changed_system_prompts"], 9U);
+    EXPECT_EQ(json["prefix_cache"]["changed_system_at_token"], 12U);
+    EXPECT_GT(json["prefix_cache"]["changed_system_tokens"], 9U * 1800U);
+    EXPECT_EQ(json["prefix_cache"]["changed_early_prompts"], 0U);
 }
 
 TEST_F(ExplanationTest, EvictedPromptsAskForALargerCache) {

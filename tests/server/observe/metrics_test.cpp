@@ -41,7 +41,7 @@ RequestRecord request() {
 struct Page {
     explicit Page(const std::string& prefix) : metrics({.prefix = prefix, .model_name = "a \"model\"\\", .context = 4096}, watch) {}
 
-    std::string text() { return metrics.text({.engine = engine, .load = load, .http = http}); }
+    std::string text() { return metrics.text({.engine = engine, .load = load, .http = http, .n_changed_system_tokens = 120}); }
     // A busy page: every family has a member.
     void fill() {
         for (int i = 0; i < 10; ++i) watch.record(metered_step(0.02));
@@ -128,6 +128,8 @@ TEST(Metrics, SayWhatWasCounted) {
     EXPECT_EQ(value_of(text, "rafter_generation_tokens_total"), 40.0);
     EXPECT_EQ(value_of(text, "rafter_prefix_cache_hits_total"), 405.0);
     EXPECT_EQ(value_of(text, "rafter_prefix_cache_missed_tokens_total", "reason=\"evicted\""), 95.0);
+    EXPECT_EQ(value_of(text, "rafter_prefix_cache_missed_tokens_total", "reason=\"system_changed\""), 120.0);
+    EXPECT_EQ(value_of(text, "rafter_prefix_cache_missed_tokens_total", "reason=\"new\""), 380.0);  // of the engine's 500
     EXPECT_EQ(value_of(text, "rafter_spec_decode_num_accepted_tokens_per_pos_total", "position=\"1\""), 1.0);
     EXPECT_EQ(value_of(text, "rafter_request_success_total", "finished_reason=\"cancelled\""), 1.0);
     EXPECT_EQ(value_of(text, "rafter_http_responses_total", "status=\"404\""), 1.0);

@@ -28,7 +28,7 @@ TEST(PrefixWatch, ReportsALineEarlyInThePromptThatChangesWithEachRequest) {
     for (int i = 0; i < 10; ++i) {
         // The line's length changes too.
         const Tokens line = random_tokens(random, 5 + static_cast<std::size_t>(i % 3));
-        watch.arrived("", joined({start, line, system, random_tokens(random, 50)}), 100.0 + i);
+        watch.arrived("", {.tokens = joined({start, line, system, random_tokens(random, 50)})}, 100.0 + i);
     }
     const PrefixFindings found = watch.last_minute(110.0);
     EXPECT_EQ(found.n_prompts, 10U);
@@ -38,6 +38,44 @@ TEST(PrefixWatch, ReportsALineEarlyInThePromptThatChangesWithEachRequest) {
     EXPECT_EQ(found.n_other_salt, 0U);
 }
 
+// As coding agents write a header of theirs, the date or a folder into their system prompt.
+TEST(PrefixWatch, ReportsALineOfTheSystemPromptByItself) {
+    for (const std::size_t n_before : {15U, 700U}) {  // the second one is not early in the prompt
+        std::mt19937 random(5);
+        const Tokens start = random_tokens(random, n_before), rest = random_tokens(random, 1000 - n_before);
+        PrefixWatch watch;
+        for (int i = 0; i < 6; ++i) {
+            const Tokens system = joined({start, random_tokens(random, 6), rest});
+            const auto n_system = static_cast<std::uint32_t>(system.size());
+            Tokens conversation = joined({system, random_tokens(random, 40)});
+            for (int turn = 0; turn < 3; ++turn) {  // each conversation goes on, and has its own line from the cache
+                watch.arrived("", {.tokens = conversation, .n_system = n_system}, 100.0 + i);
+                conversation = joined({conversation, random_tokens(random, 50)});
+            }
+        }
+        const PrefixFindings found = watch.last_minute(110.0);
+        EXPECT_EQ(found.n_prompts, 18U);
+        EXPECT_EQ(found.n_changed_system, 5U) << n_before;
+        EXPECT_EQ(found.changed_system_at, n_before);
+        EXPECT_NEAR(static_cast<double>(found.n_changed_system_tokens), 5.0 * static_cast<double>(rest.size()), 5.0 * 80.0);
+        EXPECT_EQ(watch.n_changed_system_tokens(), found.n_changed_system_tokens);
+        EXPECT_EQ(found.n_changed_early, 0U);
+        EXPECT_EQ(watch.last_minute(200.0).n_changed_system, 0U);
+    }
+}
+
+TEST(PrefixWatch, TakesSystemPromptsThatOnlyBeginAlikeForDifferentOnes) {
+    std::mt19937 random(6);
+    const Tokens start = random_tokens(random, 300);
+    PrefixWatch watch;
+    for (int i = 0; i < 10; ++i) {
+        const Tokens system = joined({start, random_tokens(random, 200)});
+        watch.arrived("", {.tokens = joined({system, random_tokens(random, 40)}), .n_system = 500}, 100.0);
+    }
+    EXPECT_EQ(watch.last_minute(100.0).n_changed_system, 0U);
+    EXPECT_EQ(watch.n_changed_system_tokens(), 0U);
+}
+
 TEST(PrefixWatch, SaysNothingOfPromptsThatShareTheirBeginningOrNothingAtAll) {
     std::mt19937 random(2);
     const Tokens system = random_tokens(random, 500);
@@ -45,10 +83,10 @@ TEST(PrefixWatch, SaysNothingOfPromptsThatShareTheirBeginningOrNothingAtAll) {
     Tokens conversation = system;
     for (int i = 0; i < 20; ++i) {
         conversation = joined({conversation, random_tokens(random, 40)});  // a conversation that goes on
-        watch.arrived("", conversation, 100.0);
-        watch.arrived("", joined({system, random_tokens(random, 400)}), 100.0);  // the same system prompt, other questions
-        watch.arrived("", random_tokens(random, 700), 100.0);                    // something new
-        watch.arrived("", random_tokens(random, 10), 100.0);                     // too short to matter
+        watch.arrived("", {.tokens = conversation}, 100.0);
+        watch.arrived("", {.tokens = joined({system, random_tokens(random, 400)})}, 100.0);  // the same system prompt, other questions
+        watch.arrived("", {.tokens = random_tokens(random, 700)}, 100.0);                    // something new
+        watch.arrived("", {.tokens = random_tokens(random, 10)}, 100.0);                     // too short to matter
         watch.arrived("", {}, 100.0);
     }
     const PrefixFindings found = watch.last_minute(100.0);
@@ -62,9 +100,9 @@ TEST(PrefixWatch, ReportsBeginningsThatOnlyAnotherSaltHas) {
     std::mt19937 random(3);
     const Tokens system = random_tokens(random, 300);
     PrefixWatch watch;
-    watch.arrived("a", joined({system, random_tokens(random, 20)}), 100.0);
-    watch.arrived("b", joined({system, random_tokens(random, 20)}), 100.0);  // only a has it
-    watch.arrived("b", joined({system, random_tokens(random, 20)}), 100.0);  // b has it too
+    watch.arrived("a", {.tokens = joined({system, random_tokens(random, 20)})}, 100.0);
+    watch.arrived("b", {.tokens = joined({system, random_tokens(random, 20)})}, 100.0);  // only a has it
+    watch.arrived("b", {.tokens = joined({system, random_tokens(random, 20)})}, 100.0);  // b has it too
     const PrefixFindings found = watch.last_minute(100.0);
     EXPECT_EQ(found.n_other_salt, 1U);
     EXPECT_EQ(found.n_other_salt_tokens, 300U);
@@ -75,11 +113,11 @@ TEST(PrefixWatch, IsOfTheLastMinuteAndOfBoundedSize) {
     std::mt19937 random(4);
     PrefixWatch watch;
     const Tokens system = random_tokens(random, 10'000);  // longer than what is looked at
-    for (int i = 0; i < 3000; ++i) watch.arrived("", joined({random_tokens(random, 3), system}), 100.0);
+    for (int i = 0; i < 3000; ++i) watch.arrived("", {.tokens = joined({random_tokens(random, 3), system})}, 100.0);
     EXPECT_LE(watch.last_minute(100.0).n_prompts, 2048U);
     EXPECT_GT(watch.last_minute(100.0).n_changed_early, 2000U);
     EXPECT_EQ(watch.last_minute(200.0).n_prompts, 0U);
-    watch.arrived("", system, 200.0);
+    watch.arrived("", {.tokens = system}, 200.0);
     EXPECT_EQ(watch.last_minute(200.0).n_prompts, 1U);
 }
 

@@ -115,7 +115,7 @@ TEST_F(AnthropicAnswers, StreamsHaveTheirEventsInOrderByteForByte) {
             id +
             R"(","name":"f","input":{}}})"
             "\n\nevent: content_block_delta\n"
-            R"(data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"z\":1,\"a\":{\"c\":2}}"}})"
+            R"(data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"z\": 1, \"a\": {\"c\": 2}}"}})"
             "\n\nevent: content_block_stop\n"
             R"(data: {"type":"content_block_stop","index":2})"
             "\n\nevent: message_delta\n"

@@ -55,7 +55,7 @@ class AnthropicRequests : public testing::Test {
 
 TEST_F(AnthropicRequests, SystemAndMessagesAreTextsOrBlocks) {
     const std::string user = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n";
-    EXPECT_EQ(prompt_of(parse({})), user);
+    EXPECT_EQ(prompt_of(parse(json::object())), user);
     EXPECT_EQ(prompt_of(parse({{"system", ""}})), user);
     const json cached = {{"type", "ephemeral"}};
     EXPECT_EQ(prompt_of(parse({{"system",
@@ -140,7 +140,7 @@ TEST_F(AnthropicRequests, ThinkingIsAVariableAndALimit) {
         const std::string prompt = prompt_of(parse(more));
         return prompt.substr(prompt.find('\n') + 1);
     };
-    EXPECT_EQ(end_of({}), "False >");
+    EXPECT_EQ(end_of(json::object()), "False >");
     EXPECT_EQ(end_of({{"thinking", {{"type", "disabled"}}}}), "False >");
     EXPECT_EQ(end_of({{"thinking", {{"type", "enabled"}, {"budget_tokens", 1024}}}}), "True >");
     EXPECT_EQ(end_of({{"thinking", {{"type", "adaptive"}}}, {"output_config", {{"effort", "low"}}}}), "True low>");
@@ -191,7 +191,7 @@ TEST_F(AnthropicRequests, TheSystemPromptsTokensAreCounted) {
     const auto n_system = [&](const json& more) { return parse(more)->n_system_tokens; };
     const auto n_tokens = [&](const std::string& text) { return opened_.tokenizer->encode(text, text::SpecialTokens::kParse).size(); };
     EXPECT_EQ(n_system({{"system", " be brief \n"}}), n_tokens("<|im_start|>system\n be brief \n<|im_end|>\n<|im_start|>user\n"));
-    EXPECT_EQ(n_system({}), n_tokens("<|im_start|>user\n"));
+    EXPECT_EQ(n_system(json::object()), n_tokens("<|im_start|>user\n"));
     // A text that stands in the system prompt too is looked for behind it.
     EXPECT_EQ(n_system({{"system", "say hello"}}), n_tokens("<|im_start|>system\nsay hello<|im_end|>\n<|im_start|>user\n"));
 }

@@ -19,6 +19,7 @@
 #include "model/workspace.h"
 #include "tests/isa_under_test.h"
 #include "tests/support/kv_rounding.h"
+#include "tests/support/rounds.h"
 
 namespace rafter::backend::cpu {
 namespace {
@@ -417,7 +418,7 @@ TEST_P(Attention, IsWithinTheRoundingOfTheCacheOfExactAttention) {
     for (const KvType key : kv_types()) {
         for (const KvType value : kv_types()) {
             const Shape shape{.n_heads = 4, .n_kv_heads = 2, .head_dim = 48, .key_type = key, .value_type = value};
-            for (const Tokens& tokens : adversarial_tokens(shape, 60)) {
+            for (const Tokens& tokens : adversarial_tokens(shape, rafter::tests::kSanitized ? 20 : 60)) {
                 const auto found = run(shape, {tokens}, whole({tokens}), {.isa = isa(), .unfused = unfused()});
                 EXPECT_LE(worst_rounding(shape, tokens, found[0]), 1.0) << to_string(key) << " " << to_string(value);
             }
@@ -495,7 +496,7 @@ TEST_P(Attention, NeverReadsABlockThatTheWindowHasLeftBehind) {
             const Shape shape{.window = window, .key_type = key, .value_type = value};
             const std::vector<Tokens> tokens = {Tokens(shape, 400, 12)};
             for (const std::uint32_t size : {1U, 19U, 64U}) {
-                if (isa() == Isa::kScalar && size == 1) continue;  // slow
+                if ((isa() == Isa::kScalar || rafter::tests::kSanitized) && size == 1) continue;  // slow
                 const Steps steps = in_pieces(tokens[0].n, size);
                 const auto expected = run(shape, tokens, steps, {.isa = isa(), .unfused = unfused(), .left_behind = LeftBehind::kOldBlock});
                 for (const LeftBehind left_behind : {LeftBehind::kBlockOfNan, LeftBehind::kNoBlock}) {

@@ -3,13 +3,13 @@
 
 namespace rafter::tests {
 
-// n, or a tenth of it under a sanitizer.
-[[nodiscard]] constexpr int rounds(int n) {
 #ifdef RAFTER_SANITIZED
-    return n / 10;
+inline constexpr bool kSanitized = true;
 #else
-    return n;
+inline constexpr bool kSanitized = false;
 #endif
-}
+
+// n, or a tenth of it under a sanitizer.
+[[nodiscard]] constexpr int rounds(int n) { return kSanitized ? n / 10 : n; }
 
 }  // namespace rafter::tests

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <iterator>
 #include <memory>
 #include <random>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -97,8 +99,13 @@ inline RigOptions tight() {
     return setup;
 }
 
+// A request's finish comes before the snapshot that knows of it.
 inline void expect_empty(const ThreadRig& rig) {
-    const EngineSnapshot end = rig.thread->snapshot();
+    EngineSnapshot end = rig.thread->snapshot();
+    for (int i = 0; i < 10'000 && (end.n_running > 0 || end.n_waiting > 0 || end.cache.n_used > 0); ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        end = rig.thread->snapshot();
+    }
     EXPECT_EQ(end.n_running, 0U);
     EXPECT_EQ(end.n_waiting, 0U);
     EXPECT_EQ(end.cache.n_used, 0U);

@@ -10,7 +10,6 @@
 
 #include "grammar/grammar_compiler.h"
 #include "tests/support/byte_tokenizer.h"
-#include "tests/support/rounds.h"
 
 namespace rafter::protocols {
 namespace {
@@ -153,7 +152,7 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
                 grammar::GrammarCompiler compiler(tokenizer);
                 const auto mask = compiler.compile_now(*tag);
                 ASSERT_TRUE(mask) << mask.error().message << "\n" << tag->text;
-                for (int round = 0; round < rafter::tests::rounds(10); ++round) {
+                for (int round = 0; round < 8; ++round) {
                     const auto matcher = (*mask)->make_matcher();
                     const std::string text =
                         drawn_answer(*matcher, tokenizer, rules.format.tags != nullptr ? rules.format.tags->end : "<|end|>", random);
@@ -166,9 +165,13 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
                     EXPECT_FALSE(read.calls.empty());
                     EXPECT_EQ(text.find("<|other|>"), std::string::npos);
                     EXPECT_EQ(read.content, "");
-                    if (!parallel || choice == ToolChoice::kNamed) EXPECT_EQ(read.calls.size(), 1U);
+                    if (!parallel || choice == ToolChoice::kNamed) {
+                        EXPECT_EQ(read.calls.size(), 1U);
+                    }
                     for (const auto& [name, arguments] : read.calls) {
-                        if (choice == ToolChoice::kNamed) EXPECT_EQ(name, "set");
+                        if (choice == ToolChoice::kNamed) {
+                            EXPECT_EQ(name, "set");
+                        }
                         expect_valid(name, arguments);
                     }
                 }
@@ -177,7 +180,9 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
     }
     EXPECT_GT(n_ended, 20U);
     EXPECT_GT(n_thoughts, 0U);
-    if (GetParam().family != CallFamily::kHarmony) EXPECT_GT(n_several, 0U);
+    if (GetParam().family != CallFamily::kHarmony) {
+        EXPECT_GT(n_several, 0U);
+    }
 }
 
 std::vector<Case> all_families() {

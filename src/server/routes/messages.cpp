@@ -5,51 +5,25 @@
 #include "server/generation.h"
 #include "server/routes.h"
 #include "server/routes/new_answer.h"
+#include "server/routes/single_answer.h"
 
 namespace rafter::server {
 namespace {
 
 using protocols::AnthropicAnswer;
 
-class WholeMessage : public AnswerWriter {
+class MessageEvents : public SingleAnswerEvents<AnthropicAnswer> {
   public:
-    WholeMessage(AnthropicAnswer answer, bool timings) : answer_(std::move(answer)), timings_(timings) {}
-    void begin(Call&) override {}
-    void update(Call&, std::size_t, engine::StreamUpdate&& update) override { answer_.take(std::move(update)); }
-    void end(Call& call, const protocols::AnswerTimings& timings) override { call.json(answer_.answer(timings_ ? &timings : nullptr)); }
-    bool fail(Call&, const Refused&) override { return false; }
-
-  private:
-    AnthropicAnswer answer_;
-    bool timings_;  // are wanted
-};
-
-class MessageEvents : public AnswerWriter {
-  public:
-    MessageEvents(AnthropicAnswer answer, bool timings) : answer_(std::move(answer)), timings_(timings) {}
+    using SingleAnswerEvents::SingleAnswerEvents;
     void begin(Call& call) override {
         call.set_heartbeat("ping", R"({"type":"ping"})");
-        call.begin_events();
-        send(call, answer_.begin());
-    }
-    void update(Call& call, std::size_t, engine::StreamUpdate&& update) override { send(call, answer_.update(std::move(update))); }
-    void end(Call& call, const protocols::AnswerTimings& timings) override {
-        send(call, answer_.end(timings_ ? &timings : nullptr));
-        call.end_events();
-    }
-    bool fail(Call& call, const Refused& refused) override {
-        send(call, answer_.fail(refused.status, refused.message, call.id()));
-        call.end_events();
-        return true;
+        SingleAnswerEvents::begin(call);
     }
 
-  private:
-    static void send(Call& call, const std::vector<protocols::NamedEvent>& events) {
-        for (const protocols::NamedEvent& event : events) call.send_event(event.event, event.data);
+  protected:
+    std::vector<protocols::NamedEvent> failure(AnthropicAnswer& answer, Call& call, const Refused& refused) override {
+        return answer.fail(refused.status, refused.message, call.id());
     }
-
-    AnthropicAnswer answer_;
-    bool timings_;  // are wanted
 };
 
 }  // namespace
@@ -65,7 +39,7 @@ void answer_message(Services& services, std::shared_ptr<Call> call) {
         if (request.stream) {
             job.writer = std::make_unique<MessageEvents>(std::move(answer), request.timings);
         } else {
-            job.writer = std::make_unique<WholeMessage>(std::move(answer), request.timings);
+            job.writer = std::make_unique<SingleAnswer<AnthropicAnswer>>(std::move(answer), request.timings);
         }
         return job;
     });

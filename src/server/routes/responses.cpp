@@ -5,50 +5,21 @@
 #include "server/generation.h"
 #include "server/routes.h"
 #include "server/routes/new_answer.h"
+#include "server/routes/single_answer.h"
 
 namespace rafter::server {
 namespace {
 
 using protocols::ResponsesAnswer;
 
-class WholeResponse : public AnswerWriter {
+class ResponseEvents : public SingleAnswerEvents<ResponsesAnswer> {
   public:
-    WholeResponse(ResponsesAnswer answer, bool timings) : answer_(std::move(answer)), timings_(timings) {}
-    void begin(Call&) override {}
-    void update(Call&, std::size_t, engine::StreamUpdate&& update) override { answer_.take(std::move(update)); }
-    void end(Call& call, const protocols::AnswerTimings& timings) override { call.json(answer_.answer(timings_ ? &timings : nullptr)); }
-    bool fail(Call&, const Refused&) override { return false; }
+    using SingleAnswerEvents::SingleAnswerEvents;
 
-  private:
-    ResponsesAnswer answer_;
-    bool timings_;  // are wanted
-};
-
-class ResponseEvents : public AnswerWriter {
-  public:
-    ResponseEvents(ResponsesAnswer answer, bool timings) : answer_(std::move(answer)), timings_(timings) {}
-    void begin(Call& call) override {
-        call.begin_events();
-        send(call, answer_.begin());
+  protected:
+    std::vector<protocols::NamedEvent> failure(ResponsesAnswer& answer, Call&, const Refused& refused) override {
+        return answer.fail(refused.message);
     }
-    void update(Call& call, std::size_t, engine::StreamUpdate&& update) override { send(call, answer_.update(std::move(update))); }
-    void end(Call& call, const protocols::AnswerTimings& timings) override {
-        send(call, answer_.end(timings_ ? &timings : nullptr));
-        call.end_events();
-    }
-    bool fail(Call& call, const Refused& refused) override {
-        send(call, answer_.fail(refused.message));
-        call.end_events();
-        return true;
-    }
-
-  private:
-    static void send(Call& call, const std::vector<protocols::NamedEvent>& events) {
-        for (const protocols::NamedEvent& event : events) call.send_event(event.event, event.data);
-    }
-
-    ResponsesAnswer answer_;
-    bool timings_;  // are wanted
 };
 
 }  // namespace
@@ -64,7 +35,7 @@ void answer_response(Services& services, std::shared_ptr<Call> call) {
         if (request.stream) {
             job.writer = std::make_unique<ResponseEvents>(std::move(answer), request.timings);
         } else {
-            job.writer = std::make_unique<WholeResponse>(std::move(answer), request.timings);
+            job.writer = std::make_unique<SingleAnswer<ResponsesAnswer>>(std::move(answer), request.timings);
         }
         return job;
     });

@@ -2,7 +2,6 @@
 #include "engine/sampling/mask_ahead.h"
 
 #include <exception>
-#include <system_error>
 
 namespace rafter::engine {
 
@@ -20,8 +19,8 @@ bool MaskAhead::has_thread() {
     if (thread_.joinable()) return true;
     try {
         thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error&) {
-        return false;  // tried again with the next step
+    } catch (const std::exception&) {
+        return false;  // no thread, or no memory for one: tried again with the next step
     }
     return true;
 }
@@ -33,6 +32,7 @@ void MaskAhead::begin(const Plan& plan) {
     if (!any || !has_thread()) return;
     {
         const std::lock_guard lock(mutex_);
+        waiting_.reserve(plan.sequences.size());  // what throws leaves nothing to do behind
         for (const PlannedSequence& planned : plan.sequences) {
             if (is_masked(planned)) waiting_.push_back(&planned);
         }

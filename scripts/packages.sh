@@ -56,4 +56,4 @@ build_jobs() {
 # packages the program itself is built from, and what fetches a model
 readonly kBuildPackages=(cmake ninja-build g++ pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libxxhash-dev libedit-dev libtomlplusplus-dev libcurl4-openssl-dev libssl-dev libboost1.81-dev prometheus-cpp-dev python3 python3-pip)
 # and what only the tests need
-readonly kTestPackages=(libgtest-dev chromium python3-venv clang-16 libclang-rt-16-dev clang-format clang-tidy prometheus curl openssl)
+readonly kTestPackages=(libgtest-dev chromium python3-venv clang-16 lld-16 libclang-rt-16-dev clang-format clang-tidy prometheus curl openssl)

@@ -10,6 +10,7 @@
 
 #include "grammar/grammar_compiler.h"
 #include "tests/support/byte_tokenizer.h"
+#include "tests/support/rounds.h"
 
 namespace rafter::protocols {
 namespace {
@@ -152,7 +153,7 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
                 grammar::GrammarCompiler compiler(tokenizer);
                 const auto mask = compiler.compile_now(*tag);
                 ASSERT_TRUE(mask) << mask.error().message << "\n" << tag->text;
-                for (int round = 0; round < 8; ++round) {
+                for (int round = 0; round < (rafter::tests::kSanitized ? 3 : 8); ++round) {
                     const auto matcher = (*mask)->make_matcher();
                     const std::string text =
                         drawn_answer(*matcher, tokenizer, rules.format.tags != nullptr ? rules.format.tags->end : "<|end|>", random);

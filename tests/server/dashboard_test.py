@@ -74,7 +74,7 @@ class Checker(unittest.TestCase):
 
 
 class Dashboard(serving.Case):
-    arguments = ("--batch", "1")
+    arguments = ("--batch", "1", "--draft-fixed", "4")
 
     @classmethod
     def setUpClass(cls):

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -53,7 +54,11 @@ TEST(Gate, GivesEachReaderWhatTheEngineGivesAlone) {
 
 TEST(Gate, EverySequenceGetsOneFinishWhateverIsCancelled) {
     const auto asked = random_questions(2, rafter::tests::rounds(2000));
-    GateRig rig(tight());
+    // Between every second pair of waits the engine stands still, so that what is cancelled then has not ended yet.
+    std::mutex steps;
+    GateRig rig(tight(), [&] { const std::lock_guard lock(steps); });
+    std::unique_lock<std::mutex> still(steps);
+    bool was_still = true;
     std::mt19937 random(3);
     std::vector<std::uint64_t> tickets;
     for (std::size_t i = 0; i < asked.size(); ++i) {
@@ -64,8 +69,13 @@ TEST(Gate, EverySequenceGetsOneFinishWhateverIsCancelled) {
             const std::uint64_t id = tickets[tickets.size() - 1 - random() % std::min<std::size_t>(tickets.size(), 20)];
             rig.server.call([&] { rig.gate->cancel(id); });
         }
-        if (random() % 40 == 0) rig.readers.wait();
+        if (random() % 40 != 0) continue;
+        if (still) still.unlock();
+        rig.readers.wait();
+        if (!was_still) still.lock();
+        was_still = !was_still;
     }
+    if (still) still.unlock();
     rig.readers.wait();
     std::size_t n_cancelled = 0;
     for (const auto& [i, answers] : rig.readers.answers()) {

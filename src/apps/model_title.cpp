@@ -85,7 +85,9 @@ std::string without_part(const std::string& stem) {
     return part ? part->model : stem;
 }
 
-std::string quantisation_of(const files::TensorSource& file) {
+}  // namespace
+
+std::string quantization_name(const files::TensorSource& file) {
     if (const auto type = file.metadata().find_uint("general.file_type"); type && *type) {
         for (const auto& [number, name] : kFileTypes) {
             if (number == **type) return std::string(name);
@@ -99,8 +101,6 @@ std::string quantisation_of(const files::TensorSource& file) {
     return most == elements.end() ? std::string() : std::string(tensor::format_of(most->first).name);
 }
 
-}  // namespace
-
 std::string model_title(const files::TensorSource& file) {
     const std::string stem = std::filesystem::path(file.name()).stem().string();
     std::string name = name_from(without_part(stem));
@@ -108,7 +108,7 @@ std::string model_title(const files::TensorSource& file) {
         const auto known = file.metadata().find_string("general.name");
         name = known && *known && !(*known)->empty() ? std::string(**known) : stem;
     }
-    const std::string quantisation = quantisation_of(file);
+    const std::string quantisation = quantization_name(file);
     std::string title = text::valid_utf8(quantisation.empty() ? name : fmt::format("{}, {}", name, quantisation));
     std::replace_if(
         title.begin(), title.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');

@@ -7,6 +7,8 @@
 
 namespace rafter::apps {
 
+// The type that the file says, or that most of its weights have: "Q4_K_M"; "" where it has no matrices.
+[[nodiscard]] std::string quantization_name(const files::TensorSource& file);
 // The file's name where it says the model's size, else general.name; then the quantisation. Printable, on one line.
 [[nodiscard]] std::string model_title(const files::TensorSource& file);
 

@@ -90,6 +90,7 @@ server::ServerOptions server_options(const ServeVerbOptions& options, const Sess
     server.model_names = options.served_names;
     const std::filesystem::path file = session.opened().source->name();
     server.file_name = file.filename();
+    server.quantization = quantization_name(*session.opened().source);
     if (server.model_names.empty()) {
         server.model_names.push_back(file.stem());
         if (options.session.model != server.model_names.front() && options.session.model.find('/') == std::string::npos)

@@ -61,6 +61,7 @@ Result<void> Engine::check(Request& request) const {
     // max_tokens.
     const std::size_t n_fitting = options_.context - request.prompt.size() + 1;
     request.max_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(request.max_tokens, n_fitting));
+    RAFTER_TRY_VOID(check_tokens("the probed tokens", request.probed_tokens));
     for (const ForcedTokens& forced : request.forced) RAFTER_TRY_VOID(check_tokens("the forced answer", forced.tokens));
     if (request.score_prompt_from && *request.score_prompt_from >= request.prompt.size()) {
         return bad_input("scoring starts at position {}, but the prompt has only {} tokens", *request.score_prompt_from,
@@ -249,7 +250,9 @@ void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& o
             break;
         }
         accepted.tokens.push_back({.id = *token, .logprobs = {}});
-        if (const auto n = sequence.request.n_logprobs) accepted.tokens.back().logprobs = logprobs_of(logits, *token, *n);
+        if (const auto n = sequence.request.n_logprobs) {
+            accepted.tokens.back().logprobs = logprobs_of(logits, *token, *n, sequence.request.probed_tokens);
+        }
         if (n_right == planned.drafts.size() || planned.drafts[n_right] != *token) break;
         sequence.sampler.accept(*token);
     }

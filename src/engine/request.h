@@ -36,6 +36,7 @@ struct Request {
     // End tokens are drawn as others are and end nothing, as in vLLM; stop texts still do. min_tokens keeps its meaning for both.
     bool ignore_eos = false;
     std::optional<std::uint32_t> n_logprobs;  // report each token's log-probability, and those of the n likeliest
+    std::vector<TokenId> probed_tokens;       // with n_logprobs: and those of these tokens, however likely they are
     // Report the log-probability of each prompt token that comes after this position, given those before it.
     std::optional<std::uint32_t> score_prompt_from;
     int priority = 0;                       // the higher first; each step of it is worth half a minute of waiting

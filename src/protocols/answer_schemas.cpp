@@ -236,6 +236,24 @@ void add_texts(ordered_json& schemas) {
                 {"model", "string"},
                 {"usage", object({{"prompt_tokens", "integer"}, {"total_tokens", "integer"}})},
                 {"?timings", reference("Timings")}});
+    const ordered_json method = one_of({"yes_no", "embedding"});
+    const ordered_json read_usage = object({{"prompt_tokens", "integer"}, {"total_tokens", "integer"}});
+    schemas["Ranking"] = object(
+        {{"id", "string"},
+         {"created", "integer"},
+         {"model", "string"},
+         {"method", method},
+         {"results", list_of(object({{"index", "integer"}, {"relevance_score", "number"}, {"?document", object({{"text", "string"}})}}))},
+         {"usage", read_usage},
+         {"?timings", reference("Timings")}});
+    schemas["ScoreList"] = object({{"id", "string"},
+                                   {"object", constant("list")},
+                                   {"created", "integer"},
+                                   {"model", "string"},
+                                   {"method", method},
+                                   {"data", list_of(object({{"index", "integer"}, {"object", constant("score")}, {"score", "number"}}))},
+                                   {"usage", read_usage},
+                                   {"?timings", reference("Timings")}});
     const ordered_json piece = object({{"id", "integer"}, {"piece", {{"type", {"string", "array"}}}}});
     const ordered_json tokens = list_of({{"anyOf", ordered_json::array({simple("integer"), piece})}});
     schemas["TokenizeAnswer"] = object(
@@ -282,6 +300,62 @@ void add_service(ordered_json& schemas) {
     schemas["Error"] = object({{"error", error}});
 }
 
+void add_ollama(ordered_json& schemas) {
+    const ordered_json call =
+        object({{"id", "string"}, {"function", object({{"index", "integer"}, {"name", "string"}, {"arguments", "object"}})}});
+    const ordered_json message =
+        object({{"role", constant("assistant")}, {"content", "string"}, {"?thinking", "string"}, {"?tool_calls", list_of(call)}});
+    const auto answer = [](std::initializer_list<Key> parts) {
+        ordered_json schema = object(parts);
+        const ordered_json end = object({{"model", "string"},
+                                         {"created_at", "string"},
+                                         {"done", "boolean"},
+                                         {"done_reason", "string"},
+                                         {"?logprobs", list_of(token_logprob(true))},
+                                         {"?total_duration", "integer"},
+                                         {"?load_duration", "integer"},
+                                         {"?prompt_eval_count", "integer"},
+                                         {"?prompt_eval_duration", "integer"},
+                                         {"?eval_count", "integer"},
+                                         {"?eval_duration", "integer"}});
+        for (const auto& [key, value] : end["properties"].items()) schema["properties"][key] = value;
+        for (const auto& key : end["required"]) schema["required"].push_back(key);
+        return schema;
+    };
+    schemas["OllamaChat"] = answer({{"message", message}});
+    schemas["OllamaGenerate"] = answer({{"response", "string"}, {"?thinking", "string"}, {"?context", list_of(simple("integer"))}});
+    schemas["OllamaEmbed"] = object({{"model", "string"},
+                                     {"embeddings", list_of(list_of(simple("number")))},
+                                     {"total_duration", "integer"},
+                                     {"load_duration", "integer"},
+                                     {"prompt_eval_count", "integer"}});
+    schemas["OllamaEmbeddings"] = object({{"embedding", list_of(simple("number"))}});
+    const ordered_json details = object({{"parent_model", "string"},
+                                         {"format", "string"},
+                                         {"family", "string"},
+                                         {"families", list_of(simple("string"))},
+                                         {"parameter_size", "string"},
+                                         {"quantization_level", "string"}});
+    schemas["OllamaModels"] = object({{"models", list_of(object({{"name", "string"},
+                                                                 {"model", "string"},
+                                                                 {"size", "integer"},
+                                                                 {"digest", "string"},
+                                                                 {"details", details},
+                                                                 {"?modified_at", "string"},
+                                                                 {"?expires_at", "string"},
+                                                                 {"?size_vram", "integer"},
+                                                                 {"?context_length", "integer"}}))}});
+    schemas["OllamaShow"] = object({{"modelfile", "string"},
+                                    {"parameters", "string"},
+                                    {"template", "string"},
+                                    {"details", details},
+                                    {"model_info", "object"},
+                                    {"capabilities", list_of(simple("string"))},
+                                    {"modified_at", "string"},
+                                    {"?license", "string"}});
+    schemas["OllamaError"] = object({{"error", "string"}});
+}
+
 }  // namespace
 
 ordered_json answer_schemas() {
@@ -293,6 +367,7 @@ ordered_json answer_schemas() {
     add_messages(schemas);
     add_texts(schemas);
     add_service(schemas);
+    add_ollama(schemas);
     return schemas;
 }
 

@@ -19,11 +19,22 @@ namespace {
 // GGUF's numbers of pooling types.
 constexpr std::uint64_t kGgufLast = 3;
 
-Result<Pooling> read_pooling(const JsonReader& body, const engine::OpenedModel& opened) {
-    RAFTER_TRY(const auto name, body.find_string(parameters::kPooling.name));
-    if (name == "mean") return Pooling::kMean;
-    if (name == "last") return Pooling::kLast;
-    if (name) return bad_input("{}: pooling: expected mean or last, found {}", body.where(), quote(*name));
+Result<bool> read_base64(const JsonReader& body) {
+    RAFTER_TRY(const auto name, body.find_string(parameters::kEncodingFormat.name));
+    if (!name || *name == "float") return false;
+    if (*name == "base64") return true;
+    return bad_input("{}: encoding_format: expected float or base64, found {}", body.where(), quote(*name));
+}
+
+void append_base64(std::string& text, std::span<const float> vector) {
+    std::vector<unsigned char> bytes(vector.size_bytes());
+    std::memcpy(bytes.data(), vector.data(), bytes.size());  // every machine that we run on has the lowest byte first
+    text += '"' + to_base64(bytes) + '"';
+}
+
+}  // namespace
+
+Pooling file_pooling(const engine::OpenedModel& opened) {
     const files::Metadata& metadata = opened.source->metadata();
     const auto architecture = metadata.find_string("general.architecture");
     if (!architecture || !*architecture) return Pooling::kMean;
@@ -32,11 +43,12 @@ Result<Pooling> read_pooling(const JsonReader& body, const engine::OpenedModel& 
     return is_last ? Pooling::kLast : Pooling::kMean;
 }
 
-Result<bool> read_base64(const JsonReader& body) {
-    RAFTER_TRY(const auto name, body.find_string(parameters::kEncodingFormat.name));
-    if (!name || *name == "float") return false;
-    if (*name == "base64") return true;
-    return bad_input("{}: encoding_format: expected float or base64, found {}", body.where(), quote(*name));
+Result<Pooling> read_pooling(const JsonReader& body, const engine::OpenedModel& opened) {
+    RAFTER_TRY(const auto name, body.find_string(parameters::kPooling.name));
+    if (name == "mean") return Pooling::kMean;
+    if (name == "last") return Pooling::kLast;
+    if (name) return bad_input("{}: pooling: expected mean or last, found {}", body.where(), quote(*name));
+    return file_pooling(opened);
 }
 
 Result<std::optional<std::uint32_t>> read_dimensions(const JsonReader& body, std::uint32_t d_model) {
@@ -47,19 +59,27 @@ Result<std::optional<std::uint32_t>> read_dimensions(const JsonReader& body, std
     return n;
 }
 
-void append_vector(std::string& text, std::span<const float> vector, bool base64) {
-    if (base64) {
-        std::vector<unsigned char> bytes(vector.size_bytes());
-        std::memcpy(bytes.data(), vector.data(), bytes.size());  // every machine that we run on has the lowest byte first
-        text += '"' + to_base64(bytes) + '"';
-        return;
-    }
+Result<std::vector<engine::TokenId>> tokens_to_embed(const nlohmann::json& input, const engine::OpenedModel& opened,
+                                                     const OpenAiDefaults& defaults, const std::string& where, bool add_special_tokens) {
+    RAFTER_TRY(std::vector<engine::TokenId> tokens, prompt_tokens(input, opened, defaults, where, add_special_tokens));
+    const text::SpecialIds& special = opened.tokenizer->special();
+    // Models of embeddings are trained to say what a text means at its end token.
+    if (input.is_string() && add_special_tokens && special.add_eos && special.eos) tokens.push_back(*special.eos);
+    return tokens;
+}
+
+engine::Request embedding_sequence(Pooling pooling) {
+    engine::Request sequence;
+    sequence.output = pooling == Pooling::kMean ? engine::OutputKind::kHiddenMean : engine::OutputKind::kHiddenLast;
+    sequence.max_tokens = 0;
+    return sequence;
+}
+
+void append_vector(std::string& text, std::span<const float> vector) {
     text += '[';
     for (std::size_t i = 0; i < vector.size(); ++i) fmt::format_to(std::back_inserter(text), "{}{}", i > 0 ? "," : "", vector[i]);
     text += ']';
 }
-
-}  // namespace
 
 std::string to_base64(std::span<const unsigned char> bytes) {
     static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -89,20 +109,21 @@ Result<EmbeddingsRequest> parse_embeddings_request(const nlohmann::json& body_js
     RAFTER_TRY(const auto salt, read_text(body, parameters::kCacheSalt));
     RAFTER_TRY(const auto add_special, read_bool(body, parameters::kAddSpecialTokens));
     request.timings = timings.value_or(true);
-    engine::Request sequence;
-    sequence.output = request.pooling == Pooling::kMean ? engine::OutputKind::kHiddenMean : engine::OutputKind::kHiddenLast;
-    sequence.max_tokens = 0;
+    engine::Request sequence = embedding_sequence(request.pooling);
     sequence.priority = request.priority;
     sequence.cache_salt = salt.value_or("");
-    RAFTER_TRY(const std::vector<nlohmann::json> inputs, list_of_prompts(body, parameters::kEmbeddingsInput.name));
+    RAFTER_TRY(const auto prefix, read_text(body, parameters::kPrefix));
+    RAFTER_TRY(std::vector<nlohmann::json> inputs, list_of_prompts(body, parameters::kEmbeddingsInput.name));
     const nlohmann::json& given = *body.find(parameters::kEmbeddingsInput.name);
     const bool is_list = given.is_array() && !given.front().is_number();
-    const text::SpecialIds& special = opened.tokenizer->special();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const std::string where = body.where() + (is_list ? fmt::format(": input[{}]", i) : ": input");
-        RAFTER_TRY(sequence.prompt, prompt_tokens(inputs[i], opened, defaults, where, add_special.value_or(true)));
-        // Models of embeddings are trained to say what a text means at its end token.
-        if (inputs[i].is_string() && add_special.value_or(true) && special.add_eos && special.eos) sequence.prompt.push_back(*special.eos);
+        nlohmann::json& input = inputs[i];
+        if (prefix && !input.is_string()) {
+            return bad_input("{}: expected a text, which a prefix can come before, found {}", where, shown_json(input));
+        }
+        if (prefix) input = *prefix + input.get<std::string>();
+        RAFTER_TRY(sequence.prompt, tokens_to_embed(input, opened, defaults, where, add_special.value_or(true)));
         if (auto warning = engine::prompt_warning(opened, sequence.prompt)) request.warnings.push_back(*std::move(warning));
         request.n_prompt_tokens += sequence.prompt.size();
         request.sequences.push_back(sequence);
@@ -127,7 +148,12 @@ std::string embeddings_answer(const EmbeddingsRequest& request, std::span<const 
     std::string text = R"({"object":"list","data":[)";
     for (std::size_t i = 0; i < hidden.size(); ++i) {
         fmt::format_to(std::back_inserter(text), R"({}{{"object":"embedding","index":{},"embedding":)", i > 0 ? "," : "", i);
-        append_vector(text, normalized(hidden[i], request.dimensions), request.base64);
+        const std::vector<float> vector = normalized(hidden[i], request.dimensions);
+        if (request.base64) {
+            append_base64(text, vector);
+        } else {
+            append_vector(text, vector);
+        }
         text += '}';
     }
     const std::string name = nlohmann::json(std::string(model)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

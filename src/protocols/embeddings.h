@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_reader.h"
 #include "base/result.h"
 #include "engine/loading/loaded_model.h"
 #include "engine/request.h"
@@ -33,6 +34,15 @@ struct EmbeddingsRequest {
     std::vector<std::string> warnings;
 };
 
+// That the model file says, or else the mean.
+[[nodiscard]] Pooling file_pooling(const engine::OpenedModel& opened);
+// "pooling", or what the file says.
+[[nodiscard]] Result<Pooling> read_pooling(const JsonReader& body, const engine::OpenedModel& opened);
+// "dimensions", at most d_model.
+[[nodiscard]] Result<std::optional<std::uint32_t>> read_dimensions(const JsonReader& body, std::uint32_t d_model);
+// Of an input that is still to get its prompt.
+[[nodiscard]] engine::Request embedding_sequence(Pooling pooling);
+
 // body: any JSON value. Fails with kBadInput, as parse_openai_request(). Without "pooling" the model file's own counts, or else the mean.
 // defaults: the limits of a prompt.
 [[nodiscard]] Result<EmbeddingsRequest> parse_embeddings_request(const nlohmann::json& body, const engine::OpenedModel& opened,
@@ -46,6 +56,13 @@ struct EmbeddingsRequest {
 [[nodiscard]] std::string embeddings_answer(const EmbeddingsRequest& request, std::span<const std::vector<float>> hidden,
                                             std::string_view model, std::string_view timings = "");
 
+// The tokens of one input, with the end token where the model expects one behind a text. where: for messages.
+[[nodiscard]] Result<std::vector<engine::TokenId>> tokens_to_embed(const nlohmann::json& input, const engine::OpenedModel& opened,
+                                                                   const OpenAiDefaults& defaults, const std::string& where,
+                                                                   bool add_special_tokens = true);
+
+// As a list of JSON, each number with only the digits that a float needs.
+void append_vector(std::string& text, std::span<const float> vector);
 [[nodiscard]] std::string to_base64(std::span<const unsigned char> bytes);
 
 }  // namespace rafter::protocols

@@ -5,6 +5,8 @@
 
 #include "protocols/answer_schemas.h"
 #include "protocols/anthropic_parameters.h"
+#include "protocols/ollama_parameters.h"
+#include "protocols/rerank_parameters.h"
 #include "protocols/responses_parameters.h"
 #include "protocols/service_parameters.h"
 
@@ -87,6 +89,23 @@ ordered_json openai_request(const char* help, std::span<const Parameter* const> 
     return RequestSchema(help).add(own).add(parameters::kOfBoth).add(parameters::kWithoutEffect).add(parameters::kUnsupported).take();
 }
 
+void add_ollama_requests(ordered_json& schemas) {
+    const ordered_json options = RequestSchema("").add(parameters::kOfOllamaOptions).take()["properties"];
+    schemas["OllamaChatRequest"] =
+        RequestSchema("A conversation to answer, as Ollama has it.").add(parameters::kOfOllama).add(parameters::kOfOllamaChat).take();
+    schemas["OllamaGenerateRequest"] = RequestSchema("A prompt to answer, as Ollama has it.")
+                                           .add(parameters::kOfOllama)
+                                           .add(parameters::kOfOllamaGenerate)
+                                           .add(parameters::kUnsupportedInGenerate)
+                                           .take();
+    schemas["OllamaEmbedRequest"] = RequestSchema("Texts to embed, as Ollama has it.").add(parameters::kOfOllamaEmbed).take();
+    schemas["OllamaEmbeddingsRequest"] = RequestSchema("A text to embed, as Ollama had it.").add(parameters::kOfOllamaEmbeddings).take();
+    for (const char* name : {"OllamaChatRequest", "OllamaGenerateRequest", "OllamaEmbedRequest", "OllamaEmbeddingsRequest"}) {
+        schemas[name]["properties"][parameters::kOllamaOptions.name]["properties"] = options;
+    }
+    schemas["OllamaShowRequest"] = RequestSchema("A model to show.").add(parameters::kOfOllamaShow).take();
+}
+
 }  // namespace
 
 ordered_json component_schemas() {
@@ -118,6 +137,10 @@ ordered_json component_schemas() {
     }
     schemas["DetokenizeRequest"] = RequestSchema("Token ids.").add(parameters::kOfDetokenize).take();
     schemas["ApplyTemplateRequest"] = RequestSchema("A conversation.").add(parameters::kOfApplyTemplate).take();
+    schemas["RerankRequest"] =
+        RequestSchema("A query and documents to put in order.").add(parameters::kOfRerank).add(parameters::kOfRelevance).take();
+    schemas["ScoreRequest"] = RequestSchema("Pairs of texts to compare.").add(parameters::kOfScore).add(parameters::kOfRelevance).take();
+    add_ollama_requests(schemas);
     const ordered_json answers = answer_schemas();
     for (const auto& [name, schema] : answers.items()) schemas[name] = schema;
     return schemas;

@@ -26,10 +26,13 @@ inline constexpr Parameter kPooling{
     .kind = kSchema,
     .help = "The mean over all tokens, or the last token. Missing: as the model file says, or else the mean.",
     .schema = R"({"enum": ["mean", "last", null]})"};
+inline constexpr Parameter kPrefix{.name = "prefix",
+                                   .kind = kText,
+                                   .help = "Comes before each text: the instruction that the model was trained with, such as \"query: \"."};
 inline constexpr Parameter kUserOfEmbeddings = without_effect("user");
 inline constexpr const Parameter* kOfEmbeddings[] = {&kEmbeddingsInput,  &kModel,   &kEncodingFormat, &kDimensions,     &kPooling,
                                                      &kUserOfEmbeddings, &kTimings, &kPriority,       &kMaxTtftSeconds, &kCacheSalt,
-                                                     &kAddSpecialTokens};
+                                                     &kAddSpecialTokens, &kPrefix};
 
 // /tokenize: as vLLM has it (prompt or messages) and as llama-server has it (content).
 inline constexpr Parameter kTokenizePrompt{.name = "prompt", .kind = kText, .help = "A text (vLLM's form)."};

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "protocols/anthropic_error.h"
+#include "protocols/ollama_answer.h"
 #include "protocols/openai_error.h"
 
 namespace rafter::server {
@@ -26,6 +27,9 @@ HttpResponse response_of(const Refused& refused, ErrorForm form, std::string_vie
         return {.status = refused.status,
                 .body = dump(protocols::anthropic_error(refused.status, refused.message, request_id)),
                 .headers = refused.headers};
+    }
+    if (form == ErrorForm::kOllama) {
+        return {.status = refused.status, .body = dump(protocols::ollama_error(refused.message)), .headers = refused.headers};
     }
     nlohmann::ordered_json body = protocols::openai_error(refused.status, refused.message);
     if (!refused.code.empty()) body["error"]["code"] = refused.code;
@@ -68,6 +72,11 @@ void Call::refuse(const Refused& refused) {
 void Call::begin_events() {
     record.status = 200;
     exchange_->begin_events(headers_);
+}
+
+void Call::begin_lines() {
+    record.status = 200;
+    exchange_->begin_lines(headers_);
 }
 
 }  // namespace rafter::server

@@ -49,6 +49,8 @@ class Call {
     void begin_events();
     void send_event(std::string_view event, std::string_view data) { exchange_->send_event(event, data); }
     void end_events() { exchange_->end_events(); }
+    void begin_lines();
+    void send_line(std::string_view line) { exchange_->send_line(line); }
 
     void on_gone(std::function<void(Gone)> call) { exchange_->on_gone(std::move(call)); }
     [[nodiscard]] bool gone() const { return exchange_->gone(); }

@@ -239,6 +239,10 @@ void start(Services& services, const std::shared_ptr<Call>& call, Result<Job>& j
         return;
     }
     if (!job->ignored_keys.empty()) call->add_header("rafter-ignored-keys", header_of(job->ignored_keys));
+    if (job->without_engine) {
+        job->without_engine(*call);
+        return;
+    }
     if (!job->warnings.empty()) call->add_header("rafter-warnings", fmt::format("{}", fmt::join(job->warnings, "; ")));
     std::make_shared<Generation>(services, call, *job)->start(*job);
 }

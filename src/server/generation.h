@@ -48,6 +48,8 @@ struct Job {
     std::vector<std::string> warnings;
     std::uint32_t n_system_tokens = 0;  // of a chat's prompt, before the conversation
     std::unique_ptr<AnswerWriter> writer;
+    std::function<void(Call&)>
+        without_engine;  // answers the call at once, in place of all of the above but the model; empty: the engine does
 };
 // What every API's request says of its job; the caller adds sequences and writer.
 template <typename Request>

@@ -17,6 +17,18 @@ ordered_json answer_of(std::string_view description, std::string_view content_ty
     return {{"description", description}, {"content", {{std::string(content_type), {{"schema", schema}}}}}};
 }
 
+std::string_view error_schema(ErrorForm form) {
+    switch (form) {
+        case ErrorForm::kAnthropic:
+            return "AnthropicError";
+        case ErrorForm::kOllama:
+            return "OllamaError";
+        case ErrorForm::kOpenAi:
+            break;
+    }
+    return "Error";
+}
+
 ordered_json operation(const Route& route) {
     ordered_json json{{"summary", route.summary}};
     if (route.ends_in_name) {
@@ -31,13 +43,12 @@ ordered_json operation(const Route& route) {
         answers["200"] = answer_of(route.summary, route.content_type, schema_reference(route.answer_schema));
     }
     const auto refusal = [&](const char* status, std::string_view why) {
-        answers[status] =
-            answer_of(why, "application/json", schema_reference(route.errors == ErrorForm::kAnthropic ? "AnthropicError" : "Error"));
+        answers[status] = answer_of(why, "application/json", schema_reference(error_schema(route.errors)));
     };
     if (!route.request_schema.empty()) {
         json["requestBody"] = {{"required", true},
                                {"content", {{"application/json", {{"schema", schema_reference(route.request_schema)}}}}}};
-        if (route.streams) answers["200"]["content"]["text/event-stream"] = {{"schema", {{"type", "string"}}}};
+        if (route.streams) answers["200"]["content"][std::string(route.stream_type)] = {{"schema", {{"type", "string"}}}};
         refusal("400", "The request cannot be answered: the message says what was expected and what was found");
         refusal("404", "The model is not served");
         refusal("413", "The body is too large");

@@ -25,7 +25,8 @@ struct Route {
     std::string_view answer_schema = "";   // the same; "": see `content_type`
     std::string_view content_type = "application/json";
     bool ends_in_name = false;  // paths go on with the name of a model
-    bool streams = false;       // with "stream": true it answers in events
+    bool streams = false;       // with "stream": true it answers in parts
+    std::string_view stream_type = "text/event-stream";
     ErrorForm errors = ErrorForm::kOpenAi;
 };
 [[nodiscard]] std::span<const Route> routes();
@@ -40,13 +41,23 @@ struct FoundRoute {
 // Of the errors that requests to this path get, whatever their method.
 [[nodiscard]] ErrorForm error_form_of(std::string_view path);
 
-// Answers, each in the file of routes/ that bears its name: completions, responses, messages, embeddings, text, status.
+// Answers, each in the file of routes/ that bears its name: completions, responses, messages, embeddings, rerank, ollama, text, status.
 void answer_chat(Services& services, std::shared_ptr<Call> call);
 void answer_completion(Services& services, std::shared_ptr<Call> call);
 void answer_response(Services& services, std::shared_ptr<Call> call);
 void answer_message(Services& services, std::shared_ptr<Call> call);
 void answer_message_tokens(Services& services, std::shared_ptr<Call> call);
 void answer_embeddings(Services& services, std::shared_ptr<Call> call);
+void answer_rerank(Services& services, std::shared_ptr<Call> call);
+void answer_score(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_chat(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_generate(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_embed(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_embeddings(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_tags(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_ps(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_show(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_version(Services& services, std::shared_ptr<Call> call);
 void answer_tokenize(Services& services, std::shared_ptr<Call> call);
 void answer_detokenize(Services& services, std::shared_ptr<Call> call);
 void answer_apply_template(Services& services, std::shared_ptr<Call> call);

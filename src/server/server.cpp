@@ -90,6 +90,7 @@ class Server::Impl {
                                    .model_names = options_.model_names,
                                    .answer_format = options_.answer_format,
                                    .file_name = options_.file_name,
+                                   .quantization = options_.quantization,
                                    .started_unix_s = unix_seconds_now(),
                                    .request_timeout_seconds = options_.request_timeout_seconds,
                                    .max_queue = options_.max_queue});

@@ -16,6 +16,7 @@ struct ServerOptions {
     std::vector<std::string> model_names;        // as clients call the model; answers give the first
     protocols::AnswerFormatNames answer_format;  // how the model writes calls and thoughts
     std::string file_name;                       // of the model, without its folder
+    std::string quantization;                    // of the model: "Q4_1"; "": not known
     std::string api_key_file;                    // "": none
     std::string api_key;                         // one key in place of a file; "": none
     bool insecure = false;                       // beyond loopback without a key

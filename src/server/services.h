@@ -28,7 +28,8 @@ struct Services {
     grammar::GrammarCompiler& grammars;
     std::vector<std::string> model_names;  // the first is what answers say
     protocols::AnswerFormatNames answer_format;
-    std::string file_name;  // of the model, without its folder
+    std::string file_name;     // of the model, without its folder
+    std::string quantization;  // of the model: "Q4_1"; "": not known
     std::int64_t started_unix_s = 0;
     double request_timeout_seconds = 0.0;  // 0: none
     std::size_t max_queue = 0;

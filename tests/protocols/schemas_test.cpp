@@ -13,8 +13,12 @@
 
 #include "protocols/anthropic_request.h"
 #include "protocols/embeddings.h"
+#include "protocols/ollama_embed.h"
+#include "protocols/ollama_models.h"
+#include "protocols/ollama_request.h"
 #include "protocols/openai_error.h"
 #include "protocols/openai_request.h"
+#include "protocols/rerank.h"
 #include "protocols/responses_request.h"
 #include "protocols/tokenize.h"
 #include "tests/protocols/tiny_opened_model.h"
@@ -47,6 +51,15 @@ class Schemas : public testing::Test {
         const auto openai = [&](OpenAiEndpoint endpoint) {
             return [this, endpoint](const json& body) { return unknown_keys(parse_openai_request(endpoint, body, opened_, defaults_)); };
         };
+        const auto ollama = [&](OllamaEndpoint endpoint) {
+            return [this, endpoint](const json& body) { return unknown_keys(parse_ollama_request(endpoint, body, opened_, defaults_)); };
+        };
+        const auto ollama_embed = [&](OllamaEmbedEndpoint endpoint) {
+            return [this, endpoint](const json& body) { return unknown_keys(parse_ollama_embed(endpoint, body, opened_, defaults_)); };
+        };
+        const auto relevance = [&](RerankEndpoint endpoint) {
+            return [this, endpoint](const json& body) { return unknown_keys(parse_rerank_request(endpoint, body, opened_, defaults_)); };
+        };
         return {{"ChatCompletionRequest", {{"messages", messages}}, openai(OpenAiEndpoint::kChatCompletions)},
                 {"CompletionRequest", {{"prompt", "hello"}}, openai(OpenAiEndpoint::kCompletions)},
                 {"ResponseRequest",
@@ -58,6 +71,13 @@ class Schemas : public testing::Test {
                 {"MessageTokensRequest",
                  {{"messages", messages}},
                  [this](const json& body) { return unknown_keys(count_anthropic_tokens(body, opened_, defaults_)); }},
+                {"OllamaChatRequest", {{"messages", messages}}, ollama(OllamaEndpoint::kChat)},
+                {"OllamaGenerateRequest", {{"prompt", "hello"}}, ollama(OllamaEndpoint::kGenerate)},
+                {"OllamaEmbedRequest", {{"input", "hello"}}, ollama_embed(OllamaEmbedEndpoint::kEmbed)},
+                {"OllamaEmbeddingsRequest", {{"prompt", "hello"}}, ollama_embed(OllamaEmbedEndpoint::kEmbeddings)},
+                {"OllamaShowRequest", json::object(), [](const json& body) { return unknown_keys(parse_ollama_show(body)); }},
+                {"RerankRequest", {{"query", "q"}, {"documents", {"d"}}}, relevance(RerankEndpoint::kRerank)},
+                {"ScoreRequest", {{"text_1", "q"}, {"text_2", "d"}}, relevance(RerankEndpoint::kScore)},
                 {"EmbeddingRequest",
                  {{"input", "hello"}},
                  [this](const json& body) { return unknown_keys(parse_embeddings_request(body, opened_, defaults_)); }},

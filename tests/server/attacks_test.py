@@ -38,6 +38,13 @@ class Attacks(serving.Case):
             self.assertEqual(answer["error"]["param"], param, answer)
         return answer["error"]["message"]
 
+    def refused_by_ollama(self, path, body, status=400):
+        found, _, answer = self.server.ask("POST", path, body)
+        self.assertEqual(found, status, (path, str(body)[:200], answer))
+        self.assertEqual(set(answer), {"error"})
+        self.assertIsInstance(answer["error"], str)
+        return answer["error"]
+
     def raw(self, data, end=True):
         """What the server says to these bytes, until it closes or is silent."""
         with socket.create_connection((self.server.host, self.server.port), timeout=serving.PATIENCE) as connection:
@@ -153,6 +160,39 @@ class Attacks(serving.Case):
                      {"chat_template_kwargs": "x"}):
             status, _, answer = self.server.post("/v1/chat/completions", **{**CHAT, **body})
             self.assertEqual(status, 400, (body, answer))
+
+    def test_ollamas_routes_meet_the_same(self):
+        ok = {"/api/chat": CHAT, "/api/generate": {"prompt": "a few words"}, "/api/embed": {"input": "a"}, "/api/embeddings": {"prompt": "a"}}
+        deep = "[" * NESTED + "]" * NESTED
+        for path, body in ok.items():
+            for key in ("num_predict", "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "repeat_last_n", "num_ctx",
+                        "presence_penalty", "frequency_penalty"):
+                for value in (-2**63 - 1, 2**64, 1e300, -1e300, True, "1", [1], {"a": 1}):
+                    self.assertIn(key, self.refused_by_ollama(path, {**body, "options": {key: value}}))
+            for options in (1, "x", [1], {"seed": 1.5}, {"stop": [""]}, {"stop": ["x"] * 65}, {"logit_bias": {"-1": 1}}):
+                self.refused_by_ollama(path, {**body, "options": options})
+            for broken in (deep.encode(), b"", b"[]", b"{", b'{"prompt": "\xff"}', b'{"a": ' + b"9" * 400 + b"}"):
+                self.refused_by_ollama(path, broken)
+            for name in ("../../etc/passwd", "tiny\0", "", "tiny:7b", "tiny:latest:latest", "x" * 100_000, "/"):
+                if name:
+                    self.refused_by_ollama(path, {**body, "model": name}, status=404)
+            self.refused_by_ollama(path, {**body, "model": 7})
+            self.refused_by_ollama(path, {**body, "keep_alive": [1]})
+            self.refused_by_ollama(path, {**body, "priority": 101})
+        for path, key, value in (("/api/generate", "suffix", "x"), ("/api/generate", "images", ["aGk="]), ("/api/generate", "template", "{{ x }}"),
+                                 ("/api/generate", "context", [-1]), ("/api/generate", "context", [2**31]), ("/api/generate", "format", 1),
+                                 ("/api/generate", "prompt", ["x"]), ("/api/generate", "stream", "no"), ("/api/chat", "messages", [1]),
+                                 ("/api/chat", "messages", [{"role": "user", "content": ["x"]}]), ("/api/chat", "think", "long"),
+                                 ("/api/chat", "messages", [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": 1}}]}]),
+                                 ("/api/chat", "messages", [{"role": "assistant", "tool_calls": "x"}]), ("/api/chat", "tools", [{"type": "x"}]),
+                                 ("/api/chat", "format", {"type": "object", "not": {}}), ("/api/embed", "input", [[1]]),
+                                 ("/api/embed", "input", ["a"] * 2049), ("/api/embed", "dimensions", 0), ("/api/embed", "truncate", 1)):
+            self.assertIn(key, self.refused_by_ollama(path, {**ok[path], key: value}))
+        self.refused_by_ollama("/api/chat", {"messages": [{"role": "user", "content": "word " * 2000}]})
+        self.refused_by_ollama("/api/generate", {"prompt": "word " * 4_000_000})
+        self.refused_by_ollama("/api/show", {"model": "other"}, status=404)
+        self.refused_by_ollama("/api/show", {"verbose": 1})
+        self.refused_by_ollama("/api/pull", {"model": "tiny"}, status=404)
 
     def test_tools_without_sense_are_refused_by_name(self):
         function = {"name": "f", "parameters": {"type": "object"}}

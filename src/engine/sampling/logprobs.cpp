@@ -27,9 +27,10 @@ double log_sum_exp(std::span<const float> logits) {
     return max + std::log(sum);
 }
 
-TokenLogprobs logprobs_of(std::span<const float> logits, TokenId token, std::uint32_t n_top) {
+TokenLogprobs logprobs_of(std::span<const float> logits, TokenId token, std::uint32_t n_top, std::span<const TokenId> probed) {
     const double normalizer = log_sum_exp(logits);
     TokenLogprobs result{.logprob = logits[static_cast<std::size_t>(token)] - normalizer, .top = {}};
+    for (const TokenId id : probed) result.probed.push_back(logits[static_cast<std::size_t>(id)] - normalizer);
     const std::size_t n = std::min<std::size_t>(n_top, logits.size());
     if (n == 0) return result;
     // The n likeliest so far, as a heap whose top is the least likely of them.

@@ -102,6 +102,10 @@ HttpResponse error_response(int status, std::string_view message, ErrorForm form
                                     protocols::anthropic_error_type(status), escaped);
         return response;
     }
+    if (form == ErrorForm::kOllama) {
+        response.body = fmt::format(R"({{"error":"{}"}})", escaped);
+        return response;
+    }
     const std::string_view type = status >= 500 ? "server_error" : "invalid_request_error";
     response.body = fmt::format(R"({{"error":{{"message":"{}","type":"{}","param":null,"code":null}}}})", escaped, type);
     return response;
@@ -116,8 +120,8 @@ void append_response(std::string& out, const HttpResponse& response, const Answe
     if (!bodiless && form.method != "HEAD") out.append(response.body);
 }
 
-void append_events_head(std::string& out, const std::vector<Header>& headers, const AnswerForm& form) {
-    append_start(out, 200, "text/event-stream", form);
+void append_stream_head(std::string& out, StreamKind kind, const std::vector<Header>& headers, const AnswerForm& form) {
+    append_start(out, 200, kind == StreamKind::kEvents ? "text/event-stream" : "application/x-ndjson", form);
     append_headers(out, headers);
     // Neither a cache nor a proxy may keep events until there are enough of them.
     append_header(out, "cache-control", "no-cache");
@@ -144,7 +148,18 @@ void append_event(std::string& out, std::string_view event, std::string_view dat
     if (chunked) out.append("\r\n");
 }
 
-void append_heartbeat(std::string& out, bool chunked) { out.append(chunked ? "3\r\n:\n\n\r\n" : ":\n\n"); }
+void append_line(std::string& out, std::string_view line, bool chunked) {
+    if (chunked) fmt::format_to(std::back_inserter(out), "{:x}\r\n", line.size() + 1);
+    out.append(line).append("\n");
+    if (chunked) out.append("\r\n");
+}
+
+void append_heartbeat(std::string& out, StreamKind kind, bool chunked) {
+    const std::string_view beat = kind == StreamKind::kEvents ? ":\n\n" : " ";
+    if (chunked) fmt::format_to(std::back_inserter(out), "{:x}\r\n", beat.size());
+    out.append(beat);
+    if (chunked) out.append("\r\n");
+}
 void append_last_chunk(std::string& out) { out.append("0\r\n\r\n"); }
 
 }  // namespace rafter::server

@@ -25,10 +25,17 @@ struct AnswerForm {
 
 // Headers that HTTP would not allow, and those that are the connection's own (lengths, connection, date), are left out.
 void append_response(std::string& out, const HttpResponse& response, const AnswerForm& form);
-void append_events_head(std::string& out, const std::vector<Header>& headers, const AnswerForm& form);
+enum class StreamKind {
+    kEvents,  // text/event-stream
+    kLines,   // application/x-ndjson: a JSON value each
+};
+void append_stream_head(std::string& out, StreamKind kind, const std::vector<Header>& headers, const AnswerForm& form);
 // One event as one chunk (chunked), or bare. Line ends in data become lines of the same event; those in event are left out.
 void append_event(std::string& out, std::string_view event, std::string_view data, bool chunked);
-void append_heartbeat(std::string& out, bool chunked);
+// One line as one chunk. line: without line ends, as JSON is.
+void append_line(std::string& out, std::string_view line, bool chunked);
+// What readers pass over: a comment; in lines a space, with which the next line begins.
+void append_heartbeat(std::string& out, StreamKind kind, bool chunked);
 void append_last_chunk(std::string& out);
 
 }  // namespace rafter::server

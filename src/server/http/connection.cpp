@@ -171,7 +171,7 @@ void Connection::dispatch() {
         host_.handler(exchange);
     } catch (...) {
         host_.warn_of_exception("handling a request");
-        if (answer_ == Answer::kEvents) return fail();
+        if (answer_ == Answer::kStream) return fail();
         respond(error_response(500, "the server failed to handle this request", error_form_));
     }
 }

@@ -69,16 +69,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     // For the exchange.
     void respond(const HttpResponse& response);
-    void begin_events(const std::vector<Header>& headers);
+    void begin_stream(StreamKind kind, const std::vector<Header>& headers);
     void set_heartbeat(std::string_view event, std::string_view data);
     void send_event(std::string_view event, std::string_view data);
+    void send_line(std::string_view line);
     void end_events();
     void exchange_left() noexcept;
     void fail() noexcept;  // memory ran out: the connection ends at the next flush
 
   private:
     enum class Phase { kHandshake, kIdle, kReceiving, kAnswering, kLeaving, kClosed };
-    enum class Answer { kNone, kEvents, kWhole };  // of kAnswering: how far the handler has come
+    enum class Answer { kNone, kStream, kWhole };  // of kAnswering: how far the handler has come
 
     // An exception of work is want of memory, and the end of this connection alone.
     template <typename Work>
@@ -118,6 +119,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     RequestReader reader_;
     Phase phase_ = Phase::kHandshake;
     Answer answer_ = Answer::kNone;
+    StreamKind stream_kind_ = StreamKind::kEvents;
     ConnectionExchange* exchange_ = nullptr;  // which the handler holds
     bool http_1_0_ = false, keep_alive_ = true, is_head_ = false;
     bool counted_ = false;                   // in n_exchanges

@@ -25,7 +25,13 @@ class ConnectionExchange final : public Exchange {
         on_connection([&](Connection& connection) { connection.respond(response); });
     }
     void begin_events(std::vector<Header> headers) override {
-        on_connection([&](Connection& connection) { connection.begin_events(headers); });
+        on_connection([&](Connection& connection) { connection.begin_stream(StreamKind::kEvents, headers); });
+    }
+    void begin_lines(std::vector<Header> headers) override {
+        on_connection([&](Connection& connection) { connection.begin_stream(StreamKind::kLines, headers); });
+    }
+    void send_line(std::string_view line) override {
+        on_connection([&](Connection& connection) { connection.send_line(line); });
     }
     void set_heartbeat(std::string_view event, std::string_view data) override {
         on_connection([&](Connection& connection) { connection.set_heartbeat(event, data); });

@@ -32,11 +32,12 @@ void Connection::respond(const HttpResponse& response) {
     mark_unflushed();
 }
 
-void Connection::begin_events(const std::vector<Header>& headers) {
+void Connection::begin_stream(StreamKind kind, const std::vector<Header>& headers) {
     if (phase_ != Phase::kAnswering || answer_ != Answer::kNone) return;
-    append_events_head(out_, headers, form());
+    append_stream_head(out_, kind, headers, form());
+    stream_kind_ = kind;
     keep_alive_ = keep_alive_ && host_.accepting;
-    answer_ = is_head_ ? Answer::kWhole : Answer::kEvents;
+    answer_ = is_head_ ? Answer::kWhole : Answer::kStream;
     last_event_ns_ = monotonic_ns();
     mark_unflushed();
 }
@@ -47,14 +48,21 @@ void Connection::set_heartbeat(std::string_view event, std::string_view data) {
 }
 
 void Connection::send_event(std::string_view event, std::string_view data) {
-    if (phase_ != Phase::kAnswering || answer_ != Answer::kEvents) return;
+    if (phase_ != Phase::kAnswering || answer_ != Answer::kStream) return;
     append_event(out_, event, data, !http_1_0_);
     last_event_ns_ = monotonic_ns();
     mark_unflushed();
 }
 
+void Connection::send_line(std::string_view line) {
+    if (phase_ != Phase::kAnswering || answer_ != Answer::kStream) return;
+    append_line(out_, line, !http_1_0_);
+    last_event_ns_ = monotonic_ns();
+    mark_unflushed();
+}
+
 void Connection::end_events() {
-    if (phase_ != Phase::kAnswering || answer_ != Answer::kEvents) return;
+    if (phase_ != Phase::kAnswering || answer_ != Answer::kStream) return;
     if (!http_1_0_) append_last_chunk(out_);
     answer_ = Answer::kWhole;
     mark_unflushed();
@@ -63,7 +71,7 @@ void Connection::end_events() {
 void Connection::exchange_left() noexcept {
     exchange_ = nullptr;
     if (phase_ != Phase::kAnswering || answer_ == Answer::kWhole) return;
-    if (answer_ == Answer::kEvents) return fail();  // cut short: the client must not take what it has for the whole
+    if (answer_ == Answer::kStream) return fail();  // cut short: the client must not take what it has for the whole
     try {
         respond(error_response(500, "the server did not answer this request", error_form_));
     } catch (...) {
@@ -90,7 +98,7 @@ void Connection::try_flush() {
     if (failed_) return drop(Gone::kClosed);
     while (!writes_ && n_unsent() > 0 && !closed()) write_some();
     if (closed()) return;
-    if (answer_ == Answer::kEvents && n_unsent() > host_.options.max_unread_bytes) return drop(Gone::kStalled);
+    if (answer_ == Answer::kStream && n_unsent() > host_.options.max_unread_bytes) return drop(Gone::kStalled);
     if (n_unsent() == 0 && phase_ == Phase::kAnswering && answer_ == Answer::kWhole) answer_sent();
 }
 
@@ -205,9 +213,9 @@ void Connection::sweep_phase(std::int64_t now_ns) {
         case Phase::kAnswering:
             // The kernel reports room only once a good part of its buffer is free, so a reader cannot hold on with a byte now and then.
             if (writes_ && now_ns - last_sent_ns_ > ns_of(options.max_stalled_seconds)) return drop(Gone::kStalled);
-            if (answer_ != Answer::kEvents || now_ns - last_event_ns_ < ns_of(options.heartbeat_seconds)) return;
-            if (heartbeat_event_.empty()) {
-                append_heartbeat(out_, !http_1_0_);
+            if (answer_ != Answer::kStream || now_ns - last_event_ns_ < ns_of(options.heartbeat_seconds)) return;
+            if (stream_kind_ == StreamKind::kLines || heartbeat_event_.empty()) {
+                append_heartbeat(out_, stream_kind_, !http_1_0_);
             } else {
                 append_event(out_, heartbeat_event_, heartbeat_data_, !http_1_0_);
             }

@@ -49,9 +49,9 @@ enum class Gone {
     kStopped,  // the server stops
 };
 
-// One request on its connection. Answered once: respond(), or begin_events() and what follows; a second answer is dropped. The handler
-// keeps the pointer until then; when the last pointer goes unanswered, the client gets a 500, and a stream without its end is cut off. May
-// outlive the server.
+// One request on its connection. Answered once: respond(), or begin_events() or begin_lines() and what follows; a second answer is dropped.
+// The handler keeps the pointer until then; when the last pointer goes unanswered, the client gets a 500, and a stream without its end is
+// cut off. May outlive the server.
 class Exchange {
   public:
     virtual ~Exchange() = default;
@@ -64,6 +64,10 @@ class Exchange {
     // event: its name, or "" for none. data: without line ends.
     virtual void send_event(std::string_view event, std::string_view data) = 0;
     virtual void end_events() = 0;
+    // 200 and "application/x-ndjson"; end_events() ends it too.
+    virtual void begin_lines(std::vector<Header> headers) = 0;
+    // line: without line ends.
+    virtual void send_line(std::string_view line) = 0;
     // Called once, when the client is gone before its answer was complete; at once, if it is gone already. What is sent after that is
     // dropped. A client whose answer is complete may still take its time to read it: that is no longer the handler's matter.
     virtual void on_gone(std::function<void(Gone)> call) = 0;

@@ -33,6 +33,7 @@ struct HttpRequest {
 enum class ErrorForm {
     kOpenAi,     // {"error": {"message", "type", "param", "code"}}
     kAnthropic,  // {"type": "error", "error": {"type", "message"}, "request_id"}
+    kOllama,     // {"error": message}
 };
 
 struct HttpResponse {

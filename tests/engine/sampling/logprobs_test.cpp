@@ -38,7 +38,9 @@ TEST(Logprobs, AreThoseOfSummingAndSortingAllTokensWhateverTheOrderOfTheLogits) 
         const auto n_top = static_cast<std::uint32_t>(random() % 30);
         order.resize(std::min<std::size_t>(n_top, order.size()));
         const auto token = static_cast<TokenId>(random() % logits.size());
-        const TokenLogprobs found = logprobs_of(logits, token, n_top);
+        const std::vector<TokenId> probed = {static_cast<TokenId>(random() % logits.size()), token};
+        const TokenLogprobs found = logprobs_of(logits, token, n_top, probed);
+        ASSERT_EQ(found.probed, (std::vector<double>{logits[probed[0]] - normalizer, found.logprob}));
         ASSERT_EQ(found.logprob, logits[token] - normalizer) << "round " << round;
         ASSERT_EQ(found.top.size(), order.size());
         for (std::size_t i = 0; i < order.size(); ++i) {

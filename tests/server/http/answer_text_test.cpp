@@ -55,9 +55,23 @@ TEST(AnswerText, AnEventIsOneChunk) {
     append_event(out, "", "[DONE]", false);
     EXPECT_EQ(out, "data: [DONE]\n\n");
     out.clear();
-    append_heartbeat(out, true);
+    append_heartbeat(out, StreamKind::kEvents, true);
     append_last_chunk(out);
     EXPECT_EQ(out, "3\r\n:\n\n\r\n0\r\n\r\n");
+}
+
+TEST(AnswerText, ALineIsOneChunkAndItsHeartbeatASpaceBeforeIt) {
+    std::string out;
+    append_heartbeat(out, StreamKind::kLines, true);
+    append_line(out, "{}", true);
+    EXPECT_EQ(out, "1\r\n \r\n3\r\n{}\n\r\n");
+    out.clear();
+    append_heartbeat(out, StreamKind::kLines, false);
+    append_line(out, "{}", false);
+    EXPECT_EQ(out, " {}\n");
+    out.clear();
+    append_stream_head(out, StreamKind::kLines, {}, {});
+    EXPECT_NE(out.find("content-type: application/x-ndjson\r\n"), std::string::npos);
 }
 
 TEST(AnswerText, DataCannotBeginAnotherEvent) {

@@ -1,0 +1,40 @@
+// What a server says of its model in Ollama's words: /api/tags, /api/ps and /api/show. The server has one model, which is always loaded.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/loading/loaded_model.h"
+#include "protocols/answers/answer_format.h"
+#include "protocols/model_info.h"
+
+namespace rafter::protocols {
+
+struct OllamaModel {
+    ModelInfo info;
+    std::string quantization;  // "Q4_1"; "": not known
+};
+
+[[nodiscard]] nlohmann::ordered_json ollama_tags(const OllamaModel& model, const engine::OpenedModel& opened);
+[[nodiscard]] nlohmann::ordered_json ollama_ps(const OllamaModel& model, const engine::OpenedModel& opened);
+
+struct OllamaShowRequest {
+    std::optional<std::string> model;
+    bool verbose = false;  // with lists of the file's metadata
+    std::vector<std::string> unknown_keys;
+};
+// body: any JSON value.
+[[nodiscard]] Result<OllamaShowRequest> parse_ollama_show(const nlohmann::json& body);
+// The file's metadata, its template, and what the model can do. Fails on names of parsers that are none.
+[[nodiscard]] Result<nlohmann::ordered_json> ollama_show(const OllamaShowRequest& request, const OllamaModel& model,
+                                                         const engine::OpenedModel& opened, const AnswerFormatNames& names);
+
+// The same name with or without ":latest".
+[[nodiscard]] std::string_view without_latest(std::string_view name);
+
+}  // namespace rafter::protocols

@@ -19,12 +19,14 @@ TOOLS = [{"type": "function", "function": {"name": "get_weather", "description":
                                                           "required": ["city"]}}}]
 FIXED = {"seed": 3, "num_predict": 12}
 
-# A template that thinks and calls; the tiny model's context is short, its tokens are bytes.
+# Templates that call and that think; the tiny model's context is short, its tokens are bytes.
 FOLDER = tempfile.TemporaryDirectory()
 TEMPLATE = Path(FOLDER.name, "tools.jinja")
 TEMPLATE.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}"
                     "{{ m.role }}: {{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments | tojson }}"
                     "{% endfor %}\n{% endfor %}")
+THINKING = Path(FOLDER.name, "thinking.jinja")
+THINKING.write_text("{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking %}<think>{% endif %}")
 
 
 def lines_of(server, body):
@@ -126,7 +128,7 @@ class Ollama(serving.Case):
         self.assertEqual((listed.model, loaded.name), ("tiny", "tiny"))
         self.assertEqual(listed.digest, loaded.digest)
         self.assertEqual(len(listed.digest), 64)
-        self.assertEqual(listed.size, self.model.stat().st_size)
+        self.assertEqual(listed.size, Path(self.model).stat().st_size)
         self.assertEqual((listed.details.family, listed.details.quantization_level), ("llama", "Q8_0"))
         shown = self.client.show("tiny")
         self.assertEqual(shown.modelinfo["general.architecture"], "llama")
@@ -187,18 +189,20 @@ class Tools(serving.Case):
 
 
 class Thoughts(serving.Case):
-    arguments = ("--chat-template", str(TEMPLATE), "--reasoning-parser", "think")
+    arguments = ("--chat-template", str(THINKING), "--reasoning-parser", "think")
 
-    def test_a_thought_is_apart(self):
+    def test_a_thought_is_apart_where_it_is_asked_for(self):
+        client = ollama.Client(host=self.server.url, timeout=serving.PATIENCE)
         messages = [{"role": "user", "content": "x"}]
-        budget = {"messages": messages, "think": True, "stream": False, "options": {"seed": 2, "num_predict": 120}, "thinking_token_budget": 8}
-        answer = self.server.post("/api/chat", **budget)[2]
-        self.assertGreater(len(answer["message"]["thinking"]), 0, answer)
-        lines = list(lines_of(self.server, {**budget, "stream": True}))
-        for key in ("thinking", "content"):
-            self.assertEqual("".join(line["message"].get(key, "") for line in lines), answer["message"][key])
-        shown = self.server.post("/api/show", model="tiny")[2]
-        self.assertEqual(shown["capabilities"], ["completion", "tools", "thinking"])
+        thought = client.chat("tiny", messages, think=True, options=FIXED).message
+        self.assertEqual(thought.content, "")
+        self.assertGreater(len(thought.thinking), 0)
+        parts = list(client.chat("tiny", messages, think="high", options=FIXED, stream=True))
+        self.assertEqual("".join(part.message.thinking or "" for part in parts), thought.thinking)
+        plain = client.chat("tiny", messages, think=False, options=FIXED).message
+        self.assertGreater(len(plain.content), 0)
+        self.assertIsNone(plain.thinking)
+        self.assertEqual(client.show("tiny").capabilities, ["completion", "thinking"])
 
 
 serving.main()

@@ -162,6 +162,7 @@ struct Question {
     bool is_empty = false;  // nothing is to be answered
     bool thinks = false;
     std::vector<engine::TokenId> before;  // of an earlier conversation
+    std::string_view key;                 // that asks it
 };
 
 Result<Question> read_chat_question(const JsonReader& body, const OpenAiDefaults& defaults) {
@@ -171,6 +172,7 @@ Result<Question> read_chat_question(const JsonReader& body, const OpenAiDefaults
     if (question.tools.choice != ToolChoice::kNone) {
         for (const FunctionTool& tool : question.tools.tools) question.chat.tools.push_back(tool.definition);
     }
+    question.key = parameters::kOllamaMessages.name;
     question.is_empty = question.chat.messages.empty();
     return question;
 }
@@ -183,6 +185,7 @@ Result<Question> read_generate_question(const JsonReader& body, const engine::Op
     RAFTER_TRY(const auto raw, read_bool(body, parameters::kRaw));
     const json* context = body.find(parameters::kOllamaContext.name);
     const bool has_context = context != nullptr && *context != json::array();
+    question.key = parameters::kOllamaPrompt.name;
     question.is_raw = raw.value_or(false);
     question.is_empty = !prompt || prompt->empty();
     if (question.is_raw && ((system && !system->empty()) || has_context)) {
@@ -205,7 +208,7 @@ Result<Question> read_generate_question(const JsonReader& body, const engine::Op
 
 Result<std::vector<engine::TokenId>> ollama_tokens(const JsonReader& body, const Question& question, const engine::OpenedModel& opened,
                                                    const OpenAiDefaults& defaults, OllamaRequest& request) {
-    const std::string where = body.where() + (body.find(parameters::kOllamaMessages.name) != nullptr ? ": messages" : ": prompt");
+    const std::string where = fmt::format("{}: {}", body.where(), question.key);
     if (question.is_raw) return prompt_tokens(question.raw, opened, defaults, where, true);
     RAFTER_TRY(ChatPrompt prompt, chat_prompt(opened, question.chat, where, defaults, false));
     if (prompt.system_moved) request.warnings.emplace_back(text::kSystemMoved);

@@ -58,16 +58,24 @@ Result<std::filesystem::path> find_model(const Environment& environment, const s
     return files::find_model(model, models_folders(environment));
 }
 
-Result<std::unique_ptr<Session>> Session::open(const Environment& environment, const SessionOptions& options) {
-    const std::int64_t start_ns = monotonic_ns();
+Result<std::shared_ptr<engine::Runtime>> make_runtime(const SessionOptions& options) {
     RAFTER_TRY(engine::Runtime runtime, engine::Runtime::create({.n_threads = options.n_threads, .isa = options.isa}));
+    return std::make_shared<engine::Runtime>(std::move(runtime));
+}
+
+Result<std::unique_ptr<Session>> Session::open(const Environment& environment, const SessionOptions& options,
+                                               std::shared_ptr<engine::Runtime> runtime) {
+    const std::int64_t start_ns = monotonic_ns();
+    if (runtime == nullptr) {
+        RAFTER_TRY(runtime, make_runtime(options));
+    }
     std::unique_ptr<Session> session(new Session(environment, options, std::move(runtime)));
     engine::OpenOptions open;
     if (!options.chat_template_file.empty()) {
         RAFTER_TRY(std::string source, read_file(options.chat_template_file));
         open.chat_template = text::NamedTemplate{.source = std::move(source), .name = options.chat_template_file};
     }
-    RAFTER_TRY(session->served_, engine::ServedModel::open(session->runtime_, options.model, models_folders(environment), open));
+    RAFTER_TRY(session->served_, engine::ServedModel::open(*session->runtime_, options.model, models_folders(environment), open));
     for (const std::string& warning : session->opened().warnings) {
         if (!options.quiet) fmt::print(stderr, "rafter: warning: {}: {}\n", session->opened().source->name(), warning);
     }
@@ -140,7 +148,7 @@ Result<void> Session::load(const Needs& needs) {
         if (!measuring) {
             loading.clear();
             if (!options_.quiet)
-                announce_measuring(needs.priced_for, probe::load_profile(profile_store(environment_), runtime_.pool(), runtime_.isa()));
+                announce_measuring(needs.priced_for, probe::load_profile(profile_store(environment_), runtime_->pool(), runtime_->isa()));
             measuring.emplace(terminal, "Measuring");
         }
         measuring->update(fraction, what);

@@ -52,10 +52,15 @@ void add_session_options(OptionSet& options, SessionOptions& session);
 // MODEL as it stands on a command line, as a path.
 [[nodiscard]] Result<std::filesystem::path> find_model(const Environment& environment, const std::string& model);
 
+// The compute threads that the options ask for.
+[[nodiscard]] Result<std::shared_ptr<engine::Runtime>> make_runtime(const SessionOptions& options);
+
 // A served model as the command line asks for it: load() shows a progress bar, and warnings go to standard error.
 class Session {
   public:
-    [[nodiscard]] static Result<std::unique_ptr<Session>> open(const Environment& environment, const SessionOptions& options);
+    // runtime: shared with other sessions; null: one of its own.
+    [[nodiscard]] static Result<std::unique_ptr<Session>> open(const Environment& environment, const SessionOptions& options,
+                                                               std::shared_ptr<engine::Runtime> runtime = nullptr);
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
     struct Needs {
@@ -73,10 +78,14 @@ class Session {
     [[nodiscard]] Result<void> load(const Needs& needs);
     // What load() would load the model with: for a verb that runs it without an engine.
     [[nodiscard]] engine::LoadModelOptions load_options(const Needs& needs) const;
+    // The memory that load() would take if there were enough, a draft model apart.
+    [[nodiscard]] Result<std::uint64_t> planned_bytes(const Needs& needs) const {
+        return engine::planned_memory(runtime_->backend(), opened(), load_options(needs));
+    }
     // The engine with this drafter from now on: "off", "ngram", or "draft" where --draft was given. The engine before it must be idle.
     void use_drafter(const std::string& drafter);
 
-    [[nodiscard]] engine::Runtime& runtime() { return runtime_; }
+    [[nodiscard]] engine::Runtime& runtime() { return *runtime_; }
     [[nodiscard]] const engine::OpenedModel& opened() const { return served_->opened(); }
     [[nodiscard]] engine::LoadedModel& loaded() { return served_->loaded(); }
     [[nodiscard]] engine::ServedModel& served() { return *served_; }
@@ -92,14 +101,14 @@ class Session {
     [[nodiscard]] double load_seconds() const { return load_seconds_; }
 
   private:
-    Session(const Environment& environment, const SessionOptions& options, engine::Runtime runtime)
+    Session(const Environment& environment, const SessionOptions& options, std::shared_ptr<engine::Runtime> runtime)
         : environment_(environment), options_(options), runtime_(std::move(runtime)) {}
     [[nodiscard]] Result<engine::ServeOptions> serve_options(const Needs& needs);
     void write_log(const engine::SpeculationLogLine& line);
 
     Environment environment_;
     SessionOptions options_;
-    engine::Runtime runtime_;
+    std::shared_ptr<engine::Runtime> runtime_;
     std::optional<AppendFile> log_;  // of draft tokens
     bool log_failed_ = false;
     double load_seconds_ = 0.0;

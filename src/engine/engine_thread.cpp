@@ -177,7 +177,7 @@ void EngineThread::take_steps() {
 
 void EngineThread::take_step() {
     std::optional<ComputeLease::Turn> turn;
-    if (options_.lease != nullptr) turn.emplace(options_.lease->take());
+    if (options_.lease != nullptr) turn.emplace(options_.lease->take(&lease_account_));
     engine_->step();
 }
 

@@ -108,6 +108,7 @@ class EngineThread {
 
     const std::unique_ptr<Engine> engine_;  // but for prepare(), enqueue(), options(), now() and failure(), the thread's
     const EngineThreadOptions options_;
+    ComputeLease::Account lease_account_{options_.lease};  // the thread's
     const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
     mutable std::mutex mutex_;  // for what follows
     std::condition_variable ended_changed_;

@@ -22,20 +22,29 @@ std::string text_of(const text::Tokenizer& tokenizer, std::optional<text::TokenI
 }  // namespace
 
 ordered_json model_answer(const ModelInfo& model) {
-    return {{"id", text::valid_utf8(model.name)},
-            {"object", "model"},
-            {"created", model.created_unix_s},
-            {"owned_by", "rafter"},
-            {"max_model_len", model.context},
-            {"meta",
-             {{"n_vocab", known_value(model.n_vocab)},
-              {"n_ctx", model.context},
-              {"n_embd", known_value(model.d_model)},
-              {"n_params", known_value(model.n_parameters)},
-              {"size", known_value(model.size_bytes)}}}};
+    const std::optional<std::uint32_t> context = model.context > 0 ? std::optional(model.context) : std::nullopt;
+    ordered_json answer{{"id", text::valid_utf8(model.name)},
+                        {"object", "model"},
+                        {"created", model.created_unix_s},
+                        {"owned_by", "rafter"},
+                        {"state", std::string(model.state)},
+                        {"planned_bytes", known_value(model.planned_bytes)},
+                        {"max_model_len", known_value(context)},
+                        {"meta",
+                         {{"n_vocab", known_value(model.n_vocab)},
+                          {"n_ctx", known_value(context)},
+                          {"n_embd", known_value(model.d_model)},
+                          {"n_params", known_value(model.n_parameters)},
+                          {"size", known_value(model.size_bytes)}}}};
+    if (!model.error.empty()) answer["error"] = text::valid_utf8(model.error);
+    return answer;
 }
 
-ordered_json models_answer(const ModelInfo& model) { return {{"object", "list"}, {"data", ordered_json::array({model_answer(model)})}}; }
+ordered_json models_answer(std::span<const ModelInfo> models) {
+    ordered_json list = ordered_json::array();
+    for (const ModelInfo& model : models) list.push_back(model_answer(model));
+    return {{"object", "list"}, {"data", std::move(list)}};
+}
 
 ordered_json props_answer(const ModelInfo& model, const text::Tokenizer& tokenizer) {
     const std::string file = model.path.substr(model.path.find_last_of('/') + 1);

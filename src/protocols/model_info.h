@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,8 +13,10 @@
 namespace rafter::protocols {
 
 struct ModelInfo {
-    std::string name;  // as clients call it
-    std::string path;  // of its file: only its last part is told
+    std::string name;                   // as clients call it
+    std::string_view state = "loaded";  // or "loading", "unloading", "unloaded": then little else is known
+    std::string error;                  // why it could not be loaded the last time; "": it could, or nobody tried
+    std::string path;                   // of its file: only its last part is told
     std::int64_t created_unix_s = 0;
     std::uint32_t context = 0;       // tokens that a sequence may have
     std::uint32_t n_together = 0;    // sequences that run at once
@@ -21,10 +24,11 @@ struct ModelInfo {
     std::string_view version;        // of this program
     std::optional<std::uint32_t> n_vocab, d_model;
     std::optional<std::uint64_t> n_parameters, size_bytes;
+    std::optional<std::uint64_t> planned_bytes;  // of memory, with the KV cache; none: it is not in memory
 };
 
 // {"object": "list", "data": [...]}, as OpenAI's with vLLM's max_model_len and llama-server's meta.
-[[nodiscard]] nlohmann::ordered_json models_answer(const ModelInfo& model);
+[[nodiscard]] nlohmann::ordered_json models_answer(std::span<const ModelInfo> models);
 // One of them, for /v1/models/NAME.
 [[nodiscard]] nlohmann::ordered_json model_answer(const ModelInfo& model);
 [[nodiscard]] nlohmann::ordered_json props_answer(const ModelInfo& model, const text::Tokenizer& tokenizer);

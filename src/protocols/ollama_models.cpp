@@ -17,7 +17,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kLatest = ":latest";
-// Nothing is unloaded; some clients want a date all the same.
+// No model has a date on which it goes; some clients want one all the same.
 constexpr std::string_view kNever = "9999-12-31T23:59:59Z";
 constexpr std::int64_t kMicroseconds = 1'000'000;
 
@@ -35,8 +35,8 @@ std::string parameter_size(std::uint64_t n) {
     return fmt::format("{}", n);
 }
 
-ordered_json details(const OllamaModel& model, const engine::OpenedModel& opened) {
-    const std::string family = architecture_of(opened);
+ordered_json details(const OllamaModel& model) {
+    const std::string family = model.opened != nullptr ? architecture_of(*model.opened) : "";
     return {{"parent_model", ""},
             {"format", "gguf"},
             {"family", family},
@@ -46,22 +46,23 @@ ordered_json details(const OllamaModel& model, const engine::OpenedModel& opened
 }
 
 // Tells files apart by their name, size and tensors; no checksum of their bytes, which would take reading all of them.
-std::string digest(const OllamaModel& model, const engine::OpenedModel& opened) {
+std::string digest(const OllamaModel& model) {
+    if (model.opened == nullptr) return "";
     std::uint64_t hash = xxh3(model.info.path);
     hash = xxh3(model.info.size_bytes.value_or(0), hash);
-    for (const auto& tensor : opened.source->tensors()) hash = xxh3(tensor.size_bytes(), xxh3(tensor.name, hash));
+    for (const auto& tensor : model.opened->source->tensors()) hash = xxh3(tensor.size_bytes(), xxh3(tensor.name, hash));
     std::string digits;
     for (std::uint64_t i = 0; i < 4; ++i) digits += fmt::format("{:016x}", xxh3(i, hash));
     return digits;
 }
 
-ordered_json entry(const OllamaModel& model, const engine::OpenedModel& opened) {
+ordered_json entry(const OllamaModel& model) {
     const std::string name = text::valid_utf8(model.info.name);
     return {{"name", name},
             {"model", name},
             {"size", model.info.size_bytes.value_or(0)},
-            {"digest", digest(model, opened)},
-            {"details", details(model, opened)}};
+            {"digest", digest(model)},
+            {"details", details(model)}};
 }
 
 ordered_json value_json(const files::MetadataValue& value, bool verbose) {
@@ -108,18 +109,24 @@ std::string_view without_latest(std::string_view name) {
     return name;
 }
 
-ordered_json ollama_tags(const OllamaModel& model, const engine::OpenedModel& opened) {
-    ordered_json one = entry(model, opened);
-    one["modified_at"] = rfc3339(model.info.created_unix_s * kMicroseconds);
-    return {{"models", ordered_json::array({std::move(one)})}};
+ordered_json ollama_tags(std::span<const OllamaModel> models) {
+    ordered_json list = ordered_json::array();
+    for (const OllamaModel& model : models) {
+        list.push_back(entry(model));
+        list.back()["modified_at"] = rfc3339(model.info.created_unix_s * kMicroseconds);
+    }
+    return {{"models", std::move(list)}};
 }
 
-ordered_json ollama_ps(const OllamaModel& model, const engine::OpenedModel& opened) {
-    ordered_json one = entry(model, opened);
-    one["expires_at"] = kNever;
-    one["size_vram"] = 0;
-    one["context_length"] = model.info.context;
-    return {{"models", ordered_json::array({std::move(one)})}};
+ordered_json ollama_ps(std::span<const OllamaModel> models) {
+    ordered_json list = ordered_json::array();
+    for (const OllamaModel& model : models) {
+        list.push_back(entry(model));
+        list.back()["expires_at"] = kNever;
+        list.back()["size_vram"] = 0;
+        list.back()["context_length"] = model.info.context;
+    }
+    return {{"models", std::move(list)}};
 }
 
 Result<OllamaShowRequest> parse_ollama_show(const nlohmann::json& body_json) {
@@ -134,8 +141,8 @@ Result<OllamaShowRequest> parse_ollama_show(const nlohmann::json& body_json) {
     return request;
 }
 
-Result<ordered_json> ollama_show(const OllamaShowRequest& request, const OllamaModel& model, const engine::OpenedModel& opened,
-                                 const AnswerFormatNames& names) {
+Result<ordered_json> ollama_show(const OllamaShowRequest& request, const OllamaModel& model, const AnswerFormatNames& names) {
+    const engine::OpenedModel& opened = *model.opened;
     RAFTER_TRY(ordered_json can, capabilities(opened, names));
     const files::Metadata& metadata = opened.source->metadata();
     ordered_json facts = ordered_json::object();
@@ -151,7 +158,7 @@ Result<ordered_json> ollama_show(const OllamaShowRequest& request, const OllamaM
     ordered_json answer{{"modelfile", fmt::format("FROM {}\n", text::valid_utf8(file))},
                         {"parameters", fmt::format("num_ctx {}", model.info.context)},
                         {"template", text::valid_utf8(opened.chat_template.source())},
-                        {"details", details(model, opened)},
+                        {"details", details(model)},
                         {"model_info", std::move(facts)},
                         {"capabilities", std::move(can)},
                         {"modified_at", rfc3339(model.info.created_unix_s * kMicroseconds)}};

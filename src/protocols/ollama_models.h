@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +18,13 @@ namespace rafter::protocols {
 
 struct OllamaModel {
     ModelInfo info;
-    std::string quantization;  // "Q4_1"; "": not known
+    std::string quantization;                     // "Q4_1"; "": not known
+    const engine::OpenedModel* opened = nullptr;  // null: it is not in memory, and little is known of it
 };
 
-[[nodiscard]] nlohmann::ordered_json ollama_tags(const OllamaModel& model, const engine::OpenedModel& opened);
-[[nodiscard]] nlohmann::ordered_json ollama_ps(const OllamaModel& model, const engine::OpenedModel& opened);
+// models: all; those in memory.
+[[nodiscard]] nlohmann::ordered_json ollama_tags(std::span<const OllamaModel> models);
+[[nodiscard]] nlohmann::ordered_json ollama_ps(std::span<const OllamaModel> models);
 
 struct OllamaShowRequest {
     std::optional<std::string> model;
@@ -31,8 +34,9 @@ struct OllamaShowRequest {
 // body: any JSON value.
 [[nodiscard]] Result<OllamaShowRequest> parse_ollama_show(const nlohmann::json& body);
 // The file's metadata, its template, and what the model can do. Fails on names of parsers that are none.
+// model: in memory.
 [[nodiscard]] Result<nlohmann::ordered_json> ollama_show(const OllamaShowRequest& request, const OllamaModel& model,
-                                                         const engine::OpenedModel& opened, const AnswerFormatNames& names);
+                                                         const AnswerFormatNames& names);
 
 // The same name with or without ":latest".
 [[nodiscard]] std::string_view without_latest(std::string_view name);

@@ -42,7 +42,7 @@ inline constexpr Parameter kThink{
     .schema = R"({"anyOf": [{"type": ["boolean", "null"]}, {"enum": ["low", "medium", "high"]}]})"};
 inline constexpr Parameter kKeepAlive{.name = "keep_alive",
                                       .kind = kSchema,
-                                      .help = "Accepted; the model stays loaded.",
+                                      .help = "Accepted; --idle-unload decides when a model is unloaded.",
                                       .schema = R"({"type": ["string", "number", "null"]})"};
 inline constexpr Parameter kOllamaOptions{
     .name = "options", .kind = kSchema, .help = "How the answer is chosen and when it ends.", .schema = R"({"type": ["object", "null"]})"};

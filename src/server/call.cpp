@@ -66,15 +66,23 @@ void Call::respond(HttpResponse response) {
 
 void Call::refuse(const Refused& refused) {
     record.error = logged(refused.message);
+    if (has_events_ || has_lines_) {
+        const std::string body = response_of(refused, error_form, record.id).body;
+        has_lines_ ? send_line(body) : send_event(error_form == ErrorForm::kAnthropic ? "error" : "", body);
+        end_events();
+        return;
+    }
     respond(response_of(refused, error_form, record.id));
 }
 
 void Call::begin_events() {
+    if (std::exchange(has_events_, true)) return;
     record.status = 200;
     exchange_->begin_events(headers_);
 }
 
 void Call::begin_lines() {
+    if (std::exchange(has_lines_, true)) return;
     record.status = 200;
     exchange_->begin_lines(headers_);
 }

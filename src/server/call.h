@@ -44,13 +44,20 @@ class Call {
     void empty(int status) { respond({.status = status, .content_type = {}}); }
     void respond(HttpResponse response);
     void refuse(const Refused& refused);
-    // Before begin_events(): see Exchange.
-    void set_heartbeat(std::string_view event, std::string_view data) { exchange_->set_heartbeat(event, data); }
+    // Before begin_events(): the event that keeps a silent stream alive, where its API has one.
+    void set_heartbeat_of_form() {
+        if (error_form == ErrorForm::kAnthropic) exchange_->set_heartbeat("ping", R"({"type":"ping"})");
+    }
+    // Again: nothing happens. Once it has begun, refuse() sends its error as the last event.
     void begin_events();
+    void send_comment(std::string_view text) { exchange_->send_comment(text); }
     void send_event(std::string_view event, std::string_view data) { exchange_->send_event(event, data); }
     void end_events() { exchange_->end_events(); }
-    void begin_lines();
+    void begin_lines();  // the same
     void send_line(std::string_view line) { exchange_->send_line(line); }
+
+    // Something that its answer needs: goes with it.
+    void hold(std::shared_ptr<void> thing) { held_.push_back(std::move(thing)); }
 
     void on_gone(std::function<void(Gone)> call) { exchange_->on_gone(std::move(call)); }
     [[nodiscard]] bool gone() const { return exchange_->gone(); }
@@ -63,7 +70,9 @@ class Call {
   private:
     std::shared_ptr<Exchange> exchange_;
     std::vector<Header> headers_;
+    std::vector<std::shared_ptr<void>> held_;
     Ended ended_;
+    bool has_events_ = false, has_lines_ = false;  // have begun
     std::int64_t start_ns_;
 };
 

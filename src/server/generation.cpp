@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cmath>
 
-#include "base/quote.h"
+#include "server/models/models.h"
 
 namespace rafter::server {
 namespace {
@@ -277,9 +277,7 @@ JobSize job_size(const HttpRequest& request) { return request.body.size() > kLar
 
 std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model) {
     if (!model || std::ranges::find(services.model_names, *model) != services.model_names.end()) return std::nullopt;
-    return Refused{.status = 404,
-                   .message = fmt::format("model: expected {}, found {}", fmt::join(services.model_names, " or "), quote(*model)),
-                   .code = "model_not_found"};
+    return services.models.not_found(*model, ErrorForm::kOpenAi);
 }
 
 void generate(Services& services, std::shared_ptr<Call> call, JobParser parse) {

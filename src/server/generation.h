@@ -74,7 +74,7 @@ void generate(Services& services, std::shared_ptr<Call> call, JobParser parse);
 [[nodiscard]] std::shared_ptr<std::atomic<bool>> note_when_gone(Call& call);
 // How long parsing a request's body will take.
 [[nodiscard]] JobSize job_size(const HttpRequest& request);
-// 404 where the client names a model that is not served.
+// 404 where the client names another model than this one.
 [[nodiscard]] std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model);
 // What an error of ours is in HTTP.
 [[nodiscard]] Refused refused_by(const Error& error);

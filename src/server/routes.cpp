@@ -1,8 +1,15 @@
 // The table, in the order in which /openapi.json lists it.
 #include "server/routes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+
+#include "base/quote.h"
+#include "protocols/json_body.h"
+#include "server/generation.h"
+#include "server/models/asked_model.h"
 
 namespace rafter::server {
 namespace {
@@ -64,12 +71,12 @@ constexpr std::array kRoutes = {
           .answer_schema = "ScoreList"},
     Route{.method = "GET",
           .path = "/v1/models",
-          .answer = answer_models,
+          .answer_for_all = answer_models,
           .summary = "The model that is served",
           .answer_schema = "ModelList"},
     Route{.method = "GET",
           .path = "/v1/models/",
-          .answer = answer_model,
+          .answer_for_all = answer_model,
           .summary = "The model of this name",
           .answer_schema = "Model",
           .ends_in_name = true},
@@ -107,13 +114,13 @@ constexpr std::array kRoutes = {
           .errors = ErrorForm::kOllama},
     Route{.method = "GET",
           .path = "/api/tags",
-          .answer = answer_ollama_tags,
+          .answer_for_all = answer_ollama_tags,
           .summary = "The model that is served, as Ollama lists it",
           .answer_schema = "OllamaModels",
           .errors = ErrorForm::kOllama},
     Route{.method = "GET",
           .path = "/api/ps",
-          .answer = answer_ollama_ps,
+          .answer_for_all = answer_ollama_ps,
           .summary = "The model that is loaded, as Ollama lists it",
           .answer_schema = "OllamaModels",
           .errors = ErrorForm::kOllama},
@@ -126,7 +133,7 @@ constexpr std::array kRoutes = {
           .errors = ErrorForm::kOllama},
     Route{.method = "GET",
           .path = "/api/version",
-          .answer = answer_ollama_version,
+          .answer_for_all = answer_ollama_version,
           .summary = "The program's version",
           .answer_schema = "Version",
           .errors = ErrorForm::kOllama},
@@ -150,43 +157,52 @@ constexpr std::array kRoutes = {
           .answer_schema = "ApplyTemplateAnswer"},
     Route{.method = "GET",
           .path = "/props",
-          .answer = answer_props,
+          .answer_if_loaded = answer_props,
           .summary = "The model's properties and defaults",
           .answer_schema = "Props"},
-    Route{.method = "GET", .path = "/version", .answer = answer_version, .summary = "The program's version", .answer_schema = "Version"},
+    Route{.method = "GET",
+          .path = "/version",
+          .answer_for_all = answer_version,
+          .summary = "The program's version",
+          .answer_schema = "Version"},
     Route{.method = "GET",
           .path = "/health",
           .access = Access::kOpen,
-          .answer = answer_health,
+          .answer_for_all = answer_health,
           .summary = "200 while the server is alive",
           .answer_schema = "Status"},
     Route{.method = "GET",
           .path = "/ready",
           .access = Access::kOpen,
-          .answer = answer_ready,
+          .answer_for_all = answer_ready,
           .summary = "200 while a request would be taken, 503 otherwise",
           .answer_schema = "Status"},
     Route{.method = "GET",
           .path = "/load",
-          .answer = answer_load,
+          .answer_for_all = answer_load,
           .summary = "How busy the server is, for a router",
           .answer_schema = "Load"},
-    Route{.method = "GET", .path = "/metrics", .answer = answer_metrics, .summary = "Metrics for Prometheus", .content_type = "text/plain"},
+    Route{.method = "GET",
+          .path = "/metrics",
+          .answer_for_all = answer_metrics,
+          .summary = "Metrics for Prometheus",
+          .content_type = "text/plain"},
     Route{.method = "GET",
           .path = "/roofline",
-          .answer = answer_roofline,
+          .answer_if_loaded = answer_roofline,
           .summary = "The latest steps under the machine's roofs",
           .answer_schema = "Roofline"},
     Route{.method = "GET",
           .path = "/explain",
-          .answer = answer_explain,
+          .answer_if_loaded = answer_explain,
           .summary = "What limited the last minute, and what would help; JSON where it is accepted",
           .content_type = "text/plain"},
-    Route{.method = "GET", .path = "/openapi.json", .access = Access::kOpen, .answer = answer_openapi, .summary = "This description"},
+    Route{
+        .method = "GET", .path = "/openapi.json", .access = Access::kOpen, .answer_for_all = answer_openapi, .summary = "This description"},
     Route{.method = "GET",
           .path = "/",
           .access = Access::kOpen,
-          .answer = answer_page,
+          .answer_for_all = answer_page,
           .summary = "A page to chat on, with the live roofline",
           .content_type = "text/html"},
 };
@@ -206,6 +222,82 @@ FoundRoute find_route(std::string_view method, std::string_view path) {
         found.allowed += is_get ? "GET, HEAD" : std::string(route.method);
     }
     return found;
+}
+
+namespace {
+
+constexpr std::size_t kQuicklyRead = 65'536;  // bytes of a body
+
+// The call waits for a model: a client that reads a stream is told so, and its connection is kept alive.
+void begin_waiting(const Route& route, const ModelEntry& entry, const AskedModel& asked, Call& call) {
+    const bool as_lines = route.errors == ErrorForm::kOllama;
+    if (!route.streams || !asked.stream.value_or(as_lines)) return;
+    if (as_lines) {
+        call.begin_lines();
+        return;
+    }
+    call.set_heartbeat_of_form();
+    call.begin_events();
+    call.send_comment(fmt::format("waiting for the model {}", quote(entry.name())));
+}
+
+void answer_asked(Models& models, const Route& route, std::shared_ptr<Call> call, AskedModel asked) {
+    if (asked.model && asked.model->empty() && route.errors == ErrorForm::kOllama) asked.model.reset();
+    if (!asked.model && route.path == "/api/show") asked.model = asked.name;
+    ModelEntry* entry = asked.model ? models.find(*asked.model) : &models.first();
+    if (!asked.is_json && (entry == nullptr || entry->services() == nullptr)) {  // nothing is loaded for it
+        const auto parsed = protocols::parse_json_body(call->request().body);
+        call->refuse(parsed ? Refused{.status = 400, .message = "body: expected a JSON object"} : refused_by(parsed.error()));
+        return;
+    }
+    if (entry == nullptr) {
+        call->refuse(models.not_found(*asked.model, route.errors));
+        return;
+    }
+    if (entry->state() != ModelState::kLoaded && !models.stopping()) begin_waiting(route, *entry, asked, *call);
+    models.use(*entry, call, [&route, call](Services& services) { route.answer(services, call); });
+}
+
+void answer_if_loaded(Models& models, const Route& route, std::shared_ptr<Call> call) {
+    const std::optional<std::string> name = model_in_query(call->request().query);
+    ModelEntry* entry = name ? models.find(*name) : models.latest();
+    if (name && entry == nullptr) {
+        call->refuse(models.not_found(*name, route.errors));
+    } else if (entry == nullptr || entry->services() == nullptr) {
+        call->refuse({.status = 503,
+                      .message = entry == nullptr
+                                     ? "no model is in memory: a request that names one loads it"
+                                     : fmt::format("the model {} is not in memory: a request that names it loads it", quote(entry->name())),
+                      .code = "model_not_loaded"});
+    } else {
+        route.answer_if_loaded(*entry->services(), std::move(call));
+    }
+}
+
+}  // namespace
+
+void answer_route(Models& models, const Route& route, std::shared_ptr<Call> call) {
+    if (route.answer_for_all != nullptr) return route.answer_for_all(models, std::move(call));
+    if (route.answer_if_loaded != nullptr) return answer_if_loaded(models, route, std::move(call));
+    if (models.entries().size() == 1 && models.first().services() != nullptr) {
+        models.use(models.first(), call, [&route, call](Services& services) { route.answer(services, call); });
+        return;
+    }
+    // The whole body is read only where its model is not the first that it says, or has to be loaded.
+    const auto ask = [&models](const std::string& body) {
+        const AskedModel asked = asked_model(body, true);
+        const ModelEntry* entry = asked.model ? models.find(*asked.model) : nullptr;
+        return entry != nullptr && entry->state() == ModelState::kLoaded ? asked : asked_model(body, false);
+    };
+    const std::string& body = call->request().body;
+    if (body.size() <= kQuicklyRead) {
+        answer_asked(models, route, std::move(call), ask(body));
+        return;
+    }
+    auto asked = std::make_shared<AskedModel>();
+    models.workers().run(
+        job_size(call->request()), [&body, asked] { *asked = asked_model(body, false); },
+        [&models, &route, asked, call] { answer_asked(models, route, call, std::move(*asked)); });
 }
 
 ErrorForm error_form_of(std::string_view path) {

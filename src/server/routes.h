@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "server/call.h"
+#include "server/models/models.h"
 #include "server/services.h"
 
 namespace rafter::server {
@@ -19,7 +20,11 @@ struct Route {
     std::string_view method;
     std::string_view path;
     Access access = Access::kKey;
+    // One of three: by the model that the request's body names, which is loaded for it; by one that is in memory, which its query may name
+    // (model=NAME); by the server alone.
     void (*answer)(Services& services, std::shared_ptr<Call> call) = nullptr;
+    void (*answer_if_loaded)(Services& services, std::shared_ptr<Call> call) = nullptr;
+    void (*answer_for_all)(Models& models, std::shared_ptr<Call> call) = nullptr;
     std::string_view summary;
     std::string_view request_schema = "";  // of protocols/schemas.h; "": no body
     std::string_view answer_schema = "";   // the same; "": see `content_type`
@@ -38,6 +43,9 @@ struct FoundRoute {
 // HEAD is answered as GET is. Paths are compared as they are: no other spelling of one reaches it.
 [[nodiscard]] FoundRoute find_route(std::string_view method, std::string_view path);
 
+// Finds the model that the call is about, and answers it, now or later.
+void answer_route(Models& models, const Route& route, std::shared_ptr<Call> call);
+
 // Of the errors that requests to this path get, whatever their method.
 [[nodiscard]] ErrorForm error_form_of(std::string_view path);
 
@@ -54,24 +62,24 @@ void answer_ollama_chat(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_generate(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_embed(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_embeddings(Services& services, std::shared_ptr<Call> call);
-void answer_ollama_tags(Services& services, std::shared_ptr<Call> call);
-void answer_ollama_ps(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_tags(Models& models, std::shared_ptr<Call> call);
+void answer_ollama_ps(Models& models, std::shared_ptr<Call> call);
 void answer_ollama_show(Services& services, std::shared_ptr<Call> call);
-void answer_ollama_version(Services& services, std::shared_ptr<Call> call);
+void answer_ollama_version(Models& models, std::shared_ptr<Call> call);
 void answer_tokenize(Services& services, std::shared_ptr<Call> call);
 void answer_detokenize(Services& services, std::shared_ptr<Call> call);
 void answer_apply_template(Services& services, std::shared_ptr<Call> call);
-void answer_health(Services& services, std::shared_ptr<Call> call);
-void answer_ready(Services& services, std::shared_ptr<Call> call);
-void answer_load(Services& services, std::shared_ptr<Call> call);
-void answer_model(Services& services, std::shared_ptr<Call> call);
-void answer_models(Services& services, std::shared_ptr<Call> call);
+void answer_health(Models& models, std::shared_ptr<Call> call);
+void answer_ready(Models& models, std::shared_ptr<Call> call);
+void answer_load(Models& models, std::shared_ptr<Call> call);
+void answer_model(Models& models, std::shared_ptr<Call> call);
+void answer_models(Models& models, std::shared_ptr<Call> call);
 void answer_props(Services& services, std::shared_ptr<Call> call);
-void answer_version(Services& services, std::shared_ptr<Call> call);
-void answer_openapi(Services& services, std::shared_ptr<Call> call);
-void answer_metrics(Services& services, std::shared_ptr<Call> call);
+void answer_version(Models& models, std::shared_ptr<Call> call);
+void answer_openapi(Models& models, std::shared_ptr<Call> call);
+void answer_metrics(Models& models, std::shared_ptr<Call> call);
 void answer_roofline(Services& services, std::shared_ptr<Call> call);
 void answer_explain(Services& services, std::shared_ptr<Call> call);
-void answer_page(Services& services, std::shared_ptr<Call> call);
+void answer_page(Models& models, std::shared_ptr<Call> call);
 
 }  // namespace rafter::server

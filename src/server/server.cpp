@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <limits>
 #include <random>
 #include <utility>
 
@@ -17,10 +15,6 @@ namespace {
 
 constexpr double kDrainPollSeconds = 0.05;
 constexpr double kLastWordsSeconds = 0.2;  // for answers that are complete to reach their clients
-
-std::int64_t unix_seconds_now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // The name of a request in headers and logs: the client's own where it is plain, or one made here.
 class RequestIds {
@@ -44,10 +38,15 @@ class RequestIds {
 
 class Server::Impl {
   public:
-    Impl(engine::ServedModel& served, ServerOptions options, std::function<void(std::string_view)> tell)
-        : options_(std::move(options)), tell_(std::move(tell)), served_(served) {}
+    Impl(ServerOptions options, std::function<void(std::string_view)> tell) : options_(std::move(options)), tell_(std::move(tell)) {}
+    ~Impl() {
+        workers_.reset();  // its jobs use the models
+        if (models_) models_->close();
+    }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
 
-    Result<void> start() {
+    Result<void> start(std::vector<ModelOffer> offers) {
         const bool only_here = !options_.http.port || is_loopback_name(options_.http.host);
         RAFTER_TRY(FrontDoor door, FrontDoor::open({.only_here = only_here,
                                                     .allowed_hosts = options_.allowed_hosts,
@@ -65,53 +64,32 @@ class Server::Impl {
         options_.log.notice = tell_;
         RAFTER_TRY(log_, RequestLog::open(options_.log));
         RAFTER_TRY(http_, HttpServer::bind(options_.http));
-        watch_ = std::make_unique<StepWatch>(step_prices_of(served_));
-        metrics_ = std::make_unique<Metrics>(MetricsOptions{.prefix = options_.metrics_prefix,
-                                                            .model_name = options_.model_names.front(),
-                                                            .context = served_.loaded().scheduler.context},
-                                             *watch_);
         HttpServer& http = *http_;
         RAFTER_TRY(workers_, Workers::start([&http](std::function<void()> work) { http.post(std::move(work)); }));
-        // The gate's limits hold, not the engine's.
-        RAFTER_TRY_VOID(served_.start({.max_waiting = std::numeric_limits<std::uint32_t>::max(),
-                                       .on_step = [watch = watch_.get()](const engine::StepReport& step) { watch->record(step); }}));
-        gate_ = std::make_unique<Gate>(served_, GateOptions{.max_queue = options_.max_queue,
-                                                            .max_queue_seconds = options_.max_queue_seconds,
-                                                            .post = [&http](std::function<void()> work) { http.post(std::move(work)); }});
-        grammars_ = std::make_unique<grammar::GrammarCompiler>(*served_.opened().tokenizer);
-        services_.emplace(Services{.served = served_,
-                                   .http = *http_,
-                                   .gate = *gate_,
-                                   .workers = *workers_,
-                                   .metrics = *metrics_,
-                                   .watch = *watch_,
-                                   .prefixes = prefixes_,
-                                   .grammars = *grammars_,
-                                   .model_names = options_.model_names,
-                                   .answer_format = options_.answer_format,
-                                   .file_name = options_.file_name,
-                                   .quantization = options_.quantization,
-                                   .started_unix_s = unix_seconds_now(),
-                                   .request_timeout_seconds = options_.request_timeout_seconds,
-                                   .max_queue = options_.max_queue});
+        RAFTER_TRY(models_, Models::create(*http_, *workers_, std::move(offers),
+                                           {.memory_bytes = options_.models_memory_bytes,
+                                            .idle_unload_seconds = options_.idle_unload_seconds,
+                                            .max_queue = options_.max_queue,
+                                            .max_queue_seconds = options_.max_queue_seconds,
+                                            .request_timeout_seconds = options_.request_timeout_seconds,
+                                            .metrics_prefix = options_.metrics_prefix,
+                                            .tell = tell_}));
         return {};
     }
 
     void run() {
         http_->run([this](std::shared_ptr<Exchange> exchange) { handle(std::move(exchange)); },
                    [this](const HttpRequest& head) { return screen(head); });
-        gate_->cancel_all();
-        served_.thread().stop(engine::StopMode::kCancel);
+        models_->stop_engines();
     }
 
     void shut_down() {
         http_->post([this] {
-            if (services_->stopping) {
+            if (models_->stopping()) {
                 stop_now();
                 return;
             }
-            services_->stopping = true;
-            gate_->stop_taking();
+            models_->stop_taking();
             http_->stop_accepting();
             const std::size_t n = http_->n_exchanges();
             tell_(n == 0
@@ -147,7 +125,7 @@ class Server::Impl {
 
     // Answers end with what they have, and have a moment to reach their clients.
     void stop_now() {
-        gate_->cancel_all();
+        models_->cancel_all();
         http_->after(kLastWordsSeconds, [this] { http_->stop(); });
     }
 
@@ -179,11 +157,11 @@ class Server::Impl {
         call->key = passed.key;
         if (passed.key) call->record.key = passed.key->name;
         if (passed.refused) {
-            metrics_->refused(passed.reason);
+            models_->first().metrics().refused(passed.reason);
             call->refuse(*passed.refused);
             return;
         }
-        passed.route->answer(*services_, std::move(call));
+        answer_route(*models_, *passed.route, std::move(call));
     }
 
     // A request that will be refused need not send its body.
@@ -191,42 +169,38 @@ class Server::Impl {
         if (preflight(door_->cors(), head)) return std::nullopt;
         FrontDoor::Passed passed = door_->check(head);
         if (!passed.refused) return std::nullopt;
-        metrics_->refused(passed.reason);
+        models_->first().metrics().refused(passed.reason);
         return response_of(*passed.refused, error_form_of(head.path), "");
     }
 
     void ended(const RequestRecord& record, const HttpRequest& request) {
-        metrics_->add_request(record);
+        ModelEntry* entry = record.model.empty() ? nullptr : models_->find(record.model);
+        Metrics& metrics = (entry != nullptr ? *entry : models_->first()).metrics();
+        metrics.add_request(record);
         // A body that nobody let in may hold keys.
         const bool let_in = record.status != 401 && record.status != 403;
         log_->write(record, let_in ? std::string_view(request.body) : std::string_view());
-        metrics_->lost_log_lines(log_->n_lost());
+        models_->first().metrics().lost_log_lines(log_->n_lost());
     }
 
     ServerOptions options_;
     const std::function<void(std::string_view)> tell_;
-    engine::ServedModel& served_;
     RequestIds ids_;
     SpanIds spans_;
     std::optional<FrontDoor> door_;
     std::unique_ptr<RequestLog> log_;
-    std::unique_ptr<Metrics> metrics_;
-    std::unique_ptr<StepWatch> watch_;
-    PrefixWatch prefixes_;
-    std::unique_ptr<grammar::GrammarCompiler> grammars_;
+    std::unique_ptr<Models> models_;
     std::unique_ptr<HttpServer> http_;
-    std::unique_ptr<Gate> gate_;
-    std::optional<Services> services_;
-    std::unique_ptr<Workers> workers_;  // ends first: its jobs use the services
+    std::unique_ptr<Workers> workers_;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::start(engine::ServedModel& served, const ServerOptions& options,
+Result<std::unique_ptr<Server>> Server::start(std::vector<ModelOffer> models, const ServerOptions& options,
                                               std::function<void(std::string_view)> tell) {
-    auto impl = std::make_unique<Impl>(served, options, std::move(tell));
-    RAFTER_TRY_VOID(impl->start());
+    auto impl = std::make_unique<Impl>(options, std::move(tell));
+    RAFTER_TRY_VOID(impl->start(std::move(models)));
     return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

@@ -1,4 +1,4 @@
-// The server: a served model behind HTTP. Bound and loaded before it says so; drained before it ends.
+// The server: models behind HTTP. Bound and loaded before it says so; drained before it ends.
 #pragma once
 
 #include <functional>
@@ -7,17 +7,17 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/loading/served_model.h"
+#include "server/models/model_offer.h"
 #include "server/server_options.h"
 
 namespace rafter::server {
 
 class Server {
   public:
-    // served: loaded, not started; it outlives this. tell: called with sentences for a person (standard error), from any thread.
-    // Fails on an address that cannot be had, on keys or certificates that cannot be read, and, with kUsage, where others than this machine
-    // could ask without a key.
-    [[nodiscard]] static Result<std::unique_ptr<Server>> start(engine::ServedModel& served, const ServerOptions& options,
+    // models: one at least; requests that name none get the first. tell: called with sentences for a person (standard error), from any
+    // thread. Fails on an address that cannot be had, on keys or certificates that cannot be read, and, with kUsage, where others than this
+    // machine could ask without a key.
+    [[nodiscard]] static Result<std::unique_ptr<Server>> start(std::vector<ModelOffer> models, const ServerOptions& options,
                                                                std::function<void(std::string_view)> tell);
     ~Server();
     Server(const Server&) = delete;

@@ -1,4 +1,4 @@
-// What the routes stand on. All of it belongs to the Server and outlives every call; for the server's thread.
+// What a route stands on that is about one model. All of it outlives every call that holds the model; for the server's thread.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,11 @@
 
 namespace rafter::server {
 
+class Models;
+
 struct Services {
+    Models& models;  // all of the server's
     engine::ServedModel& served;
-    HttpServer& http;
     Gate& gate;
     Workers& workers;
     Metrics& metrics;
@@ -32,8 +34,6 @@ struct Services {
     std::string quantization;  // of the model: "Q4_1"; "": not known
     std::int64_t started_unix_s = 0;
     double request_timeout_seconds = 0.0;  // 0: none
-    std::size_t max_queue = 0;
-    bool stopping = false;
 
     [[nodiscard]] const std::string& model_name() const { return model_names.front(); }
 };

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -91,7 +93,7 @@ struct Engines {
         }
     }
 
-    ComputeLease lease;
+    ComputeLease lease{[] { return 0.0; }, ComputeLease::kPatience};  // steps of equal length
     std::atomic<int> n_busy;
     std::vector<int> order;  // whose step; the turn is its lock
     std::vector<std::unique_ptr<ThreadRig>> rigs;
@@ -121,6 +123,75 @@ TEST(ComputeLease, StepsOfBusyEnginesAlternate) {
             ASSERT_EQ(engines.order[i], engines.order[i - static_cast<std::size_t>(n)]) << "step " << i;
         }
     }
+}
+
+// Threads that do nothing but take turns of so many seconds of a clock that only turns move, until `end`. A turn ends only when all others
+// wait for theirs, as if steps took longer than what is between them. What each has used by then.
+std::vector<double> shares(const std::vector<double>& turn_seconds, double end, const std::vector<double>& start) {
+    double clock = 0.0;  // the turn is its lock
+    std::atomic<double> shown = 0.0;
+    ComputeLease lease([&] { return shown.load(); }, std::chrono::seconds(100), 1e9);
+    std::atomic<std::uint64_t> n_busy = 0, n_begun = 0;
+    const auto n_due = [&] { return static_cast<std::uint64_t>(std::ranges::count_if(start, [&](double s) { return s <= clock; })); };
+    std::vector<double> used(turn_seconds.size(), 0.0);
+    std::vector<std::thread> threads;
+    {
+        const ComputeLease::Turn before = lease.take();  // until all have asked that begin at once
+        std::uint64_t n_begin = 0;
+        for (std::size_t i = 0; i < turn_seconds.size(); ++i) {
+            n_begin += start[i] <= 0.0;
+            threads.emplace_back([&, i] {
+                ComputeLease::Account account(&lease);
+                while (shown < start[i]) std::this_thread::yield();
+                ++n_busy;
+                ++n_begun;
+                for (bool ends = false; !ends;) {
+                    const ComputeLease::Turn turn = lease.take(&account);
+                    ends = clock >= end;
+                    if (!ends) used[i] += turn_seconds[i];
+                    if (ends) --n_busy;
+                    while (!ends && (n_begun < n_due() || lease.counters().n_waiting + 1 < n_busy)) std::this_thread::yield();
+                    clock += ends ? 1e9 : turn_seconds[i];  // a last turn so long that nobody waits for another
+                    shown = clock;
+                }
+            });
+        }
+        wait_for_waiting(lease, n_begin);
+    }
+    for (std::thread& thread : threads) thread.join();
+    return used;
+}
+
+TEST(ComputeLease, AccountsGetEqualSecondsWhateverTheirTurnsCost) {
+    const auto two = shares({1.0, 10.0}, 2000.0, {0.0, 0.0});
+    EXPECT_NEAR(two[0] / two[1], 1.0, 0.05);
+    const auto three = shares({1.0, 7.0, 30.0}, 3000.0, {0.0, 0.0, 0.0});
+    for (const double used : three) EXPECT_NEAR(used, 1000.0, 60.0);
+}
+
+TEST(ComputeLease, SecondsWithoutRequestsAreNotSavedUp) {
+    const auto used = shares({1.0, 10.0}, 4000.0, {2000.0, 0.0});
+    EXPECT_NEAR(used[0], 1000.0, 60.0);  // half of what was left when it came
+}
+
+// An account that has fallen behind and does not come back: the others go on without it.
+TEST(ComputeLease, WhoeverStaysAwayIsNotWaitedForTwice) {
+    ComputeLease lease([n = 0.0]() mutable { return n += 1.0; }, std::chrono::milliseconds(1));
+    ComputeLease::Account away(&lease), busy(&lease);
+    { const ComputeLease::Turn turn = lease.take(&busy); }
+    for (int i = 0; i < 50; ++i) {
+        const ComputeLease::Turn turn = lease.take(&busy);
+    }
+    std::thread other;
+    {
+        const ComputeLease::Turn turn = lease.take(&away);
+        other = std::thread([&] {
+            for (int i = 0; i < 3; ++i) const ComputeLease::Turn own = lease.take(&busy);
+        });
+        wait_for_waiting(lease, 1);
+    }
+    other.join();  // it ends
+    EXPECT_EQ(lease.counters().n_waiting, 0U);
 }
 
 TEST(ComputeLease, AnIdleEngineTakesNoTurns) {

@@ -114,7 +114,7 @@ TEST(ModelInfos, TellNoFolders) {
     EXPECT_EQ(props["default_generation_settings"]["n_ctx"], 512);
     EXPECT_EQ(props["chat_template"], "{{ x }}");
     EXPECT_EQ(props["build_info"], "rafter 1.2.3");
-    const json models = models_answer(model);
+    const json models = models_answer({&model, 1});
     EXPECT_EQ(models["object"], "list");
     EXPECT_EQ(models["data"][0]["id"], "tiny");
     EXPECT_EQ(models["data"][0]["max_model_len"], 512);

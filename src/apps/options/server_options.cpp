@@ -6,6 +6,7 @@ namespace {
 
 constexpr Subject kListenSubject{.section = "server", .heading = "Listening"};
 constexpr Subject kAccessSubject{.section = "server", .heading = "Access"};
+constexpr Subject kSeveralModelsSubject{.section = "server", .heading = "Several models"};
 constexpr Subject kLimitSubject{.section = "server", .heading = "Limits"};
 constexpr Subject kReportSubject{.section = "server", .heading = "Logs and metrics"};
 constexpr NumberRange kSecondsRange{.least = 0.0, .most = 1e9};
@@ -48,7 +49,42 @@ std::vector<OptionSpec> listen_rows() {
          .list = ListKind::kCommas,
          .value = "NAME",
          .otherwise = "the model's name",
-         .help = "What clients may call the model; answers give the first"},
+         .help = "What clients may call MODEL; answers give the first"},
+    };
+}
+
+std::vector<OptionSpec> several_models_rows() {
+    return {
+        {.name = "also-model",
+         .spelled = "model",
+         .has_key = false,
+         .has_variable = false,
+         .subject = kSeveralModelsSubject,
+         .kind = ValueKind::kText,
+         .list = ListKind::kRepeated,
+         .value = "NAME=MODEL",
+         .help =
+             "A model that requests may name; it is loaded when the first one does. NAME=MODEL,draft=MODEL gives it a model that drafts"},
+        {.name = "models-folder",
+         .spelled = "models",
+         .subject = kSeveralModelsSubject,
+         .kind = ValueKind::kFile,
+         .value = "FOLDER",
+         .help = "The same for every model in the folder, by the name of its file"},
+        {.name = "models-memory",
+         .subject = kSeveralModelsSubject,
+         .kind = ValueKind::kBytes,
+         .value = "SIZE",
+         .otherwise = "what is available when one is loaded",
+         .help = "Memory that models may take together, as planned; when it is short, the models that nobody has asked for longest are "
+                 "unloaded"},
+        {.name = "idle-unload",
+         .subject = kSeveralModelsSubject,
+         .kind = ValueKind::kNumber,
+         .value = "S",
+         .number = kSecondsRange,
+         .default_value = "0",
+         .help = "Unload a model that no request has named for S seconds; 0: never"},
     };
 }
 
@@ -163,7 +199,7 @@ std::vector<OptionSpec> report_rows() {
 
 std::vector<OptionSpec> server_options() {
     std::vector<OptionSpec> rows;
-    for (auto* part : {listen_rows, access_rows, limit_rows, report_rows}) {
+    for (auto* part : {listen_rows, several_models_rows, access_rows, limit_rows, report_rows}) {
         for (OptionSpec& row : part()) rows.push_back(std::move(row));
     }
     return rows;

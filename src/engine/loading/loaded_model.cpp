@@ -147,9 +147,9 @@ Result<void> limit_scores(const backend::Backend& backend, const model::Program&
                  ErrorKind::kOutOfMemory};
 }
 
-}  // namespace
-
-Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options) {
+// memory: that the cache may take beside the rest; none: what is available. planned: what all of it takes.
+Result<PreparedModel> prepare_within(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options,
+                                     std::optional<double> memory, std::uint64_t& planned) {
     RAFTER_TRY(const std::uint32_t context, choose_context(opened.config, options));
     RAFTER_TRY(const model::ModelConfig config, model::read_config(*opened.source, {.context = context}));
     auto bound = model::bind(model::build(config), *opened.source);
@@ -186,10 +186,31 @@ Result<PreparedModel> prepare_model(const backend::Backend& backend, const Opene
                              .n_sequences = options.n_sequences,
                              .block_size = options.block_size,
                              .bytes_per_token = static_cast<double>(use.cache_bytes) / options.block_size};
-    RAFTER_TRY(scheduler.n_blocks,
-               cache_blocks(prepared.program, demand, memory_for_cache(backend, use), options.kv_memory_bytes.value_or(UINT64_MAX)));
+    RAFTER_TRY(scheduler.n_blocks, cache_blocks(prepared.program, demand, memory ? *memory : memory_for_cache(backend, use),
+                                                options.kv_memory_bytes.value_or(UINT64_MAX)));
     for (const model::CacheGroup& group : prepared.program.cache_groups) scheduler.windows.push_back(group.window);
+    use.cache_bytes = backend
+                          .memory_to_load(prepared.program, scheduler.limits,
+                                          {.key_type = options.key_type,
+                                           .value_type = options.value_type,
+                                           .block_size = options.block_size,
+                                           .n_blocks = scheduler.n_blocks})
+                          .cache_bytes;
+    planned = use.weights_bytes + use.workspace_bytes + use.cache_bytes;
     return prepared;
+}
+
+}  // namespace
+
+Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options) {
+    std::uint64_t planned = 0;
+    return prepare_within(backend, opened, options, std::nullopt, planned);
+}
+
+Result<std::uint64_t> planned_memory(const backend::Backend& backend, const OpenedModel& opened, const LoadModelOptions& options) {
+    std::uint64_t planned = 0;
+    RAFTER_TRY_VOID(prepare_within(backend, opened, options, std::numeric_limits<double>::infinity(), planned));
+    return planned;
 }
 
 Result<LoadedModel> load_model(Runtime& runtime, const OpenedModel& opened, const LoadModelOptions& options) {

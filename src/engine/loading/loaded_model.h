@@ -68,6 +68,10 @@ struct PreparedModel {
 [[nodiscard]] Result<PreparedModel> prepare_model(const backend::Backend& backend, const OpenedModel& opened,
                                                   const LoadModelOptions& options);
 
+// The memory that load_model() would take, were there room for all of options.n_sequences: weights, workspace and KV cache.
+[[nodiscard]] Result<std::uint64_t> planned_memory(const backend::Backend& backend, const OpenedModel& opened,
+                                                   const LoadModelOptions& options);
+
 struct LoadedModel {
     std::unique_ptr<backend::DeviceModel> device;
     SchedulerOptions scheduler;                                 // for the Engine

@@ -154,6 +154,12 @@ void append_line(std::string& out, std::string_view line, bool chunked) {
     if (chunked) out.append("\r\n");
 }
 
+void append_comment(std::string& out, std::string_view text, bool chunked) {
+    if (chunked) fmt::format_to(std::back_inserter(out), "{:x}\r\n", text.size() + 4);
+    out.append(": ").append(text).append("\n\n");
+    if (chunked) out.append("\r\n");
+}
+
 void append_heartbeat(std::string& out, StreamKind kind, bool chunked) {
     const std::string_view beat = kind == StreamKind::kEvents ? ":\n\n" : " ";
     if (chunked) fmt::format_to(std::back_inserter(out), "{:x}\r\n", beat.size());

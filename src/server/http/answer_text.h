@@ -34,6 +34,8 @@ void append_stream_head(std::string& out, StreamKind kind, const std::vector<Hea
 void append_event(std::string& out, std::string_view event, std::string_view data, bool chunked);
 // One line as one chunk. line: without line ends, as JSON is.
 void append_line(std::string& out, std::string_view line, bool chunked);
+// text: of one line.
+void append_comment(std::string& out, std::string_view text, bool chunked);
 // What readers pass over: a comment; in lines a space, with which the next line begins.
 void append_heartbeat(std::string& out, StreamKind kind, bool chunked);
 void append_last_chunk(std::string& out);

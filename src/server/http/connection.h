@@ -70,6 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // For the exchange.
     void respond(const HttpResponse& response);
     void begin_stream(StreamKind kind, const std::vector<Header>& headers);
+    void send_comment(std::string_view text);
     void set_heartbeat(std::string_view event, std::string_view data);
     void send_event(std::string_view event, std::string_view data);
     void send_line(std::string_view line);

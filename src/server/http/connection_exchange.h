@@ -33,6 +33,9 @@ class ConnectionExchange final : public Exchange {
     void send_line(std::string_view line) override {
         on_connection([&](Connection& connection) { connection.send_line(line); });
     }
+    void send_comment(std::string_view text) override {
+        on_connection([&](Connection& connection) { connection.send_comment(text); });
+    }
     void set_heartbeat(std::string_view event, std::string_view data) override {
         on_connection([&](Connection& connection) { connection.set_heartbeat(event, data); });
     }

@@ -54,6 +54,13 @@ void Connection::send_event(std::string_view event, std::string_view data) {
     mark_unflushed();
 }
 
+void Connection::send_comment(std::string_view text) {
+    if (phase_ != Phase::kAnswering || answer_ != Answer::kStream || stream_kind_ != StreamKind::kEvents) return;
+    append_comment(out_, text, !http_1_0_);
+    last_event_ns_ = monotonic_ns();
+    mark_unflushed();
+}
+
 void Connection::send_line(std::string_view line) {
     if (phase_ != Phase::kAnswering || answer_ != Answer::kStream) return;
     append_line(out_, line, !http_1_0_);

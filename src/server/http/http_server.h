@@ -63,6 +63,8 @@ class Exchange {
     virtual void set_heartbeat(std::string_view event, std::string_view data) = 0;
     // event: its name, or "" for none. data: without line ends.
     virtual void send_event(std::string_view event, std::string_view data) = 0;
+    // A line that clients of the stream pass over. text: without line ends.
+    virtual void send_comment(std::string_view text) = 0;
     virtual void end_events() = 0;
     // 200 and "application/x-ndjson"; end_events() ends it too.
     virtual void begin_lines(std::vector<Header> headers) = 0;

@@ -70,6 +70,7 @@ std::string plain_line(const RequestRecord& record, double time_seconds, std::st
         if (record.n_sequences > 1) add("n", fmt::format("{}", record.n_sequences));
         if (times.n_preemptions > 0) add("preempted", fmt::format("{}", times.n_preemptions));
     }
+    if (!record.model.empty()) add("model", value_text(record.model));
     if (!record.key.empty()) add("key", value_text(record.key));
     add("id", value_text(record.id));
     if (!record.client.empty()) add("client", value_text(record.client));
@@ -91,9 +92,9 @@ std::string json_line(const RequestRecord& record, double time_seconds, std::str
     const auto or_null = [](const std::optional<double>& value) {
         return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
     };
-    nlohmann::ordered_json line{{"time", time_text(time_seconds)}, {"id", outside(record.id)},        {"method", outside(record.method)},
-                                {"path", outside(record.path)},    {"status", record.status},         {"seconds", record.seconds},
-                                {"key", outside(record.key)},      {"client", outside(record.client)}};
+    nlohmann::ordered_json line{{"time", time_text(time_seconds)}, {"id", outside(record.id)},   {"method", outside(record.method)},
+                                {"path", outside(record.path)},    {"status", record.status},    {"seconds", record.seconds},
+                                {"model", outside(record.model)},  {"key", outside(record.key)}, {"client", outside(record.client)}};
     if (record.computed) {
         const engine::RequestTimes& times = record.times;
         line.update({{"finish_reason", outside(record.finish_reason)},

@@ -13,7 +13,9 @@
 #include <array>
 #include <cmath>
 #include <exception>
+#include <iterator>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "base/os_process_use.h"
@@ -98,7 +100,7 @@ class Metrics::State {
         : watch_(watch), options_(options), model_{{"model_name", options.model_name}} {}
 
     void add_request(const RequestRecord& record);
-    [[nodiscard]] std::string text(const Now& now);
+    [[nodiscard]] std::vector<prometheus::MetricFamily> collect(const Now& now);
 
     const StepWatch& watch_;
     const MetricsOptions options_;
@@ -222,7 +224,7 @@ class Metrics::State {
   private:
     void take_over_engine(const Now& now);
     void take_over_steps(const Now& now);
-    void take_over_http(const Now& now);
+    void take_over_http(const HttpCounters& http);
     void take_over_process();
     [[nodiscard]] std::string finish_name(const std::string& reason) const;
 
@@ -309,11 +311,11 @@ void Metrics::State::take_over_steps(const Now& now) {
     }
 }
 
-void Metrics::State::take_over_http(const Now& now) {
-    connections_.Set(static_cast<double>(now.http.n_connections));
-    raise(accepted_connections_, now.http.n_accepted);
-    raise(refused_connections_, now.http.n_refused);
-    raise(bad_requests_, now.http.n_bad_requests);
+void Metrics::State::take_over_http(const HttpCounters& http) {
+    connections_.Set(static_cast<double>(http.n_connections));
+    raise(accepted_connections_, http.n_accepted);
+    raise(refused_connections_, http.n_refused);
+    raise(bad_requests_, http.n_bad_requests);
 }
 
 void Metrics::State::take_over_process() {
@@ -327,12 +329,14 @@ void Metrics::State::take_over_process() {
     build_.Set(1.0);
 }
 
-std::string Metrics::State::text(const Now& now) {
+std::vector<prometheus::MetricFamily> Metrics::State::collect(const Now& now) {
     take_over_engine(now);
     take_over_steps(now);
-    take_over_http(now);
-    take_over_process();
-    return prometheus::TextSerializer().Serialize(registry_.Collect());
+    if (now.http) {
+        take_over_http(*now.http);
+        take_over_process();
+    }
+    return registry_.Collect();
 }
 
 Metrics::Metrics(const MetricsOptions& options, const StepWatch& watch) : state_(std::make_unique<State>(options, watch)) {}
@@ -356,6 +360,20 @@ void Metrics::refused(std::string_view reason) noexcept {
     }
 }
 void Metrics::lost_log_lines(std::uint64_t total) { raise(state_->lost_lines_, total); }
-std::string Metrics::text(const Now& now) { return state_->text(now); }
+std::string Metrics::text(std::span<const Page> pages) {
+    std::vector<prometheus::MetricFamily> all;
+    std::map<std::string, std::size_t> index;  // of all, by name
+    for (const Page& page : pages) {
+        for (prometheus::MetricFamily& family : page.metrics.state_->collect(page.now)) {
+            const auto [at, is_new] = index.emplace(family.name, all.size());
+            if (is_new) {
+                all.push_back(std::move(family));
+            } else {
+                std::ranges::move(family.metric, std::back_inserter(all[at->second].metric));
+            }
+        }
+    }
+    return prometheus::TextSerializer().Serialize(all);
+}
 
 }  // namespace rafter::server

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -43,15 +45,20 @@ class Metrics {
     // Lines that the request log has lost, since the start.
     void lost_log_lines(std::uint64_t total);
 
-    // The page, with how things are now.
+    // How things are now.
     struct Now {
-        const engine::EngineSnapshot& engine;
-        const GateLoad& load;
-        const HttpCounters& http;
+        engine::EngineSnapshot engine;
+        GateLoad load;
+        std::optional<HttpCounters> http = {};      // none: another page has what is the whole server's, and the process's
         std::uint64_t n_changed_system_tokens = 0;  // PrefixWatch's, since the start
         double seconds = watch_seconds();
     };
-    [[nodiscard]] std::string text(const Now& now);
+    struct Page {
+        Metrics& metrics;
+        Now now;
+    };
+    // One page of all: what they have under one name stands together.
+    [[nodiscard]] static std::string text(std::span<const Page> pages);
     [[nodiscard]] static constexpr std::string_view content_type() { return "text/plain; version=0.0.4; charset=utf-8"; }
 
   private:

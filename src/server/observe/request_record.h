@@ -14,6 +14,7 @@ struct RequestRecord {
     std::string id;  // as the response's header x-request-id says
     std::string method, path;
     std::string client;       // its address
+    std::string model;        // the name that answers give it; "": the request is about none
     std::string key;          // the API key's name; "": none was needed
     std::string traceparent;  // of the request; "": none
     std::string span_id;      // of the answer's traceparent: 16 hexadecimal digits; "": none

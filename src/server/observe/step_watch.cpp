@@ -81,6 +81,14 @@ std::optional<double> roof_fraction_between(const RoofClock& from, const RoofClo
 
 StepWatch::StepWatch(std::unique_ptr<const StepPrices> prices) : prices_(std::move(prices)) {}
 
+void StepWatch::begin(std::unique_ptr<const StepPrices> prices) {
+    const std::lock_guard lock(mutex_);
+    prices_ = std::move(prices);
+    prefix_ = {};
+    scheduler_ = {};
+    requests_ran_ = false;
+}
+
 void StepWatch::record(const engine::StepReport& step) noexcept { record(step, watch_seconds()); }
 
 void StepWatch::record(const engine::StepReport& step, double now_seconds) noexcept {

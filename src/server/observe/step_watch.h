@@ -122,6 +122,8 @@ class StepWatch {
 
     // Without prices all that needs a roof is absent.
     explicit StepWatch(std::unique_ptr<const StepPrices> prices = nullptr);
+    // Before the steps of another engine, and while none is recorded: sums and counts go on.
+    void begin(std::unique_ptr<const StepPrices> prices);
     StepWatch(const StepWatch&) = delete;
     StepWatch& operator=(const StepWatch&) = delete;
 
@@ -153,7 +155,7 @@ class StepWatch {
     void add_to_histograms(const WatchedStep& step) noexcept;
     void add_counters(const engine::StepReport& step, StepSums& sums) noexcept;
 
-    const std::unique_ptr<const StepPrices> prices_;
+    std::unique_ptr<const StepPrices> prices_;
     mutable std::mutex mutex_;  // for what follows
     std::array<WatchedStep, kMaxSteps> ring_{};
     std::uint64_t n_steps_ = 0;

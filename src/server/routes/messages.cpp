@@ -16,7 +16,7 @@ class MessageEvents : public SingleAnswerEvents<AnthropicAnswer> {
   public:
     using SingleAnswerEvents::SingleAnswerEvents;
     void begin(Call& call) override {
-        call.set_heartbeat("ping", R"({"type":"ping"})");
+        call.set_heartbeat_of_form();
         SingleAnswerEvents::begin(call);
     }
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/quote.h"
 #include "base/version.h"
 #include "protocols/json_body.h"
 #include "protocols/ollama_answer.h"
@@ -20,8 +19,6 @@ namespace {
 using protocols::OllamaAnswer;
 using protocols::OllamaEmbedEndpoint;
 using protocols::OllamaEndpoint;
-
-constexpr int kStatusNotFound = 404;
 
 std::string now() {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -92,14 +89,6 @@ std::optional<std::string> served_name(const Services& services, const std::stri
     return std::nullopt;
 }
 
-// As Ollama words it.
-Refused model_not_found(const std::string& model) {
-    const std::string quoted = quote(model);
-    return {.status = kStatusNotFound,
-            .message = fmt::format("model '{}' not found", quoted.substr(1, quoted.size() - 2)),
-            .code = "model_not_found"};
-}
-
 // Gives the job its model; one that is not served is refused without the engine. called: what answers call it.
 void name_model(const Services& services, const std::optional<std::string>& model, Job& job, std::string& called) {
     called = services.model_name();
@@ -107,7 +96,8 @@ void name_model(const Services& services, const std::optional<std::string>& mode
     if (!model || model->empty()) return;
     called = *model;
     job.model = served_name(services, *model);
-    if (!job.model) job.without_engine = [refused = model_not_found(*model)](Call& call) { call.refuse(refused); };
+    if (!job.model)
+        job.without_engine = [&services, name = *model](Call& call) { call.refuse(services.models.not_found(name, ErrorForm::kOllama)); };
 }
 
 void answer_ollama(Services& services, std::shared_ptr<Call> call, OllamaEndpoint endpoint) {
@@ -156,7 +146,7 @@ void answer_ollama_vectors(Services& services, std::shared_ptr<Call> call, Ollam
 }
 
 protocols::OllamaModel ollama_model(const Services& services) {
-    return {.info = model_info(services), .quantization = services.quantization};
+    return {.info = model_info(services), .quantization = services.quantization, .opened = &services.served.opened()};
 }
 
 }  // namespace
@@ -171,11 +161,20 @@ void answer_ollama_embed(Services& services, std::shared_ptr<Call> call) {
 void answer_ollama_embeddings(Services& services, std::shared_ptr<Call> call) {
     answer_ollama_vectors(services, std::move(call), OllamaEmbedEndpoint::kEmbeddings);
 }
-void answer_ollama_tags(Services& services, std::shared_ptr<Call> call) {
-    call->json(protocols::ollama_tags(ollama_model(services), services.served.opened()));
+void answer_ollama_tags(Models& models, std::shared_ptr<Call> call) {
+    std::vector<protocols::OllamaModel> listed;
+    for (const auto& entry : models.entries()) {
+        listed.push_back(entry->services() != nullptr ? ollama_model(*entry->services())
+                                                      : protocols::OllamaModel{.info = {.name = entry->name()}});
+    }
+    call->json(protocols::ollama_tags(listed));
 }
-void answer_ollama_ps(Services& services, std::shared_ptr<Call> call) {
-    call->json(protocols::ollama_ps(ollama_model(services), services.served.opened()));
+void answer_ollama_ps(Models& models, std::shared_ptr<Call> call) {
+    std::vector<protocols::OllamaModel> loaded;
+    for (const auto& entry : models.entries()) {
+        if (entry->services() != nullptr) loaded.push_back(ollama_model(*entry->services()));
+    }
+    call->json(protocols::ollama_ps(loaded));
 }
 
 // On a worker: a vocabulary is long.
@@ -187,14 +186,13 @@ void answer_ollama_show(Services& services, std::shared_ptr<Call> call) {
         std::string called;
         name_model(services, request.model, job, called);
         if (job.without_engine) return job;
-        RAFTER_TRY(const nlohmann::ordered_json answer,
-                   protocols::ollama_show(request, ollama_model(services), services.served.opened(), services.answer_format));
+        RAFTER_TRY(const nlohmann::ordered_json answer, protocols::ollama_show(request, ollama_model(services), services.answer_format));
         job.ignored_keys = request.unknown_keys;
         job.without_engine = [shown = dump(answer)](Call& asked) { asked.text("application/json", shown); };
         return job;
     });
 }
 
-void answer_ollama_version(Services&, std::shared_ptr<Call> call) { call->json(protocols::version_answer(version())); }
+void answer_ollama_version(Models&, std::shared_ptr<Call> call) { call->json(protocols::version_answer(version())); }
 
 }  // namespace rafter::server

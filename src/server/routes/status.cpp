@@ -1,6 +1,8 @@
 // How the server is, what it serves, and what it is doing: for people, routers, dashboards and clients that look before they ask.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/version.h"
 #include "protocols/model_info.h"
 #include "server/generation.h"
@@ -19,10 +21,39 @@ using nlohmann::ordered_json;
 constexpr int kStatusUnavailable = 503;
 
 // Why a request would not be taken now; "": it would.
-std::string not_ready(const Services& services, const GateLoad& load) {
-    if (services.stopping) return "stopping";
-    if (load.n_queued >= services.max_queue) return "the queue is full";
+std::string not_ready(const Models& models, const GateLoad& load) {
+    if (models.stopping()) return "stopping";
+    if (load.n_queued >= models.max_queue()) return "the queue is full";
     return {};
+}
+
+// Of all models in memory together. They take turns, so what waits for one waits for the others too.
+GateLoad load_of_all(const Models& models) {
+    GateLoad sum;
+    for (const auto& entry : models.entries()) {
+        const GateLoad load = entry->load();
+        sum.n_queued += load.n_queued;
+        sum.n_waiting += load.n_waiting;
+        sum.n_running += load.n_running;
+        sum.queued_seconds += load.queued_seconds;
+        sum.n_blocks += load.n_blocks;
+        sum.n_free_blocks += load.n_free_blocks;
+        sum.first_token_seconds = std::max(sum.first_token_seconds, load.first_token_seconds);
+    }
+    return sum;
+}
+
+protocols::ModelInfo info_of(const Models& models, const ModelEntry& entry) {
+    protocols::ModelInfo info;
+    if (entry.services() != nullptr) {
+        info = model_info(*entry.services());
+        info.planned_bytes = entry.planned_bytes();
+    }
+    info.name = entry.name();
+    info.created_unix_s = models.started_unix_s();
+    info.state = to_string(entry.state());
+    info.error = entry.last_error();
+    return info;
 }
 
 Explanation explain_now(const Services& services) {
@@ -38,10 +69,10 @@ Explanation explain_now(const Services& services) {
 
 }  // namespace
 
-void answer_health(Services&, std::shared_ptr<Call> call) { call->json({{"status", "ok"}}); }
+void answer_health(Models&, std::shared_ptr<Call> call) { call->json({{"status", "ok"}}); }
 
-void answer_ready(Services& services, std::shared_ptr<Call> call) {
-    const std::string why = not_ready(services, services.gate.load());
+void answer_ready(Models& models, std::shared_ptr<Call> call) {
+    const std::string why = not_ready(models, load_of_all(models));
     if (why.empty()) {
         call->json({{"status", "ready"}});
     } else {
@@ -49,9 +80,9 @@ void answer_ready(Services& services, std::shared_ptr<Call> call) {
     }
 }
 
-void answer_load(Services& services, std::shared_ptr<Call> call) {
-    const GateLoad load = services.gate.load();
-    call->json({{"ready", not_ready(services, load).empty()},
+void answer_load(Models& models, std::shared_ptr<Call> call) {
+    const GateLoad load = load_of_all(models);
+    call->json({{"ready", not_ready(models, load).empty()},
                 {"n_running", load.n_running},
                 {"n_queued", load.n_queued},
                 {"n_waiting", load.n_waiting},
@@ -61,16 +92,21 @@ void answer_load(Services& services, std::shared_ptr<Call> call) {
                 {"n_free_blocks", load.n_free_blocks}});
 }
 
-void answer_models(Services& services, std::shared_ptr<Call> call) { call->json(protocols::models_answer(model_info(services))); }
+void answer_models(Models& models, std::shared_ptr<Call> call) {
+    std::vector<protocols::ModelInfo> infos;
+    for (const auto& entry : models.entries()) infos.push_back(info_of(models, *entry));
+    call->json(protocols::models_answer(infos));
+}
 
-void answer_model(Services& services, std::shared_ptr<Call> call) {
+void answer_model(Models& models, std::shared_ptr<Call> call) {
     constexpr std::string_view kBefore = "/v1/models/";
     const std::string name = call->request().path.substr(kBefore.size());
-    if (const auto refused = refuse_model(services, name)) {
-        call->refuse(*refused);
+    const ModelEntry* entry = models.find(name);
+    if (entry == nullptr) {
+        call->refuse(models.not_found(name, ErrorForm::kOpenAi));
         return;
     }
-    protocols::ModelInfo info = model_info(services);
+    protocols::ModelInfo info = info_of(models, *entry);
     info.name = name;
     call->json(protocols::model_answer(info));
 }
@@ -79,17 +115,20 @@ void answer_props(Services& services, std::shared_ptr<Call> call) {
     call->json(protocols::props_answer(model_info(services), *services.served.opened().tokenizer));
 }
 
-void answer_version(Services&, std::shared_ptr<Call> call) { call->json(protocols::version_answer(version())); }
+void answer_version(Models&, std::shared_ptr<Call> call) { call->json(protocols::version_answer(version())); }
 
-void answer_openapi(Services&, std::shared_ptr<Call> call) { call->json(openapi_json(version())); }
+void answer_openapi(Models&, std::shared_ptr<Call> call) { call->json(openapi_json(version())); }
 
-void answer_metrics(Services& services, std::shared_ptr<Call> call) {
-    const engine::EngineSnapshot engine = services.served.thread().snapshot();
-    const GateLoad load = services.gate.load();
-    call->text(Metrics::content_type(), services.metrics.text({.engine = engine,
-                                                               .load = load,
-                                                               .http = services.http.counters(),
-                                                               .n_changed_system_tokens = services.prefixes.n_changed_system_tokens()}));
+void answer_metrics(Models& models, std::shared_ptr<Call> call) {
+    std::vector<Metrics::Page> pages;
+    for (const auto& entry : models.entries()) {
+        pages.push_back({.metrics = entry->metrics(),
+                         .now = {.engine = entry->engine(),
+                                 .load = entry->load(),
+                                 .n_changed_system_tokens = entry->prefixes().n_changed_system_tokens()}});
+    }
+    pages.front().now.http = models.http().counters();
+    call->text(Metrics::content_type(), Metrics::text(pages));
 }
 
 void answer_roofline(Services& services, std::shared_ptr<Call> call) {
@@ -110,6 +149,6 @@ void answer_explain(Services& services, std::shared_ptr<Call> call) {
     }
 }
 
-void answer_page(Services&, std::shared_ptr<Call> call) { call->respond(page_response(call->request())); }
+void answer_page(Models&, std::shared_ptr<Call> call) { call->respond(page_response(call->request())); }
 
 }  // namespace rafter::server

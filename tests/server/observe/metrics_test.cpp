@@ -41,7 +41,10 @@ RequestRecord request() {
 struct Page {
     explicit Page(const std::string& prefix) : metrics({.prefix = prefix, .model_name = "a \"model\"\\", .context = 4096}, watch) {}
 
-    std::string text() { return metrics.text({.engine = engine, .load = load, .http = http, .n_changed_system_tokens = 120}); }
+    std::string text() {
+        const Metrics::Page page{metrics, {.engine = engine, .load = load, .http = http, .n_changed_system_tokens = 120}};
+        return Metrics::text({&page, 1});
+    }
     // A busy page: every family has a member.
     void fill() {
         for (int i = 0; i < 10; ++i) watch.record(metered_step(0.02));

@@ -211,8 +211,6 @@ class SchemaTest(unittest.TestCase):
             errors = [error.message for error in validator.iter_errors(value)]
             self.assertEqual([], errors, f"{json.dumps(schema)}: accepted {text!r}")
         for given, accepted in zip(texts, answer["accepted"]):
-            if "\\" in given and "Length" in json.dumps(schema):
-                continue  # strings with a bounded length have no escapes
             self.assertTrue(accepted, f"{json.dumps(schema)}: refused {given!r}")
         return ended
 
@@ -232,6 +230,64 @@ class SchemaTest(unittest.TestCase):
             with self.subTest(seed=seed):
                 ended += self.check(schema, texts, seed)
         self.assertGreater(ended, 5 * N_SCHEMAS)
+
+    def spelled(self, random, text, escape_all):
+        """A JSON string of this text, each character in one of its spellings."""
+        short = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+        written = ""
+        for c in text:
+            must = c in '"\\' or ord(c) < 32
+            if not must and not escape_all and random.random() < 0.5:
+                written += c
+            elif c in short and random.random() < 0.5:
+                written += "\\" + short[c]
+            else:
+                numbers = json.dumps(c)[1:-1] if ord(c) > 127 else f"\\u{ord(c):04x}"
+                written += "".join(random.choice([d.lower(), d.upper()]) if d in "abcdef" else d for d in numbers)
+        return '"' + written + '"'
+
+    def test_each_escape_is_one_character_of_a_length(self):
+        maker = random.Random(3)
+        alphabet = 'ab c"\\\n\t/é日😀\x01'
+        for _ in range(N_SCHEMAS // 3):
+            low = maker.randrange(0, 17)
+            schema = {"type": "string", "minLength": low}
+            if maker.random() < 0.8:
+                schema["maxLength"] = maker.randrange(low, 17)
+            lengths = [n for n in {low - 1, low, low + 3, schema.get("maxLength", 30), schema.get("maxLength", 30) + 1} if n >= 0]
+            texts = ["".join(maker.choice(alphabet) for _ in range(n)) for n in lengths for _ in range(3)]
+            right = [low <= len(text) <= schema.get("maxLength", 99) for text in texts]
+            spellings = [self.spelled(maker, text, i % 3 == 0) for i, text in enumerate(texts)]
+            for text, spelling in zip(texts, spellings):
+                self.assertEqual(text, json.loads(spelling))
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), texts=spellings)
+            self.assertEqual(right, answer["accepted"], (schema, spellings))
+            self.check(schema, [one for one, is_right in zip(spellings, right) if is_right], walks=4)
+
+    def test_half_a_character_is_none(self):
+        for schema in ({"type": "string"}, {"type": "string", "maxLength": 9}, {"type": "string", "minLength": 1, "maxLength": 900}):
+            wrong = [r'"\ud83d"', r'"\ude00"', r'"\ud83d\ud83d"', r'"\ud83dx"', r'"\uDE00\ud83d"', r'"\x41"', r'"\u12"', '"\n"', '"a']
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), texts=[*wrong, r'"\uD83D\ude00"'])
+            self.assertEqual([False] * len(wrong) + [True], answer["accepted"])
+
+    def test_long_strings_with_escapes_keep_to_their_lengths(self):
+        maker = random.Random(4)
+        for low, high in [(0, 17), (0, 33), (1, 40), (20, 100), (17, 18), (0, 1000), (30, 10000), (17, None)]:
+            schema = {"type": "string", "minLength": low, **({"maxLength": high} if high else {})}
+            least = max(0, low - 1)  # of these characters, none is escaped
+            room = (high or 4000) - 1
+            # Each escape counts for certain with the characters before it, rounded up to a power of 2 and then to a 16th of what is left.
+            runs = [[least], [least, 0], [least, 1, 3], [least] + [7] * 3, [least] + [0] * 9]
+            for runs in [runs for runs in runs if 4 * (sum(runs) + len(runs)) <= room]:
+                text = "".join("a" * n + maker.choice('"\n\\é') for n in runs)
+                self.check(schema, [json.dumps(text), json.dumps(text + "z" * min(50, room // 3))], walks=3)
+            single = "b" * room + "\n"
+            self.check(schema, [json.dumps("b" * room + "c"), json.dumps(single)], walks=3)
+            wrong = ["c" * least] if low else []
+            if high:
+                wrong += ["b" * room + "\nc", "b" * least + "\n" * (high - least + 1), "\n" + "b" * high]
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), texts=[json.dumps(text) for text in wrong])
+            self.assertEqual([False] * len(wrong), answer["accepted"], schema)
 
     def test_numbers(self):
         maker = random.Random(5)

@@ -70,11 +70,9 @@ std::int64_t rounded_down(std::int64_t length) {
     return static_cast<std::int64_t>(step == 0 ? value : value / step * step);
 }
 
-}  // namespace
-
-std::string json_character(const CodeSet& set) {
+// Of a character of this set.
+std::vector<std::string> escapes_of(const CodeSet& set) {
     std::vector<std::string> ways;
-    if (const CodeSet plain = set.intersection(plain_characters()); !plain.empty()) ways.push_back(ebnf_class(plain));
     if (set.contains_all_of({0x80, 0x10FFFF})) ways.push_back(any_number_escape());
     for (const auto& [code, letter] : kShortEscapes) {
         if (set.contains(code)) ways.push_back(ebnf_text(std::string("\\") + letter));
@@ -89,7 +87,25 @@ std::string json_character(const CodeSet& set) {
     for (const char32_t code : {U'"', U'\\'}) {
         if (set.contains(code)) ways.push_back(number_escape(code));
     }
+    return ways;
+}
+
+}  // namespace
+
+std::string json_character(const CodeSet& set) {
+    std::vector<std::string> ways = escapes_of(set);
+    if (const CodeSet plain = set.intersection(plain_characters()); !plain.empty()) ways.insert(ways.begin(), ebnf_class(plain));
     return ebnf_any_of(ways);
+}
+
+// XGrammar would look at the whole vocabulary for each token of a repeated alternative.
+std::string json_any_number_of(const CodeSet& set, EbnfRules& rules) {
+    const CodeSet plain = set.intersection(plain_characters());
+    const std::vector<std::string> escapes = escapes_of(set);
+    if (plain.empty()) return ebnf_times(ebnf_any_of(escapes), {});
+    const std::string some = ebnf_class(plain) + "*";
+    if (escapes.empty()) return some;
+    return rules.add_self_referring(fmt::format("{0} | {0} {1} @", some, ebnf_any_of(escapes)));
 }
 
 std::string json_characters(std::string_view text) {

@@ -16,6 +16,8 @@ namespace rafter::grammar {
 
 // An expression for one character of this set within a JSON string. The set must not be empty.
 [[nodiscard]] std::string json_character(const CodeSet& set);
+// For any number of such characters. The set must not be empty.
+[[nodiscard]] std::string json_any_number_of(const CodeSet& set, EbnfRules& rules);
 // For this text within a JSON string, without the quotes.
 [[nodiscard]] std::string json_characters(std::string_view text);
 

@@ -61,7 +61,7 @@ class SchemaMaker:
         return {"type": "string", "pattern": self.random.choice(["^{}$", "{}", "^{}", "{}$"]).format(pattern)}
 
     def make_format(self, _):
-        return {"type": "string", "format": self.random.choice(["date", "time", "date-time", "uuid", "email", "ipv4"])}
+        return {"type": "string", "format": self.random.choice(["date", "time", "date-time", "uuid", "email", "ipv4", "hostname", "uri"])}
 
     def make_integer(self, _):
         schema = {"type": "integer"}
@@ -308,6 +308,32 @@ class SchemaTest(unittest.TestCase):
         self.check({"type": "string", "pattern": "^a|b$"}, ['"axx"', '"xxb"'])
         answer = self.walker.ask(kind="schema", text='{"type": "string", "pattern": "^a|b$"}', texts=['"xax"', '"bx"'])
         self.assertEqual([False, False], answer["accepted"])
+
+    def test_formats_of_words(self):
+        label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,29}[A-Za-z0-9])?"
+        host = rf"{label}(\.{label}){{0,6}}"
+        cases = {
+            "hostname": (host, ["a", "example.com", "my-web-site.co.uk", "a-b-c-d.e", "1.2.3.4.5.6.7", "x" * 31], ["", "-a", "a-", "a..b", "a.", ".a", "a_b", "x" * 32, "1.2.3.4.5.6.7.8", "é"]),
+            "email": (rf"[A-Za-z0-9_+.-]{{1,63}}@{label}(\.{label}){{1,4}}", ["a@b.c", "joe.smith+x@my-company.co.uk", "x" * 63 + "@y.z", "a.b.c.d@e.f"], ["a@b", "@b.c", "a.@b.c", ".a@b.c", "a..b@c.d", "a b@c.d", "a@b.c.d.e.f.g", "a@@b.c"]),
+            "uri": (rf"(https?|ftp)://{host}(:\d{{1,4}})?(/[A-Za-z0-9_.~-]{{0,60}}){{0,20}}(\?[A-Za-z0-9_.~=&-]{{0,200}})?",
+                    ["http://a", "https://my-site.org:8080/a/b.html?x=1&y=2", "ftp://a.b/", "http://a//b?", "http://a?q", "http://a" + "/b" * 20], ["a", "http:/a", "http://", "mailto:a", "http://a:b", "http://a#b", "http://a:80:80", "http://a" + "/b" * 21, "https://a/?b?c"]),
+        }
+        for name, (regex, right, wrong) in cases.items():
+            schema = {"type": "string", "format": name}
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), walks=60, seed=2, texts=[json.dumps(text) for text in right + wrong])
+            self.assertEqual([True] * len(right) + [False] * len(wrong), answer["accepted"], name)
+            ended = [json.loads(bytes.fromhex(walk["hex"])) for walk in answer["walks"] if walk["ended"]]
+            self.assertGreater(len(ended), 20)
+            for text in ended:
+                self.assertTrue(re.fullmatch(regex, text), (name, text))
+
+    def test_repeated_characters_of_a_pattern_have_escapes(self):
+        self.check({"type": "string", "pattern": "^.*$"}, [r'"a\"b\\"', '""', r'"\u00e9\t"', '"日"'])
+        self.check({"type": "string", "pattern": "^[^a]+x[^b]{2,}$"}, [r'"\"xac"', r'"\n\nx\n\\\""'])
+        self.check({"type": "string", "pattern": "^[\\n]*(a|\\n)*$"}, [r'"\n\u000aa\n"', '""'])
+        for pattern, wrong in {"^[^a]+x[^b]{2,}$": [r'"x\n\n"', r'"nxa"', r'"\"xb\n"', r'"a\"xcc"'], "^.*$": [r'"a\n"', r'"\"', '"a"b"'], "a": [r'"\n"', r'"\u0062"']}.items():
+            answer = self.walker.ask(kind="schema", text=json.dumps({"type": "string", "pattern": pattern}), texts=wrong)
+            self.assertEqual([False] * len(wrong), answer["accepted"], pattern)
 
     def test_regular_expressions_match_the_whole_answer(self):
         maker = random.Random(7)

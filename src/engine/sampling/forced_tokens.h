@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/tokenizer.h"
@@ -17,15 +19,17 @@ using text::TokenId;
 struct ForcedTokens {
     std::uint32_t after = 0;  // so many tokens of the answer; later where other forced tokens are not yet over
     std::vector<TokenId> tokens = {};
-    std::optional<TokenId> unless = std::nullopt;  // nothing is forced where the answer has this token by then
+    // Nothing is forced where the answer has this token by then, or this text, however its tokens part it.
+    std::optional<TokenId> unless = std::nullopt;
+    std::string unless_text = {};
 };
 
 // Follows a sequence's answer as its logits stages do.
 class ForcedAnswer {
   public:
     ForcedAnswer() = default;
-    // In the order of their places; of equal places, as given.
-    explicit ForcedAnswer(std::vector<ForcedTokens> runs);
+    // In the order of their places; of equal places, as given. tokenizer: outlives this; needed where there is an `unless_text`.
+    explicit ForcedAnswer(std::vector<ForcedTokens> runs, const text::Tokenizer* tokenizer = nullptr);
 
     // What the next token must be; none: what the logits say.
     [[nodiscard]] std::optional<TokenId> next() const;
@@ -42,7 +46,9 @@ class ForcedAnswer {
   private:
     struct Run {
         ForcedTokens forced;
-        std::optional<std::uint32_t> unless_at = std::nullopt;  // place of the first `unless` in the answer
+        std::optional<std::uint32_t> unless_at = std::nullopt;  // place in the answer of what makes it needless
+        std::vector<std::uint32_t> shorter = {};                // of each beginning of unless_text: the longest other one that ends it
+        std::vector<std::uint32_t> n_matched = {};              // bytes of unless_text at the end of each token of the answer
     };
     struct Place {
         std::uint32_t run = 0;     // the current or next one
@@ -53,7 +59,9 @@ class ForcedAnswer {
         Place before;
     };
     [[nodiscard]] Place skip_needless(Place place) const;
+    [[nodiscard]] static bool completes_text(Run& run, std::string_view piece);
 
+    const text::Tokenizer* tokenizer_ = nullptr;
     std::vector<Run> runs_;
     Place place_;
     std::vector<Change> changes_;  // for rollback: one a forced token

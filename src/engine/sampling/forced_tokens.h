@@ -19,7 +19,8 @@ using text::TokenId;
 struct ForcedTokens {
     std::uint32_t after = 0;  // so many tokens of the answer; later where other forced tokens are not yet over
     std::vector<TokenId> tokens = {};
-    // Nothing is forced where the answer has this token by then, or this text, however its tokens part it.
+    // Nothing is forced where the answer has this token by then, or this text, however its tokens part it. With a text, the tokens wait
+    // for the end of a character that the answer has begun, as a mask would allow nothing else there.
     std::optional<TokenId> unless = std::nullopt;
     std::string unless_text = {};
 };
@@ -44,11 +45,15 @@ class ForcedAnswer {
     }
 
   private:
+    struct Text {
+        std::uint32_t n_matched = 0;  // bytes of unless_text at the end of the answer
+        std::uint32_t n_missing = 0;  // bytes that its last character still needs
+    };
     struct Run {
         ForcedTokens forced;
         std::optional<std::uint32_t> unless_at = std::nullopt;  // place in the answer of what makes it needless
         std::vector<std::uint32_t> shorter = {};                // of each beginning of unless_text: the longest other one that ends it
-        std::vector<std::uint32_t> n_matched = {};              // bytes of unless_text at the end of each token of the answer
+        std::vector<Text> texts = {};                           // of unless_text, after each token of the answer
     };
     struct Place {
         std::uint32_t run = 0;     // the current or next one

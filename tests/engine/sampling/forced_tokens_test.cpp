@@ -84,6 +84,10 @@ TEST(ForcedAnswer, ABudgetMayEndWithATextOfSeveralTokens) {
     EXPECT_TRUE(is_forced({'a', id("</th"), 'y', id("ink"), id(">")}));
     EXPECT_TRUE(is_forced({'a', 'b', 'c', id("</th"), id("ink")}));  // too late
     EXPECT_TRUE(is_forced({id("ink"), id("</th"), id("ink"), 'z', id(">")}));
+    // A character that has begun comes first, but for one that never ends.
+    EXPECT_EQ(answer_of(forced, 8, {'a', 'a', 'a', 'a', 0xE6, 0x97, 0xA5, 'b'})[7], id("</"));
+    EXPECT_EQ(answer_of(forced, 8, {'a', 'a', 'a', 'a', 0xE6, 'b', 'b', 'b'})[6], id("</"));
+    EXPECT_EQ(answer_of(forced, 9, {'a', 'a', 'a', 'a', 0xF0, 0xF0, 0xF0, 0xF0, 0xF0})[8], id("</"));
 }
 
 TEST(ForcedAnswer, AddedTokensComeNextBehindWhatIsBeingForced) {

@@ -27,7 +27,8 @@ TEMPLATE.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.na
                     "{% endfor %}\n{% endfor %}")
 
 THINKING = Path(FOLDER.name, "thinking.jinja")
-THINKING.write_text("{# <tool_call> #}{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking %}<think>{% endif %}")
+THINKING.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}"
+                    "{% if enable_thinking %}<think>{% endif %}")
 CLOSING = "The time for thinking is used up, so I give my answer now."
 
 

@@ -28,7 +28,7 @@ std::uint32_t missing_after(std::uint32_t n_missing, char byte) {
     if (value >= 0xC0) return value >= 0xF0 ? 3 : value >= 0xE0 ? 2 : 1;
     return value >= 0x80 && n_missing > 0 ? n_missing - 1 : 0;
 }
-constexpr std::uint32_t kMaxMissing = 3;
+constexpr std::uint32_t kMaxMissingBytes = 3;
 
 }  // namespace
 
@@ -68,7 +68,7 @@ std::optional<TokenId> ForcedAnswer::next() const {
     if (place.run == runs_.size() || n_answer_ < runs_[place.run].forced.after) return std::nullopt;
     const Run& run = runs_[place.run];
     const bool within_character = !run.texts.empty() && run.texts.back().n_missing > 0;
-    if (place.offset == 0 && within_character && n_answer_ - run.forced.after < kMaxMissing) return std::nullopt;
+    if (place.offset == 0 && within_character && n_answer_ - run.forced.after < kMaxMissingBytes) return std::nullopt;
     return run.forced.tokens[place.offset];
 }
 

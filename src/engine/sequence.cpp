@@ -47,7 +47,7 @@ std::string AnswerText::finish() {
 Sequence::Sequence(Request wanted, std::shared_ptr<TokenStream> to, const text::Tokenizer& tokenizer)
     : request(std::move(wanted)),
       stream(std::move(to)),
-      sampler(request),
+      sampler(request, &tokenizer),
       text(tokenizer, request),
       tokens(std::move(request.prompt)),
       n_prompt(static_cast<std::uint32_t>(tokens.size())) {}

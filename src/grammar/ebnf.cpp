@@ -23,6 +23,15 @@ std::string spelled(char32_t code) {
     return fmt::format("\\U{:08x}", static_cast<std::uint32_t>(code));
 }
 
+std::string spelled(const CodeSet& set) {
+    std::string text;
+    for (const CodeRange& range : set.ranges()) {
+        text += spelled(range.first);
+        if (range.last > range.first) text += '-' + spelled(range.last);
+    }
+    return text;
+}
+
 }  // namespace
 
 CodeSet::CodeSet(std::initializer_list<CodeRange> ranges) : ranges_(ranges) { tidy(); }
@@ -88,13 +97,10 @@ bool CodeSet::contains_all_of(CodeRange range) const {
     return true;
 }
 
-std::string ebnf_class(const CodeSet& set) {
-    std::string text = "[";
-    for (const CodeRange& range : set.ranges()) {
-        text += spelled(range.first);
-        if (range.last > range.first) text += '-' + spelled(range.last);
-    }
-    return text + ']';
+std::string ebnf_class(const CodeSet& set) { return '[' + spelled(set) + ']'; }
+
+std::string ebnf_class_without(const CodeSet& set) {
+    return "[^" + spelled(set) + spelled(kSurrogates.first) + '-' + spelled(kSurrogates.last) + ']';
 }
 
 std::string ebnf_text(std::string_view text) {
@@ -123,26 +129,27 @@ std::string ebnf_times(const std::string& item, Times times) {
     return fmt::format("{}{{{},{}}}", group, times.min, times.max < 0 ? std::string() : std::to_string(times.max));
 }
 
-// The text is a sequence of code points that do not begin `text`; of beginnings of it, behind each of which the next one begins; and of
-// beginnings with a code point that neither goes on with it nor begins it again. Without rules that refer to themselves, whose stack would
-// grow with each code point.
-std::string ebnf_text_without(std::string_view text) {
+// A rule for each beginning of the text that has come last. XGrammar knows ahead of time which tokens such rules allow; with one rule that
+// is repeated it would look at the whole vocabulary for each token.
+std::string ebnf_text_without(std::string_view text, EbnfRules& rules) {
     std::vector<char32_t> codes;
     for (std::size_t at = 0; at < text.size();) codes.push_back(next_code(text, at));
     RAFTER_CHECK(!codes.empty() && std::ranges::count(codes, codes[0]) == 1, "a text whose first code point comes again: {}", text);
-    std::vector<std::string> beginnings, broken;
-    std::string beginning;
-    for (std::size_t n = 1; n <= codes.size(); ++n) {
-        if (n > 1) beginnings.push_back(beginning);
-        const CodeSet next{{codes[0], codes[0]}, {codes[n - 1], codes[n - 1]}};
-        if (n > 1) broken.push_back(beginning + " " + ebnf_class(next.complement()));
-        beginning += (n > 1 ? " " : "") + ebnf_class({{codes[n - 1], codes[n - 1]}});
-    }
     const CodeSet first{{codes[0], codes[0]}};
-    if (beginnings.empty()) return ebnf_times(ebnf_class(first.complement()), {});
-    const std::string begun = ebnf_times(ebnf_any_of(beginnings), {});
-    const std::string plain = ebnf_class(first.complement());
-    return ebnf_times(fmt::format("({} | {} {})", plain, begun, ebnf_any_of(broken)), {}) + " " + begun;
+    const std::string others = ebnf_class(first.complement()) + "*";
+    if (codes.size() == 1) return others;
+    std::vector<std::string> behind(codes.size());  // so many code points
+    for (std::string& name : behind) name = rules.declare();
+    rules.define(behind[0], fmt::format("{0} | {0} {1} {2}", others, ebnf_class(first), behind[1]));
+    for (std::size_t n = 1; n < codes.size(); ++n) {
+        const CodeSet next{{codes[n], codes[n]}};
+        CodeSet known = first;
+        known.add(next);
+        std::string ways = fmt::format("\"\" | {} {} | {} {}", ebnf_class(first), behind[1], ebnf_class(known.complement()), behind[0]);
+        if (n + 1 < codes.size()) ways += fmt::format(" | {} {}", ebnf_class(next), behind[n + 1]);
+        rules.define(behind[n], ways);
+    }
+    return behind[0];
 }
 
 char32_t next_code(std::string_view text, std::size_t& at) {
@@ -163,6 +170,16 @@ std::string EbnfRules::declare() {
     std::string name = fmt::format("r{}", rules_.size());
     declared_.emplace(name, rules_.size());
     rules_.emplace_back(name, "\"\"");
+    return name;
+}
+
+std::string EbnfRules::add_self_referring(const std::string& body) {
+    if (const auto found = by_body_.find(body); found != by_body_.end()) return found->second;
+    const std::string name = declare();
+    std::string written;
+    for (const char c : body) written += c == '@' ? name : std::string(1, c);
+    define(name, written);
+    by_body_.emplace(body, name);
     return name;
 }
 

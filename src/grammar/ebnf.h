@@ -39,6 +39,8 @@ class CodeSet {
 
 // "[a-z\u00e9]"; the set must not be empty.
 [[nodiscard]] std::string ebnf_class(const CodeSet& set);
+// All others, said by what they are not: XGrammar knows ahead of time how many characters of such a class a token has.
+[[nodiscard]] std::string ebnf_class_without(const CodeSet& set);
 // "\"text\""; the text is UTF-8. An empty text is "\"\"".
 [[nodiscard]] std::string ebnf_text(std::string_view text);
 // "(a | b)"; of one, itself. There must be one.
@@ -49,9 +51,6 @@ struct Times {
     std::int64_t max = -1;  // below 0: any number
 };
 [[nodiscard]] std::string ebnf_times(const std::string& item, Times times);
-// Any text that does not have this one within it. The text's first code point must come in it once.
-[[nodiscard]] std::string ebnf_text_without(std::string_view text);
-
 // The UTF-8 code point at `at`, which moves on. Invalid bytes give U+FFFD.
 [[nodiscard]] char32_t next_code(std::string_view text, std::size_t& at);
 
@@ -62,6 +61,8 @@ class EbnfRules {
     // A name for a rule that refers to itself: define() gives its body later.
     std::string declare();
     void define(const std::string& name, const std::string& body);
+    // A rule whose body refers to itself as "@", which no expression made here has. Equal bodies share one.
+    std::string add_self_referring(const std::string& body);
     // All of it, beginning with the root.
     [[nodiscard]] std::string grammar(const std::string& root) const;
 
@@ -70,5 +71,8 @@ class EbnfRules {
     std::map<std::string, std::size_t> declared_;
     std::map<std::string, std::string> by_body_;
 };
+
+// Any text that does not have this one within it. The text's first code point must come in it once.
+[[nodiscard]] std::string ebnf_text_without(std::string_view text, EbnfRules& rules);
 
 }  // namespace rafter::grammar

@@ -368,7 +368,7 @@ Result<Json> Follower::object(const Json& schema, const std::string& where) {
             return bad_input("{}: patternProperties: expected one pattern, found {}", where, shown(patterns));
         }
         const auto pattern = patterns.items().begin();
-        RAFTER_TRY_VOID(regex_expression(pattern.key(), RegexText::kJsonString, within(where, "patternProperties")));
+        RAFTER_TRY_VOID(check_regex(pattern.key(), RegexText::kJsonString, within(where, "patternProperties")));
         RAFTER_TRY(Json value, follow(pattern.value(), within(where, "patternProperties", pattern.key())));
         written["patternProperties"] = Json{{pattern.key(), std::move(value)}};
         written["additionalProperties"] = false;
@@ -451,11 +451,11 @@ Result<Json> Follower::string(const Json& schema, const std::string& where) {
     }
     if (schema.contains("pattern")) {
         if (schema.contains("format")) return refused(where, "format", "this keyword is not supported beside pattern");
-        RAFTER_TRY_VOID(regex_expression(schema["pattern"].get<std::string>(), RegexText::kJsonString, within(where, "pattern")));
+        RAFTER_TRY_VOID(check_regex(schema["pattern"].get<std::string>(), RegexText::kJsonString, within(where, "pattern")));
         written["pattern"] = schema["pattern"];
     } else if (schema.contains("format")) {
         const std::string format = schema["format"].get<std::string>();
-        if (!regex_of_format(format)) return bad_input("{}: format: expected one that is supported, found {}", where, quote(format));
+        if (!is_format(format)) return bad_input("{}: format: expected one that is supported, found {}", where, quote(format));
         written["format"] = format;
     }
     if (fewest.value_or(0) > 0) written["minLength"] = *fewest;

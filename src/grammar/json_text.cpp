@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <map>
 #include <utility>
 #include <vector>
@@ -34,19 +36,43 @@ std::string number_escape(char32_t code) {
 }
 
 constexpr std::string_view kHex = "[0-9a-fA-F]";
-// Any character beyond ASCII by its number, two halves counting as one.
+// A character by its number but for its first digit 0, two halves counting as one.
+std::string numbers_above_0fff() {
+    return fmt::format("[1-9a-cA-CeEfF] {0} {0} {0} | [dD] [0-7] {0} {0} | [dD] [89abAB] {0} {0} \"\\\\u\" [dD] [c-fC-F] {0} {0}", kHex);
+}
+// Any character beyond ASCII by its number.
 std::string any_number_escape() {
-    const std::string below_surrogates = fmt::format("\"0\" (\"0\" [89a-fA-F] {0} | [1-9a-fA-F] {0} {0})", kHex);
-    const std::string others = fmt::format("[1-9a-cA-CeEfF] {0} {0} {0} | [dD] [0-7] {0} {0}", kHex);
-    const std::string pair = fmt::format("[dD] [89abAB] {0} {0} \"\\\\u\" [dD] [c-fC-F] {0} {0}", kHex);
-    return fmt::format("\"\\\\u\" ({} | {} | {})", below_surrogates, others, pair);
+    const std::string below = fmt::format("\"0\" (\"0\" [89a-fA-F] {0} | [1-9a-fA-F] {0} {0})", kHex);
+    return fmt::format("\"\\\\u\" ({} | {})", below, numbers_above_0fff());
+}
+// Behind a backslash: any of JSON's escapes.
+std::string any_escape() {
+    return fmt::format("([\\u0022\\u005c\\u002fbfnrt] | \"u\" (\"0\" {0} {0} {0} | {1}))", kHex, numbers_above_0fff());
 }
 
-}  // namespace
+// Said by what it is not, and followed by a quote or a backslash: XGrammar then counts a token's characters ahead of time. It would take
+// tens of milliseconds a token for anything else that is counted, and for a rule in this class's place.
+constexpr std::string_view kPlain = "[^\\u0000-\\u001f\\u0022\\u005c\\ud800-\\udfff]";
+std::string plain_times(std::uint64_t min, std::int64_t max) {
+    if (max < 0) return min == 0 ? fmt::format("{}*", kPlain) : fmt::format("{}{{{},}}", kPlain, min);
+    return max == 0 ? "" : fmt::format("{}{{{},{}}}", kPlain, min, max);
+}
 
-std::string json_character(const CodeSet& set) {
+constexpr std::string_view kQuote = "\"\\u0022\"";
+constexpr std::string_view kBackslash = "\"\\u005c\"";
+
+// Lengths up to here are kept exactly where a string has escapes; greater ones in steps, as each would be a rule of its own.
+constexpr std::uint64_t kMaxExactLength = 16;
+constexpr std::uint64_t kMaxSingleStep = 32;
+std::int64_t rounded_down(std::int64_t length) {
+    const auto value = static_cast<std::uint64_t>(length);
+    const std::uint64_t step = std::bit_ceil((value + kMaxSingleStep - 1) / kMaxSingleStep);
+    return static_cast<std::int64_t>(step == 0 ? value : value / step * step);
+}
+
+// Of a character of this set.
+std::vector<std::string> escapes_of(const CodeSet& set) {
     std::vector<std::string> ways;
-    if (const CodeSet plain = set.intersection(plain_characters()); !plain.empty()) ways.push_back(ebnf_class(plain));
     if (set.contains_all_of({0x80, 0x10FFFF})) ways.push_back(any_number_escape());
     for (const auto& [code, letter] : kShortEscapes) {
         if (set.contains(code)) ways.push_back(ebnf_text(std::string("\\") + letter));
@@ -61,7 +87,25 @@ std::string json_character(const CodeSet& set) {
     for (const char32_t code : {U'"', U'\\'}) {
         if (set.contains(code)) ways.push_back(number_escape(code));
     }
+    return ways;
+}
+
+}  // namespace
+
+std::string json_character(const CodeSet& set) {
+    std::vector<std::string> ways = escapes_of(set);
+    if (const CodeSet plain = set.intersection(plain_characters()); !plain.empty()) ways.insert(ways.begin(), ebnf_class(plain));
     return ebnf_any_of(ways);
+}
+
+// XGrammar would look at the whole vocabulary for each token of a repeated alternative.
+std::string json_any_number_of(const CodeSet& set, EbnfRules& rules) {
+    const CodeSet plain = set.intersection(plain_characters());
+    const std::vector<std::string> escapes = escapes_of(set);
+    if (plain.empty()) return ebnf_times(ebnf_any_of(escapes), {});
+    const std::string some = ebnf_class(plain) + "*";
+    if (escapes.empty()) return some;
+    return rules.add_self_referring(fmt::format("{0} | {0} {1} @", some, ebnf_any_of(escapes)));
 }
 
 std::string json_characters(std::string_view text) {
@@ -95,17 +139,39 @@ std::string json_characters(std::string_view text) {
 
 // White space as programs write it: none, a space, or a line end with an indentation. A model that is free to add more may never end.
 JsonText::JsonText(EbnfRules& rules)
-    : rules_(rules),
-      space_(rules.add("(\"\" | \" \" | \"\\n\" [ \\t]{0,32})")),
-      character_(rules.add(json_character(CodeSet::all()))),
-      string_(rules.add(fmt::format("\"\\\"\" {}* \"\\\"\"", character_))) {}
+    : rules_(rules), space_(rules.add("(\"\" | \" \" | \"\\n\" [ \\t]{0,32})")), escape_(rules.add(any_escape())), string_(string_of({})) {}
 
-std::string JsonText::string_of(Times n_characters) const {
-    if (n_characters.min == 0 && n_characters.max < 0) return string_;
-    // Without escapes, and said by what it is not: XGrammar counts the characters of such a class in the time of a look, and takes tens of
-    // milliseconds a token for anything else that is counted.
-    const std::string body = ebnf_times("[^\\u0000-\\u001f\\u0022\\u005c\\ud800-\\udfff]", n_characters);
-    return rules_.add(fmt::format("\"\\\"\" {} \"\\\"\"", body));
+std::string JsonText::string_of(Times n_characters) { return rules_.add(fmt::format("{} {}", kQuote, rest_of_string(n_characters))); }
+
+// No rule can count both kinds of characters, so that each of these is one length that is left: a string's rest has no more escapes, or
+// some plain characters and an escape come before a shorter rest. Where lengths are not exact, those characters count as the next power
+// of 2, and the escape comes only when the least length is reached.
+std::string JsonText::rest_of_string(Times left) {
+    if (left.max == 0) return std::string(kQuote);
+    const auto [found, is_new] = rests_.try_emplace({left.min, left.max});
+    if (!is_new) return found->second;
+    const std::string name = rules_.declare();
+    found->second = name;
+    std::vector<std::string> ways{fmt::format("{} {}", plain_times(left.min, left.max), kQuote)};
+    const auto add = [&](std::uint64_t n_before_min, std::int64_t n_before_max, Times rest) {
+        ways.push_back(fmt::format("{} {} {} {}", plain_times(n_before_min, n_before_max), kBackslash, escape_, rest_of_string(rest)));
+    };
+    const std::uint64_t most = left.max < 0 ? left.min : static_cast<std::uint64_t>(left.max);
+    const bool exact = most <= kMaxExactLength;
+    const std::uint64_t needed = left.min > 0 ? left.min - 1 : 0;  // plain characters before an escape that makes it long enough
+    for (std::uint64_t before = 0, length = 1; before < most; length = exact ? length + 1 : length * 2) {
+        const std::uint64_t n = std::min(length, most);
+        const std::uint64_t n_before_min = exact ? before : std::max(before, needed);
+        const std::uint64_t min = exact && left.min > n ? left.min - n : 0;
+        before = n;
+        if (left.max < 0 && (!exact || min == 0)) break;
+        if (n_before_min >= n) continue;
+        const std::int64_t max = left.max < 0 ? -1 : rounded_down(left.max - static_cast<std::int64_t>(n));
+        add(n_before_min, static_cast<std::int64_t>(n) - 1, {.min = min, .max = max});
+    }
+    if (left.max < 0) add(needed, -1, {});
+    rules_.define(name, ebnf_any_of(ways));
+    return name;
 }
 
 std::string JsonText::literal(const nlohmann::ordered_json& value) const {

@@ -2,10 +2,13 @@
 // ways, those beyond ASCII too; other characters stand for themselves.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "grammar/ebnf.h"
 
@@ -13,6 +16,8 @@ namespace rafter::grammar {
 
 // An expression for one character of this set within a JSON string. The set must not be empty.
 [[nodiscard]] std::string json_character(const CodeSet& set);
+// For any number of such characters. The set must not be empty.
+[[nodiscard]] std::string json_any_number_of(const CodeSet& set, EbnfRules& rules);
 // For this text within a JSON string, without the quotes.
 [[nodiscard]] std::string json_characters(std::string_view text);
 
@@ -21,11 +26,11 @@ class JsonText {
   public:
     explicit JsonText(EbnfRules& rules);
 
-    [[nodiscard]] const std::string& space() const { return space_; }          // optional, between two tokens of JSON
-    [[nodiscard]] const std::string& character() const { return character_; }  // any, within a string
+    [[nodiscard]] const std::string& space() const { return space_; }  // optional, between two tokens of JSON
     [[nodiscard]] const std::string& any_string() const { return string_; }
-    // Of so many characters, none of which is escaped where there is a bound.
-    [[nodiscard]] std::string string_of(Times n_characters) const;
+    // Of so many characters, an escape counting as one. Every such string has one of these lengths. With escapes, not every string of a
+    // length near the greatest is one where that is above 16, nor one with escapes in its first characters where it must be long.
+    [[nodiscard]] std::string string_of(Times n_characters);
     // This value, with white space where JSON has it.
     [[nodiscard]] std::string literal(const nlohmann::ordered_json& value) const;
     // Names of an object that are none of these, without escapes: no name can be spelled in two ways.
@@ -40,9 +45,11 @@ class JsonText {
 
   private:
     void make_any();
+    [[nodiscard]] std::string rest_of_string(Times left);
 
     EbnfRules& rules_;
-    std::string space_, character_, string_, any_value_, any_object_;
+    std::map<std::pair<std::uint64_t, std::int64_t>, std::string> rests_;  // of strings, by the lengths that are left
+    std::string space_, escape_, string_, any_value_, any_object_;
 };
 
 }  // namespace rafter::grammar

@@ -43,7 +43,8 @@ CodeSet not_space() {
 
 class RegexReader {
   public:
-    RegexReader(std::string_view regex, RegexText text, std::string_view where) : regex_(regex), text_(text), where_(where) {}
+    RegexReader(std::string_view regex, RegexText text, std::string_view where, EbnfRules& rules)
+        : regex_(regex), text_(text), where_(where), rules_(rules) {}
 
     Result<std::string> read() {
         RAFTER_TRY(std::string expression, alternatives(true));
@@ -65,10 +66,18 @@ class RegexReader {
         return true;
     }
 
-    [[nodiscard]] std::string character(const CodeSet& set) const {
+    [[nodiscard]] std::string character(const CodeSet& set) {
+        last_set_ = set;
         return text_ == RegexText::kJsonString ? json_character(set) : ebnf_class(set);
     }
-    [[nodiscard]] std::string anything() const { return ebnf_times(character(CodeSet::all()), {}); }
+    [[nodiscard]] std::string anything() { return json_any_number_of(CodeSet::all(), rules_); }
+    // The item that was read last.
+    [[nodiscard]] std::string many(const std::string& item, Times times) {
+        if (text_ != RegexText::kJsonString || !last_set_ || times.max >= 0) return ebnf_times(item, times);
+        const std::string more = json_any_number_of(*last_set_, rules_);
+        if (times.min == 0) return more;
+        return ebnf_times(item, {.min = times.min, .max = static_cast<std::int64_t>(times.min)}) + " " + more;
+    }
 
     // On the outside, each may have anchors at its ends.
     Result<std::string> alternatives(bool outside) {
@@ -117,7 +126,7 @@ class RegexReader {
             }
             if (again) return refused("a repetition of a repetition");
             again = true;
-            item = ebnf_times(item, times);
+            item = many(item, times);
             take("?");  // the shortest or the longest: the same texts
             if (sees("+")) return refused("a possessive repetition");
         }
@@ -142,7 +151,12 @@ class RegexReader {
     }
 
     Result<std::string> atom() {
-        if (take("(")) return group();
+        last_set_.reset();
+        if (take("(")) {
+            RAFTER_TRY(std::string inside, group());
+            last_set_.reset();
+            return inside;
+        }
         if (take("[")) {
             RAFTER_TRY(const CodeSet set, char_class());
             if (set.empty()) return refused("a class without characters");
@@ -263,14 +277,22 @@ class RegexReader {
     RegexText text_;
     std::string_view where_;
     std::size_t at_ = 0;
-    bool inverted_ = false;  // the last character was \D, \W or \S
+    bool inverted_ = false;            // the last character was \D, \W or \S
+    std::optional<CodeSet> last_set_;  // of the last atom where it is one character
+    EbnfRules& rules_;
 };
 
 }  // namespace
 
-Result<std::string> regex_expression(std::string_view regex, RegexText text, std::string_view where) {
+Result<std::string> regex_expression(std::string_view regex, RegexText text, std::string_view where, EbnfRules& rules) {
     RAFTER_TRY_VOID(check_pattern_size(regex, PatternSyntax::kRegex, where));
-    return RegexReader(regex, text, where).read();
+    return RegexReader(regex, text, where, rules).read();
+}
+
+Result<void> check_regex(std::string_view regex, RegexText text, std::string_view where) {
+    EbnfRules rules;
+    RAFTER_TRY_VOID(regex_expression(regex, text, where, rules));
+    return {};
 }
 
 }  // namespace rafter::grammar

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "grammar/ebnf.h"
 
 namespace rafter::grammar {
 
@@ -15,7 +16,9 @@ enum class RegexText {
     kJsonString,  // for the text of a JSON string, some part of which matches it, as in a schema's pattern
 };
 
-// An EBNF expression. `where` stands before messages.
-[[nodiscard]] Result<std::string> regex_expression(std::string_view regex, RegexText text, std::string_view where);
+// An EBNF expression, some parts of which may become rules. `where` stands before messages.
+[[nodiscard]] Result<std::string> regex_expression(std::string_view regex, RegexText text, std::string_view where, EbnfRules& rules);
+// Whether there is one.
+[[nodiscard]] Result<void> check_regex(std::string_view regex, RegexText text, std::string_view where);
 
 }  // namespace rafter::grammar

@@ -147,7 +147,8 @@ class SchemaWriter {
         }
         if (node.contains("patternProperties")) {
             const auto pattern = node["patternProperties"].items().begin();
-            RAFTER_TRY(const std::string name, regex_expression(pattern.key(), RegexText::kJsonString, "schema: patternProperties"));
+            RAFTER_TRY(const std::string name,
+                       regex_expression(pattern.key(), RegexText::kJsonString, "schema: patternProperties", rules_));
             RAFTER_TRY(const std::string property, value(pattern.value()));
             other = text_.member(fmt::format("\"\\\"\" {} \"\\\"\"", name), property);
         } else if (node.contains("propertyNames")) {
@@ -226,10 +227,12 @@ class SchemaWriter {
     Result<std::string> string(const Json& node) {
         if (node.contains("pattern") || node.contains("format")) {
             const bool is_pattern = node.contains("pattern");
+            if (!is_pattern && !regex_of_format(node["format"].get<std::string>()))
+                return word_format(node["format"].get<std::string>(), rules_);
             const std::string pattern =
                 is_pattern ? node["pattern"].get<std::string>() : std::string(*regex_of_format(node["format"].get<std::string>()));
             RAFTER_TRY(const std::string inside,
-                       regex_expression(pattern, RegexText::kJsonString, is_pattern ? "schema: pattern" : "schema: format"));
+                       regex_expression(pattern, RegexText::kJsonString, is_pattern ? "schema: pattern" : "schema: format", rules_));
             return rules_.add(fmt::format("\"\\\"\" {} \"\\\"\"", inside));
         }
         const auto least = node.contains("minLength") ? node["minLength"].get<std::uint64_t>() : 0;

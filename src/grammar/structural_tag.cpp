@@ -26,7 +26,9 @@ Result<std::string> any_text_ebnf(const Json& node) {
         return bad_input("any_text: expected one text at most that it excludes, found {}", excludes.dump());
     }
     if (excludes.empty()) return EbnfRules().grammar(ebnf_times(ebnf_class(CodeSet::all()), {}));
-    return EbnfRules().grammar(ebnf_text_without(excludes[0].get<std::string>()));
+    EbnfRules rules;
+    const std::string root = ebnf_text_without(excludes[0].get<std::string>(), rules);
+    return rules.grammar(root);
 }
 
 // Depth is bounded where the text was parsed.
@@ -74,8 +76,9 @@ Result<std::string> schema_ebnf(std::string_view schema) {
 }
 
 Result<std::string> regex_ebnf(std::string_view regex, std::string_view where) {
-    RAFTER_TRY(const std::string root, regex_expression(regex, RegexText::kPlain, where));
-    return EbnfRules().grammar(root);
+    EbnfRules rules;
+    RAFTER_TRY(const std::string root, regex_expression(regex, RegexText::kPlain, where, rules));
+    return rules.grammar(root);
 }
 
 Result<std::string> followed_tag(std::string_view text) {

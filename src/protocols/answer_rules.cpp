@@ -7,13 +7,11 @@
 
 namespace rafter::protocols {
 
-Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, const ThoughtLimit& thought,
+Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, std::optional<std::uint32_t> thought_tokens,
                              const engine::OpenedModel& opened, const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
     ReadRules read;
     RAFTER_TRY(AnswerRules rules, answer_rules(opened, defaults.format, tools, prompt));
-    if (thought.n_tokens) {
-        RAFTER_TRY(read.forced, thought_budget(rules, *thought.n_tokens, *opened.tokenizer, thought.where));
-    }
+    if (thought_tokens) read.forced = thought_budget(rules, *thought_tokens, *opened.tokenizer);
     if (tools.choice == ToolChoice::kRequired || tools.choice == ToolChoice::kNamed) {
         RAFTER_TRY(read.grammar, tool_choice_grammar(rules, tools, *opened.tokenizer, where + ": tool_choice"));
     }
@@ -24,8 +22,7 @@ Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools,
 Result<ReadRules> read_rules(const JsonReader& body, const ToolRequest& tools, const engine::OpenedModel& opened,
                              const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
     RAFTER_TRY(const auto budget, read_whole(body, parameters::kThinkingTokenBudget));
-    return make_rules(body.where(), tools, {.n_tokens = budget, .where = body.where() + ": thinking_token_budget"}, opened, defaults,
-                      prompt);
+    return make_rules(body.where(), tools, budget, opened, defaults, prompt);
 }
 
 }  // namespace rafter::protocols

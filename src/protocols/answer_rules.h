@@ -20,13 +20,8 @@ struct ReadRules {
     std::vector<engine::ForcedTokens> forced;  // of a thought's limit
     std::optional<grammar::Grammar> grammar;   // of a tool_choice that the answer must keep to
 };
-// A thought's limit and the key that says it, for messages.
-struct ThoughtLimit {
-    std::optional<std::uint32_t> n_tokens;  // none: no limit
-    std::string where;
-};
-// where: of the body. prompt: of the first choice.
-[[nodiscard]] Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, const ThoughtLimit& thought,
+// where: of the body. thought_tokens: a thought's limit; none: no limit. prompt: of the first choice.
+[[nodiscard]] Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, std::optional<std::uint32_t> thought_tokens,
                                            const engine::OpenedModel& opened, const OpenAiDefaults& defaults,
                                            std::span<const engine::TokenId> prompt);
 // The same with the limit that the body has as "thinking_token_budget".

@@ -63,9 +63,7 @@ Result<AnthropicRequest> parse_anthropic_request(const nlohmann::json& body_json
     request.n_prompt_tokens = prompt.tokens.size();
     request.n_system_tokens = prompt.n_system_tokens;
     sequence.prompt = std::move(prompt.tokens);
-    RAFTER_TRY(ReadRules rules,
-               make_rules(body.where(), chat.tools, {.n_tokens = chat.thought_tokens, .where = body.where() + ": thinking"}, opened,
-                          defaults, sequence.prompt));
+    RAFTER_TRY(ReadRules rules, make_rules(body.where(), chat.tools, chat.thought_tokens, opened, defaults, sequence.prompt));
     sequence.forced = std::move(rules.forced);
     if (rules.rules != nullptr) sequence.shown_tokens = rules.rules->shown_tokens;
     request.rules = std::move(rules.rules);

@@ -3,9 +3,6 @@
 
 #include <string_view>
 
-#include "base/quote.h"
-#include "protocols/openai_error.h"
-
 namespace rafter::protocols {
 namespace {
 
@@ -13,8 +10,8 @@ constexpr std::string_view kClosing = "\n\nThe time for thinking is used up, so 
 
 struct ThoughtMarks {
     std::string begin;
-    std::string_view end;  // a token
-    std::string answer;    // from the end on
+    std::string_view end;
+    std::string answer;  // from the end on
 };
 
 ThoughtMarks marks_of(const AnswerFormat& format) {
@@ -27,13 +24,10 @@ ThoughtMarks marks_of(const AnswerFormat& format) {
 
 }  // namespace
 
-Result<std::vector<engine::ForcedTokens>> thought_budget(const AnswerRules& rules, std::uint32_t n_tokens, const text::Tokenizer& tokenizer,
-                                                         const std::string& where) {
+std::vector<engine::ForcedTokens> thought_budget(const AnswerRules& rules, std::uint32_t n_tokens, const text::Tokenizer& tokenizer) {
     std::vector<engine::ForcedTokens> forced;
     if (rules.format.thought == ThoughtForm::kNone || rules.thought == ThoughtStart::kNone) return forced;
     const ThoughtMarks marks = marks_of(rules.format);
-    const auto end = tokenizer.find(marks.end);
-    if (!end) return bad_input("{}: {}: {} is no token of this model", where, kNotSupportedWords, quote(marks.end));
     const auto encode = [&](const std::string& text) { return tokenizer.encode(text, text::SpecialTokens::kParse); };
     std::uint32_t n_begin = 0;
     if (rules.thought == ThoughtStart::kMayBegin) {
@@ -42,7 +36,10 @@ Result<std::vector<engine::ForcedTokens>> thought_budget(const AnswerRules& rule
     }
     const std::string closing = n_tokens == 0 ? "" : std::string(kClosing) + "\n";
     const std::uint32_t after = n_tokens > UINT32_MAX - n_begin ? UINT32_MAX : n_begin + n_tokens;
-    forced.push_back({.after = after, .tokens = encode(closing + marks.answer), .unless = *end});
+    forced.push_back({.after = after,
+                      .tokens = encode(closing + marks.answer),
+                      .unless = tokenizer.find(marks.end),
+                      .unless_text = std::string(marks.end)});
     return forced;
 }
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
 #include "engine/sampling/forced_tokens.h"
 #include "protocols/answers/answer_parser.h"
 #include "text/tokenizer.h"
@@ -13,9 +12,9 @@
 namespace rafter::protocols {
 
 // The thought begins by force where the prompt has not begun it, so that its end has a meaning; nothing is forced where the prompt has
-// ended it, or the model has none. A closing sentence comes before the end, unless the budget is 0. Fails where the end of a thought is no
-// single token. where: for messages.
-[[nodiscard]] Result<std::vector<engine::ForcedTokens>> thought_budget(const AnswerRules& rules, std::uint32_t n_tokens,
-                                                                       const text::Tokenizer& tokenizer, const std::string& where);
+// ended it, or the model has none. A closing sentence comes before the end, unless the budget is 0. The end of a
+// thought is a token of the model or several.
+[[nodiscard]] std::vector<engine::ForcedTokens> thought_budget(const AnswerRules& rules, std::uint32_t n_tokens,
+                                                               const text::Tokenizer& tokenizer);
 
 }  // namespace rafter::protocols

@@ -61,7 +61,7 @@ class SchemaMaker:
         return {"type": "string", "pattern": self.random.choice(["^{}$", "{}", "^{}", "{}$"]).format(pattern)}
 
     def make_format(self, _):
-        return {"type": "string", "format": self.random.choice(["date", "time", "date-time", "uuid", "email", "ipv4"])}
+        return {"type": "string", "format": self.random.choice(["date", "time", "date-time", "uuid", "email", "ipv4", "hostname", "uri"])}
 
     def make_integer(self, _):
         schema = {"type": "integer"}
@@ -211,8 +211,6 @@ class SchemaTest(unittest.TestCase):
             errors = [error.message for error in validator.iter_errors(value)]
             self.assertEqual([], errors, f"{json.dumps(schema)}: accepted {text!r}")
         for given, accepted in zip(texts, answer["accepted"]):
-            if "\\" in given and "Length" in json.dumps(schema):
-                continue  # strings with a bounded length have no escapes
             self.assertTrue(accepted, f"{json.dumps(schema)}: refused {given!r}")
         return ended
 
@@ -233,6 +231,64 @@ class SchemaTest(unittest.TestCase):
                 ended += self.check(schema, texts, seed)
         self.assertGreater(ended, 5 * N_SCHEMAS)
 
+    def spelled(self, random, text, escape_all):
+        """A JSON string of this text, each character in one of its spellings."""
+        short = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+        written = ""
+        for c in text:
+            must = c in '"\\' or ord(c) < 32
+            if not must and not escape_all and random.random() < 0.5:
+                written += c
+            elif c in short and random.random() < 0.5:
+                written += "\\" + short[c]
+            else:
+                numbers = json.dumps(c)[1:-1] if ord(c) > 127 else f"\\u{ord(c):04x}"
+                written += "".join(random.choice([d.lower(), d.upper()]) if d in "abcdef" else d for d in numbers)
+        return '"' + written + '"'
+
+    def test_each_escape_is_one_character_of_a_length(self):
+        maker = random.Random(3)
+        alphabet = 'ab c"\\\n\t/é日😀\x01'
+        for _ in range(N_SCHEMAS // 3):
+            low = maker.randrange(0, 17)
+            schema = {"type": "string", "minLength": low}
+            if maker.random() < 0.8:
+                schema["maxLength"] = maker.randrange(low, 17)
+            lengths = [n for n in {low - 1, low, low + 3, schema.get("maxLength", 30), schema.get("maxLength", 30) + 1} if n >= 0]
+            texts = ["".join(maker.choice(alphabet) for _ in range(n)) for n in lengths for _ in range(3)]
+            right = [low <= len(text) <= schema.get("maxLength", 99) for text in texts]
+            spellings = [self.spelled(maker, text, i % 3 == 0) for i, text in enumerate(texts)]
+            for text, spelling in zip(texts, spellings):
+                self.assertEqual(text, json.loads(spelling))
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), texts=spellings)
+            self.assertEqual(right, answer["accepted"], (schema, spellings))
+            self.check(schema, [one for one, is_right in zip(spellings, right) if is_right], walks=4)
+
+    def test_half_a_character_is_none(self):
+        for schema in ({"type": "string"}, {"type": "string", "maxLength": 9}, {"type": "string", "minLength": 1, "maxLength": 900}):
+            wrong = [r'"\ud83d"', r'"\ude00"', r'"\ud83d\ud83d"', r'"\ud83dx"', r'"\uDE00\ud83d"', r'"\x41"', r'"\u12"', '"\n"', '"a']
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), texts=[*wrong, r'"\uD83D\ude00"'])
+            self.assertEqual([False] * len(wrong) + [True], answer["accepted"])
+
+    def test_long_strings_with_escapes_keep_to_their_lengths(self):
+        maker = random.Random(4)
+        for low, high in [(0, 17), (0, 33), (1, 40), (20, 100), (17, 18), (0, 1000), (30, 10000), (17, None)]:
+            schema = {"type": "string", "minLength": low, **({"maxLength": high} if high else {})}
+            least = max(0, low - 1)  # of these characters, none is escaped
+            room = (high or 4000) - 1
+            # Each escape counts for certain with the characters before it, rounded up to a power of 2 and then to a 16th of what is left.
+            runs = [[least], [least, 0], [least, 1, 3], [least] + [7] * 3, [least] + [0] * 9]
+            for runs in [runs for runs in runs if 4 * (sum(runs) + len(runs)) <= room]:
+                text = "".join("a" * n + maker.choice('"\n\\é') for n in runs)
+                self.check(schema, [json.dumps(text), json.dumps(text + "z" * min(50, room // 3))], walks=3)
+            single = "b" * room + "\n"
+            self.check(schema, [json.dumps("b" * room + "c"), json.dumps(single)], walks=3)
+            wrong = ["c" * least] if low else []
+            if high:
+                wrong += ["b" * room + "\nc", "b" * least + "\n" * (high - least + 1), "\n" + "b" * high]
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), texts=[json.dumps(text) for text in wrong])
+            self.assertEqual([False] * len(wrong), answer["accepted"], schema)
+
     def test_numbers(self):
         maker = random.Random(5)
         for _ in range(N_SCHEMAS // 2):
@@ -252,6 +308,32 @@ class SchemaTest(unittest.TestCase):
         self.check({"type": "string", "pattern": "^a|b$"}, ['"axx"', '"xxb"'])
         answer = self.walker.ask(kind="schema", text='{"type": "string", "pattern": "^a|b$"}', texts=['"xax"', '"bx"'])
         self.assertEqual([False, False], answer["accepted"])
+
+    def test_formats_of_words(self):
+        label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,29}[A-Za-z0-9])?"
+        host = rf"{label}(\.{label}){{0,6}}"
+        cases = {
+            "hostname": (host, ["a", "example.com", "my-web-site.co.uk", "a-b-c-d.e", "1.2.3.4.5.6.7", "x" * 31], ["", "-a", "a-", "a..b", "a.", ".a", "a_b", "x" * 32, "1.2.3.4.5.6.7.8", "é"]),
+            "email": (rf"[A-Za-z0-9_+.-]{{1,63}}@{label}(\.{label}){{1,4}}", ["a@b.c", "joe.smith+x@my-company.co.uk", "x" * 63 + "@y.z", "a.b.c.d@e.f"], ["a@b", "@b.c", "a.@b.c", ".a@b.c", "a..b@c.d", "a b@c.d", "a@b.c.d.e.f.g", "a@@b.c"]),
+            "uri": (rf"(https?|ftp)://{host}(:\d{{1,4}})?(/[A-Za-z0-9_.~-]{{0,60}}){{0,20}}(\?[A-Za-z0-9_.~=&-]{{0,200}})?",
+                    ["http://a", "https://my-site.org:8080/a/b.html?x=1&y=2", "ftp://a.b/", "http://a//b?", "http://a?q", "http://a" + "/b" * 20], ["a", "http:/a", "http://", "mailto:a", "http://a:b", "http://a#b", "http://a:80:80", "http://a" + "/b" * 21, "https://a/?b?c"]),
+        }
+        for name, (regex, right, wrong) in cases.items():
+            schema = {"type": "string", "format": name}
+            answer = self.walker.ask(kind="schema", text=json.dumps(schema), walks=60, seed=2, texts=[json.dumps(text) for text in right + wrong])
+            self.assertEqual([True] * len(right) + [False] * len(wrong), answer["accepted"], name)
+            ended = [json.loads(bytes.fromhex(walk["hex"])) for walk in answer["walks"] if walk["ended"]]
+            self.assertGreater(len(ended), 20)
+            for text in ended:
+                self.assertTrue(re.fullmatch(regex, text), (name, text))
+
+    def test_repeated_characters_of_a_pattern_have_escapes(self):
+        self.check({"type": "string", "pattern": "^.*$"}, [r'"a\"b\\"', '""', r'"\u00e9\t"', '"日"'])
+        self.check({"type": "string", "pattern": "^[^a]+x[^b]{2,}$"}, [r'"\"xac"', r'"\n\nx\n\\\""'])
+        self.check({"type": "string", "pattern": "^[\\n]*(a|\\n)*$"}, [r'"\n\u000aa\n"', '""'])
+        for pattern, wrong in {"^[^a]+x[^b]{2,}$": [r'"x\n\n"', r'"nxa"', r'"\"xb\n"', r'"a\"xcc"'], "^.*$": [r'"a\n"', r'"\"', '"a"b"'], "a": [r'"\n"', r'"\u0062"']}.items():
+            answer = self.walker.ask(kind="schema", text=json.dumps({"type": "string", "pattern": pattern}), texts=wrong)
+            self.assertEqual([False] * len(wrong), answer["accepted"], pattern)
 
     def test_regular_expressions_match_the_whole_answer(self):
         maker = random.Random(7)

@@ -251,9 +251,16 @@ TEST_F(OpenAiTools, ABudgetIsMetByAModelThatDoesNotThink) {
     use_template(kShowing);
     EXPECT_TRUE(parse_with({{"thinking_token_budget", 5}})->choices[0].forced.empty());
     use_template(kThinking);
-    // The tiny vocabulary has no such token.
-    expect_refused(parse_with({{"thinking_token_budget", 5}}),
-                   "body: thinking_token_budget: this is not supported: \"</think>\" is no token");
+    // The tiny vocabulary has no such token: the mark is a text of several.
+    ASSERT_FALSE(opened_.tokenizer->find("</think>"));
+    const auto forced = parse_with({{"thinking_token_budget", 5}})->choices[0].forced;
+    ASSERT_EQ(forced.size(), 2U);
+    const auto text = [&](std::size_t i) { return opened_.tokenizer->decode(forced[i].tokens, text::SpecialTokens::kParse); };
+    EXPECT_EQ(text(0), "<think>\n");
+    EXPECT_EQ(forced[1].after, forced[0].tokens.size() + 5);
+    EXPECT_EQ(text(1), "\n\nThe time for thinking is used up, so I give my answer now.\n</think>\n\n");
+    EXPECT_FALSE(forced[1].unless);
+    EXPECT_EQ(forced[1].unless_text, "</think>");
     EXPECT_TRUE(parse_with({{"thinking_token_budget", 5}, {"chat_template_kwargs", {{"closed", true}}}})->choices[0].forced.empty());
 }
 

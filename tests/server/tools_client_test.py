@@ -26,6 +26,11 @@ TEMPLATE.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.na
                     "{{ m.role }}: {{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments | tojson }}"
                     "{% endfor %}\n{% endfor %}")
 
+THINKING = Path(FOLDER.name, "thinking.jinja")
+THINKING.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}"
+                    "{% if enable_thinking %}<think>{% endif %}")
+CLOSING = "The time for thinking is used up, so I give my answer now."
+
 
 class Tools(serving.Case):
     arguments = ("--chat-template", str(TEMPLATE))
@@ -75,6 +80,58 @@ class Tools(serving.Case):
             (call,) = [item for item in answer.output if item.type == "function_call"]
             self.assertIn(json.loads(call.arguments)["city"], ("Paris", "Oslo"))
             items += [call.model_dump(), {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}]
+
+
+class Thoughts(serving.Case):
+    """Each mark of a thought is several of the tiny model's tokens."""
+    arguments = ("--chat-template", str(THINKING), "--reasoning-parser", "think")
+
+    def answers(self, budget, **options):
+        """Thought, answer and reason of some seeds, where the prompt has begun the thought and where it has not."""
+        for i in range(6):
+            body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 170, "temperature": 1, "seed": i, "enable_thinking": i % 2 == 0,
+                    "thinking_token_budget": budget, **options}
+            status, _, answer = self.server.ask("POST", "/v1/chat/completions", body)
+            self.assertEqual(status, 200, answer)
+            (choice,) = answer["choices"]
+            yield choice["message"].get("reasoning_content"), choice["message"]["content"], choice["finish_reason"]
+
+    def test_a_thought_ends_at_its_budget_with_a_sentence(self):
+        for budget in (1, 7):
+            for thought, content, _ in self.answers(budget, ignore_eos=True):
+                own, closing, rest = thought.partition(CLOSING)
+                self.assertEqual((closing, rest.strip()), (CLOSING, ""))
+                self.assertLessEqual(len(own.rstrip("\n")), 4 * (budget + 3))  # of four letters at most, and a character comes to its end
+                self.assertTrue(content)
+                self.assertNotIn(CLOSING, content)
+                self.assertNotIn("</think>", content)
+
+    def test_without_a_budget_left_the_answer_comes_at_once(self):
+        for thought, content, _ in self.answers(0, ignore_eos=True):
+            self.assertFalse(thought)
+            self.assertTrue(content)
+
+    def test_the_answer_behind_it_keeps_to_a_schema(self):
+        n_ended = 0
+        form = {"type": "json_schema", "json_schema": {"name": "weather", "schema": SCHEMA}}
+        for thought, content, reason in self.answers(5, response_format=form):
+            self.assertIn(CLOSING, thought)
+            if reason != "stop":
+                continue
+            n_ended += 1
+            answer = json.loads(content)
+            self.assertIn(answer["city"], ("Paris", "Oslo"))
+            self.assertIn(answer["days"], range(1, 10))
+        self.assertGreater(n_ended, 0)
+
+    def test_the_answer_behind_it_is_a_call_where_it_must_be(self):
+        n_calls = 0
+        for thought, content, reason in self.answers(5, tools=TOOLS, tool_choice=NAMED, max_tokens=300):
+            self.assertIn(CLOSING, thought)
+            if reason == "tool_calls":
+                n_calls += 1
+                self.assertFalse(content)
+        self.assertGreater(n_calls, 0)
 
 
 serving.main()

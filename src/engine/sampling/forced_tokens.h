@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/tokenizer.h"
@@ -17,15 +19,18 @@ using text::TokenId;
 struct ForcedTokens {
     std::uint32_t after = 0;  // so many tokens of the answer; later where other forced tokens are not yet over
     std::vector<TokenId> tokens = {};
-    std::optional<TokenId> unless = std::nullopt;  // nothing is forced where the answer has this token by then
+    // Nothing is forced where the answer has this token by then, or this text, however its tokens part it. With a text, the tokens wait
+    // for the end of a character that the answer has begun, as a mask would allow nothing else there.
+    std::optional<TokenId> unless = std::nullopt;
+    std::string unless_text = {};
 };
 
 // Follows a sequence's answer as its logits stages do.
 class ForcedAnswer {
   public:
     ForcedAnswer() = default;
-    // In the order of their places; of equal places, as given.
-    explicit ForcedAnswer(std::vector<ForcedTokens> runs);
+    // In the order of their places; of equal places, as given. tokenizer: outlives this; needed where there is an `unless_text`.
+    explicit ForcedAnswer(std::vector<ForcedTokens> runs, const text::Tokenizer* tokenizer = nullptr);
 
     // What the next token must be; none: what the logits say.
     [[nodiscard]] std::optional<TokenId> next() const;
@@ -40,9 +45,15 @@ class ForcedAnswer {
     }
 
   private:
+    struct Text {
+        std::uint32_t n_matched = 0;  // bytes of unless_text at the end of the answer
+        std::uint32_t n_missing = 0;  // bytes that its last character still needs
+    };
     struct Run {
         ForcedTokens forced;
-        std::optional<std::uint32_t> unless_at = std::nullopt;  // place of the first `unless` in the answer
+        std::optional<std::uint32_t> unless_at = std::nullopt;  // place in the answer of what makes it needless
+        std::vector<std::uint32_t> shorter = {};                // of each beginning of unless_text: the longest other one that ends it
+        std::vector<Text> texts = {};                           // of unless_text, after each token of the answer
     };
     struct Place {
         std::uint32_t run = 0;     // the current or next one
@@ -53,7 +64,9 @@ class ForcedAnswer {
         Place before;
     };
     [[nodiscard]] Place skip_needless(Place place) const;
+    [[nodiscard]] static bool completes_text(Run& run, std::string_view piece);
 
+    const text::Tokenizer* tokenizer_ = nullptr;
     std::vector<Run> runs_;
     Place place_;
     std::vector<Change> changes_;  // for rollback: one a forced token

@@ -65,7 +65,8 @@ std::optional<TokenId> draw(std::span<const float> logits, const SamplingOptions
     return race.winner();
 }
 
-Sampler::Sampler(const Request& request) : options_(request.sampling), stages_(make_stages(request)), forced_(request.forced) {}
+Sampler::Sampler(const Request& request, const text::Tokenizer* tokenizer)
+    : options_(request.sampling), stages_(make_stages(request)), forced_(request.forced, tokenizer) {}
 
 void Sampler::set_mask(std::shared_ptr<const CompiledMask> mask, const Request& request) {
     mask_ = std::make_unique<MaskStage>(std::move(mask), request.ignore_eos ? std::vector<TokenId>() : request.end_tokens);

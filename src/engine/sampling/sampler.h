@@ -47,7 +47,8 @@ class SamplerScratch {
 class Sampler {
   public:
     // The request's sampling options must be valid (see validate()).
-    explicit Sampler(const Request& request);
+    // tokenizer: outlives this; needed where forced tokens depend on a text.
+    explicit Sampler(const Request& request, const text::Tokenizer* tokenizer = nullptr);
 
     // The token for this position (the number of tokens before it). None when no token can be chosen: all logits are -inf or NaN, or one
     // is +inf. Time is linear in n_vocab, and a logarithm more for tokens that top-p or typical-p must look at one by one.

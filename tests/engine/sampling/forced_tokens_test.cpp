@@ -4,13 +4,24 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <string_view>
 
+#include "tests/support/byte_tokenizer.h"
 #include "tests/support/rounds.h"
 
 namespace rafter::engine {
 namespace {
 
 constexpr TokenId kUnforced = 100;  // what the logits say
+
+// Six tokens of "a" and "b", and no other.
+class ShortPieces : public testing::ByteTokenizer {
+  public:
+    [[nodiscard]] std::string_view piece(TokenId id, text::SpecialTokens) const override {
+        constexpr std::string_view kPieces[] = {"a", "b", "ab", "ba", "aab", ""};
+        return kPieces[static_cast<std::size_t>(id)];
+    }
+};
 
 // The answer's first n tokens.
 std::vector<TokenId> answer_of(ForcedAnswer forced, std::size_t n, const std::vector<TokenId>& free = {}) {
@@ -53,6 +64,32 @@ TEST(ForcedAnswer, ABudgetEndsOnlyWhatHasNotEndedItself) {
     EXPECT_EQ(answer_of(forced, 7, {1, 2, 3, kThinkEnd}), (std::vector<TokenId>{1, 2, 3, 8, kThinkEnd, 7, kUnforced}));  // too late
 }
 
+TEST(ForcedAnswer, ABudgetMayEndWithATextOfSeveralTokens) {
+    const testing::ByteTokenizer tokenizer({"</", "</th", "ink", "ink>x", ">"});
+    const auto id = [&](std::string_view text) { return *tokenizer.find(text); };
+    const std::vector<TokenId> closing = {id("</"), 't', 'h', id("ink"), id(">")};
+    const ForcedAnswer forced(std::vector<ForcedTokens>{{.after = 5, .tokens = closing, .unless_text = "</think>"}}, &tokenizer);
+    const auto is_forced = [&](std::vector<TokenId> free) {
+        free.resize(5, 'y');
+        std::vector<TokenId> whole = free;
+        whole.insert(whole.end(), closing.begin(), closing.end());
+        whole.push_back(kUnforced);
+        const auto answer = answer_of(forced, whole.size(), free);
+        EXPECT_EQ(std::vector<TokenId>(answer.begin(), answer.begin() + 5), free);
+        return answer == whole;
+    };
+    EXPECT_TRUE(is_forced({'a', 'b', 'c'}));
+    EXPECT_FALSE(is_forced({'a', id("</th"), id("ink"), id(">")}));
+    EXPECT_FALSE(is_forced({id("</"), id("</"), 't', 'h', id("ink>x")}));  // begun twice, and ended within a token
+    EXPECT_TRUE(is_forced({'a', id("</th"), 'y', id("ink"), id(">")}));
+    EXPECT_TRUE(is_forced({'a', 'b', 'c', id("</th"), id("ink")}));  // too late
+    EXPECT_TRUE(is_forced({id("ink"), id("</th"), id("ink"), 'z', id(">")}));
+    // A character that has begun comes first, but for one that never ends.
+    EXPECT_EQ(answer_of(forced, 8, {'a', 'a', 'a', 'a', 0xE6, 0x97, 0xA5, 'b'})[7], id("</"));
+    EXPECT_EQ(answer_of(forced, 8, {'a', 'a', 'a', 'a', 0xE6, 'b', 'b', 'b'})[6], id("</"));
+    EXPECT_EQ(answer_of(forced, 9, {'a', 'a', 'a', 'a', 0xF0, 0xF0, 0xF0, 0xF0, 0xF0})[8], id("</"));
+}
+
 TEST(ForcedAnswer, AddedTokensComeNextBehindWhatIsBeingForced) {
     ForcedAnswer forced(std::vector<ForcedTokens>{{.after = 1, .tokens = {5, 6}, .unless = {}}, {.after = 5, .tokens = {7}, .unless = {}}});
     forced.add({1, 2});
@@ -65,6 +102,7 @@ TEST(ForcedAnswer, AddedTokensComeNextBehindWhatIsBeingForced) {
 }
 
 TEST(ForcedAnswer, ARollbackForgetsWhatWasTakenBack) {
+    const ShortPieces tokenizer;
     std::mt19937 random(5);
     for (int round = 0; round < rafter::tests::rounds(500); ++round) {
         std::vector<ForcedTokens> runs(random() % 4);
@@ -73,8 +111,9 @@ TEST(ForcedAnswer, ARollbackForgetsWhatWasTakenBack) {
             run.tokens.resize(random() % 4);
             for (TokenId& token : run.tokens) token = static_cast<TokenId>(random() % 6);
             if (random() % 2) run.unless = static_cast<TokenId>(random() % 6);
+            if (random() % 2) run.unless_text = std::vector<std::string>{"ab", "aab", "abab", "b"}[random() % 4];
         }
-        ForcedAnswer moved(runs);
+        ForcedAnswer moved(runs, &tokenizer);
         std::vector<TokenId> answer;
         for (int i = 0; i < 40; ++i) {
             if (random() % 3 == 0) {
@@ -87,7 +126,7 @@ TEST(ForcedAnswer, ARollbackForgetsWhatWasTakenBack) {
                 answer.push_back(random() % 4 == 0 ? free : moved.next().value_or(free));
                 moved.accept(answer.back());
             }
-            ForcedAnswer straight(runs);
+            ForcedAnswer straight(runs, &tokenizer);
             for (const TokenId token : answer) straight.accept(token);
             ASSERT_EQ(moved.next(), straight.next()) << "round " << round;
         }

@@ -114,7 +114,7 @@ class AdmissionWorld {
     std::vector<kv::BlockCopy> copies_;
 };
 
-class RandomArrivals : public testing::TestWithParam<Setup> {};
+class RandomArrivals : public ::testing::TestWithParam<Setup> {};
 
 TEST_P(RandomArrivals, MayRunWhenTheDefinitionsSaySo) {
     std::mt19937 random(9);
@@ -175,11 +175,11 @@ TEST_P(RandomArrivals, MayRunWhenTheDefinitionsSaySo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caches, RandomArrivals,
-                         testing::Values(Setup{{36}, {0}, ~0ULL}, Setup{{36, 36}, {0, 10}, ~0ULL}, Setup{{36}, {0}, 0x3ULL},
+                         ::testing::Values(Setup{{36}, {0}, ~0ULL}, Setup{{36, 36}, {0, 10}, ~0ULL}, Setup{{36}, {0}, 0x3ULL},
                                          Setup{{25}, {12}, ~0ULL}));
 
 // What many waiting sequences cost is counted, not timed.
-class ManyWaiting : public testing::TestWithParam<std::uint32_t> {};
+class ManyWaiting : public ::testing::TestWithParam<std::uint32_t> {};
 
 TEST_P(ManyWaiting, AreComparedOnceAndWalkThroughTheCacheOnceAStepTogether) {
     constexpr std::uint32_t kShared = 8000;
@@ -213,7 +213,7 @@ TEST_P(ManyWaiting, AreComparedOnceAndWalkThroughTheCacheOnceAStepTogether) {
     EXPECT_LE(world.admission.work().prefixes_found, n_steps);
 }
 
-INSTANTIATE_TEST_SUITE_P(Chunks, ManyWaiting, testing::Values(16U, 24U, 512U));
+INSTANTIATE_TEST_SUITE_P(Chunks, ManyWaiting, ::testing::Values(16U, 24U, 512U));
 
 }  // namespace
 }  // namespace rafter::engine

@@ -130,7 +130,7 @@ bool is_prefix_of(const StreamUpdate& part, const StreamUpdate& whole) {
     return a.size() <= b.size() && std::equal(a.begin(), a.end(), b.begin()) && whole.text.starts_with(part.text);
 }
 
-class AllocationSweep : public testing::Test {
+class AllocationSweep : public ::testing::Test {
   protected:
     void SetUp() override {
         fs::remove(path_);
@@ -150,7 +150,7 @@ class AllocationSweep : public testing::Test {
         EXPECT_TRUE(is_prefix_of(reader.all, alone_[i])) << reader.all.text << " of " << alone_[i].text;
     }
 
-    const fs::path path_ = fs::path(testing::TempDir()) / fmt::format("rafter-sweep-{}", getpid());
+    const fs::path path_ = fs::path(::testing::TempDir()) / fmt::format("rafter-sweep-{}", getpid());
     const std::vector<Wish> all_ = wishes();
     std::vector<StreamUpdate> alone_;
 };

@@ -52,8 +52,11 @@ class SeveralModels(unittest.TestCase):
         return answer["choices"][0]["text"]
 
     def start(self, *arguments):
-        server = serving.Server(f"--models={self.folder}", "--context", "256", *arguments, environment=self.environment)
-        self.addCleanup(server.stop)
+        return self.watched(serving.Server(f"--models={self.folder}", "--context", "256", *arguments, environment=self.environment))
+
+    def watched(self, server):
+        """Its end is the test's: with status 0."""
+        self.addCleanup(lambda: self.assertEqual(server.stop(), 0, server.log[-6000:]))
         return server
 
     def states(self, server):
@@ -191,7 +194,10 @@ class SeveralModels(unittest.TestCase):
 
         def ask(name):
             for _ in range(6 if program.SANITIZED else 12):
-                found = self.complete(server, name, 200)
+                try:
+                    found = self.complete(server, name, 200)
+                except OSError as error:
+                    found = error
                 if found != expected[name]:
                     failures.append((name, found))
 
@@ -238,9 +244,8 @@ class SeveralModels(unittest.TestCase):
 
     def test_named_models_and_their_names(self):
         llama, qwen = self.folder / "llama.gguf", self.folder / "qwen.gguf"
-        server = serving.Server(llama, "--model", f"other={qwen}", "--model", f"pair={llama},draft={llama}", "--context", "256",
-                                environment=self.environment)
-        self.addCleanup(server.stop)
+        server = self.watched(serving.Server(llama, "--model", f"other={qwen}", "--model", f"pair={llama},draft={llama}", "--context", "256",
+                                             environment=self.environment))
         self.assertEqual(self.states(server), {"llama": "loaded", "other": "unloaded", "pair": "unloaded"})
         self.assertEqual(self.complete(server, None), self.alone["llama"])
         self.assertEqual(self.complete(server, "other"), self.alone["qwen"])

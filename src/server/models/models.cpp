@@ -52,9 +52,10 @@ void add_counters(engine::EngineSnapshot& sum, const engine::EngineSnapshot& par
     sum.speculation.n_drafts += part.speculation.n_drafts;
     sum.speculation.n_draft_tokens += part.speculation.n_draft_tokens;
     sum.speculation.n_accepted_tokens += part.speculation.n_accepted_tokens;
-    for (std::size_t i = 0; i < part.speculation.accepted_per_position.size(); ++i) {
-        sum.speculation.accepted_per_position[i] += part.speculation.accepted_per_position[i];
-    }
+    auto& sums = sum.speculation.accepted_per_position;
+    const auto& parts = part.speculation.accepted_per_position;
+    if (sums.size() < parts.size()) sums.resize(parts.size());
+    for (std::size_t i = 0; i < parts.size(); ++i) sums[i] += parts[i];
     sum.n_submitted += part.n_submitted;
     sum.n_busy += part.n_busy;
     sum.n_steps += part.n_steps;

@@ -58,10 +58,10 @@ class MadeUpSource final : public files::TensorSource {
     std::string name_ = "made up";
 };
 
-class Convert : public testing::Test {
+class Convert : public ::testing::Test {
   protected:
     void SetUp() override {
-        folder_ = fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name();
+        folder_ = fs::path(::testing::TempDir()) / ::testing::UnitTest::GetInstance()->current_test_info()->name();
         fs::remove_all(folder_);
         fs::create_directories(folder_);
     }

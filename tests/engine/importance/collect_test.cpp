@@ -124,7 +124,7 @@ std::map<std::string, ExpectedEntry> expected_of(const ObservingModel& model) {
     return expected;
 }
 
-class Importance : public testing::TestWithParam<std::string> {};
+class Importance : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Importance, IsThatOfAFloat64Model) {
     Runtime runtime = runtime_of(2);
@@ -148,7 +148,7 @@ TEST_P(Importance, IsThatOfAFloat64Model) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Importance, testing::ValuesIn(model::tiny_models()), [](const auto& tiny) {
+INSTANTIATE_TEST_SUITE_P(Tiny, Importance, ::testing::ValuesIn(model::tiny_models()), [](const auto& tiny) {
     std::string name = tiny.param;
     std::ranges::replace(name, '-', '_');
     return name;
@@ -208,7 +208,7 @@ TEST(ImportanceOfADamagedModel, IsRefusedByTheTensorsName) {
 
 // open_model() wants a file.
 OpenedModel opened_tiny() {
-    const auto path = std::filesystem::path(testing::TempDir()) / "own_text.gguf";
+    const auto path = std::filesystem::path(::testing::TempDir()) / "own_text.gguf";
     const auto bytes = model::tiny_gguf({.name = "llama"});
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     OpenedModel opened = open_model(path).value();

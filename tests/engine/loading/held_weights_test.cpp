@@ -25,7 +25,7 @@ void write_bytes(const fs::path& path, const std::vector<std::byte>& bytes) {
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-class HeldWeights : public testing::Test {
+class HeldWeights : public ::testing::Test {
   protected:
     void SetUp() override { fs::create_directories(folder_); }
     void TearDown() override { fs::remove_all(folder_); }
@@ -77,7 +77,7 @@ class HeldWeights : public testing::Test {
         EXPECT_FALSE(found.empty());
     }
 
-    fs::path folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-held-{}", getpid());
+    fs::path folder_ = fs::path(::testing::TempDir()) / fmt::format("rafter-held-{}", getpid());
     Runtime runtime_ = Runtime::create({.n_threads = 2}).value();
 };
 

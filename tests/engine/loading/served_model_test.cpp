@@ -22,10 +22,10 @@ void write_model(const fs::path& path, const model::TinyModel& tiny) {
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-class ServedModelTest : public testing::Test {
+class ServedModelTest : public ::testing::Test {
   protected:
     static void SetUpTestSuite() {
-        folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-served-{}", getpid());
+        folder_ = fs::path(::testing::TempDir()) / fmt::format("rafter-served-{}", getpid());
         fs::create_directories(folder_ / "cache");
         write_model(folder_ / "target.gguf", {.matrices = tensor::DType::kQ8_0});
         write_model(folder_ / "draft.gguf", {.matrices = tensor::DType::kQ8_0, .seed = 2});

@@ -132,7 +132,7 @@ TEST(Simulator, UsersOfAClosedLoopKeepLittlesLaw) {
 }
 
 TEST(Simulator, MooncakesHashIdsAreFoundInTheCacheExactly) {
-    const std::string path = testing::TempDir() + "hashes.jsonl";
+    const std::string path = ::testing::TempDir() + "hashes.jsonl";
     // Far enough apart that each is answered before the next comes.
     std::ofstream(path) << R"({"timestamp": 0, "input_length": 1536, "output_length": 4, "hash_ids": [1, 2, 3]}
 {"timestamp": 60000, "input_length": 1500, "output_length": 4, "hash_ids": [1, 2, 9]}
@@ -162,7 +162,7 @@ TEST(Simulator, TakesAsLongAsItIsTold) {
 }
 
 TEST(Simulator, NobodyStarvesBesideAStreamOfOthers) {
-    const std::string path = testing::TempDir() + "stream.jsonl";
+    const std::string path = ::testing::TempDir() + "stream.jsonl";
     std::ofstream trace(path);
     // Short requests faster than they can be served, and one long prompt among them.
     for (int i = 0; i < 2000; ++i) {

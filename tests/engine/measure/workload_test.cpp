@@ -40,7 +40,7 @@ TEST(Workload, ArrivesAtTheRateAskedForAndSharesWhatItShould) {
 }
 
 TEST(Workload, ATraceSaysWhereItIsWrong) {
-    const std::string path = testing::TempDir() + "trace.jsonl";
+    const std::string path = ::testing::TempDir() + "trace.jsonl";
     const auto read = [&](const std::string& text) {
         std::ofstream(path) << text;
         return Workload::read(path, {.prompt = 8, .generate = 4, .n_vocab = 100});
@@ -65,7 +65,7 @@ TEST(Workload, ATraceSaysWhereItIsWrong) {
 }
 
 TEST(Workload, ATraceWithKeysThatAreNotKnownNamesEachOnce) {
-    const std::string path = testing::TempDir() + "unknown.jsonl";
+    const std::string path = ::testing::TempDir() + "unknown.jsonl";
     std::ofstream(path) << "{\"arrival_seconds\": 0, \"prompt_tokens\": 20, \"prio\": 3}\n{\"arrival_seconds\": 1, \"prio\": 2, "
                            "\"sharedtokens\": 1}\n";
     const auto workload = Workload::read(path, {.prompt = 8, .generate = 4, .n_vocab = 100});
@@ -78,7 +78,7 @@ TEST(Workload, ATraceWithKeysThatAreNotKnownNamesEachOnce) {
 }
 
 TEST(Workload, MooncakesTracesSayWhichBlocksOfPromptsAreAlike) {
-    const std::string path = testing::TempDir() + "mooncake.jsonl";
+    const std::string path = ::testing::TempDir() + "mooncake.jsonl";
     const auto read = [&](const std::string& text) {
         std::ofstream(path) << text;
         return Workload::read(path, {.prompt = 8, .generate = 4, .shared_prefix = 3, .n_vocab = 1000});

@@ -74,11 +74,11 @@ struct Process {
 
 constexpr std::string_view kPrompt = "abcdefghijklmnopqrstuvwxyzabcdefghij";  // nine blocks
 
-class KvDiskTest : public testing::Test {
+class KvDiskTest : public ::testing::Test {
   protected:
     void SetUp() override {
-        const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-        path_ = fs::path(testing::TempDir()) / fmt::format("rafter-kv-{}-{}", test->name(), getpid());
+        const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+        path_ = fs::path(::testing::TempDir()) / fmt::format("rafter-kv-{}-{}", test->name(), getpid());
         fs::remove(path_);
     }
     void TearDown() override { fs::remove(path_); }

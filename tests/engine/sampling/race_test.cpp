@@ -26,10 +26,10 @@ double chi_square_limit(double freedom) {
 }
 
 // expected: a probability for each token that may be there.
-testing::AssertionResult is_distributed_as(const std::map<TokenId, double>& seen, const std::map<TokenId, double>& expected) {
+::testing::AssertionResult is_distributed_as(const std::map<TokenId, double>& seen, const std::map<TokenId, double>& expected) {
     double n_draws = 0.0;
     for (const auto& [token, n] : seen) {
-        if (expected.count(token) == 0) return testing::AssertionFailure() << "token " << token << " was cut off, but drawn";
+        if (expected.count(token) == 0) return ::testing::AssertionFailure() << "token " << token << " was cut off, but drawn";
         n_draws += n;
     }
     double chi_square = 0.0;
@@ -51,8 +51,8 @@ testing::AssertionResult is_distributed_as(const std::map<TokenId, double>& seen
         }
     }
     if (rare_expected >= 1.0) add_cell(rare_expected, rare_seen);
-    if (n_cells < 2 || chi_square < chi_square_limit(n_cells - 1)) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << "chi-square " << chi_square << " over " << n_cells << " cells";
+    if (n_cells < 2 || chi_square < chi_square_limit(n_cells - 1)) return ::testing::AssertionSuccess();
+    return ::testing::AssertionFailure() << "chi-square " << chi_square << " over " << n_cells << " cells";
 }
 
 // What the request's options make of the logits after this answer.

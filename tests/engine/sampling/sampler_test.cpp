@@ -28,17 +28,17 @@ Sampler sampler_of(const SamplingOptions& options, std::vector<TokenId> prompt =
 }
 
 // Whether each of n_draws is what the slow race over the slow distribution gives.
-testing::AssertionResult draws_what_wins_the_race(const std::vector<float>& logits, const SamplingOptions& options, int n_draws) {
+::testing::AssertionResult draws_what_wins_the_race(const std::vector<float>& logits, const SamplingOptions& options, int n_draws) {
     const auto expected = slow_distribution(logits, options);
     SamplerScratch scratch;
     for (int i = 0; i < n_draws; ++i) {
         const TokenNoise noise(5, static_cast<std::uint32_t>(i));
         const auto drawn = draw(logits, options, noise, scratch);
-        if (!drawn) return testing::AssertionFailure() << "draw " << i << ": nothing drawn";
+        if (!drawn) return ::testing::AssertionFailure() << "draw " << i << ": nothing drawn";
         const TokenId wanted = slow_race(expected, noise);
-        if (drawn != wanted) return testing::AssertionFailure() << "draw " << i << ": expected token " << wanted << ", drawn " << *drawn;
+        if (drawn != wanted) return ::testing::AssertionFailure() << "draw " << i << ": expected token " << wanted << ", drawn " << *drawn;
     }
-    return testing::AssertionSuccess();
+    return ::testing::AssertionSuccess();
 }
 
 // The tokens that some draw takes, each with how often of n_draws.

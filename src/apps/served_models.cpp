@@ -1,3 +1,4 @@
+// A model at start is loaded before the server listens; the others cost a look at their names until somebody asks for them.
 #include "apps/served_models.h"
 
 #include <fmt/format.h>

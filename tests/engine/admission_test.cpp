@@ -176,7 +176,7 @@ TEST_P(RandomArrivals, MayRunWhenTheDefinitionsSaySo) {
 
 INSTANTIATE_TEST_SUITE_P(Caches, RandomArrivals,
                          ::testing::Values(Setup{{36}, {0}, ~0ULL}, Setup{{36, 36}, {0, 10}, ~0ULL}, Setup{{36}, {0}, 0x3ULL},
-                                         Setup{{25}, {12}, ~0ULL}));
+                                           Setup{{25}, {12}, ~0ULL}));
 
 // What many waiting sequences cost is counted, not timed.
 class ManyWaiting : public ::testing::TestWithParam<std::uint32_t> {};

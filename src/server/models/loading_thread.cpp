@@ -1,3 +1,4 @@
+// Work is moved out of the queue before it is done, so that what it holds ends on this thread.
 #include "server/models/loading_thread.h"
 
 #include <system_error>

@@ -1,3 +1,4 @@
+// A state changes on the server's thread only; the loading thread gets copies and pointers of its own, and posts what has become of them.
 #include "server/models/models.h"
 
 #include <fmt/format.h>
@@ -20,7 +21,7 @@ constexpr std::uint32_t kUsualContext = 8192;  // of models that have never been
 
 double now_seconds() { return static_cast<double>(monotonic_ns()) * 1e-9; }
 
-std::int64_t unix_seconds() {
+std::int64_t start_unix_seconds() {
     return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
@@ -94,7 +95,7 @@ engine::EngineSnapshot ModelEntry::engine() const {
 GateLoad ModelEntry::load() const { return live_ && live_->gate ? live_->gate->load() : GateLoad{}; }
 
 Models::Models(HttpServer& http, Workers& workers, ModelsOptions options)
-    : http_(http), workers_(workers), options_(std::move(options)), started_unix_s_(unix_seconds()) {}
+    : http_(http), workers_(workers), options_(std::move(options)), started_unix_s_(start_unix_seconds()) {}
 
 Models::~Models() = default;
 

@@ -107,7 +107,8 @@ class DivergenceOfModels : public ::testing::Test {
         if (!runtime_ || runtime_->pool().n_threads() != n_threads) runtime_.emplace(Runtime::create({.n_threads = n_threads}).value());
         std::vector<std::byte> bytes = model::tiny_gguf(tiny);
         if (other_words) replace_all(bytes, "<|im_start|>", "<|im_Start|>");
-        files_.push_back(fs::path(::testing::TempDir()) / fmt::format("rafter-divergence-{}-{}-{}.gguf", getpid(), files_.size(), tiny.name));
+        files_.push_back(fs::path(::testing::TempDir()) /
+                         fmt::format("rafter-divergence-{}-{}-{}.gguf", getpid(), files_.size(), tiny.name));
         std::ofstream(files_.back(), std::ios::binary)
             .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
         OpenedModel opened = open_model(files_.back()).value();

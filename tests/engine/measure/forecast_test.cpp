@@ -82,9 +82,9 @@ Errors errors_of(const std::vector<Outcome>& outcomes, const char* name) {
     std::string key;  // an attribute's name in the test's report
     for (const char c : std::string(name)) key += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
     ::testing::Test::RecordProperty(key, fmt::format("first token: mean {:.3f} s, predicted {:.3f}, error median {:.1f}%, p90 {:.1f}%; "
-                                                   "last: median {:.1f}%; {:.0f} steps a forecast",
-                                                   errors.first_mean, predicted / n, 100 * errors.first_median, 100 * errors.first_p90,
-                                                   100 * errors.last_median, steps / n));
+                                                     "last: median {:.1f}%; {:.0f} steps a forecast",
+                                                     errors.first_mean, predicted / n, 100 * errors.first_median, 100 * errors.first_p90,
+                                                     100 * errors.last_median, steps / n));
     return errors;
 }
 

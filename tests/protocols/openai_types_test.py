@@ -21,7 +21,7 @@ TYPES = {"ChatCompletion": ChatCompletion, "ChatCompletionChunk": ChatCompletion
          "CreateEmbeddingResponse": CreateEmbeddingResponse, "Model": Model, "Response": responses.Response,
          "ResponseStreamEvent": responses.ResponseStreamEvent}
 # What we give beyond the client's types.
-OURS = {"timings", "prompt_logprobs", "max_model_len", "meta"}
+OURS = {"timings", "prompt_logprobs", "max_model_len", "meta", "state", "planned_bytes", "error"}
 
 
 def fill_nulls(completion):

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <list>
 
 #include "protocols/openai_error.h"
 #include "protocols/reranker.h"
@@ -15,9 +16,10 @@ namespace {
 
 using nlohmann::json;
 
-// A model file with these texts in place of what a tiny model's has.
+// A model file with these texts in place of what a tiny model's has. The model looks into its bytes, which stay.
 engine::OpenedModel opened_with(const std::vector<std::pair<std::string, std::string>>& changes) {
-    std::vector<std::byte> bytes = model::tiny_gguf({.name = "qwen3"});
+    static std::list<std::vector<std::byte>> kept;
+    std::vector<std::byte>& bytes = kept.emplace_back(model::tiny_gguf({.name = "qwen3"}));
     for (const auto& [from, to] : changes) {
         const auto as_bytes = [](const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); };
         const auto found = std::search(bytes.begin(), bytes.end(), as_bytes(from).begin(), as_bytes(from).end());

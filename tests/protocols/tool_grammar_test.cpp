@@ -153,7 +153,7 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
                 grammar::GrammarCompiler compiler(tokenizer);
                 const auto mask = compiler.compile_now(*tag);
                 ASSERT_TRUE(mask) << mask.error().message << "\n" << tag->text;
-                for (int round = 0; round < (rafter::tests::kSanitized ? 3 : 8); ++round) {
+                for (int round = 0; round < (rafter::tests::kSanitized ? 5 : 8); ++round) {
                     const auto matcher = (*mask)->make_matcher();
                     const std::string text =
                         drawn_answer(*matcher, tokenizer, rules.format.tags != nullptr ? rules.format.tags->end : "<|end|>", random);
@@ -181,7 +181,7 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
     }
     EXPECT_GT(n_ended, 20U);
     EXPECT_GT(n_thoughts, 0U);
-    if (GetParam().family != CallFamily::kHarmony) {
+    if (GetParam().family != CallFamily::kHarmony && !rafter::tests::kSanitized) {  // which draw fewer
         EXPECT_GT(n_several, 0U);
     }
 }

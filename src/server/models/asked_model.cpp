@@ -24,11 +24,13 @@ class ModelFinder : public nlohmann::json_sax<nlohmann::json> {
     bool number_float(number_float_t, const string_t&) override { return true; }
     bool string(string_t& value) override {
         if (depth_ != 1) return true;
+        if (key_ == "model") {
+            found.model = std::move(value);
+            stopped = stop_at_model_;
+            return !stop_at_model_;
+        }
         if (key_ == "name") found.name = std::move(value);
-        if (key_ != "model") return true;
-        found.model = std::move(value);
-        stopped = stop_at_model_;
-        return !stop_at_model_;
+        return true;
     }
     bool binary(binary_t&) override { return true; }
     bool start_object(std::size_t) override {

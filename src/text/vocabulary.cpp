@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/hex_digit.h"
 #include "base/quote.h"
 
 namespace rafter::text {
@@ -12,13 +13,6 @@ namespace {
 constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
 constexpr std::string_view kTypesKey = "tokenizer.ggml.token_type";
 constexpr std::string_view kScoresKey = "tokenizer.ggml.scores";
-
-std::optional<unsigned> hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return std::nullopt;
-}
 
 }  // namespace
 

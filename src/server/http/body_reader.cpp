@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/hex_digit.h"
+
 namespace rafter::server {
 namespace {
 
@@ -13,13 +15,6 @@ constexpr std::size_t kMaxSizeDigits = 16;    // 64 bits
 // What stands around a body's chunks (sizes, extensions, trailers) may be as much as their bytes, and this beyond: a body in chunks of a
 // byte would cost a hundred times the work of one in large chunks.
 constexpr std::uint64_t kFreeLineBytes = 65'536;
-
-std::optional<unsigned> hex_digit(char c) {
-    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-    if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
-    if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
-    return std::nullopt;
-}
 
 std::string too_large(std::uint64_t max_bytes) {
     return fmt::format("body: more than {} bytes, which is the most that this server takes", max_bytes);

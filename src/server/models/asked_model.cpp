@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/hex_digit.h"
+
 namespace rafter::server {
 namespace {
 
@@ -63,20 +65,14 @@ class ModelFinder : public nlohmann::json_sax<nlohmann::json> {
     std::string key_;         // the latest of the outermost object
 };
 
-int digit_of(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 std::string url_decoded(std::string_view text) {
     std::string decoded;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const int high = text[i] == '%' && i + 2 < text.size() ? digit_of(text[i + 1]) : -1;
-        const int low = high >= 0 ? digit_of(text[i + 2]) : -1;
-        if (low >= 0) {
-            decoded += static_cast<char>(high * 16 + low);
+        const bool is_escape = text[i] == '%' && i + 2 < text.size();
+        const std::optional<unsigned> high = is_escape ? hex_digit(text[i + 1]) : std::nullopt;
+        const std::optional<unsigned> low = is_escape ? hex_digit(text[i + 2]) : std::nullopt;
+        if (high && low) {
+            decoded += static_cast<char>(*high << 4U | *low);
             i += 2;
         } else {
             decoded += text[i] == '+' ? ' ' : text[i];

@@ -9,17 +9,15 @@
 #include <limits>
 #include <new>
 
-#include "base/clock.h"
 #include "base/os_memory.h"
 #include "base/quote.h"
+#include "protocols/ollama_models.h"
 #include "server/generation.h"
 
 namespace rafter::server {
 namespace {
 
 constexpr std::uint32_t kUsualContext = 8192;  // of models that have never been in memory: the largest bucket of their token counts
-
-double now_seconds() { return static_cast<double>(monotonic_ns()) * 1e-9; }
 
 std::int64_t start_unix_seconds() {
     return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -113,11 +111,10 @@ Result<std::unique_ptr<Models>> Models::create(HttpServer& http, Workers& worker
 }
 
 ModelEntry* Models::find(std::string_view name) const {
-    constexpr std::string_view kLatest = ":latest";
-    const auto plain = [&](std::string_view text) { return text.ends_with(kLatest) ? text.substr(0, text.size() - kLatest.size()) : text; };
+    using protocols::without_latest;
     for (const bool exactly : {true, false}) {
         for (const auto& entry : entries_) {
-            const auto is_it = [&](const std::string& one) { return exactly ? one == name : plain(one) == plain(name); };
+            const auto is_it = [&](const std::string& one) { return exactly ? one == name : without_latest(one) == without_latest(name); };
             if (std::ranges::any_of(entry->names(), is_it)) return entry.get();
         }
     }
@@ -151,7 +148,7 @@ void Models::use(ModelEntry& entry, std::shared_ptr<Call> call, std::function<vo
         call->refuse({.status = 503, .message = "the server is stopping", .code = "stopping", .headers = {{"retry-after", "1"}}});
         return;
     }
-    entry.last_use_seconds_ = now_seconds();
+    entry.last_use_seconds_ = watch_seconds();
     if (entry.state_ == ModelState::kLoaded) {
         hold(entry, *call);
         then(*entry.services());
@@ -169,7 +166,7 @@ void Models::hold(ModelEntry& entry, Call& call) {
 }
 
 void Models::release(ModelEntry& entry) {
-    entry.last_use_seconds_ = now_seconds();
+    entry.last_use_seconds_ = watch_seconds();
     if (--entry.n_calls_ > 0) return;
     if (entry.state_ == ModelState::kUnloading) unload(entry);
     if (entry.state_ == ModelState::kLoaded) unload_when_idle(entry);
@@ -192,7 +189,7 @@ void Models::load_next() {
     if (current_ != nullptr || queue_.empty()) return;
     current_ = queue_.front();
     queue_.pop_front();
-    load_start_seconds_ = now_seconds();
+    load_start_seconds_ = watch_seconds();
     loading_.add([this, plan = current_->offer_.plan] {
         auto result = std::make_shared<Result<PlannedModel>>(guarded(plan));
         post([this, result] { planned(std::move(*result)); });
@@ -291,7 +288,7 @@ Result<void> Models::take_in(ModelEntry& entry, BroughtModel brought) {
     entry.live_ = std::move(live);
     entry.state_ = ModelState::kLoaded;
     entry.last_error_.clear();
-    entry.last_use_seconds_ = now_seconds();
+    entry.last_use_seconds_ = watch_seconds();
     return {};
 }
 
@@ -305,7 +302,7 @@ void Models::loaded(Result<BroughtModel> brought) {
         failed(taken.error());
         return;
     }
-    entry.load_seconds_ = now_seconds() - load_start_seconds_;
+    entry.load_seconds_ = watch_seconds() - load_start_seconds_;
     if (stopping_) entry.live_->gate->stop_taking();
     options_.tell(
         fmt::format("{}: loaded in {:.1f} s, {} as planned", entry.name(), entry.load_seconds_, format_bytes(entry.planned_bytes_)));

@@ -80,22 +80,14 @@ class OllamaEmbeddings : public AnswerWriter {
     std::vector<std::vector<float>> hidden_;  // [n_texts][d_model]
 };
 
-// The served name that a client means by `model`, with or without ":latest"; none where there is none.
-std::optional<std::string> served_name(const Services& services, const std::string& model) {
-    const std::string_view plain = protocols::without_latest(model);
-    for (const std::string& name : services.model_names) {
-        if (name == model || protocols::without_latest(name) == plain) return name;
-    }
-    return std::nullopt;
-}
-
 // Gives the job its model; one that is not served is refused without the engine. called: what answers call it.
 void name_model(const Services& services, const std::optional<std::string>& model, Job& job, std::string& called) {
     called = services.model_name();
     job.model.reset();
     if (!model || model->empty()) return;
     called = *model;
-    job.model = served_name(services, *model);
+    const ModelEntry* entry = services.models.find(*model);
+    if (entry != nullptr && entry->name() == services.model_name()) job.model = entry->name();
     if (!job.model)
         job.without_engine = [&services, name = *model](Call& call) { call.refuse(services.models.not_found(name, ErrorForm::kOllama)); };
 }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/version.h"
 #include "protocols/json_body.h"
 #include "protocols/ollama_answer.h"
 #include "protocols/ollama_embed.h"
@@ -159,14 +158,16 @@ void answer_ollama_tags(Models& models, std::shared_ptr<Call> call) {
         listed.push_back(entry->services() != nullptr ? ollama_model(*entry->services())
                                                       : protocols::OllamaModel{.info = {.name = entry->name()}});
     }
-    call->json(protocols::ollama_tags(listed));
+    const std::shared_ptr<Call> asked = std::move(call);
+    asked->json(protocols::ollama_tags(listed));
 }
 void answer_ollama_ps(Models& models, std::shared_ptr<Call> call) {
     std::vector<protocols::OllamaModel> loaded;
     for (const auto& entry : models.entries()) {
         if (entry->services() != nullptr) loaded.push_back(ollama_model(*entry->services()));
     }
-    call->json(protocols::ollama_ps(loaded));
+    const std::shared_ptr<Call> asked = std::move(call);
+    asked->json(protocols::ollama_ps(loaded));
 }
 
 // On a worker: a vocabulary is long.
@@ -185,6 +186,6 @@ void answer_ollama_show(Services& services, std::shared_ptr<Call> call) {
     });
 }
 
-void answer_ollama_version(Models&, std::shared_ptr<Call> call) { call->json(protocols::version_answer(version())); }
+void answer_ollama_version(Models& models, std::shared_ptr<Call> call) { answer_version(models, std::move(call)); }
 
 }  // namespace rafter::server

@@ -28,6 +28,7 @@ struct Batch {
     std::vector<std::int32_t> tokens;        // [n_tokens]
     std::vector<std::uint32_t> positions;    // [n_tokens]; n_past .. n_past + n_new - 1 within a sequence
     std::vector<std::uint32_t> output_rows;  // [n_outputs], ascending: rows whose logits are wanted
+    std::vector<std::uint32_t> hidden_rows;  // [n_hidden], ascending: other rows, whose last hidden state is wanted without logits
 
     [[nodiscard]] model::StepShape shape() const {
         model::StepShape shape;
@@ -39,14 +40,13 @@ struct Batch {
 // Views into the backend, valid until its next forward().
 struct StepOutput {
     std::span<const float> logits;  // [n_outputs, n_vocab]
-    std::span<const float> hidden;  // [n_outputs, d_model], after the last norm: what the head multiplies
+    // [n_outputs + n_hidden, d_model], after the last norm: what the head multiplies, then the rows without logits.
+    std::span<const float> hidden;
     std::uint32_t n_vocab = 0;
+    std::uint32_t d_model = 0;
 
     [[nodiscard]] std::span<const float> logits_of(std::size_t output) const { return logits.subspan(output * n_vocab, n_vocab); }
-    [[nodiscard]] std::span<const float> hidden_of(std::size_t output) const {
-        const std::size_t d_model = hidden.size() / (logits.size() / n_vocab);
-        return hidden.subspan(output * d_model, d_model);
-    }
+    [[nodiscard]] std::span<const float> hidden_of(std::size_t row) const { return hidden.subspan(row * d_model, d_model); }
 };
 
 }  // namespace rafter::backend

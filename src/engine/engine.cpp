@@ -207,11 +207,14 @@ void Engine::sample(const Plan& plan, const backend::StepOutput& out) {
     accepted_.resize(plan.sequences.size());
     sampled_.clear();
     std::size_t first_output = 0;
+    std::size_t first_hidden = runner_.batch().output_rows.size();
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
         accepted_[i].clear();
-        const std::size_t n_outputs = plan.sequences[i].step().n_outputs;
-        if (n_outputs > 0) sampled_.push_back({.index = i, .first_output = first_output});
-        first_output += n_outputs;
+        const model::SequenceStep step = plan.sequences[i].step();
+        if (step.n_outputs > 0) sampled_.push_back({.index = i, .first_output = first_output});
+        if (step.n_hidden > 0) sampled_.push_back({.index = i, .first_output = first_hidden});
+        first_output += step.n_outputs;
+        first_hidden += step.n_hidden;
     }
     model_.run_rows(sampled_.size(), [&](std::size_t row, unsigned thread) noexcept {
         const auto [i, first] = sampled_[row];
@@ -230,7 +233,7 @@ void Engine::sample(const PlannedSequence& planned, const backend::StepOutput& o
     Sequence& sequence = *planned.sequence;
     std::uint32_t position = planned.first_output + 1;  // of the token that the logits choose or score
     std::size_t output = first_output;
-    if (sequence.request.output != OutputKind::kTokens) {
+    if (!sequence.needs_logits()) {
         for (; output < first_output + planned.n_outputs; ++output) sequence.hidden.add(sequence.request.output, out.hidden_of(output));
         if (sequence.n_pending() == planned.n_new) accepted.embedding = sequence.hidden.result();
         return;

@@ -121,7 +121,7 @@ class Engine {
     void describe(const Plan& plan);
     [[nodiscard]] Result<void> check(Request& request) const;
     void sample(const Plan& plan, const backend::StepOutput& out);
-    // For one sequence: first_output is its first among the step's.
+    // For one sequence: first_output is its first row of the step's logits, or of its hidden states.
     void sample(const PlannedSequence& planned, const backend::StepOutput& out, std::size_t first_output, SamplerScratch& scratch,
                 Accepted& accepted) const;
 
@@ -138,7 +138,7 @@ class Engine {
     std::vector<Accepted> accepted_;
     struct SampledSequence {
         std::size_t index = 0;         // in the plan
-        std::size_t first_output = 0;  // among the step's
+        std::size_t first_output = 0;  // its first row of the step's logits, or of its hidden states
     };
     std::vector<SampledSequence> sampled_;
     StepReport report_;

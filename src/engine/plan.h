@@ -22,16 +22,21 @@ struct DraftGrant {
 
 struct PlannedSequence {
     Sequence* sequence;
-    std::uint32_t n_new;               // its next tokens
-    std::uint32_t first_output;        // position of the first of them that needs logits, as all after it do; beyond them where none does
-    std::uint32_t n_outputs;           // how many of them need logits
-    DraftGrant grant = {};             // draft tokens that may follow them
+    std::uint32_t n_new;         // its next tokens
+    std::uint32_t first_output;  // position of the first of them that needs an output, as all after it do; beyond them where none does
+    std::uint32_t n_outputs;     // how many of them need an output: logits, or their last hidden state (Sequence::needs_logits())
+    DraftGrant grant = {};       // draft tokens that may follow them
     std::vector<TokenId> drafts = {};  // the draft tokens, once they are made; each needs logits
     std::uint32_t n_shared = 0;        // as model::SequenceStep has it
 
     [[nodiscard]] model::SequenceStep step() const {
         const auto n_drafts = static_cast<std::uint32_t>(drafts.size());
-        return {.n_new = n_new + n_drafts, .n_past = sequence->n_computed, .n_outputs = n_outputs + n_drafts, .n_shared = n_shared};
+        const bool logits = sequence->needs_logits();
+        return {.n_new = n_new + n_drafts,
+                .n_past = sequence->n_computed,
+                .n_outputs = logits ? n_outputs + n_drafts : 0,
+                .n_shared = n_shared,
+                .n_hidden = logits ? 0 : n_outputs};
     }
     // It goes on with an answer that has begun: not with its prompt, nor with what a preemption took. Until commit().
     [[nodiscard]] bool decodes() const { return n_new == 1 && sequence->n_generated() > 0; }

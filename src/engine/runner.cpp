@@ -7,6 +7,7 @@ backend::StepOutput Runner::forward(const Plan& plan) {
     batch_.tokens.clear();
     batch_.positions.clear();
     batch_.output_rows.clear();
+    batch_.hidden_rows.clear();
     batch_.sequences.resize(plan.sequences.size());
     batch_.copies = plan.copies;
     for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
@@ -28,7 +29,9 @@ backend::StepOutput Runner::forward(const Plan& plan) {
             batch_.tokens.push_back(j < n_known ? sequence.tokens[position] : planned.drafts[j - n_known]);
             batch_.positions.push_back(position);
         }
-        for (std::uint32_t j = 0; j < rows.step.n_outputs; ++j) batch_.output_rows.push_back(first_row + planned.first_output - first + j);
+        auto& wanted = sequence.needs_logits() ? batch_.output_rows : batch_.hidden_rows;
+        const std::uint32_t n_wanted = rows.step.n_outputs + rows.step.n_hidden;
+        for (std::uint32_t j = 0; j < n_wanted; ++j) wanted.push_back(first_row + planned.first_output - first + j);
     }
     return model_.forward(batch_);
 }

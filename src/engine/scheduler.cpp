@@ -171,11 +171,12 @@ std::uint32_t Scheduler::plan_one(Sequence& sequence, Step& step) {
     const std::uint32_t n_new = largest_chunk(sequence, step);
     if (n_new == 0 || !make_room(sequence, sequence.n_computed + n_new, step)) return 0;
     sequence.mark_started(step.start);
-    const std::uint32_t n_outputs = sequence.n_outputs(n_new);
-    step.plan.sequences.push_back({.sequence = &sequence, .n_new = n_new, .first_output = sequence.first_output(), .n_outputs = n_outputs});
+    step.plan.sequences.push_back(
+        {.sequence = &sequence, .n_new = n_new, .first_output = sequence.first_output(), .n_outputs = sequence.n_outputs(n_new)});
+    const model::SequenceStep planned = step.plan.sequences.back().step();
     step.n_tokens -= n_new;
-    step.n_outputs -= n_outputs;
-    options_.cost.add(step.cost, {.n_new = n_new, .n_past = sequence.n_computed, .n_outputs = n_outputs});
+    step.n_outputs -= planned.n_outputs;
+    options_.cost.add(step.cost, planned);
     return n_new;
 }
 
@@ -184,11 +185,12 @@ std::uint32_t Scheduler::largest_chunk(const Sequence& sequence, const Step& ste
     // The first rows that need logits may be far on in the chunk: up to there only tokens count.
     const std::uint64_t n_with_outputs = std::uint64_t{sequence.first_output()} - sequence.n_computed + step.n_outputs;
     std::uint32_t n_max = std::min(sequence.n_pending(), step.n_tokens);
-    n_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(n_max, n_with_outputs));
+    if (sequence.needs_logits()) n_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(n_max, n_with_outputs));
     if (!step.keeps_target) return n_max;
     const auto keeps_target = [&](std::uint32_t n) {
         StepCost::Sum sum = step.cost;
-        options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = sequence.n_outputs(n)});
+        const std::uint32_t n_outputs = sequence.needs_logits() ? sequence.n_outputs(n) : 0;
+        options_.cost.add(sum, {.n_new = n, .n_past = sequence.n_computed, .n_outputs = n_outputs});
         return options_.cost.seconds(sum) + step.restore_seconds <= options_.target_itl_seconds;
     };
     return largest_chunk_within(n_max, step.n_of_prompts, keeps_target);

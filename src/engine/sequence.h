@@ -115,9 +115,11 @@ class Sequence {
     // their hidden states.
     [[nodiscard]] std::uint32_t outputs_from() const { return std::max(n_sampled_through, first_wanted()); }
     [[nodiscard]] std::uint32_t outputs_until() const {
-        if (request.output != OutputKind::kTokens) return n_prompt;
+        if (!needs_logits()) return n_prompt;
         return request.max_tokens > 0 ? ~0U : n_prompt - 1;
     }
+    // What its outputs are: logits, or else hidden states.
+    [[nodiscard]] bool needs_logits() const { return request.output == OutputKind::kTokens; }
     // Position of the next token that needs an output.
     [[nodiscard]] std::uint32_t first_output() const { return std::max(n_computed, outputs_from()); }
     // How many of the next n_new tokens need one.

@@ -88,7 +88,9 @@ class Builder {
         std::uint32_t n_rows, first_row, n_source_rows;
     };
     ValueId linear(ValueId x, std::string_view name, std::string_view tensor, Rows rows) {
-        const ValueId y = value(name, rows_of(x), rows.n_rows);
+        // What multiplies the last hidden states is the head: only some of them get logits.
+        const RowKind made = rows_of(x) == RowKind::kHidden ? RowKind::kOutputs : rows_of(x);
+        const ValueId y = value(name, made, rows.n_rows);
         const WeightId w = weight({.tensor = fmt::format("{}.weight", tensor),
                                    .kind = WeightKind::kMatrix,
                                    .n_rows = rows.n_rows,
@@ -283,7 +285,7 @@ class Builder {
     }
 
     void head(ValueId x) {
-        const ValueId chosen = value("outputs", RowKind::kOutputs, c_.d_model);
+        const ValueId chosen = value("outputs", RowKind::kHidden, c_.d_model);
         emit(OpKind::kSelectOutputs, "select_outputs", {x}, {chosen}, {}, {});
         program_.hidden = norm(chosen, "output_norm", c_.d_model);
         program_.logits = linear(program_.hidden, "output", c_.tied_embeddings ? "token_embd" : "output", {c_.n_vocab, 0, c_.n_vocab});

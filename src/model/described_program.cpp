@@ -323,7 +323,7 @@ class ShapeBuilder {
 
     void head(ValueId x) {
         const OuterShape& outer = m_.outer;
-        const ValueId chosen = value("outputs", RowKind::kOutputs, c_.d_model);
+        const ValueId chosen = value("outputs", RowKind::kHidden, c_.d_model);
         emit(OpKind::kSelectOutputs, "select_outputs", {x}, {chosen}, {});
         program_.hidden = chosen;
         if (outer.last_norm) program_.hidden = norm(chosen, "output_norm", c_.d_model, !outer.norm_without_gain, c_.tensors.norm_bias);

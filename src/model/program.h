@@ -19,6 +19,7 @@ using WeightId = std::uint32_t;  // index into Program::weights
 // What a value has a row for.
 enum class RowKind {
     kTokens,   // each token of the step
+    kHidden,   // each token whose last hidden state is wanted: those of kOutputs, then those without logits
     kOutputs,  // each token whose logits are wanted
     kSlots,    // each (token, chosen expert): row token * n_experts_used + rank
 };
@@ -155,7 +156,7 @@ struct Program {
     std::vector<Weight> weights;
     std::vector<Op> ops;
     std::vector<CacheGroup> cache_groups;
-    ValueId hidden = 0;  // [n_outputs, d_model], after the last norm
+    ValueId hidden = 0;  // [n_outputs + n_hidden, d_model], after the last norm
     ValueId logits = 0;  // [n_outputs, n_vocab]
 };
 

@@ -115,7 +115,7 @@ Program quantize_activations(Program program, ActivationMode mode) {
             blocks.name += ".q";
             // The head's input goes straight into the logits, and few rows have one: 15 bits there cost little and save a quarter of the
             // error.
-            blocks.encoding = program.values[x].rows == RowKind::kOutputs ? Encoding::kQ16 : encoding;
+            blocks.encoding = program.values[x].rows == RowKind::kHidden ? Encoding::kQ16 : encoding;
             program.values.push_back(std::move(blocks));
             quantized[x] = static_cast<ValueId>(program.values.size() - 1);
         }

@@ -13,6 +13,7 @@ struct SequenceStep {
     std::uint32_t n_outputs = 0;  // of the new tokens, how many need logits
     // Of the past, from its beginning: what an earlier sequence of the step reads too, from the same blocks of the cache.
     std::uint32_t n_shared = 0;
+    std::uint32_t n_hidden = 0;  // of the new tokens, how many more need their last hidden state, without logits
 };
 
 struct StepShape {
@@ -26,6 +27,11 @@ struct StepShape {
     [[nodiscard]] std::uint32_t n_outputs() const {
         std::uint32_t n = 0;
         for (const SequenceStep& s : sequences) n += s.n_outputs;
+        return n;
+    }
+    [[nodiscard]] std::uint32_t n_hidden() const {
+        std::uint32_t n = 0;
+        for (const SequenceStep& s : sequences) n += s.n_hidden;
         return n;
     }
 };

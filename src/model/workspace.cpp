@@ -68,6 +68,7 @@ bool has_scores(const Program& program) {
 std::size_t n_rows(const Program& program, RowKind rows, RowLimits limits) {
     switch (rows) {
         case RowKind::kTokens:
+        case RowKind::kHidden:  // any token may be one
             return limits.n_tokens;
         case RowKind::kOutputs:
             return limits.n_outputs;

@@ -50,7 +50,12 @@ double positions_seen(const Step& step, double window) {
 class OpCosts {
   public:
     OpCosts(const Program& program, const Step& step, const CostOptions& options)
-        : program_(program), step_(step), options_(options), n_tokens_(step.n_tokens()), n_outputs_(step.n_outputs()) {}
+        : program_(program),
+          step_(step),
+          options_(options),
+          n_tokens_(step.n_tokens()),
+          n_outputs_(step.n_outputs()),
+          n_hidden_(step.n_hidden()) {}
 
     OpCost of(const Op& op) const {
         OpCost cost;
@@ -72,6 +77,8 @@ class OpCosts {
         switch (kind) {
             case RowKind::kTokens:
                 return n_tokens_;
+            case RowKind::kHidden:
+                return n_outputs_ + n_hidden_;
             case RowKind::kOutputs:
                 return n_outputs_;
             case RowKind::kSlots:
@@ -216,6 +223,7 @@ class OpCosts {
     const CostOptions& options_;
     double n_tokens_;
     double n_outputs_;
+    double n_hidden_;
 };
 
 }  // namespace

@@ -14,6 +14,7 @@ struct StepRows {
     double n_past = 0.0;       // tokens whose keys and values are in the cache already
     double n_outputs = 0.0;    // of the new tokens, how many need logits
     double n_shared = 0.0;     // of the past, from its beginning: read for an earlier sequence of the step already
+    double n_hidden = 0.0;     // of the new tokens, how many more need their last hidden state, without logits
 };
 
 struct Step {
@@ -24,7 +25,7 @@ struct Step {
     Step(const model::StepShape& shape) {  // NOLINT(google-explicit-constructor): the same thing, said otherwise
         for (const model::SequenceStep& s : shape.sequences) {
             rows.push_back({1.0, static_cast<double>(s.n_new), static_cast<double>(s.n_past), static_cast<double>(s.n_outputs),
-                            static_cast<double>(s.n_shared)});
+                            static_cast<double>(s.n_shared), static_cast<double>(s.n_hidden)});
         }
     }
 
@@ -41,6 +42,11 @@ struct Step {
     [[nodiscard]] double n_outputs() const {
         double n = 0.0;
         for (const StepRows& r : rows) n += r.n_sequences * r.n_outputs;
+        return n;
+    }
+    [[nodiscard]] double n_hidden() const {
+        double n = 0.0;
+        for (const StepRows& r : rows) n += r.n_sequences * r.n_hidden;
         return n;
     }
 };

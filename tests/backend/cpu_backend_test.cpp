@@ -444,6 +444,38 @@ TEST(CpuBackend, GivesNoLogitsWhereNoneAreAskedAndThoseOfTheRowsThatAre) {
     EXPECT_TRUE(engine.model().forward(Batch{}).logits.empty());
 }
 
+TEST(CpuBackend, GivesHiddenStatesWithoutLogitsOfOtherRows) {
+    const auto tokens = prompt(9);
+    Engine engine({});
+    const std::uint32_t d_model = engine.model().program().config.d_model;
+    Batch batch;
+    batch.sequences = {{.step = {.n_new = 9, .n_past = 0, .n_outputs = 9}, .first_row = 0, .block_tables = {{0}}}};
+    batch.tokens = tokens;
+    batch.positions.resize(9);
+    std::iota(batch.positions.begin(), batch.positions.end(), 0);
+    batch.output_rows.resize(9);
+    std::iota(batch.output_rows.begin(), batch.output_rows.end(), 0);
+    const StepOutput all = engine.model().forward(batch);
+    const std::vector<float> logits(all.logits.begin(), all.logits.end()), hidden(all.hidden.begin(), all.hidden.end());
+    const auto logits_at = [&](std::size_t row) { return std::span(logits).subspan(row * all.n_vocab, all.n_vocab); };
+    const auto hidden_at = [&](std::size_t row) { return std::span(hidden).subspan(row * d_model, d_model); };
+
+    batch.output_rows = {2, 8};
+    batch.hidden_rows = {0, 1, 5};
+    const StepOutput some = engine.model().forward(batch);
+    ASSERT_EQ(some.logits.size(), 2 * some.n_vocab);
+    ASSERT_EQ(some.hidden.size(), 5 * d_model);
+    EXPECT_TRUE(std::ranges::equal(some.logits_of(0), logits_at(2)));
+    EXPECT_TRUE(std::ranges::equal(some.logits_of(1), logits_at(8)));
+    const std::size_t rows[] = {2, 8, 0, 1, 5};
+    for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(std::ranges::equal(some.hidden_of(i), hidden_at(rows[i]))) << i;
+
+    batch.output_rows.clear();
+    const StepOutput none = engine.model().forward(batch);
+    EXPECT_TRUE(none.logits.empty());
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::ranges::equal(none.hidden_of(i), hidden_at(rows[2 + i]))) << i;
+}
+
 TEST(CpuBackend, CopiesBlocksInAStepWithoutTokens) {
     const auto tokens = prompt(12);
     const Logits expected = logits_at_once({}, tokens);

@@ -83,6 +83,19 @@ TEST(Embedding, TheCacheServesTheLastRowOnly) {
     EXPECT_GE(last.finish->times.n_reused, 12U);
 }
 
+// Hidden states need no logits: the limit on rows that have them cuts no step.
+TEST(Embedding, TakesNoRowsOfLogits) {
+    Rig rig({.limits = {.n_tokens = 64, .n_outputs = 2}});
+    Request request = request_of("abcdefghijklmnopqrstuvwxyz");
+    request.output = OutputKind::kHiddenMean;
+    std::vector<Request> requests(2, request);
+    rig.run(requests);
+    ASSERT_EQ(rig.model.steps.size(), 1U);
+    EXPECT_EQ(rig.model.steps[0].n_tokens(), 52U);
+    EXPECT_EQ(rig.model.steps[0].n_outputs(), 0U);
+    EXPECT_EQ(rig.model.steps[0].n_hidden(), 52U);
+}
+
 TEST(Embedding, IsThatOfTheDefinitionWhateverElseRuns) {
     std::mt19937 random(4);
     std::uint64_t n_preempted = 0;

@@ -113,21 +113,12 @@ class FakeModel : public backend::DeviceModel {
         logits_.clear();
         hidden_.clear();
         for (const std::uint32_t row : batch.output_rows) {
-            const backend::BatchSequence& sequence = sequence_of(batch, row);
-            std::vector<text::TokenId> history;
-            for (std::uint32_t position = 0; position <= batch.positions[row]; ++position) {
-                history.push_back(slot(sequence, 0, position));
-                for (std::size_t group = 1; group < cache_.size(); ++group) {
-                    if (position + windows_[group] <= batch.positions[row]) continue;  // left behind
-                    RAFTER_CHECK(slot(sequence, group, position) == history.back(), "cache groups differ at position {}", position);
-                }
-            }
-            const std::vector<float> logits = logits_after(history);
-            logits_.insert(logits_.end(), logits.begin(), logits.end());
-            const std::vector<float> hidden = hidden_after(history);
-            hidden_.insert(hidden_.end(), hidden.begin(), hidden.end());
+            const std::vector<text::TokenId> history = history_of(batch, row);
+            append(logits_after(history), logits_);
+            append(hidden_after(history), hidden_);
         }
-        return {.logits = logits_, .hidden = hidden_, .n_vocab = FakeTokenizer::kTokens};
+        for (const std::uint32_t row : batch.hidden_rows) append(hidden_after(history_of(batch, row)), hidden_);
+        return {.logits = logits_, .hidden = hidden_, .n_vocab = FakeTokenizer::kTokens, .d_model = kHidden};
     }
     [[nodiscard]] const model::Program& program() const override { return program_; }
     [[nodiscard]] backend::MemoryUse memory() const override { return {}; }
@@ -144,6 +135,20 @@ class FakeModel : public backend::DeviceModel {
     [[nodiscard]] std::span<const double> op_seconds() const override { return {}; }
 
   private:
+    static void append(const std::vector<float>& row, std::vector<float>& rows) { rows.insert(rows.end(), row.begin(), row.end()); }
+    // The tokens up to a row's, as the cache holds them.
+    std::vector<text::TokenId> history_of(const backend::Batch& batch, std::uint32_t row) {
+        const backend::BatchSequence& sequence = sequence_of(batch, row);
+        std::vector<text::TokenId> history;
+        for (std::uint32_t position = 0; position <= batch.positions[row]; ++position) {
+            history.push_back(slot(sequence, 0, position));
+            for (std::size_t group = 1; group < cache_.size(); ++group) {
+                if (position + windows_[group] <= batch.positions[row]) continue;  // left behind
+                RAFTER_CHECK(slot(sequence, group, position) == history.back(), "cache groups differ at position {}", position);
+            }
+        }
+        return history;
+    }
     text::TokenId& slot(const backend::BatchSequence& sequence, std::size_t group, std::uint32_t position) {
         return cache_[group].at(std::size_t{sequence.block_tables[group].at(position / block_size_)} * block_size_ +
                                 position % block_size_);

@@ -111,7 +111,7 @@ TEST(Rewrites, QuantizeEachInputOnceAndLeaveFloatMatricesAlone) {
     for (const Op& op : quantized.ops) {
         if (op.kind != OpKind::kQuantize) continue;
         const Value& blocks = quantized.values[op.outputs.front()];
-        EXPECT_EQ(blocks.encoding, blocks.rows == RowKind::kOutputs ? Encoding::kQ16 : Encoding::kQ8) << op.name;
+        EXPECT_EQ(blocks.encoding, blocks.rows == RowKind::kHidden ? Encoding::kQ16 : Encoding::kQ8) << op.name;
     }
     EXPECT_EQ(count(quantize_activations(bound(plain, tensor::DType::kQ4_0), ActivationMode::kF32), OpKind::kQuantize), 0U);
 }

@@ -180,6 +180,8 @@ void CpuModel::prepare_step(const Batch& batch) {
     RAFTER_CHECK(batch.tokens.size() <= limits_.n_tokens && batch.output_rows.size() <= limits_.n_outputs,
                  "a step of {} tokens and {} outputs, limits {} and {}", batch.tokens.size(), batch.output_rows.size(), limits_.n_tokens,
                  limits_.n_outputs);
+    RAFTER_CHECK(batch.output_rows.size() + batch.hidden_rows.size() <= batch.tokens.size(), "{} and {} rows of results of {} tokens",
+                 batch.output_rows.size(), batch.hidden_rows.size(), batch.tokens.size());
     RAFTER_CHECK(batch.positions.size() == batch.tokens.size());
     for (const BlockCopy& copy : batch.copies) {
         RAFTER_CHECK(copy.group < cache_.n_groups() && std::max(copy.from, copy.to) < cache_.n_blocks(copy.group),
@@ -236,19 +238,21 @@ StepOutput CpuModel::forward(const Batch& batch) {
     }
     batch_ = nullptr;
     const auto n_outputs = batch.output_rows.size();
-    const std::uint32_t n_vocab = value(program_.logits).width;
-    const auto rows_of = [&](model::ValueId id) -> std::span<const float> {
+    const auto rows_of = [&](model::ValueId id, std::size_t n_rows) -> std::span<const float> {
         // Rows are padded to whole cache lines; the caller gets them without.
         const ValuePlace& place = places_[id];
         const std::size_t width = value(id).width;
         if (place.stride_floats() != width) {
-            for (std::size_t r = 1; r < n_outputs; ++r) std::memmove(place.floats(0) + r * width, place.floats(r), width * sizeof(float));
+            for (std::size_t r = 1; r < n_rows; ++r) std::memmove(place.floats(0) + r * width, place.floats(r), width * sizeof(float));
         }
-        return {place.floats(0), n_outputs * width};
+        return {place.floats(0), n_rows * width};
     };
-    const std::span<const float> logits = rows_of(program_.logits);
+    const std::span<const float> hidden = rows_of(program_.hidden, n_outputs + batch.hidden_rows.size());
     const bool has_head = program_.hidden != program_.logits;
-    return {.logits = logits, .hidden = has_head ? rows_of(program_.hidden) : logits, .n_vocab = n_vocab};
+    return {.logits = has_head ? rows_of(program_.logits, n_outputs) : hidden.first(n_outputs * value(program_.hidden).width),
+            .hidden = hidden,
+            .n_vocab = value(program_.logits).width,
+            .d_model = value(program_.hidden).width};
 }
 
 void CpuModel::run_rows(std::size_t n_rows, const std::function<void(std::size_t row, unsigned thread)>& work) {

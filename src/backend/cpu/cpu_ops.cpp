@@ -15,6 +15,8 @@ std::size_t CpuModel::rows_in_step(model::RowKind kind) const {
     switch (kind) {
         case model::RowKind::kTokens:
             return batch_->tokens.size();
+        case model::RowKind::kHidden:
+            return batch_->output_rows.size() + batch_->hidden_rows.size();
         case model::RowKind::kOutputs:
             return batch_->output_rows.size();
         case model::RowKind::kSlots:
@@ -82,7 +84,7 @@ void CpuModel::run_linear(const Op& op, PreparedOp& prepared, unsigned thread) {
     task.encoding = value(x).encoding;
     task.input = places_[x].data;
     task.input_stride_bytes = places_[x].stride_bytes;
-    task.n_columns = static_cast<std::uint32_t>(rows_in_step(value(x).rows));
+    task.n_columns = static_cast<std::uint32_t>(rows_in_step(value(op.outputs.front()).rows));  // the head's input may have more
     task.fetch = weight_fetch_;
     task.scratch = threads_[thread].linear_scratch;
     if (task.n_columns == 0) return;
@@ -258,9 +260,12 @@ void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {
             const model::Activation activation = std::get<model::ActivationOptions>(op.options).activation;
             return rows_.gate(activation, in(0) + c, in(1) + c, columns.n, out() + c);
         }
-        case OpKind::kSelectOutputs:
-            std::memcpy(out(), places_[op.inputs[0]].floats(batch_->output_rows[row]), width() * sizeof(float));
+        case OpKind::kSelectOutputs: {
+            const std::size_t n_outputs = batch_->output_rows.size();
+            const std::uint32_t from = row < n_outputs ? batch_->output_rows[row] : batch_->hidden_rows[row - n_outputs];
+            std::memcpy(out(), places_[op.inputs[0]].floats(from), width() * sizeof(float));
             return;
+        }
         case OpKind::kSoftcap:
             return rows_.softcap(in(0), std::get<model::SoftcapOptions>(op.options).cap, width(), out());
         case OpKind::kRoute:

@@ -28,7 +28,9 @@ const model::AttentionOptions* attention_of(const model::Op& op) { return std::g
 
 bool is_of_outputs(const model::Program& program, const model::Op& op) {
     const auto& values = op.outputs.empty() ? op.inputs : op.outputs;
-    return !values.empty() && program.values[values.front()].rows == model::RowKind::kOutputs;
+    if (values.empty()) return false;
+    const model::RowKind rows = program.values[values.front()].rows;
+    return rows == model::RowKind::kOutputs || rows == model::RowKind::kHidden;
 }
 
 // Positions of the cache that some of a sequence's new tokens see, and pairs of a new token and such a position: as roofline/op_cost.

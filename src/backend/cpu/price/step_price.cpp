@@ -32,9 +32,7 @@ using roofline::StepPrice;
 using roofline::StepRows;
 
 constexpr double kCacheLine = 64.0;
-constexpr double kTile = kTilePositions;
-// Of the smaller of computing and reading: at worst one follows the other. What a reading shows beyond that is the machine's noise.
-constexpr double kMaxVisible = 1.0;
+constexpr double kCacheTile = kTilePositions;
 
 class Pricer {
   public:
@@ -95,6 +93,8 @@ class Pricer {
         switch (kind) {
             case RowKind::kTokens:
                 return step_.n_tokens();
+            case RowKind::kHidden:
+                return step_.n_outputs() + step_.n_hidden();
             case RowKind::kOutputs:
                 return step_.n_outputs();
             case RowKind::kSlots:
@@ -261,7 +261,7 @@ class Pricer {
 
     void price_linear(const Op& op, OpPrice& price) {
         const model::Value& x = value(op.inputs.front());
-        const double n_columns = n_rows(x.rows);
+        const double n_columns = n_rows(value(op.outputs.front()).rows);  // of the last hidden states, those with logits
         if (n_columns <= 0) return;
         double hidden = 1.0;
         for (const model::WeightId id : op.weights) {
@@ -407,9 +407,9 @@ class Pricer {
     double append_bytes(const Op& op) const {
         if (op.kind != OpKind::kKvAppend) return 0.0;
         double tiles = 0.0;
-        for (const StepRows& rows : step_.rows) tiles += rows.n_sequences * std::ceil(rows.n_new / kTile);
+        for (const StepRows& rows : step_.rows) tiles += rows.n_sequences * std::ceil(rows.n_new / kCacheTile);
         const double width = value(op.inputs.front()).width;
-        const double key_lines = width * kTile * options_.cost.kv.key / kCacheLine;
+        const double key_lines = width * kCacheTile * options_.cost.kv.key / kCacheLine;
         const double value_lines = width * options_.cost.kv.value / kCacheLine;
         return tiles * (key_lines + value_lines) * kCacheLine * 2;  // read, and written back
     }

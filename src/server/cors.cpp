@@ -8,7 +8,7 @@
 namespace rafter::server {
 namespace {
 
-std::string lower(std::string_view text) {
+std::string lower_case(std::string_view text) {
     std::string lowered(text);
     for (char& c : lowered) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c;
     return lowered;
@@ -26,7 +26,7 @@ std::optional<Authority> parse_authority(std::string_view text) {
     const std::size_t bracket = text.starts_with('[') ? text.find(']') : 0;
     if (bracket == std::string_view::npos) return std::nullopt;
     const std::size_t colon = std::min(text.find(':', bracket), text.size());
-    const Authority parsed{lower(text.substr(0, colon)), std::string(text.substr(colon))};
+    const Authority parsed{lower_case(text.substr(0, colon)), std::string(text.substr(colon))};
     const std::string_view digits = std::string_view(parsed.port).substr(std::min<std::size_t>(1, parsed.port.size()));
     if (digits.size() > 5 || (!parsed.port.empty() && digits.empty()) || !std::ranges::all_of(digits, is_port_digit)) return std::nullopt;
     const auto in_address = [](char c) { return is_port_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.'; };
@@ -48,7 +48,7 @@ struct Origin {
 std::optional<Origin> parse_origin(std::string_view text) {
     for (const std::string_view scheme : {std::string_view("http"), std::string_view("https")}) {
         const std::string start = fmt::format("{}://", scheme);
-        if (lower(text.substr(0, start.size())) != start) continue;
+        if (lower_case(text.substr(0, start.size())) != start) continue;
         std::optional<Authority> authority = parse_authority(text.substr(start.size()));
         if (!authority) return std::nullopt;
         return Origin{scheme, *std::move(authority)};
@@ -73,15 +73,15 @@ std::optional<std::string> allowed_origin(const CorsPolicy& policy, const HttpRe
     const std::string* const host = request.header("host");
     // Over TLS that a proxy has taken off, too; but a page that came without TLS is not the same site as a server with it.
     const bool same_scheme = origin->scheme == "https" || !request.secure;
-    if (host != nullptr && same_scheme && origin->authority.name + origin->authority.port == lower(*host)) return text;
-    const auto same = [&](const std::string& allowed) { return lower(allowed) == text; };
+    if (host != nullptr && same_scheme && origin->authority.name + origin->authority.port == lower_case(*host)) return text;
+    const auto same = [&](const std::string& allowed) { return lower_case(allowed) == text; };
     return std::ranges::any_of(policy.origins, same) ? std::optional(text) : std::nullopt;
 }
 
 }  // namespace
 
 bool is_loopback_name(std::string_view name) {
-    const std::string lowered = lower(name);
+    const std::string lowered = lower_case(name);
     if (lowered == "localhost" || lowered == "[::1]" || lowered == "::1") return true;
     if (lowered.ends_with(".localhost")) return true;  // RFC 6761: never anything but loopback
     // 127.0.0.0/8, written in full: "127.evil.example" is a name, and so is "127.1".
@@ -138,7 +138,7 @@ bool host_allowed(const std::vector<std::string>& names, const HttpRequest& requ
     const std::optional<Authority> authority = parse_authority(*host);
     if (!authority) return false;
     if (is_loopback_name(authority->name)) return true;
-    return std::ranges::any_of(names, [&](const std::string& name) { return name == "*" || lower(name) == authority->name; });
+    return std::ranges::any_of(names, [&](const std::string& name) { return name == "*" || lower_case(name) == authority->name; });
 }
 
 }  // namespace rafter::server

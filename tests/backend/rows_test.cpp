@@ -21,7 +21,7 @@ namespace {
 
 const std::vector<std::size_t> kSizes = {1, 2, 15, 16, 17, 31, 32, 33, 100, 576};
 
-std::vector<float> random_floats(std::size_t n, std::uint32_t seed, float scale = 1.0F) {
+std::vector<float> random_row(std::size_t n, std::uint32_t seed, float scale = 1.0F) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal(0.0F, scale);
     std::vector<float> values(n);
@@ -96,8 +96,8 @@ TEST_P(Rows, RmsNormIsThatOfFloat64WholeAndByHeads) {
     for (const std::size_t group : kSizes) {
         for (const std::size_t n_groups : {1U, 3U}) {
             const std::size_t n = group * n_groups;
-            const std::vector<float> x = random_floats(n, 1, 3.0F);
-            const std::vector<float> gain = random_floats(group, 2);
+            const std::vector<float> x = random_row(n, 1, 3.0F);
+            const std::vector<float> gain = random_row(group, 2);
             const auto y = guarded(n, [&](float* out) { rows().rms_norm(x.data(), gain.data(), n, group, 1e-5F, out); });
             for (std::size_t g = 0; g < n_groups; ++g) {
                 double squares = 0;
@@ -115,8 +115,8 @@ TEST_P(Rows, RmsNormIsThatOfFloat64WholeAndByHeads) {
 
 TEST_P(Rows, ElementwiseKernelsAreExactAndStayInTheirRow) {
     for (const std::size_t n : kSizes) {
-        const std::vector<float> a = random_floats(n, 3);
-        const std::vector<float> b = random_floats(n, 4);
+        const std::vector<float> a = random_row(n, 3);
+        const std::vector<float> b = random_row(n, 4);
         const auto sum = guarded(n, [&](float* y) { rows().add(a.data(), b.data(), n, y); });
         const auto scaled = guarded(n, [&](float* y) { rows().scale(a.data(), 3.3F, n, y); });
         for (std::size_t i = 0; i < n; ++i) {
@@ -144,8 +144,8 @@ double gated(model::Activation activation, double gate, double up) {
 TEST_P(Rows, ActivationsAreThoseOfFloat64) {
     for (const auto activation : {model::Activation::kSilu, model::Activation::kGeluTanh, model::Activation::kSwigluClamped}) {
         for (const std::size_t n : {std::size_t{7}, std::size_t{5000}}) {
-            const std::vector<float> gate = random_floats(n, 5, 4.0F);
-            const std::vector<float> up = random_floats(n, 6, 5.0F);
+            const std::vector<float> gate = random_row(n, 5, 4.0F);
+            const std::vector<float> up = random_row(n, 6, 5.0F);
             const auto y = guarded(n, [&](float* out) { rows().gate(activation, gate.data(), up.data(), n, out); });
             for (std::size_t i = 0; i < n; ++i) {
                 const double expected = gated(activation, static_cast<double>(gate[i]), static_cast<double>(up[i]));
@@ -171,7 +171,7 @@ TEST_P(Rows, ActivationsAreThoseOfFloat64) {
 }
 
 TEST_P(Rows, SoftcapIsThatOfFloat64) {
-    const std::vector<float> x = random_floats(100, 7, 40.0F);
+    const std::vector<float> x = random_row(100, 7, 40.0F);
     const auto y = guarded(100, [&](float* out) { rows().softcap(x.data(), 30.0F, 100, out); });
     for (std::size_t i = 0; i < 100; ++i) EXPECT_LT(ulps(y[i], 30 * std::tanh(static_cast<double>(x[i]) / 30)), 5.0);
 }
@@ -182,7 +182,7 @@ TEST_P(Rows, RopeTurnsPairsOfBothKindsAndLeavesTheRest) {
             const std::size_t head_dim = n_dims == 64 ? 96 : n_dims;
             const std::size_t n = 3 * head_dim;
             const std::size_t half = n_dims / 2;
-            const std::vector<float> x = random_floats(n, 8);
+            const std::vector<float> x = random_row(n, 8);
             std::vector<float> cos_sin(n_dims);
             for (std::size_t i = 0; i < half; ++i) {
                 cos_sin[i] = std::cos(static_cast<float>(i));
@@ -208,8 +208,8 @@ TEST_P(Rows, RopeTurnsPairsOfBothKindsAndLeavesTheRest) {
 TEST_P(Rows, CombineAddsInOrderOfRank) {
     for (const std::size_t n : kSizes) {
         const std::size_t stride = n + 3;
-        const std::vector<float> x = random_floats(4 * stride, 9);
-        const std::vector<float> weight = random_floats(4, 10);
+        const std::vector<float> x = random_row(4 * stride, 9);
+        const std::vector<float> weight = random_row(4, 10);
         const auto y = guarded(n, [&](float* out) { rows().combine(x.data(), stride, weight.data(), 4, n, out); });
         for (std::size_t i = 0; i < n; ++i) {
             float expected = 0.0F;
@@ -223,7 +223,7 @@ TEST_P(Rows, KeysAndValuesAreRoundedIntoTheirPlaceAndNowhereElse) {
     for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
         for (const std::size_t head_dim : {1U, 16U, 20U, 64U}) {
             const std::size_t size = kv_row_bytes(type, 1);
-            const std::vector<float> x = random_floats(head_dim, 11, 100.0F);
+            const std::vector<float> x = random_row(head_dim, 11, 100.0F);
             std::vector<std::byte> keys(head_dim * 16 * size, std::byte{0xee});
             std::vector<std::byte> values(padded_to_16(head_dim) * 16 * size, std::byte{0xee});
             constexpr std::size_t kLane = 5;
@@ -271,9 +271,9 @@ float read_quantized(const std::vector<std::byte>& tile, bool is_key, std::size_
 
 std::vector<std::vector<float>> rows_to_quantize(std::size_t n) {
     std::vector<std::vector<float>> rows;
-    for (const float sigma : {1.0F, 1e-3F, 1e-6F, 1e-20F, 1e-40F, 300.0F, 1e4F}) rows.push_back(random_floats(n, 21, sigma));
+    for (const float sigma : {1.0F, 1e-3F, 1e-6F, 1e-20F, 1e-40F, 300.0F, 1e4F}) rows.push_back(random_row(n, 21, sigma));
     const auto changed = [&](const auto& change) {
-        std::vector<float> row = random_floats(n, 22);
+        std::vector<float> row = random_row(n, 22);
         for (std::size_t i = 0; i < n; ++i) row[i] = change(i, row[i]);
         rows.push_back(row);
     };
@@ -316,7 +316,7 @@ TEST_P(Rows, QuantisedKeysAndValuesAreInTheirBoundsAndTouchNothingElse) {
                     EXPECT_LE(static_cast<std::size_t>(n_touched), kv_row_bytes(type, n_stored));
                     // Rows of all other positions come later and change nothing of this one.
                     for (std::size_t lane = 0; lane < 16; ++lane) {
-                        if (lane != kLane) store(random_floats(head_dim, static_cast<std::uint32_t>(lane), 10.0F), lane);
+                        if (lane != kLane) store(random_row(head_dim, static_cast<std::uint32_t>(lane), 10.0F), lane);
                     }
                     for (std::size_t d = 0; d < head_dim; ++d) EXPECT_EQ(read_quantized(tile, is_key, d, kLane, type), expected[d]);
                 }
@@ -328,7 +328,7 @@ TEST_P(Rows, QuantisedKeysAndValuesAreInTheirBoundsAndTouchNothingElse) {
 TEST_P(Rows, AGroupThatCannotBeQuantisedIsNanAndItsNeighboursAreNot) {
     for (const KvType type : {KvType::kQ8, KvType::kQ4}) {
         for (const float bad : {std::nanf(""), INFINITY, -INFINITY, -1e7F, 3e38F}) {
-            std::vector<float> x = random_floats(96, 23);
+            std::vector<float> x = random_row(96, 23);
             x[40] = bad;
             for (const bool is_key : {true, false}) {
                 std::vector<std::byte> tile(16 * kv_row_bytes(type, 96));
@@ -363,8 +363,8 @@ TEST_P(Rows, QuantiseAsTheScalarReferenceDoes) {
 
 TEST_P(Rows, GiveTheBitsOfTheScalarReference) {
     const RowKernels& scalar = row_kernels(Isa::kScalar);
-    const std::vector<float> x = random_floats(1003, 12, 5.0F);
-    const std::vector<float> z = random_floats(1003, 13, 5.0F);
+    const std::vector<float> x = random_row(1003, 12, 5.0F);
+    const std::vector<float> z = random_row(1003, 13, 5.0F);
     std::vector<float> a(1003);
     std::vector<float> b(1003);
     const auto expect_same = [&] { EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0); };

@@ -22,7 +22,6 @@ using roofline::StepRows;
 constexpr double kPiece = kPiecePositions;
 constexpr double kTile = kTilePositions;
 constexpr std::uint64_t kSamples = 64;
-constexpr double kMaxVisible = 1.0;  // as in step_price.cpp
 
 // Between the nearest readings of other numbers of queries; in proportion beyond the last.
 std::optional<double> by_queries(const Profile& profile, const std::string& kv_type, double n_queries, unsigned head_dim,

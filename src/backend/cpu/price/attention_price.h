@@ -20,6 +20,10 @@ struct AttentionWork {
 };
 [[nodiscard]] AttentionWork count_attention(const model::AttentionOptions& options, const roofline::Step& step, unsigned n_threads);
 
+// How much of the smaller of computing and reading a kernel can fail to hide: at worst one follows the other. What a reading shows beyond
+// that is the machine's noise.
+inline constexpr double kMaxVisible = 1.0;
+
 struct AttentionPrice {
     double compute_seconds = 0.0;  // with keys and values near
     double hidden = 1.0;           // how much of the smaller of computing and reading the kernel hides

@@ -40,7 +40,7 @@ inline constexpr Parameter kToolsOfMessage{
     .help = "Functions that the answer may call; input_schema is a JSON schema of an object. Tools that a server would run are refused.",
     .schema =
         R"({"type": ["array", "null"], "maxItems": 512, "items": {"type": "object", "required": ["name", "input_schema"], "properties": {
-                  "type": {"enum": ["custom", null]}, "name": {"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,64}$"},
+                  "type": {"enum": ["custom", null]}, "name": {"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,128}$"},
                   "description": {"type": ["string", "null"]}, "input_schema": {"type": "object"}}}})"};
 inline constexpr Parameter kToolChoiceOfMessage{
     .name = "tool_choice",

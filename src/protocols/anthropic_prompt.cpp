@@ -76,7 +76,7 @@ class Conversation {
     }
     Result<void> add_call(const JsonReader& block, const ordered_json& ordered) {
         RAFTER_TRY(const std::string id, read_needed_text(block, "id"));
-        RAFTER_TRY(const std::string name, read_function_name(block));
+        RAFTER_TRY(const std::string name, read_function_name(block, kMaxAnthropicName));
         RAFTER_TRY(const auto input, block.find_object("input"));
         ordered_json& message = assistant();
         if (!message.contains("tool_calls")) message["tool_calls"] = ordered_json::array();
@@ -206,7 +206,7 @@ Result<ToolRequest> read_anthropic_tools(const JsonReader& body, const BodyText&
             if (tool.find("input_schema") == nullptr) {
                 return bad_input("{}: input_schema: expected a JSON schema, found no such key", tool.where());
             }
-            RAFTER_TRY(FunctionTool made, read_function(tool, ordered[i], "input_schema"));
+            RAFTER_TRY(FunctionTool made, read_function(tool, ordered[i], {.parameters = "input_schema", .max_name = kMaxAnthropicName}));
             request.tools.push_back(std::move(made));
         }
         RAFTER_TRY_VOID(check_tool_names(request.tools, where));
@@ -217,7 +217,7 @@ Result<ToolRequest> read_anthropic_tools(const JsonReader& body, const BodyText&
     RAFTER_TRY(const auto alone, choice->find_bool("disable_parallel_tool_use"));
     request.parallel = !alone.value_or(false);
     if (request.choice == ToolChoice::kNamed) {
-        RAFTER_TRY(request.named, read_function_name(*choice));
+        RAFTER_TRY(request.named, read_function_name(*choice, kMaxAnthropicName));
     }
     RAFTER_TRY_VOID(check_choice(request, choice->where()));
     return request;

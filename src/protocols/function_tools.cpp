@@ -16,9 +16,9 @@ using nlohmann::ordered_json;
 constexpr std::size_t kTailTokens = 24;
 constexpr std::size_t kCallIdSize = 9;
 
-bool is_function_name(std::string_view name) {
+bool is_function_name(std::string_view name, std::size_t max_length) {
     constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-    return !name.empty() && name.size() <= kMaxFunctionName && name.find_first_not_of(kLetters) == std::string_view::npos;
+    return !name.empty() && name.size() <= max_length && name.find_first_not_of(kLetters) == std::string_view::npos;
 }
 
 std::string instructions(const ordered_json& tools) {
@@ -86,20 +86,20 @@ std::vector<FunctionTool> ToolRequest::callable() const {
     return list;
 }
 
-Result<std::string> read_function_name(const JsonReader& function) {
+Result<std::string> read_function_name(const JsonReader& function, std::size_t max_length) {
     RAFTER_TRY(const auto name, function.find_string("name"));
-    if (name && is_function_name(*name)) return *name;
-    return bad_input("{}: name: expected 1 to {} letters, digits, \"_\", \"-\" or \".\", found {}", function.where(), kMaxFunctionName,
+    if (name && is_function_name(*name, max_length)) return *name;
+    return bad_input("{}: name: expected 1 to {} letters, digits, \"_\", \"-\" or \".\", found {}", function.where(), max_length,
                      name ? quote(*name) : "no such key");
 }
 
-Result<FunctionTool> read_function(const JsonReader& function, const ordered_json& ordered, const char* key) {
+Result<FunctionTool> read_function(const JsonReader& function, const ordered_json& ordered, const FunctionSyntax& syntax) {
     FunctionTool made;
-    RAFTER_TRY(made.name, read_function_name(function));
+    RAFTER_TRY(made.name, read_function_name(function, syntax.max_name));
     RAFTER_TRY(const auto description, function.find_string("description"));
-    RAFTER_TRY(const auto parameters, function.find_object(key));
+    RAFTER_TRY(const auto parameters, function.find_object(syntax.parameters));
     RAFTER_TRY_VOID(function.find_bool("strict"));
-    made.parameters = parameters ? ordered[key] : ordered_json{{"type", "object"}, {"properties", ordered_json::object()}};
+    made.parameters = parameters ? ordered[syntax.parameters] : ordered_json{{"type", "object"}, {"properties", ordered_json::object()}};
     const json* type = parameters ? parameters->find("type") : nullptr;
     if (type != nullptr && *type != "object") {
         return bad_input("{}: type: expected \"object\": a function's arguments are an object; found {}", parameters->where(),

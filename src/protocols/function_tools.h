@@ -19,7 +19,8 @@
 namespace rafter::protocols {
 
 inline constexpr std::size_t kMaxTools = 512;
-inline constexpr std::size_t kMaxFunctionName = 64;
+inline constexpr std::size_t kMaxFunctionName = 64;    // OpenAI's, and Ollama's here
+inline constexpr std::size_t kMaxAnthropicName = 128;  // of a tool
 inline constexpr std::size_t kMaxCalls = 512;  // of one message
 
 struct FunctionTool {
@@ -45,11 +46,17 @@ struct ToolRequest {
     [[nodiscard]] std::vector<FunctionTool> callable() const;
 };
 
-// "name" of an object: 1 to 64 letters, digits, "_", "-" or ".".
-[[nodiscard]] Result<std::string> read_function_name(const JsonReader& function);
-// A function of that object: its name, its "description", and its parameters under `key`, which may be missing. ordered: the same object
-// with its keys in the client's order.
-[[nodiscard]] Result<FunctionTool> read_function(const JsonReader& function, const nlohmann::ordered_json& ordered, const char* key);
+// How an API says a function.
+struct FunctionSyntax {
+    const char* parameters = "parameters";  // the key of its JSON schema
+    std::size_t max_name = kMaxFunctionName;
+};
+// "name" of an object: 1 to max_length letters, digits, "_", "-" or ".".
+[[nodiscard]] Result<std::string> read_function_name(const JsonReader& function, std::size_t max_length = kMaxFunctionName);
+// A function of that object: its name, its "description", and its parameters, which may be missing. ordered: the same object with its keys
+// in the client's order.
+[[nodiscard]] Result<FunctionTool> read_function(const JsonReader& function, const nlohmann::ordered_json& ordered,
+                                                 const FunctionSyntax& syntax = {});
 // Fails on more than kMaxTools. where: of the list.
 [[nodiscard]] Result<void> check_tool_list(const nlohmann::json& list, const std::string& where);
 // Fails where a name stands twice. where: of the list.

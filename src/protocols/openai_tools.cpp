@@ -22,7 +22,7 @@ Result<FunctionTool> read_tool(const JsonReader& reader, const ordered_json& too
     RAFTER_TRY_VOID(check_type(reader));
     RAFTER_TRY(const auto inner, syntax.nested ? reader.find_object("function") : Result<std::optional<JsonReader>>(reader));
     if (!inner) return bad_input("{}: function: expected an object, found no such key", reader.where());
-    return read_function(*inner, syntax.nested ? tool["function"] : tool, "parameters");
+    return read_function(*inner, syntax.nested ? tool["function"] : tool);
 }
 
 Result<void> read_choice(const JsonReader& body, const ToolSyntax& syntax, ToolRequest& request) {

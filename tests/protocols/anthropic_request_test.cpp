@@ -134,6 +134,31 @@ TEST_F(AnthropicRequests, ToolsAndChoicesAreThoseOfChats) {
     EXPECT_FALSE(request->grammar);
 }
 
+TEST_F(AnthropicRequests, NamesOfToolsMayBeTwiceAsLongAsOpenAis) {
+    static_assert(kMaxAnthropicName == 128 && kMaxFunctionName == 64);
+    const auto asking_for = [&](std::size_t length) {
+        const std::string name(length, 'n');
+        const json call = {{"type", "tool_use"}, {"id", "a"}, {"name", name}, {"input", json::object()}};
+        const json tool = {{"name", name}, {"input_schema", {{"type", "object"}}}};
+        return json{{"tools", {tool}},
+                    {"tool_choice", {{"type", "tool"}, {"name", name}}},
+                    {"messages", {{{"role", "assistant"}, {"content", {call}}}, {{"role", "user"}, {"content", "x"}}}}};
+    };
+    grammar::GrammarCompiler compiler(*opened_.tokenizer);
+    defaults_.grammars = &compiler;
+    for (const std::size_t length : {1, 64, 65, 128}) {
+        const auto request = parse(asking_for(length));
+        ASSERT_TRUE(request) << request.error().message;
+        EXPECT_TRUE(request->rules->functions.contains(std::string(length, 'n'))) << length;
+    }
+    const json too_long = asking_for(129);
+    expect_refused({{"tools", too_long["tools"]}}, "body: tools[0]: name: expected 1 to 128 letters", "tools[0].name");
+    expect_refused({{"messages", too_long["messages"]}}, "body: messages[0]: content[0]: name: expected 1 to 128 letters",
+                   "messages[0].content[0]");
+    expect_refused({{"tools", asking_for(1)["tools"]}, {"tool_choice", too_long["tool_choice"]}},
+                   "body: tool_choice: name: expected 1 to 128 letters", "tool_choice");
+}
+
 TEST_F(AnthropicRequests, ThinkingIsAVariableAndALimit) {
     use_template(kWritingAll);
     const auto end_of = [&](const json& more) {
@@ -249,7 +274,7 @@ TEST_F(AnthropicRequests, WhatCannotBeServedIsRefusedByName) {
     expect_block_refused("user", {{"type", "tool_result"}, {"tool_use_id", "a"}, {"content", {{{"type", "image"}}}}},
                          "content[0]: type: expected \"text\": this is not supported; found \"image\"");
     expect_block_refused("assistant", {{"type", "tool_use"}, {"name", "f"}, {"input", json::object()}}, "id: expected a text");
-    expect_block_refused("assistant", {{"type", "tool_use"}, {"id", "a"}, {"name", "a b"}}, "name: expected 1 to 64 letters");
+    expect_block_refused("assistant", {{"type", "tool_use"}, {"id", "a"}, {"name", "a b"}}, "name: expected 1 to 128 letters");
     expect_block_refused("assistant", {{"type", "tool_use"}, {"id", "a"}, {"name", "f"}, {"input", "{}"}}, "input: expected");
 }
 
@@ -267,7 +292,7 @@ TEST_F(AnthropicRequests, ToolsOfServersAndChoicesWithoutSenseAreRefusedByName) 
     expect_refused({{"tool_choice", "any"}}, "body: tool_choice: expected", "tool_choice");
     expect_refused({{"tools", {tool}}, {"tool_choice", {{"type", "required"}}}},
                    "body: tool_choice: type: expected \"auto\", \"any\", \"tool\" or \"none\", found \"required\"", "tool_choice");
-    expect_refused({{"tools", {tool}}, {"tool_choice", {{"type", "tool"}}}}, "body: tool_choice: name: expected 1 to 64 letters",
+    expect_refused({{"tools", {tool}}, {"tool_choice", {{"type", "tool"}}}}, "body: tool_choice: name: expected 1 to 128 letters",
                    "tool_choice");
     expect_refused({{"tools", {tool}}, {"tool_choice", {{"type", "tool"}, {"name", "g"}}}},
                    "body: tool_choice: expected the name of one of the tools, found \"g\"", "tool_choice");

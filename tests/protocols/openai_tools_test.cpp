@@ -117,6 +117,7 @@ TEST_F(OpenAiTools, WhatIsWrongIsSaidWithItsPlace) {
     expect_refused(parse_with(tools({{{"type", "function"}}})), "body: tools[0]: function: expected an object, found no such key");
     const auto function = [&](const json& f) { return tools({{{"type", "function"}, {"function", f}}}); };
     expect_refused(parse_with(function({{"name", "a b"}})), "body: tools[0]: function: name: expected 1 to 64 letters, digits, ");
+    expect_refused(parse_with(function({{"name", std::string(65, 'a')}})), "body: tools[0]: function: name: expected 1 to 64 letters, ");
     expect_refused(parse_with(function({{"description", "x"}})), "body: tools[0]: function: name: expected 1 to 64 ");
     expect_refused(parse_with(function({{"name", "a"}, {"parameters", json::array()}})),
                    "body: tools[0]: function: parameters: expected an object");

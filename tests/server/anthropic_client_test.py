@@ -140,6 +140,15 @@ class AnthropicClient(serving.Case):
         last = self.ask(messages, tools=TOOLS, tool_choice={"type": "none"})
         self.assertEqual([block.type for block in last.content if block.type != "text"], [])
 
+    def test_a_tools_name_may_have_128_characters(self):
+        name = "n" * 128
+        tool = {"name": name, "input_schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+        message = self.ask(tools=[tool], max_tokens=200, tool_choice={"type": "tool", "name": name})
+        (call,) = [block for block in message.content if block.type == "tool_use"]
+        self.assertEqual((call.name, call.input), (name, {}))
+        with self.assertRaises(anthropic.BadRequestError):
+            self.ask(tools=[{**tool, "name": name + "n"}])
+
     def test_a_stream_has_the_whole_messages_call(self):
         options = {"messages": HELLO, "tools": TOOLS, "tool_choice": {"type": "tool", "name": "get_weather"}, "max_tokens": 100}
         whole = self.ask(seed=5, **options)

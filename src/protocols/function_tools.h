@@ -21,7 +21,7 @@ namespace rafter::protocols {
 inline constexpr std::size_t kMaxTools = 512;
 inline constexpr std::size_t kMaxFunctionName = 64;    // OpenAI's, and Ollama's here
 inline constexpr std::size_t kMaxAnthropicName = 128;  // of a tool
-inline constexpr std::size_t kMaxCalls = 512;  // of one message
+inline constexpr std::size_t kMaxCalls = 512;          // of one message
 
 struct FunctionTool {
     std::string name;

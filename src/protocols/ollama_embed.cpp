@@ -70,7 +70,7 @@ Result<OllamaEmbedRequest> parse_ollama_embed(OllamaEmbedEndpoint endpoint, cons
     OllamaEmbedRequest request;
     request.endpoint = endpoint;
     RAFTER_TRY(request.model, read_text(body, parameters::kModel));
-    RAFTER_TRY_VOID(read_unloads(body));
+    RAFTER_TRY(request.keep_alive_seconds, read_keep_alive(body));
     RAFTER_TRY(OllamaOptions options, read_ollama_options(body, opened.config.n_vocab, defaults));
     request.warnings = std::move(options.warnings);
     RAFTER_TRY(request.priority, read_priority(body));

@@ -31,6 +31,7 @@ struct OllamaEmbedRequest {
     std::uint64_t n_prompt_tokens = 0;
     int priority = 0;
     std::optional<double> max_ttft_seconds;
+    std::optional<double> keep_alive_seconds;  // as in OllamaRequest
     std::vector<std::string> unknown_keys;
     std::vector<std::string> warnings;
 };

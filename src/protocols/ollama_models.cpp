@@ -17,7 +17,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kLatest = ":latest";
-// No model has a date on which it goes; some clients want one all the same.
+// Of models that stay: some clients want a date all the same.
 constexpr std::string_view kNever = "9999-12-31T23:59:59Z";
 constexpr std::int64_t kMicroseconds = 1'000'000;
 
@@ -122,7 +122,7 @@ ordered_json ollama_ps(std::span<const OllamaModel> models) {
     ordered_json list = ordered_json::array();
     for (const OllamaModel& model : models) {
         list.push_back(entry(model));
-        list.back()["expires_at"] = kNever;
+        list.back()["expires_at"] = model.expires_unix_us ? rfc3339(*model.expires_unix_us) : std::string(kNever);
         list.back()["size_vram"] = 0;
         list.back()["context_length"] = model.info.context;
     }

@@ -1,4 +1,4 @@
-// What a server says of its model in Ollama's words: /api/tags, /api/ps and /api/show. The server has one model, which is always loaded.
+// What a server says of its models in Ollama's words: /api/tags, /api/ps and /api/show.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ struct OllamaModel {
     ModelInfo info;
     std::string quantization;                     // "Q4_1"; "": not known
     const engine::OpenedModel* opened = nullptr;  // null: it is not in memory, and little is known of it
+    std::optional<std::int64_t> expires_unix_us;  // when it leaves memory, if nobody asks for it until then; none: it stays
 };
 
 // models: all; those in memory.

@@ -2,7 +2,9 @@
 #include "protocols/ollama_options.h"
 
 #include <cmath>
+#include <limits>
 
+#include "protocols/duration.h"
 #include "protocols/ollama_parameters.h"
 #include "protocols/openai_sampling.h"
 
@@ -64,16 +66,19 @@ Result<OllamaOptions> read_ollama_options(const JsonReader& body, std::size_t n_
     return read;
 }
 
-Result<bool> read_unloads(const JsonReader& body) {
+Result<std::optional<double>> read_keep_alive(const JsonReader& body) {
+    constexpr double kMaxSeconds = 1e9;  // 30 years: for ever
     const nlohmann::json* value = body.find(parameters::kKeepAlive.name);
-    if (value == nullptr) return false;
-    if (value->is_number()) return *value == 0;
-    if (!value->is_string()) {
+    if (value == nullptr) return std::optional<double>();
+    std::optional<double> seconds;
+    if (value->is_number()) seconds = value->get<double>();
+    if (value->is_string()) seconds = duration_seconds(value->get_ref<const std::string&>());
+    if (!seconds) {
         return bad_input("{}: keep_alive: expected a number of seconds, or a text such as \"5m\", found {}", body.where(),
                          shown_json(*value));
     }
-    const auto& text = value->get_ref<const std::string&>();
-    return text == "0" || text == "0s" || text == "0m" || text == "0h";
+    const bool for_ever = *seconds < 0.0 || *seconds > kMaxSeconds;
+    return std::optional(for_ever ? std::numeric_limits<double>::infinity() : *seconds);
 }
 
 }  // namespace rafter::protocols

@@ -23,7 +23,7 @@ struct OllamaOptions {
 // Missing ones have Ollama's defaults: temperature 0.8, top_k 40, top_p 0.9, repeat_penalty 1.1 over the last 64 tokens.
 [[nodiscard]] Result<OllamaOptions> read_ollama_options(const JsonReader& body, std::size_t n_vocab, const OpenAiDefaults& defaults);
 
-// "keep_alive". True where it is 0: the client wants the model unloaded.
-[[nodiscard]] Result<bool> read_unloads(const JsonReader& body);
+// "keep_alive": seconds that the model is to stay in memory after its requests; infinity: for ever. None: the request does not say.
+[[nodiscard]] Result<std::optional<double>> read_keep_alive(const JsonReader& body);
 
 }  // namespace rafter::protocols

@@ -42,8 +42,11 @@ inline constexpr Parameter kThink{
     .schema = R"({"anyOf": [{"type": ["boolean", "null"]}, {"enum": ["low", "medium", "high"]}]})"};
 inline constexpr Parameter kKeepAlive{.name = "keep_alive",
                                       .kind = kSchema,
-                                      .help = "Accepted; --idle-unload decides when a model is unloaded.",
-                                      .schema = R"({"type": ["string", "number", "null"]})"};
+                                      .help =
+                                          "How long the model stays in memory after its requests, in seconds or as a text (5m, 1h30m); 0: "
+                                          "not at all; negative: for ever. It holds until another request says otherwise.",
+                                      .schema = R"({"anyOf": [{"type": ["number", "null"]}, {"type": "string", "pattern":
+                  "^[+-]?(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|ms|s|m|h))+$|^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)$"}]})"};
 inline constexpr Parameter kOllamaOptions{
     .name = "options", .kind = kSchema, .help = "How the answer is chosen and when it ends.", .schema = R"({"type": ["object", "null"]})"};
 

@@ -241,7 +241,7 @@ Result<OllamaRequest> parse_ollama_request(OllamaEndpoint endpoint, const json& 
     RAFTER_TRY(request.model, read_text(body, parameters::kModel));
     RAFTER_TRY(const auto stream, read_bool(body, parameters::kOllamaStream));
     request.stream = stream.value_or(true);
-    RAFTER_TRY(const bool unloads, read_unloads(body));
+    RAFTER_TRY(request.keep_alive_seconds, read_keep_alive(body));
     RAFTER_TRY(OllamaOptions options, read_ollama_options(body, opened.config.n_vocab, defaults));
     RAFTER_TRY(request.n_logprobs, read_logprobs_of(body));
     RAFTER_TRY(request.priority, read_priority(body));
@@ -257,7 +257,7 @@ Result<OllamaRequest> parse_ollama_request(OllamaEndpoint endpoint, const json& 
         request.unknown_keys.insert(request.unknown_keys.end(), options.unknown_keys.begin(), options.unknown_keys.end());
     };
     if (question.is_empty) {
-        request.purpose = unloads ? OllamaPurpose::kUnload : OllamaPurpose::kLoad;
+        request.purpose = request.keep_alive_seconds == 0.0 ? OllamaPurpose::kUnload : OllamaPurpose::kLoad;
         RAFTER_TRY_VOID(read_whole(body, parameters::kThinkingTokenBudget));
         add_unknown_keys();
         return request;
@@ -287,6 +287,16 @@ Result<OllamaRequest> parse_ollama_request(OllamaEndpoint endpoint, const json& 
     sequence.cache_salt = salt.value_or("");
     add_unknown_keys();
     return request;
+}
+
+bool asks_to_unload(OllamaEndpoint endpoint, const json& body_json) {
+    const auto body = JsonReader::open(body_json, "body");
+    if (!body) return false;
+    const auto keep_alive = read_keep_alive(*body);
+    if (!keep_alive || *keep_alive != 0.0) return false;
+    const bool is_chat = endpoint == OllamaEndpoint::kChat;
+    const json* question = body->find(is_chat ? parameters::kOllamaMessages.name : parameters::kOllamaPrompt.name);
+    return question == nullptr || *question == (is_chat ? json::array() : json(""));
 }
 
 }  // namespace rafter::protocols

@@ -39,7 +39,8 @@ struct OllamaRequest {
     std::optional<grammar::Grammar> grammar;   // what the answer must keep to
     int priority = 0;
     std::optional<double> max_ttft_seconds;
-    std::vector<std::string> unknown_keys;  // of the body and of its options
+    std::optional<double> keep_alive_seconds;  // that the model is to stay after its requests; infinity: for ever; none: as before
+    std::vector<std::string> unknown_keys;     // of the body and of its options
     std::vector<std::string> warnings;
 };
 
@@ -47,5 +48,8 @@ struct OllamaRequest {
 // option has Ollama's default.
 [[nodiscard]] Result<OllamaRequest> parse_ollama_request(OllamaEndpoint endpoint, const nlohmann::json& body,
                                                          const engine::OpenedModel& opened, const OpenAiDefaults& defaults);
+
+// True for a request of kUnload, which needs no model. body: of a POST to the endpoint, whatever it is.
+[[nodiscard]] bool asks_to_unload(OllamaEndpoint endpoint, const nlohmann::json& body);
 
 }  // namespace rafter::protocols

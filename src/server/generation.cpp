@@ -85,17 +85,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
     }
 
     void refuse(const Refusal& refusal) {
-        Refused refused{.status = 429, .message = refusal.message, .code = "rate_limit_exceeded"};
-        if (refusal.kind == RefusalKind::kBadInput) refused = {.status = 400, .message = refusal.message};
-        if (refusal.kind == RefusalKind::kStopping) refused = {.status = 503, .message = refusal.message, .code = "stopping"};
-        if (refusal.kind == RefusalKind::kFailed) refused = {.status = 503, .message = refusal.message, .code = "engine_failed"};
-        if (refusal.kind == RefusalKind::kBusy || refusal.kind == RefusalKind::kStopping) {
-            services_.metrics.refused(refusal.kind == RefusalKind::kBusy ? "busy" : "stopping");
-            const double seconds = std::ceil(refusal.retry_after_seconds.value_or(kMinRetrySeconds));
-            refused.headers.push_back({"retry-after", fmt::format("{:.0f}", std::max<double>(seconds, kMinRetrySeconds))});
-        }
+        if (refusal.kind == RefusalKind::kBusy) services_.metrics.refused("busy");
+        if (refusal.kind == RefusalKind::kStopping) services_.metrics.refused("stopping");
         call_->record.computed = false;
-        call_->refuse(refused);
+        call_->refuse(refused_by(refusal));
     }
 
     void take(std::size_t index, engine::StreamUpdate&& update) {
@@ -238,6 +231,9 @@ void start(Services& services, const std::shared_ptr<Call>& call, Result<Job>& j
         call->refuse(*refused);
         return;
     }
+    if (job->keep_alive_seconds) {
+        if (ModelEntry* entry = services.models.find(services.model_name())) services.models.keep(*entry, *job->keep_alive_seconds);
+    }
     if (!job->ignored_keys.empty()) call->add_header("rafter-ignored-keys", header_of(job->ignored_keys));
     if (job->without_engine) {
         job->without_engine(*call);
@@ -265,6 +261,18 @@ Refused refused_by(const Error& error) {
             return {.status = 400, .message = error.message};
     }
     return {.status = 500, .message = error.message};
+}
+
+Refused refused_by(const Refusal& refusal) {
+    Refused refused{.status = 429, .message = refusal.message, .code = "rate_limit_exceeded"};
+    if (refusal.kind == RefusalKind::kBadInput) refused = {.status = 400, .message = refusal.message};
+    if (refusal.kind == RefusalKind::kStopping) refused = {.status = 503, .message = refusal.message, .code = "stopping"};
+    if (refusal.kind == RefusalKind::kFailed) refused = {.status = 503, .message = refusal.message, .code = "engine_failed"};
+    if (refusal.kind == RefusalKind::kBusy || refusal.kind == RefusalKind::kStopping) {
+        const double seconds = std::ceil(refusal.retry_after_seconds.value_or(kMinRetrySeconds));
+        refused.headers.push_back({"retry-after", fmt::format("{:.0f}", std::max<double>(seconds, kMinRetrySeconds))});
+    }
+    return refused;
 }
 
 std::shared_ptr<std::atomic<bool>> note_when_gone(Call& call) {

@@ -43,8 +43,9 @@ struct Job {
     std::vector<engine::Request> sequences;
     int priority = 0;
     std::optional<double> max_ttft_seconds;
-    std::optional<std::string> model;       // as the client calls it
-    std::vector<std::string> ignored_keys;  // of the body
+    std::optional<double> keep_alive_seconds;  // Models::keep(); none: as it is
+    std::optional<std::string> model;          // as the client calls it
+    std::vector<std::string> ignored_keys;     // of the body
     std::vector<std::string> warnings;
     std::uint32_t n_system_tokens = 0;  // of a chat's prompt, before the conversation
     std::unique_ptr<AnswerWriter> writer;
@@ -62,6 +63,7 @@ template <typename Request>
             .warnings = request.warnings,
             .writer = nullptr};
     if constexpr (requires { request.n_system_tokens; }) job.n_system_tokens = request.n_system_tokens;
+    if constexpr (requires { request.keep_alive_seconds; }) job.keep_alive_seconds = request.keep_alive_seconds;
     return job;
 }
 // On a worker thread. The body and the key are the call's; nothing else of it may be touched.
@@ -76,7 +78,8 @@ void generate(Services& services, std::shared_ptr<Call> call, JobParser parse);
 [[nodiscard]] JobSize job_size(const HttpRequest& request);
 // 404 where the client names another model than this one.
 [[nodiscard]] std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model);
-// What an error of ours is in HTTP.
+// What an error of ours, or of a gate, is in HTTP.
 [[nodiscard]] Refused refused_by(const Error& error);
+[[nodiscard]] Refused refused_by(const Refusal& refusal);
 
 }  // namespace rafter::server

@@ -83,6 +83,7 @@ constexpr std::array kRoutes = {
     Route{.method = "POST",
           .path = "/api/chat",
           .answer = answer_ollama_chat,
+          .answer_unloaded = unload_for_ollama_chat,
           .summary = "Answer a chat, as Ollama does",
           .request_schema = "OllamaChatRequest",
           .answer_schema = "OllamaChat",
@@ -92,6 +93,7 @@ constexpr std::array kRoutes = {
     Route{.method = "POST",
           .path = "/api/generate",
           .answer = answer_ollama_generate,
+          .answer_unloaded = unload_for_ollama_generate,
           .summary = "Answer a prompt, as Ollama does",
           .request_schema = "OllamaGenerateRequest",
           .answer_schema = "OllamaGenerate",
@@ -254,8 +256,19 @@ void answer_asked(Models& models, const Route& route, std::shared_ptr<Call> call
         call->refuse(models.not_found(*asked.model, route.errors));
         return;
     }
-    if (entry->state() != ModelState::kLoaded && !models.stopping()) begin_waiting(route, *entry, asked, *call);
-    models.use(*entry, call, [&route, call](Services& services) { route.answer(services, call); });
+    const bool will_be_there = entry->state() == ModelState::kLoaded || entry->state() == ModelState::kLoading;
+    const bool may_be_short = call->request().body.size() <= kQuicklyRead;
+    if (!will_be_there && may_be_short && route.answer_unloaded != nullptr) {
+        call->record.model = entry->name();
+        if (route.answer_unloaded(asked.model ? *asked.model : entry->name(), *call)) return;
+    }
+    const bool waits = models.use(*entry, call, [&route, call](Services& services) { route.answer(services, call); });
+    if (waits) begin_waiting(route, *entry, asked, *call);
+}
+
+bool is_loaded(const Models& models, const std::optional<std::string>& model) {
+    const ModelEntry* entry = model ? models.find(*model) : nullptr;
+    return entry != nullptr && entry->state() == ModelState::kLoaded;
 }
 
 void answer_if_loaded(Models& models, const Route& route, std::shared_ptr<Call> call) {
@@ -283,21 +296,26 @@ void answer_route(Models& models, const Route& route, std::shared_ptr<Call> call
         models.use(models.first(), call, [&route, call](Services& services) { route.answer(services, call); });
         return;
     }
-    // The whole body is read only where its model is not the first that it says, or has to be loaded.
-    const auto ask = [&models](const std::string& body) {
-        const AskedModel asked = asked_model(body, true);
-        const ModelEntry* entry = asked.model ? models.find(*asked.model) : nullptr;
-        return entry != nullptr && entry->state() == ModelState::kLoaded ? asked : asked_model(body, false);
-    };
     const std::string& body = call->request().body;
     if (body.size() <= kQuicklyRead) {
-        answer_asked(models, route, std::move(call), ask(body));
+        std::optional<std::string> model = quick_model(body);
+        answer_asked(models, route, std::move(call), is_loaded(models, model) ? AskedModel{.model = std::move(model)} : asked_model(body));
         return;
     }
+    // On a worker, and all of the body only where its model has to be loaded or is not the first that it says.
     auto asked = std::make_shared<AskedModel>();
+    const JobSize size = job_size(call->request());
     models.workers().run(
-        job_size(call->request()), [&body, asked] { *asked = asked_model(body, false); },
-        [&models, &route, asked, call] { answer_asked(models, route, call, std::move(*asked)); });
+        size, [&body, asked] { asked->model = quick_model(body); },
+        [&models, &route, &body, size, asked, call] {
+            if (is_loaded(models, asked->model)) {
+                answer_asked(models, route, call, std::move(*asked));
+                return;
+            }
+            models.workers().run(
+                size, [&body, asked] { *asked = asked_model(body); },
+                [&models, &route, asked, call] { answer_asked(models, route, call, std::move(*asked)); });
+        });
 }
 
 ErrorForm error_form_of(std::string_view path) {

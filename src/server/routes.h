@@ -25,6 +25,9 @@ struct Route {
     void (*answer)(Services& services, std::shared_ptr<Call> call) = nullptr;
     void (*answer_if_loaded)(Services& services, std::shared_ptr<Call> call) = nullptr;
     void (*answer_for_all)(Models& models, std::shared_ptr<Call> call) = nullptr;
+    // Beside `answer`, while the model is not in memory: true where the request needs it neither, and has been answered. called: as the
+    // client calls it.
+    bool (*answer_unloaded)(std::string_view called, Call& call) = nullptr;
     std::string_view summary;
     std::string_view request_schema = "";  // of protocols/schemas.h; "": no body
     std::string_view answer_schema = "";   // the same; "": see `content_type`
@@ -60,6 +63,8 @@ void answer_rerank(Services& services, std::shared_ptr<Call> call);
 void answer_score(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_chat(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_generate(Services& services, std::shared_ptr<Call> call);
+bool unload_for_ollama_chat(std::string_view called, Call& call);
+bool unload_for_ollama_generate(std::string_view called, Call& call);
 void answer_ollama_embed(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_embeddings(Services& services, std::shared_ptr<Call> call);
 void answer_ollama_tags(Models& models, std::shared_ptr<Call> call);

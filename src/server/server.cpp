@@ -66,7 +66,7 @@ class Server::Impl {
         RAFTER_TRY(http_, HttpServer::bind(options_.http));
         HttpServer& http = *http_;
         RAFTER_TRY(workers_, Workers::start([&http](std::function<void()> work) { http.post(std::move(work)); }));
-        RAFTER_TRY(models_, Models::create(*http_, *workers_, std::move(offers),
+        RAFTER_TRY(models_, Models::create(ModelsHost::of(*http_), *workers_, std::move(offers),
                                            {.memory_bytes = options_.models_memory_bytes,
                                             .idle_unload_seconds = options_.idle_unload_seconds,
                                             .max_queue = options_.max_queue,

@@ -21,7 +21,7 @@ struct ServerOptions {
     bool insecure = false;                             // beyond loopback without a key
     std::vector<std::string> cors_origins;             // beside its own and loopback ones
     std::vector<std::string> allowed_hosts;            // names that a Host header may have, where it listens on loopback only
-    std::size_t max_queue = 1024;                      // sequences, of each model
+    std::size_t max_queue = 1024;                      // sequences, of all models together
     double max_queue_seconds = 0.0;                    // 0: any
     double request_timeout_seconds = 0.0;              // 0: none
     double drain_seconds = 30.0;

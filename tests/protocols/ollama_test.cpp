@@ -1,6 +1,8 @@
 // Ollama's requests: what becomes of messages, options and formats, and what is refused by name; and the lines of its streams.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "protocols/answers/answer_format.h"
 #include "protocols/ollama_answer.h"
 #include "protocols/ollama_embed.h"
@@ -162,6 +164,53 @@ TEST_F(OllamaRequests, WithNothingToAnswerTheModelIsLoaded) {
               R"({"model":"m","created_at":"now","message":{"role":"assistant","content":""},"done":true,"done_reason":"load"})");
 }
 
+TEST_F(OllamaRequests, KeepAliveIsSecondsOrADurationOfAnyLength) {
+    constexpr double kForEver = std::numeric_limits<double>::infinity();
+    const std::pair<json, double> known[] = {{0, 0.0},
+                                             {300, 300.0},
+                                             {0.5, 0.5},
+                                             {"5m", 300.0},
+                                             {"1h30m", 5400.0},
+                                             {"0", 0.0},
+                                             {"0s", 0.0},
+                                             {"-1", kForEver},
+                                             {-1, kForEver},
+                                             {"-1m", kForEver},
+                                             {-0.5, kForEver},
+                                             {1e300, kForEver},
+                                             {"9999999h", kForEver},
+                                             {UINT64_MAX, kForEver},
+                                             {1e9, 1e9}};
+    for (const auto& [value, seconds] : known) {
+        for (const auto& request : {chat({{"keep_alive", value}}), generate({{"keep_alive", value}})}) {
+            ASSERT_TRUE(request) << value << request.error().message;
+            EXPECT_EQ(request->keep_alive_seconds, seconds) << value;
+        }
+        EXPECT_EQ(parse_ollama_embed(OllamaEmbedEndpoint::kEmbed, {{"keep_alive", value}}, opened_, defaults_)->keep_alive_seconds,
+                  seconds);
+    }
+    EXPECT_FALSE(chat({})->keep_alive_seconds);
+    EXPECT_FALSE(chat({{"keep_alive", nullptr}})->keep_alive_seconds);
+    for (const json& value : {json("soon"), json(""), json("5 m"), json(true), json::array({1}), json::object()}) {
+        expect_refused(chat({{"keep_alive", value}}), "body: keep_alive: expected a number of seconds, or a text such as \"5m\", found");
+    }
+}
+
+TEST_F(OllamaRequests, ToUnloadNeedsNoModel) {
+    const auto asks = [](OllamaEndpoint endpoint, const char* body) { return asks_to_unload(endpoint, json::parse(body)); };
+    for (const char* body : {R"({"keep_alive": 0})", R"({"model": "m", "keep_alive": "0", "messages": [], "prompt": ""})",
+                             R"({"keep_alive": "0m", "messages": null, "prompt": null, "x": 1})"}) {
+        EXPECT_TRUE(asks(OllamaEndpoint::kChat, body)) << body;
+        EXPECT_TRUE(asks(OllamaEndpoint::kGenerate, body)) << body;
+    }
+    for (const char* body :
+         {"{}", "[]", "0", R"({"keep_alive": 1})", R"({"keep_alive": -1})", R"({"keep_alive": "x"})", R"({"keep_alive": [0]})",
+          R"({"keep_alive": 0, "messages": [{}], "prompt": "x"})", R"({"keep_alive": 0, "messages": 1, "prompt": 1})"}) {
+        EXPECT_FALSE(asks(OllamaEndpoint::kChat, body)) << body;
+        EXPECT_FALSE(asks(OllamaEndpoint::kGenerate, body)) << body;
+    }
+}
+
 TEST_F(OllamaRequests, ResultsFindTheirCallsAndArgumentsKeepTheirOrder) {
     opened_.chat_template = text::ChatTemplate::parse(
                                 "{# tools #}{% for m in messages %}{{ m.role }}:{{ m.content }}"
@@ -202,6 +251,14 @@ TEST(OllamaModels, NamesCountWithAndWithoutLatest) {
     EXPECT_EQ(without_latest("m:latest"), "m");
     EXPECT_EQ(without_latest("m:7b"), "m:7b");
     EXPECT_EQ(without_latest(":latest"), "");
+}
+
+TEST(OllamaModels, ExpireWhenItIsKnown) {
+    OllamaModel stays, goes;
+    goes.expires_unix_us = 1'764'439'200'000'042;
+    const auto listed = ollama_ps(std::vector{stays, goes})["models"];
+    EXPECT_EQ(listed[0]["expires_at"], "9999-12-31T23:59:59Z");
+    EXPECT_EQ(listed[1]["expires_at"], "2025-11-29T18:00:00.000042Z");
 }
 
 TEST(OllamaModels, TimesAreInRfc3339) {

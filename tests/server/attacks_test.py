@@ -177,7 +177,8 @@ class Attacks(serving.Case):
                 if name:
                     self.refused_by_ollama(path, {**body, "model": name}, status=404)
             self.refused_by_ollama(path, {**body, "model": 7})
-            self.refused_by_ollama(path, {**body, "keep_alive": [1]})
+            for keep_alive in ([1], True, {}, "", "soon", "5x", "1" * 400, "\0", "5m\n"):
+                self.assertIn("keep_alive", self.refused_by_ollama(path, {**body, "keep_alive": keep_alive}))
             self.refused_by_ollama(path, {**body, "priority": 101})
         for path, key, value in (("/api/generate", "suffix", "x"), ("/api/generate", "images", ["aGk="]), ("/api/generate", "template", "{{ x }}"),
                                  ("/api/generate", "context", [-1]), ("/api/generate", "context", [2**31]), ("/api/generate", "format", 1),

@@ -1,7 +1,11 @@
 """The official Ollama client against `rafter serve`: chats, streams, tools, formats, prompts, vectors, lists and errors."""
 import json
+import os
 import sys
 import tempfile
+import time
+import unittest
+from datetime import datetime, timezone
 from pathlib import Path
 
 import serving
@@ -107,7 +111,11 @@ class Ollama(serving.Case):
     def test_without_a_prompt_the_model_is_loaded(self):
         self.assertEqual(self.client.generate("tiny").done_reason, "load")
         self.assertEqual(self.client.chat("tiny").done_reason, "load")
+        # The only model of the server stays, whatever it is told.
         self.assertEqual(self.client.generate("tiny", keep_alive=0).done_reason, "unload")
+        self.client.generate("tiny", "x", keep_alive="1ms", options=FIXED)
+        (loaded,) = self.client.ps().models
+        self.assertEqual((loaded.name, loaded.expires_at.year), ("tiny", 9999))
         self.assertEqual(self.client.embed("tiny", []).embeddings, [])
 
     def test_vectors_are_those_of_openais_route(self):
@@ -153,6 +161,76 @@ class Ollama(serving.Case):
         with self.assertRaises(ollama.ResponseError) as raised:
             self.client.chat("tiny", self.messages, think=True)
         self.assertIn("does not support thinking", raised.exception.error)
+
+
+class KeepAlive(unittest.TestCase):
+    """Models that are loaded on demand stay as long as a request says."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = Path(cls.temporary.name)
+        for name in ("one", "two"):
+            serving.program.make_tiny_model(cls.folder / f"{name}.gguf")
+        environment = {**os.environ, "XDG_CACHE_HOME": str(cls.folder / "cache"), "XDG_DATA_HOME": str(cls.folder / "data")}
+        cls.server = serving.Server(f"--models={cls.folder}", "--context", "128", environment=environment)
+        cls.client = ollama.Client(host=cls.server.url, timeout=serving.PATIENCE)
+
+    @classmethod
+    def tearDownClass(cls):
+        status = cls.server.stop()
+        cls.temporary.cleanup()
+        assert status == 0, cls.server.log
+
+    def loaded(self):
+        """Names, and seconds until each goes."""
+        return {model.name: (model.expires_at - datetime.now(timezone.utc)).total_seconds() for model in self.client.ps().models}
+
+    def wait_until_gone(self, name):
+        end = time.monotonic() + serving.PATIENCE
+        while name in self.loaded():
+            self.assertLess(time.monotonic(), end, "it stays")
+            time.sleep(0.02)
+
+    def test_models_stay_as_long_as_a_request_says(self):
+        self.assertEqual(self.client.generate("one", keep_alive="1h").done_reason, "load")
+        self.assertLess(abs(self.loaded()["one"] - 3600), serving.PATIENCE)
+        self.client.chat("one", [{"role": "user", "content": "x"}], options=FIXED)  # says nothing: as before
+        self.assertLess(abs(self.loaded()["one"] - 3600), serving.PATIENCE)
+        self.client.embed("two", ["x"], keep_alive=-1)
+        self.assertGreater(self.loaded()["two"], 1e9)
+        self.client.embed("two", ["x"], keep_alive=200.5)
+        self.assertLess(abs(self.loaded()["two"] - 200.5), serving.PATIENCE)
+        self.client.embeddings("two", "x", keep_alive="10ms")
+        self.wait_until_gone("two")
+        # The answer is whole, though the model is to go with it.
+        answer = self.client.chat("one", [{"role": "user", "content": "x"}], options=FIXED, keep_alive=0)
+        self.assertEqual(answer.eval_count, 12)
+        self.wait_until_gone("one")
+        parts = list(self.client.generate("one", "x", options=FIXED, keep_alive=0, stream=True))
+        self.assertEqual(parts[-1].eval_count, 12)
+        self.wait_until_gone("one")
+        # What one load was told is nothing to the next.
+        self.client.generate("one")
+        self.assertGreater(self.loaded()["one"], 1e9)
+        self.assertEqual(self.client.generate("one", keep_alive=0).done_reason, "unload")
+        self.wait_until_gone("one")
+
+    def test_a_model_is_not_loaded_to_be_unloaded(self):
+        self.client.generate("two", keep_alive=0)
+        self.wait_until_gone("two")
+        n_loads = self.server.log.count("loaded in")
+        self.assertEqual(self.client.generate("two", keep_alive=0).done_reason, "unload")
+        self.assertEqual(self.client.chat("two:latest", keep_alive="0s").done_reason, "unload")
+        self.assertEqual(self.client.chat("two", keep_alive=0).model, "two")
+        self.assertEqual(self.server.log.count("loaded in"), n_loads)
+        with self.assertRaises(ollama.ResponseError) as raised:
+            self.client.generate("three", keep_alive=0)
+        self.assertEqual(raised.exception.status_code, 404)
+        with self.assertRaises(ollama.ResponseError) as raised:
+            self.client.generate("two", keep_alive="soon")
+        self.assertEqual(raised.exception.status_code, 400)
+        self.assertIn("keep_alive", raised.exception.error)
 
 
 class Tools(serving.Case):

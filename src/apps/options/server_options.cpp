@@ -84,7 +84,7 @@ std::vector<OptionSpec> several_models_rows() {
          .value = "S",
          .number = kSecondsRange,
          .default_value = "0",
-         .help = "Unload a model that no request has named for S seconds; 0: never"},
+         .help = "Unload a model that no request has named for S seconds; 0: never. A request of Ollama's may say otherwise (keep_alive)"},
     };
 }
 
@@ -132,7 +132,7 @@ std::vector<OptionSpec> limit_rows() {
          .value = "N",
          .whole = {.least = 1, .most = 1'000'000},
          .default_value = "1024",
-         .help = "Sequences that may wait; more are refused with 429"},
+         .help = "Sequences that may wait, of all models together; more are refused with 429"},
         {.name = "max-queue-seconds",
          .subject = kLimitSubject,
          .kind = ValueKind::kNumber,

@@ -30,24 +30,14 @@ void FairQueue::add(QueuedArrival&& arrival) {
         if (at->arrivals.empty()) lines_.pop_back();  // it was made for this one
         throw;
     }
+    at->n_sequences += n;
     n_sequences_ += n;
     seconds_ += seconds;
 }
 
-const FairQueue::Line* FairQueue::line_of(const std::string& key) const {
-    const auto line = std::ranges::find(lines_, key, [](const auto& each) { return each->key; });
-    return line == lines_.end() ? nullptr : line->get();
+void FairQueue::add_to(WaitingLines& lines) const {
+    for (const auto& line : lines_) lines.add(line->key, line->n_sequences);
 }
-
-std::size_t FairQueue::n_sequences(const std::string& key) const {
-    const Line* const line = line_of(key);
-    if (line == nullptr) return 0;
-    std::size_t n = 0;
-    for (const auto& [rank, arrival] : line->arrivals) n += arrival.sequences.size() - arrival.n_given;
-    return n;
-}
-
-std::size_t FairQueue::n_keys(const std::string& key) const { return lines_.size() + (line_of(key) == nullptr ? 1 : 0); }
 
 std::vector<FairQueue::Served> FairQueue::served() const {
     std::vector<Served> all;
@@ -99,6 +89,7 @@ std::optional<GivenSequence> FairQueue::next() {
     line.deficit -= arrival.seconds_each();
     GivenSequence given{.id = arrival.id, .index = arrival.n_given, .sequence = std::move(arrival.sequences[arrival.n_given])};
     ++arrival.n_given;
+    --line.n_sequences;
     --n_sequences_;
     if (arrival.n_given == arrival.sequences.size()) (void)take_out(given.id);
     return given;
@@ -116,7 +107,9 @@ QueuedArrival FairQueue::take_out(std::uint64_t id) {
     QueuedArrival arrival = std::move(at->second);
     line->arrivals.erase(at);
     places_.erase(place);
-    n_sequences_ -= arrival.sequences.size() - arrival.n_given;
+    const std::size_t n_left = arrival.sequences.size() - arrival.n_given;
+    line->n_sequences -= n_left;
+    n_sequences_ -= n_left;
     seconds_ -= arrival.seconds;
     if (line->arrivals.empty()) {
         const auto gone = std::ranges::find(lines_, line, [](const auto& each) { return each.get(); });

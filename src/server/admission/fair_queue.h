@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/sequence.h"
+#include "server/admission/waiting_lines.h"
 
 namespace rafter::server {
 
@@ -61,9 +62,7 @@ class FairQueue {
 
     [[nodiscard]] bool empty() const { return places_.empty(); }
     [[nodiscard]] std::size_t n_sequences() const { return n_sequences_; }
-    [[nodiscard]] std::size_t n_sequences(const std::string& key) const;
-    // Keys with something waiting, and this one.
-    [[nodiscard]] std::size_t n_keys(const std::string& key) const;
+    void add_to(WaitingLines& lines) const;
     [[nodiscard]] double seconds() const { return places_.empty() ? 0.0 : seconds_; }
 
   private:
@@ -71,7 +70,8 @@ class FairQueue {
     using Arrivals = std::map<Rank, QueuedArrival>;
     struct Line {
         std::string key;
-        double deficit = 0.0;  // seconds that it may be given
+        double deficit = 0.0;         // seconds that it may be given
+        std::size_t n_sequences = 0;  // that wait
         Arrivals arrivals;
     };
     // The lines as they are served, in turn: the real ones, or what would come of them.
@@ -91,7 +91,6 @@ class FairQueue {
     void find_turn(Turn& turn, std::vector<Served>& lines) const;
     static void leave_turn(Turn& turn, std::size_t left);
     [[nodiscard]] std::vector<Served> served() const;
-    [[nodiscard]] const Line* line_of(const std::string& key) const;
     [[nodiscard]] QueuedArrival take_out(std::uint64_t id);
 
     double quantum_;

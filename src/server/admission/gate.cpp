@@ -54,6 +54,7 @@ class Gate::State : public std::enable_shared_from_this<State> {
     void stop_taking() { stopping_ = true; }
     void cancel_all();
     [[nodiscard]] GateLoad load();
+    void add_waiting(WaitingLines& lines) const;
 
   private:
     struct OneSequence {
@@ -184,20 +185,15 @@ Result<QueuedArrival> Gate::State::prepare(Arrival& arrival, std::uint64_t id, U
 }
 
 std::optional<Refusal> Gate::State::refusal_by_count(const std::string& key, std::size_t n_new) const {
-    const std::size_t n_others = queue_.n_sequences();
-    // Where nobody waits any request is taken, however many sequences it has.
-    if (n_others == 0 || n_others + n_new <= options_.max_queue) return std::nullopt;
-    // A queue that other keys have filled keeps nobody out: each key has its share of it beside what waits already.
-    if (queue_.n_sequences(key) + n_new <= options_.max_queue / queue_.n_keys(key)) return std::nullopt;
-    Refusal refusal{.kind = RefusalKind::kBusy,
-                    .message = fmt::format("busy: {} sequences wait already, and the limit is {}", report::grouped(n_others),
-                                           report::grouped(options_.max_queue)),
-                    .retry_after_seconds = std::nullopt};
-    // In proportion: a forecast would cost as much for each of many that are refused.
-    const double share =
-        static_cast<double>(n_others + n_new - options_.max_queue) / static_cast<double>(std::max<std::size_t>(1, n_others));
-    if (predictor_.has_prices()) refusal.retry_after_seconds = std::min(1.0, share) * queue_.seconds();
-    return refusal;
+    WaitingLines lines;
+    add_waiting(lines);
+    if (options_.add_elsewhere) options_.add_elsewhere(lines);
+    return lines.refusal(key, n_new, options_.max_queue);
+}
+
+void Gate::State::add_waiting(WaitingLines& lines) const {
+    queue_.add_to(lines);
+    if (predictor_.has_prices()) lines.add_seconds(queue_.seconds());
 }
 
 std::optional<Refusal> Gate::State::refusal_by_seconds(const engine::Forecast& forecast, std::optional<double> max_ttft_seconds) const {
@@ -378,5 +374,6 @@ void Gate::cancel(std::uint64_t id) { state_->cancel(id); }
 void Gate::stop_taking() { state_->stop_taking(); }
 void Gate::cancel_all() { state_->cancel_all(); }
 GateLoad Gate::load() const { return state_->load(); }
+void Gate::add_waiting(WaitingLines& lines) const { state_->add_waiting(lines); }
 
 }  // namespace rafter::server

@@ -21,12 +21,16 @@
 #include "engine/loading/served_model.h"
 #include "engine/request.h"
 #include "engine/token_stream.h"
+#include "server/admission/refusal.h"
+#include "server/admission/waiting_lines.h"
 
 namespace rafter::server {
 
 struct GateOptions {
     std::size_t max_queue = 1024;    // sequences that wait for the engine; more are refused
     double max_queue_seconds = 0.0;  // predicted until the first token; more are refused; 0: any
+    // What waits elsewhere under the same limit. Empty: nothing does.
+    std::function<void(WaitingLines& lines)> add_elsewhere;
     // Runs work on the server's thread, soon. Called from any thread.
     std::function<void(std::function<void()>)> post;
 };
@@ -47,18 +51,6 @@ struct Prediction {
     std::optional<double> last_token_seconds;   // when every sequence has max_tokens
     std::uint32_t n_cached_tokens = 0;          // of its prompts, expected in the prefix cache
     std::string bound;  // what takes most of the time until the first token: "queue", "compute", "memory"; "": not known
-};
-
-enum class RefusalKind {
-    kBusy,      // too much waits: later
-    kBadInput,  // it can never run
-    kStopping,
-    kFailed,  // the engine has failed, or there is no memory for it
-};
-struct Refusal {
-    RefusalKind kind = RefusalKind::kBusy;
-    std::string message;
-    std::optional<double> retry_after_seconds;  // when asking again is worth it
 };
 
 struct Ticket {
@@ -94,6 +86,8 @@ class Gate {
     void stop_taking();
     void cancel_all();
     [[nodiscard]] GateLoad load() const;
+    // What waits here.
+    void add_waiting(WaitingLines& lines) const;
 
   private:
     class State;

@@ -14,10 +14,16 @@ struct AskedModel {
     bool is_json = true;  // false: nothing can be said
 };
 
-// These keys of a JSON object. Where `stop_at_model`, what stands behind the model is not read.
-[[nodiscard]] AskedModel asked_model(std::string_view body, bool stop_at_model);
+// These keys of a JSON object, all of which is read and checked: 4 ms for 1 MB.
+[[nodiscard]] AskedModel asked_model(std::string_view body);
 
-// The value of `model` in a URL's query; none: there is none. Percent signs and '+' are decoded.
+// The first "model" of a JSON object, where it is a text. Only looks for where texts, objects and lists end, so that it takes a tenth of
+// the time, and says nothing of a body that is no JSON. None does not mean that there is none: asked_model() knows.
+[[nodiscard]] std::optional<std::string> quick_model(std::string_view body);
+
+// "%2F" as a URL's path writes '/'; what is no such thing stays.
+[[nodiscard]] std::string percent_decoded(std::string_view text);
+// The value of `model` in a URL's query; none: there is none. Decoded, with '+' for a space.
 [[nodiscard]] std::optional<std::string> model_in_query(std::string_view query);
 
 }  // namespace rafter::server

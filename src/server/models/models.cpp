@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <new>
 
@@ -27,9 +28,13 @@ std::uint32_t context_of(const ModelOffer& offer) {
     return offer.at_start ? offer.at_start->served->loaded().scheduler.context : kUsualContext;
 }
 
-// Failures of memory too become results: nothing may leave the loading thread.
-template <typename T>
-Result<T> guarded(const std::function<Result<T>()>& work) {
+constexpr double kMaxTimerSeconds = 60.0;  // timers cannot be taken back: one that is not needed any more is gone soon
+
+std::string key_of(const Call& call) { return call.key ? call.key->name : std::string(); }
+
+// Failures of memory and threads too become results.
+template <typename Work>
+auto guarded(const Work& work) -> decltype(work()) {
     try {
         return work();
     } catch (const std::bad_alloc&) {
@@ -92,14 +97,23 @@ engine::EngineSnapshot ModelEntry::engine() const {
 
 GateLoad ModelEntry::load() const { return live_ && live_->gate ? live_->gate->load() : GateLoad{}; }
 
-Models::Models(HttpServer& http, Workers& workers, ModelsOptions options)
-    : http_(http), workers_(workers), options_(std::move(options)), started_unix_s_(start_unix_seconds()) {}
+ModelsHost ModelsHost::of(HttpServer& http) {
+    return {.post = [&http](std::function<void()> work) { http.post(std::move(work)); },
+            .after = [&http](double seconds, std::function<void()> work) { http.after(seconds, std::move(work)); },
+            .seconds = watch_seconds,
+            .available_bytes = [] { return read_memory_state().available_bytes; },
+            .http_counters = [&http] { return http.counters(); }};
+}
+
+Models::Models(ModelsHost host, Workers& workers, ModelsOptions options)
+    : host_(std::move(host)), workers_(workers), options_(std::move(options)), started_unix_s_(start_unix_seconds()) {}
 
 Models::~Models() = default;
 
-Result<std::unique_ptr<Models>> Models::create(HttpServer& http, Workers& workers, std::vector<ModelOffer> offers, ModelsOptions options) {
-    std::unique_ptr<Models> models(new Models(http, workers, std::move(options)));
-    RAFTER_TRY_VOID(models->loading_.start());
+Result<std::unique_ptr<Models>> Models::create(ModelsHost host, Workers& workers, std::vector<ModelOffer> offers, ModelsOptions options) {
+    std::unique_ptr<Models> models(new Models(std::move(host), workers, std::move(options)));
+    RAFTER_TRY_VOID(models->loading_.start("rafter-load", models->host_.post));
+    models->only_model_stays_ = offers.size() == 1 && offers.front().at_start;
     for (ModelOffer& offer : offers) {
         std::optional<BroughtModel> at_start = offer.at_start;
         const std::uint32_t context = context_of(offer);
@@ -142,20 +156,51 @@ Refused Models::not_found(std::string_view name, ErrorForm form) const {
     return refused;
 }
 
-void Models::use(ModelEntry& entry, std::shared_ptr<Call> call, std::function<void(Services&)> then) {
+bool Models::use(ModelEntry& entry, std::shared_ptr<Call> call, std::function<void(Services&)> then) {
     call->record.model = entry.name();
     if (stopping_) {
         call->refuse({.status = 503, .message = "the server is stopping", .code = "stopping", .headers = {{"retry-after", "1"}}});
-        return;
+        return false;
     }
-    entry.last_use_seconds_ = watch_seconds();
     if (entry.state_ == ModelState::kLoaded) {
+        entry.last_use_seconds_ = host_.seconds();
         hold(entry, *call);
         then(*entry.services());
-        return;
+        return false;
     }
-    entry.waiting_.push_back({std::move(call), std::move(then)});
+    WaitingLines lines;
+    add_waiting(lines, nullptr);
+    if (const auto refusal = lines.refusal(key_of(*call), 1, options_.max_queue)) {
+        entry.metrics_.refused("busy");
+        call->refuse(refused_by(*refusal));
+        return false;
+    }
+    entry.last_use_seconds_ = host_.seconds();
+    entry.waiting_.push_back({call, std::move(then)});
     if (entry.state_ == ModelState::kUnloaded) want(entry);
+    call->on_gone([this, &entry, open = open_, waits = call.get()](Gone) {
+        if (*open) leave(entry, waits);
+    });
+    return true;
+}
+
+void Models::add_waiting(WaitingLines& lines, const ModelEntry* but) const {
+    for (const auto& entry : entries_) {
+        for (const ModelEntry::Waiting& waiting : entry->waiting_) lines.add(key_of(*waiting.call), 1);
+        if (entry.get() != but && entry->live_ && entry->live_->gate) entry->live_->gate->add_waiting(lines);
+    }
+}
+
+// Its client is gone.
+void Models::leave(ModelEntry& entry, const Call* call) {
+    const auto at = std::ranges::find(entry.waiting_, call, [](const ModelEntry::Waiting& each) { return each.call.get(); });
+    if (at == entry.waiting_.end()) return;
+    const ModelEntry::Waiting gone = std::move(*at);  // it ends after this
+    entry.waiting_.erase(at);
+    const bool is_queued = std::ranges::find(queue_, &entry) != queue_.end();
+    if (!entry.waiting_.empty() || !is_queued) return;
+    std::erase(queue_, &entry);
+    entry.state_ = ModelState::kUnloaded;
 }
 
 void Models::hold(ModelEntry& entry, Call& call) {
@@ -166,10 +211,10 @@ void Models::hold(ModelEntry& entry, Call& call) {
 }
 
 void Models::release(ModelEntry& entry) {
-    entry.last_use_seconds_ = watch_seconds();
+    entry.last_use_seconds_ = host_.seconds();
     if (--entry.n_calls_ > 0) return;
     if (entry.state_ == ModelState::kUnloading) unload(entry);
-    if (entry.state_ == ModelState::kLoaded) unload_when_idle(entry);
+    unload_when_idle(entry);
 }
 
 void Models::want(ModelEntry& entry) {
@@ -178,22 +223,27 @@ void Models::want(ModelEntry& entry) {
     load_next();
 }
 
-// Work for this thread that nobody needs after close().
-void Models::post(std::function<void()> work) {
-    http_.post([open = open_, work = std::move(work)] {
-        if (*open) work();
-    });
+// Work for this thread that nobody needs after close() is dropped.
+template <typename T>
+void Models::on_loading_thread(std::function<Result<T>()> work, void (Models::*then)(Result<T>)) {
+    const Error no_memory{"no memory to load the model", ErrorKind::kOutOfMemory};
+    try {
+        auto result = std::make_shared<Result<T>>(no_memory);
+        loading_.run([result, work = std::move(work)] { *result = guarded(work); },
+                     [this, open = open_, result, then] {
+                         if (*open) (this->*then)(std::move(*result));
+                     });
+    } catch (const std::bad_alloc&) {
+        (this->*then)(no_memory);
+    }
 }
 
 void Models::load_next() {
     if (current_ != nullptr || queue_.empty()) return;
     current_ = queue_.front();
     queue_.pop_front();
-    load_start_seconds_ = watch_seconds();
-    loading_.add([this, plan = current_->offer_.plan] {
-        auto result = std::make_shared<Result<PlannedModel>>(guarded(plan));
-        post([this, result] { planned(std::move(*result)); });
-    });
+    load_start_seconds_ = host_.seconds();
+    on_loading_thread(current_->offer_.plan, &Models::planned);
 }
 
 void Models::planned(Result<PlannedModel> plan) {
@@ -213,15 +263,18 @@ std::uint64_t Models::bytes_in_memory() const {
 
 std::uint64_t Models::free_bytes() const {
     if (options_.memory_bytes) return *options_.memory_bytes - std::min(*options_.memory_bytes, bytes_in_memory());
-    const std::uint64_t available = read_memory_state().available_bytes;
+    const std::uint64_t available = host_.available_bytes();
     return available > 0 ? available : std::numeric_limits<std::uint64_t>::max();  // 0: the system does not say
 }
 
+// Those that a request wants to stay for ever come last.
 ModelEntry* Models::least_recent() const {
+    const auto rank = [](const ModelEntry& entry) {
+        return std::pair(std::isinf(entry.keep_seconds_.value_or(0.0)), entry.last_use_seconds_);
+    };
     ModelEntry* found = nullptr;
     for (const auto& entry : entries_) {
-        if (entry->state_ == ModelState::kLoaded && (found == nullptr || entry->last_use_seconds_ < found->last_use_seconds_))
-            found = entry.get();
+        if (entry->state_ == ModelState::kLoaded && (found == nullptr || rank(*entry) < rank(*found))) found = entry.get();
     }
     return found;
 }
@@ -229,6 +282,16 @@ ModelEntry* Models::least_recent() const {
 // One after another: the memory that one gives back is seen before the next must go.
 void Models::make_room() {
     needs_room_ = false;
+    if (current_->waiting_.empty()) {
+        give_up();
+        return;
+    }
+    if (options_.memory_bytes && plan_->planned_bytes > *options_.memory_bytes) {  // whatever goes
+        failed(Error{fmt::format("it is planned to take {}, but --models-memory allows {}", format_bytes(plan_->planned_bytes),
+                                 format_bytes(*options_.memory_bytes)),
+                     ErrorKind::kOutOfMemory});
+        return;
+    }
     const bool one_goes = std::ranges::any_of(entries_, [](const auto& entry) { return entry->state_ == ModelState::kUnloading; });
     if (!one_goes && plan_->planned_bytes <= free_bytes()) {
         load();
@@ -241,21 +304,17 @@ void Models::make_room() {
         return;
     }
     needs_room_ = false;
-    if (options_.memory_bytes) {
-        failed(Error{fmt::format("it is planned to take {}, but --models-memory allows {}", format_bytes(plan_->planned_bytes),
-                                 format_bytes(*options_.memory_bytes)),
-                     ErrorKind::kOutOfMemory});
-        return;
-    }
     load();  // with a smaller cache, or not at all: loading knows how much it needs at least
 }
 
-void Models::load() {
-    loading_.add([this, bring = plan_->load] {
-        auto result = std::make_shared<Result<BroughtModel>>(guarded(bring));
-        post([this, result] { loaded(std::move(*result)); });
-    });
+// Everyone who waited for it has gone.
+void Models::give_up() {
+    std::exchange(current_, nullptr)->state_ = ModelState::kUnloaded;
+    plan_.reset();
+    load_next();
 }
+
+void Models::load() { on_loading_thread(plan_->load, &Models::loaded); }
 
 Result<void> Models::take_in(ModelEntry& entry, BroughtModel brought) {
     engine::ServedModel& served = *brought.served;
@@ -268,7 +327,8 @@ Result<void> Models::take_in(ModelEntry& entry, BroughtModel brought) {
     live->gate =
         std::make_unique<Gate>(served, GateOptions{.max_queue = options_.max_queue,
                                                    .max_queue_seconds = options_.max_queue_seconds,
-                                                   .post = [&http = http_](std::function<void()> work) { http.post(std::move(work)); }});
+                                                   .add_elsewhere = [this, &entry](WaitingLines& lines) { add_waiting(lines, &entry); },
+                                                   .post = host_.post});
     live->services.emplace(Services{.models = *this,
                                     .served = served,
                                     .gate = *live->gate,
@@ -288,7 +348,7 @@ Result<void> Models::take_in(ModelEntry& entry, BroughtModel brought) {
     entry.live_ = std::move(live);
     entry.state_ = ModelState::kLoaded;
     entry.last_error_.clear();
-    entry.last_use_seconds_ = watch_seconds();
+    entry.last_use_seconds_ = host_.seconds();
     return {};
 }
 
@@ -298,22 +358,22 @@ void Models::loaded(Result<BroughtModel> brought) {
         return;
     }
     ModelEntry& entry = *current_;
-    if (const auto taken = take_in(entry, *std::move(brought)); !taken) {
+    if (const auto taken = guarded([&] { return take_in(entry, *std::move(brought)); }); !taken) {
         failed(taken.error());
         return;
     }
-    entry.load_seconds_ = watch_seconds() - load_start_seconds_;
-    if (stopping_) entry.live_->gate->stop_taking();
+    entry.load_seconds_ = host_.seconds() - load_start_seconds_;
     options_.tell(
         fmt::format("{}: loaded in {:.1f} s, {} as planned", entry.name(), entry.load_seconds_, format_bytes(entry.planned_bytes_)));
     current_ = nullptr;
     plan_.reset();
+    ++entry.n_calls_;  // it stays until all have been told
     for (ModelEntry::Waiting& waiting : std::exchange(entry.waiting_, {})) {
         if (waiting.call->gone()) continue;
         hold(entry, *waiting.call);
         waiting.then(*entry.services());
     }
-    if (entry.n_calls_ == 0) unload_when_idle(entry);
+    release(entry);
     load_next();
 }
 
@@ -344,26 +404,68 @@ void Models::unload(ModelEntry& entry) {
     entry.past_.cache = {};
     entry.live_->services.reset();
     entry.live_->gate.reset();
-    loading_.add([this, &entry, live = std::shared_ptr<LiveModel>(entry.live_.get(), [](LiveModel*) {})]() mutable {
-        live->grammars.reset();
-        live->brought.served.reset();  // what its cache holds goes to the file on disk
-        post([this, &entry] { unloaded(entry); });
-    });
+    try {
+        loading_.run(
+            [&live = *entry.live_] {
+                live.grammars.reset();
+                live.brought.served.reset();  // what its cache holds goes to the file on disk
+            },
+            [this, open = open_, &entry] {
+                if (*open) unloaded(entry);
+            });
+    } catch (const std::bad_alloc&) {
+        unloaded(entry);  // here and now, though it takes its time
+    }
 }
 
 void Models::unloaded(ModelEntry& entry) {
     entry.live_.reset();
     entry.state_ = ModelState::kUnloaded;
+    entry.keep_seconds_.reset();
     options_.tell(fmt::format("{}: unloaded", entry.name()));
     if (!entry.waiting_.empty()) want(entry);
     if (needs_room_) make_room();
 }
 
+void Models::keep(ModelEntry& entry, double seconds) {
+    if (only_model_stays_) return;
+    entry.keep_seconds_ = seconds;
+    unload_when_idle(entry);
+}
+
+double Models::stay_seconds(const ModelEntry& entry) const {
+    constexpr double kForEver = std::numeric_limits<double>::infinity();
+    return entry.keep_seconds_.value_or(options_.idle_unload_seconds > 0.0 ? options_.idle_unload_seconds : kForEver);
+}
+
+std::optional<double> Models::seconds_left(const ModelEntry& entry) const {
+    if (entry.state_ != ModelState::kLoaded) return std::nullopt;
+    const double stays = stay_seconds(entry);
+    if (std::isinf(stays)) return std::nullopt;
+    return entry.n_calls_ > 0 ? stays : std::max(0.0, entry.last_use_seconds_ + stays - host_.seconds());
+}
+
 void Models::unload_when_idle(ModelEntry& entry) {
-    if (options_.idle_unload_seconds <= 0.0) return;
-    http_.after(options_.idle_unload_seconds, [this, &entry, open = open_, since = entry.last_use_seconds_] {
-        if (!*open || entry.state_ != ModelState::kLoaded || entry.n_calls_ > 0 || entry.last_use_seconds_ != since) return;
+    if (entry.state_ != ModelState::kLoaded || entry.n_calls_ > 0) return;
+    if (seconds_left(entry) == 0.0) {
         begin_unload(entry);
+    } else {
+        watch_idle(entry);
+    }
+}
+
+// A timer that comes before a use has made it too early looks again.
+void Models::watch_idle(ModelEntry& entry) {
+    const std::optional<double> left = seconds_left(entry);
+    if (!left) return;
+    const double seconds = std::min(*left, kMaxTimerSeconds);
+    const double at = host_.seconds() + seconds;
+    if (entry.wakes_at_ && *entry.wakes_at_ <= at) return;
+    entry.wakes_at_ = at;
+    host_.after(seconds, [this, &entry, open = open_, at] {
+        if (!*open || entry.wakes_at_ != at) return;
+        entry.wakes_at_.reset();
+        unload_when_idle(entry);
     });
 }
 

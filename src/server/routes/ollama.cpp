@@ -19,10 +19,12 @@ using protocols::OllamaAnswer;
 using protocols::OllamaEmbedEndpoint;
 using protocols::OllamaEndpoint;
 
-std::string now() {
+std::int64_t now_unix_us() {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
-    return protocols::rfc3339(std::chrono::duration_cast<std::chrono::microseconds>(since).count());
+    return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
 }
+
+std::string now() { return protocols::rfc3339(now_unix_us()); }
 
 class OllamaWhole : public AnswerWriter {
   public:
@@ -87,8 +89,9 @@ void name_model(const Services& services, const std::optional<std::string>& mode
     called = *model;
     const ModelEntry* entry = services.models.find(*model);
     if (entry != nullptr && entry->name() == services.model_name()) job.model = entry->name();
-    if (!job.model)
-        job.without_engine = [&services, name = *model](Call& call) { call.refuse(services.models.not_found(name, ErrorForm::kOllama)); };
+    if (job.model) return;
+    job.keep_alive_seconds.reset();
+    job.without_engine = [&services, name = *model](Call& call) { call.refuse(services.models.not_found(name, ErrorForm::kOllama)); };
 }
 
 void answer_ollama(Services& services, std::shared_ptr<Call> call, OllamaEndpoint endpoint) {
@@ -136,6 +139,17 @@ void answer_ollama_vectors(Services& services, std::shared_ptr<Call> call, Ollam
     });
 }
 
+// A model that is not in memory is not loaded to be unloaded.
+bool answer_unload(std::string_view called, Call& call, OllamaEndpoint endpoint) {
+    const auto body = protocols::parse_json_body(call.request().body);
+    if (!body || !protocols::asks_to_unload(endpoint, *body)) return false;
+    protocols::OllamaRequest request;
+    request.endpoint = endpoint;
+    request.purpose = protocols::OllamaPurpose::kUnload;
+    call.json(protocols::ollama_loaded(request, {.id = call.id(), .model = std::string(called), .now = now}));
+    return true;
+}
+
 protocols::OllamaModel ollama_model(const Services& services) {
     return {.info = model_info(services), .quantization = services.quantization, .opened = &services.served.opened()};
 }
@@ -146,6 +160,8 @@ void answer_ollama_chat(Services& services, std::shared_ptr<Call> call) { answer
 void answer_ollama_generate(Services& services, std::shared_ptr<Call> call) {
     answer_ollama(services, std::move(call), OllamaEndpoint::kGenerate);
 }
+bool unload_for_ollama_chat(std::string_view called, Call& call) { return answer_unload(called, call, OllamaEndpoint::kChat); }
+bool unload_for_ollama_generate(std::string_view called, Call& call) { return answer_unload(called, call, OllamaEndpoint::kGenerate); }
 void answer_ollama_embed(Services& services, std::shared_ptr<Call> call) {
     answer_ollama_vectors(services, std::move(call), OllamaEmbedEndpoint::kEmbed);
 }
@@ -164,7 +180,11 @@ void answer_ollama_tags(Models& models, std::shared_ptr<Call> call) {
 void answer_ollama_ps(Models& models, std::shared_ptr<Call> call) {
     std::vector<protocols::OllamaModel> loaded;
     for (const auto& entry : models.entries()) {
-        if (entry->services() != nullptr) loaded.push_back(ollama_model(*entry->services()));
+        if (entry->services() == nullptr) continue;
+        loaded.push_back(ollama_model(*entry->services()));
+        if (const std::optional<double> left = models.seconds_left(*entry)) {
+            loaded.back().expires_unix_us = now_unix_us() + static_cast<std::int64_t>(*left * 1e6);
+        }
     }
     const std::shared_ptr<Call> asked = std::move(call);
     asked->json(protocols::ollama_ps(loaded));

@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "protocols/model_info.h"
 #include "server/generation.h"
+#include "server/models/asked_model.h"
 #include "server/observe/explanation.h"
 #include "server/observe/roofline_view.h"
 #include "server/openapi.h"
@@ -27,12 +28,13 @@ std::string not_ready(const Models& models, const GateLoad& load) {
     return {};
 }
 
-// Of all models in memory together. They take turns, so what waits for one waits for the others too.
+// Of all models together, with the requests that wait for one to be loaded. Models take turns, so what waits for one waits for the others
+// too.
 GateLoad load_of_all(const Models& models) {
     GateLoad sum;
     for (const auto& entry : models.entries()) {
         const GateLoad load = entry->load();
-        sum.n_queued += load.n_queued;
+        sum.n_queued += load.n_queued + entry->n_waiting();
         sum.n_waiting += load.n_waiting;
         sum.n_running += load.n_running;
         sum.queued_seconds += load.queued_seconds;
@@ -100,8 +102,13 @@ void answer_models(Models& models, std::shared_ptr<Call> call) {
 
 void answer_model(Models& models, std::shared_ptr<Call> call) {
     constexpr std::string_view kBefore = "/v1/models/";
-    const std::string name = call->request().path.substr(kBefore.size());
+    // As it is written, or as a URL writes it.
+    std::string name = call->request().path.substr(kBefore.size());
     const ModelEntry* entry = models.find(name);
+    if (entry == nullptr) {
+        name = percent_decoded(name);
+        entry = models.find(name);
+    }
     if (entry == nullptr) {
         call->refuse(models.not_found(name, ErrorForm::kOpenAi));
         return;
@@ -127,7 +134,7 @@ void answer_metrics(Models& models, std::shared_ptr<Call> call) {
                                  .load = entry->load(),
                                  .n_changed_system_tokens = entry->prefixes().n_changed_system_tokens()}});
     }
-    pages.front().now.http = models.http().counters();
+    pages.front().now.http = models.http_counters();
     call->text(Metrics::content_type(), Metrics::text(pages));
 }
 

@@ -84,6 +84,9 @@ Result<int> serve(const ServeVerbOptions& options, const Environment& environmen
     const auto tell = [quiet = options.models.session.quiet](std::string_view sentence) {
         if (!quiet) fmt::print(stderr, "rafter serve: {}\n", sentence);
     };
+    for (const std::filesystem::path& file : models.kv_files_left_over) {
+        tell(fmt::format("--kv-disk: {} is of no model that is served; delete it if none will be", quote(file.string())));
+    }
     RAFTER_TRY(const std::unique_ptr<server::Server> server,
                server::Server::start(std::move(models.offers), server_options(options), tell));
     running.set(server.get());

@@ -22,6 +22,8 @@ constexpr std::uint64_t kUsualContext = 8192;   // of one sequence, where the mo
 constexpr std::uint32_t kFullSequences = 8;     // that the cache has room for at full length
 constexpr std::uint32_t kSequencesPerFull = 4;  // and beyond those one in so many: few fill their context
 
+constexpr std::string_view kKvFileEnding = ".kv";
+
 struct NamedModel {
     std::string name, model, draft;  // draft: "": none
 };
@@ -96,10 +98,66 @@ std::function<Result<server::PlannedModel>()> plan_of(const Environment& environ
 ServedModelsOptions options_of(const ServedModelsOptions& all, const NamedModel& named) {
     ServedModelsOptions options = all;
     options.session.model = named.model;
-    options.session.quiet = true;  // the server says what happens
+    options.session.shows_progress = false;  // the server says what happens
     options.session.speculation.draft_model = named.draft;
     return options;
 }
+
+bool has_several(const ServedModelsOptions& options) { return !options.named.empty() || !options.folder.empty(); }
+
+// The models' files in the folder of --kv-disk: each has one, and an equal share of --kv-disk-size.
+class KvFolder {
+  public:
+    // Makes the folder if need be. Where --kv-disk is not given, nothing happens here or later.
+    static Result<KvFolder> open(const KvDiskOptions& wanted, std::size_t n_models) {
+        if (!wanted.on()) return KvFolder(wanted);
+        std::error_code failed;
+        fs::create_directory(wanted.path, failed);
+        if (!fs::is_directory(wanted.path, failed)) {
+            return bad_input("--kv-disk {}: expected a folder, or none, with several models: each has a file in it; found {}",
+                             quote(wanted.path), fs::exists(wanted.path, failed) ? "something else" : "no place for one");
+        }
+        KvDiskOptions each = wanted;
+        each.size_bytes /= n_models;
+        return KvFolder(std::move(each));
+    }
+    // Of a model, whatever its name: names that differ get files that differ.
+    KvDiskOptions of(std::string_view name) {
+        if (!each_.on()) return each_;
+        KvDiskOptions file = each_;
+        std::string file_name = file_name_of(name);
+        file.path = fs::path(each_.path) / file_name;
+        files_.insert(std::move(file_name));
+        return file;
+    }
+    // Files that no model has any more: nobody else would ever miss them.
+    [[nodiscard]] std::vector<fs::path> left_over() const {
+        std::vector<fs::path> found;
+        std::error_code failed;
+        if (!each_.on()) return found;
+        for (const fs::directory_entry& entry : fs::directory_iterator(each_.path, failed)) {
+            const fs::path& path = entry.path();
+            if (path.extension() == kKvFileEnding && !files_.contains(path.filename().string())) found.push_back(path);
+        }
+        std::ranges::sort(found);
+        return found;
+    }
+
+  private:
+    explicit KvFolder(KvDiskOptions each) : each_(std::move(each)) {}
+    static std::string file_name_of(std::string_view name) {
+        std::string file;
+        for (const char c : name) {
+            const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                                  (c == '.' && !file.empty());
+            file += is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        }
+        return file + std::string(kKvFileEnding);
+    }
+
+    KvDiskOptions each_;
+    std::set<std::string> files_;
+};
 
 Result<void> check_names(const std::vector<server::ModelOffer>& offers) {
     std::set<std::string> names;
@@ -116,23 +174,27 @@ std::string name_of_file(const fs::path& model) {
     return fs::is_directory(model, error) ? model.filename() : model.stem();
 }
 
-Result<server::ModelOffer> offer_at_start(const Environment& environment, const ServedModelsOptions& options,
-                                          const std::shared_ptr<engine::Runtime>& runtime, std::string& title) {
+// kv_folder: null: MODEL is alone, and --kv-disk is its file.
+Result<server::ModelOffer> offer_at_start(const Environment& environment, ServedModelsOptions options,
+                                          const std::shared_ptr<engine::Runtime>& runtime, KvFolder* kv_folder, std::string& title) {
     RAFTER_TRY(std::unique_ptr<Session> opened, Session::open(environment, options.session, runtime));
     const std::shared_ptr<Session> session = std::move(opened);
-    RAFTER_TRY_VOID(session->load(needs_of(options, *session)));
-    const std::string_view weights = session->held_weights();
-    title = model_title(*session->opened().source) + (weights.empty() ? "" : fmt::format(", weights as {}", weights));
     server::ModelOffer offer{.names = options.served_names, .answer_format = options.answer_format, .plan = {}, .at_start = {}};
     if (offer.names.empty()) {
         offer.names.push_back(fs::path(session->opened().source->name()).stem());
         const std::string& model = options.session.model;
         if (model != offer.names.front() && model.find('/') == std::string::npos) offer.names.push_back(model);
     }
+    if (kv_folder != nullptr) {
+        options.session.kv_disk = kv_folder->of(offer.names.front());
+        session->use_kv_disk(options.session.kv_disk);
+    }
+    RAFTER_TRY_VOID(session->load(needs_of(options, *session)));
+    const std::string_view weights = session->held_weights();
+    title = model_title(*session->opened().source) + (weights.empty() ? "" : fmt::format(", weights as {}", weights));
     RAFTER_TRY(const std::uint64_t bytes, planned_bytes(environment, options, *session));
-    ServedModelsOptions again = options;
-    again.session.quiet = true;
-    offer.plan = plan_of(environment, std::move(again), runtime);
+    options.session.shows_progress = false;  // from now on the server says what happens
+    offer.plan = plan_of(environment, std::move(options), runtime);
     offer.at_start = brought(session, bytes);
     return offer;
 }
@@ -144,15 +206,11 @@ Result<void> check_usage(const ServedModelsOptions& options) {
     for (const std::string& name : options.served_names) {
         if (name.empty()) return Error{"--served-name: expected names that are not empty, found one that is", ErrorKind::kUsage};
     }
-    const bool has_several = !options.named.empty() || !options.folder.empty();
-    if (options.session.model.empty() && !has_several) {
+    if (options.session.model.empty() && !has_several(options)) {
         return Error{"no model is given: expected MODEL, --model NAME=MODEL or --models FOLDER", ErrorKind::kUsage};
     }
-    if (!has_several) return {};
+    if (!has_several(options)) return {};
     const SessionOptions& session = options.session;
-    if (session.kv_disk.on()) {
-        return Error{"--kv-disk: a file is of one model: expected MODEL alone, found several models", ErrorKind::kUsage};
-    }
     if (!session.speculation.log_file.empty()) {
         return Error{"--draft-log: a log is of one model: expected MODEL alone, found several models", ErrorKind::kUsage};
     }
@@ -186,14 +244,21 @@ Result<ServedModels> open_served_models(const Environment& environment, const Se
         }
         for (const fs::path& file : files) others.push_back({.name = name_of_file(file), .model = file, .draft = ""});
     }
+    const std::size_t n_models = others.size() + (options.session.model.empty() ? 0 : 1);
+    std::optional<KvFolder> kv_folder;
+    if (has_several(options)) {
+        RAFTER_TRY(kv_folder, KvFolder::open(options.session.kv_disk, n_models));
+    }
     RAFTER_TRY(const std::shared_ptr<engine::Runtime> runtime, make_runtime(options.session));
     if (!options.session.model.empty()) {
-        RAFTER_TRY(server::ModelOffer offer, offer_at_start(environment, options, runtime, served.title));
+        RAFTER_TRY(server::ModelOffer offer,
+                   offer_at_start(environment, options, runtime, kv_folder ? &*kv_folder : nullptr, served.title));
         served.offers.push_back(std::move(offer));
     }
     for (const NamedModel& named : others) {
         ServedModelsOptions own = options_of(options, named);
         own.session.chat_template_file.clear();
+        own.session.kv_disk = kv_folder->of(named.name);
         own.answer_format = {};
         served.offers.push_back({.names = {named.name},
                                  .answer_format = own.answer_format,
@@ -201,6 +266,7 @@ Result<ServedModels> open_served_models(const Environment& environment, const Se
                                  .at_start = {}});
     }
     RAFTER_TRY_VOID(check_names(served.offers));
+    if (kv_folder) served.kv_files_left_over = kv_folder->left_over();
     if (!others.empty()) {
         const std::string count = fmt::format("{} model{} loaded when asked for", others.size(), others.size() == 1 ? "" : "s");
         served.title = served.title.empty() ? count : fmt::format("{} and {}", served.title, count);

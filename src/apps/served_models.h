@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +31,8 @@ struct ServedModelsOptions {
 
 struct ServedModels {
     std::vector<server::ModelOffer> offers;
-    std::string title;  // what is served, for people
+    std::string title;                                      // what is served, for people
+    std::vector<std::filesystem::path> kv_files_left_over;  // in the folder of --kv-disk: of no model that is served
 };
 // MODEL is loaded; of the others only names are looked up. Fails where there is no such model, and where two have one name.
 [[nodiscard]] Result<ServedModels> open_served_models(const Environment& environment, const ServedModelsOptions& options);

@@ -140,14 +140,15 @@ Result<void> Session::load(const Needs& needs) {
     const std::int64_t start_ns = monotonic_ns();
     RAFTER_TRY(engine::ServeOptions serve, serve_options(needs));
     report::Terminal terminal = stderr_terminal(environment_);
-    if (options_.quiet) terminal.interactive = false;
+    const bool shows_progress = options_.shows_progress && !options_.quiet;
+    if (!shows_progress) terminal.interactive = false;
     report::Progress loading(terminal, "Loading " + model_title(*opened().source));
     serve.load.progress = [&](double fraction) { loading.update(fraction); };
     std::optional<report::Progress> measuring;
     serve.measuring_progress = [&](double fraction, std::string_view what) {
         if (!measuring) {
             loading.clear();
-            if (!options_.quiet)
+            if (shows_progress)
                 announce_measuring(needs.priced_for, probe::load_profile(profile_store(environment_), runtime_->pool(), runtime_->isa()));
             measuring.emplace(terminal, "Measuring");
         }

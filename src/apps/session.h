@@ -30,6 +30,7 @@ struct SessionOptions {
     std::vector<std::string> no_fuse;
     std::string chat_template_file;  // "": the model's own template
     bool quiet = false;              // no progress, notes or warnings
+    bool shows_progress = true;      // false: warnings only
     KvDiskOptions kv_disk;           // off, where the verb has no such options
     SpeculationOptions speculation;  // off, where the verb has no such options
 };
@@ -75,6 +76,8 @@ class Session {
         std::optional<double> target_itl_seconds;  // none: a small multiple of what a step of one token takes
         bool learns_texts = false;                 // draft tokens from ended answers too, not only from the sequence's own text
     };
+    // In place of the options' --kv-disk: before load().
+    void use_kv_disk(KvDiskOptions kv_disk) { options_.kv_disk = std::move(kv_disk); }
     [[nodiscard]] Result<void> load(const Needs& needs);
     // What load() would load the model with: for a verb that runs it without an engine.
     [[nodiscard]] engine::LoadModelOptions load_options(const Needs& needs) const;

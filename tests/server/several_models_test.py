@@ -242,6 +242,37 @@ class SeveralModels(unittest.TestCase):
         status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
+    def test_each_model_has_its_own_file_of_blocks(self):
+        blocks = self.folder / "blocks"
+        llama, qwen = self.folder / "llama.gguf", self.folder / "qwen.gguf"
+        names = {"llama": "llama.kv", "org/\u00e9 x": "org%2F%C3%A9%20x.kv", "..": "%2E..kv"}
+        arguments = (llama, "--model", f"org/\u00e9 x={qwen}", "--model", f"..={qwen}", "--context", "256", "--kv-disk", str(blocks),
+                     "--kv-disk-size", "3MB", "--idle-unload", "0.05")
+        prompt = "a beginning of many blocks " * 6
+        expected = {}
+        for again in (False, True):
+            server = self.watched(serving.Server(*arguments, environment=self.environment))
+            for _ in range(2):  # and after an unload
+                for name in names:
+                    text = self.complete(server, name, prompt=prompt)
+                    self.assertEqual(expected.setdefault(name, text), text)
+                self.wait_for(lambda: set(self.states(server).values()) == {"unloaded"}, "they stay")
+            self.assertEqual(sorted(path.name for path in blocks.iterdir()), sorted(names.values()))
+            self.assertTrue(all(path.stat().st_size <= 1_000_000 for path in blocks.iterdir()))
+            self.assertEqual(server.stop(), 0)
+            self.assertNotIn("no model that is served", server.log)
+        # Whose model is gone is named, and left alone.
+        server = self.start("--kv-disk", str(blocks))
+        self.assertIn('org%2F%C3%A9%20x.kv" is of no model that is served', server.log)
+        self.assertNotIn('llama.kv" is', server.log)
+        self.assertEqual(self.complete(server, "llama"), self.alone["llama"])
+        self.assertEqual(server.stop(), 0)
+        self.assertTrue((blocks / names["org/\u00e9 x"]).exists())
+        done = program.subprocess.run([program.BINARY, "serve", "--port", "0", f"--models={self.folder}", "--kv-disk", str(llama)],
+                                      capture_output=True, env=self.environment, timeout=serving.PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("expected a folder", done.stderr.decode())
+
     def test_named_models_and_their_names(self):
         llama, qwen = self.folder / "llama.gguf", self.folder / "qwen.gguf"
         server = self.watched(serving.Server(llama, "--model", f"other={qwen}", "--model", f"pair={llama},draft={llama}", "--context", "256",

@@ -42,14 +42,15 @@ std::vector<OptionSpec> cache_options() {
          .kind = ValueKind::kFile,
          .value = "FILE",
          .help = "Keep evicted blocks of the KV cache in this file; restore them, in later runs too, when that is faster than computing "
-                 "them again"},
+                 "them again. With several models (rafter serve): in a folder, with a file for each"},
         {.name = "kv-disk-size",
          .subject = kCacheSubject,
          .kind = ValueKind::kBytes,
          .value = "SIZE",
          .default_value = "4GB",
          .needs = "kv-disk",
-         .help = "Size limit of the --kv-disk file; the blocks that are cheapest to compute again are evicted first"},
+         .help = "Size limit of the --kv-disk file, or of all files in its folder together; the blocks that are cheapest to compute again "
+                 "are evicted first"},
         {.name = "kv-memory",
          .subject = kCacheSubject,
          .kind = ValueKind::kBytes,

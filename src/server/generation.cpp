@@ -284,7 +284,9 @@ std::shared_ptr<std::atomic<bool>> note_when_gone(Call& call) {
 JobSize job_size(const HttpRequest& request) { return request.body.size() > kLargeBody ? JobSize::kLarge : JobSize::kSmall; }
 
 std::optional<Refused> refuse_model(const Services& services, const std::optional<std::string>& model) {
-    if (!model || std::ranges::find(services.model_names, *model) != services.model_names.end()) return std::nullopt;
+    if (!model) return std::nullopt;
+    const ModelEntry* entry = services.models.find(*model);
+    if (entry != nullptr && entry->name() == services.model_name()) return std::nullopt;
     return services.models.not_found(*model, ErrorForm::kOpenAi);
 }
 

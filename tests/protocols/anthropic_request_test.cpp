@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "protocols/function_tools.h"
 #include "protocols/openai_error.h"
 #include "tests/protocols/tiny_opened_model.h"
 

@@ -83,7 +83,10 @@ class Attacks(unittest.TestCase):
             stream = self.send(server, name, stream=True)
             self.assertTrue(stream.getresponse().read().endswith(b"data: [DONE]\n\n"))
             stream.close()
-        self.assertEqual(self.complete(server, "tag")[0], 200)
+        for name in ("tag", "llama:latest"):  # Ollama's spelling, on every route
+            for path, body in (("/v1/completions", {}), ("/v1/messages", {"messages": [{"role": "user", "content": "a"}]}),
+                               ("/v1/embeddings", {"input": "a"}), ("/v1/score", {"text_1": "a", "text_2": "b"}), ("/api/generate", {"stream": False})):
+                self.assertEqual(server.post(path, **{"model": name, "prompt": "a", "max_tokens": 2, **body})[0], 200, (path, name))
         # Whatever names are, each of these has its form: lines, labels, JSON.
         for line in server.get("/metrics")[2].decode().split("\n"):
             self.assertRegex(line, r"^(#.*|[a-z_]+(\{([a-z_]+=\"([^\"\\\n]|\\[\\\"n])*\",?)*\})? [-+0-9.eInfNa]+)?$")

@@ -409,7 +409,7 @@ TEST_F(Loading, HoldsTogetherInAnyOrderOfEvents) {
     std::size_t n_asked = 0, n_loads = 0;
     for (int round = 0; round < rafter::tests::rounds(2000); ++round) {
         const std::size_t what = pick(100);
-        if (what < 30) {
+        if (what < 20) {
             open.push_back(&ask(names[pick(names.size())], pick(2) == 0 ? "x" : "y"));
             ++n_asked;
         } else if (what < 50 && !open.empty()) {

@@ -12,6 +12,7 @@
 #include "base/quote.h"
 #include "files/model_store.h"
 #include "report/units.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 namespace {
@@ -264,6 +265,10 @@ Result<ServedModels> open_served_models(const Environment& environment, const Se
                                  .answer_format = own.answer_format,
                                  .plan = plan_of(environment, std::move(own), runtime),
                                  .at_start = {}});
+    }
+    // Names of files may be any bytes, and what clients read is UTF-8.
+    for (server::ModelOffer& offer : served.offers) {
+        for (std::string& name : offer.names) name = text::valid_utf8(name);
     }
     RAFTER_TRY_VOID(check_names(served.offers));
     if (kv_folder) served.kv_files_left_over = kv_folder->left_over();

@@ -90,7 +90,7 @@ class Attacks(unittest.TestCase):
                 self.assertEqual(server.post(path, **{"model": name, "prompt": "a", "max_tokens": 2, **body})[0], 200, (path, name))
         # Whatever names are, each of these has its form: lines, labels, JSON.
         for line in server.get("/metrics")[2].decode().split("\n"):
-            self.assertRegex(line, r"^(#.*|[a-z_]+(\{([a-z_]+=\"([^\"\\\n]|\\[\\\"n])*\",?)*\})? [-+0-9.eInfNa]+)?$")
+            self.assertRegex(line, r"^(#.*|[a-z0-9_]+(\{([a-z_]+=\"([^\"\\\n]|\\[\\\"n])*\",?)*\})? [-+0-9.eInfNa]+)?$")
         self.assertEqual(server.get("/api/tags")[0], 200)
         self.assertEqual(server.get("/api/ps")[0], 200)
         self.assertEqual(server.stop(), 0)

@@ -364,7 +364,7 @@ void Models::loaded(Result<BroughtModel> brought) {
     }
     entry.load_seconds_ = host_.seconds() - load_start_seconds_;
     options_.tell(
-        fmt::format("{}: loaded in {:.1f} s, {} as planned", entry.name(), entry.load_seconds_, format_bytes(entry.planned_bytes_)));
+        fmt::format("{}: loaded in {:.1f} s, {} as planned", quote(entry.name()), entry.load_seconds_, format_bytes(entry.planned_bytes_)));
     current_ = nullptr;
     plan_.reset();
     ++entry.n_calls_;  // it stays until all have been told
@@ -383,7 +383,7 @@ void Models::failed(const Error& error) {
     plan_.reset();
     entry.state_ = ModelState::kUnloaded;
     entry.last_error_ = error.message;
-    options_.tell(fmt::format("{}: cannot be loaded: {}", entry.name(), error.message));
+    options_.tell(fmt::format("{}: cannot be loaded: {}", quote(entry.name()), error.message));
     const bool no_memory = error.kind == ErrorKind::kOutOfMemory;
     const Refused refused{.status = no_memory ? 503 : 500,
                           .message = fmt::format("the model {} cannot be loaded: {}", quote(entry.name()), error.message),
@@ -422,7 +422,7 @@ void Models::unloaded(ModelEntry& entry) {
     entry.live_.reset();
     entry.state_ = ModelState::kUnloaded;
     entry.keep_seconds_.reset();
-    options_.tell(fmt::format("{}: unloaded", entry.name()));
+    options_.tell(fmt::format("{}: unloaded", quote(entry.name())));
     if (!entry.waiting_.empty()) want(entry);
     if (needs_room_) make_room();
 }

@@ -14,7 +14,7 @@ struct AskedModel {
     bool is_json = true;  // false: nothing can be said
 };
 
-// These keys of a JSON object, all of which is read and checked: 4 ms for 1 MB.
+// These keys of a JSON object, all of which is read and checked: 11 ms for 1 MB, nearly what parsing it takes.
 [[nodiscard]] AskedModel asked_model(std::string_view body);
 
 // The first "model" of a JSON object, where it is a text. Only looks for where texts, objects and lists end, so that it takes a tenth of

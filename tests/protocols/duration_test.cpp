@@ -22,8 +22,8 @@ TEST(Duration, IsAsGoWritesIt) {
 }
 
 TEST(Duration, IsNotAnythingElse) {
-    for (const std::string text : {"",    "-",   "m",   "5 m",  "5x", "5m ", " 5m",   "1h30", "--1s",         "1e3s",
-                                   "1e3", "nan", "inf", "0x10", ".",  ".s",  "1..2s", "5M",   "five minutes", "5m\0"}) {
+    for (const std::string text : {"", "-", "m", "5 m", "5x", "5m ", " 5m", "1h30", "--1s", "1e3s", "1e3", "nan", "inf", "0x10", ".", ".s",
+                                   "1..2s", "5M", "five minutes"}) {
         EXPECT_FALSE(duration_seconds(text)) << text;
     }
     EXPECT_FALSE(duration_seconds(std::string_view("5m\0", 3)));

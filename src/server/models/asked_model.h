@@ -17,8 +17,8 @@ struct AskedModel {
 // These keys of a JSON object, all of which is read and checked: 11 ms for 1 MB, nearly what parsing it takes.
 [[nodiscard]] AskedModel asked_model(std::string_view body);
 
-// The first "model" of a JSON object, where it is a text. Only looks for where texts, objects and lists end, so that it takes a tenth of
-// the time, and says nothing of a body that is no JSON. None does not mean that there is none: asked_model() knows.
+// The first "model" of a JSON object, where it is a text. Only looks for where texts, objects and lists end, so that it takes 0.4 ms for
+// 1 MB, and says nothing of a body that is no JSON. None does not mean that there is none: asked_model() knows.
 [[nodiscard]] std::optional<std::string> quick_model(std::string_view body);
 
 // "%2F" as a URL's path writes '/'; what is no such thing stays.

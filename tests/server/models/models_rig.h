@@ -125,7 +125,7 @@ struct FakeOffer {
 };
 
 // A request, and what has become of it.
-struct Asked {
+struct AskingRequest {
     std::shared_ptr<FakeExchange> exchange = std::make_shared<FakeExchange>();
     std::shared_ptr<Call> call;
     int n_served = 0;
@@ -165,17 +165,17 @@ class ModelsRig : public testing::Test {
 
     ModelEntry& entry(const std::string& name) { return *models_->find(name); }
     [[nodiscard]] ModelState state(const std::string& name) { return entry(name).state(); }
-    Asked& ask(const std::string& name, const std::string& key = "") {
-        asked_.push_back(std::make_unique<Asked>());
-        Asked& asked = *asked_.back();
+    AskingRequest& ask(const std::string& name, const std::string& key = "") {
+        asked_.push_back(std::make_unique<AskingRequest>());
+        AskingRequest& asked = *asked_.back();
         asked.call = std::make_shared<Call>(asked.exchange, "id", std::vector<Header>(), Call::Ended());
         if (!key.empty()) asked.call->key = ApiKey{.name = key, .cache_salt = {}};
         models_->use(entry(name), asked.call, [&asked](Services&) { ++asked.n_served; });
         return asked;
     }
     // It is served, and goes on.
-    Asked& ask_and_wait(const std::string& name) {
-        Asked& asked = ask(name);
+    AskingRequest& ask_and_wait(const std::string& name) {
+        AskingRequest& asked = ask(name);
         host_.run_until([&] { return asked.is_over(); });
         EXPECT_EQ(asked.n_served, 1) << asked.exchange->body;
         return asked;
@@ -191,7 +191,7 @@ class ModelsRig : public testing::Test {
 
     FakeHost host_;
     std::unique_ptr<Models> models_;
-    std::vector<std::unique_ptr<Asked>> asked_;
+    std::vector<std::unique_ptr<AskingRequest>> asked_;
     std::string told_;
 
   private:

@@ -15,7 +15,7 @@
 namespace rafter::server {
 namespace {
 
-using tests::Asked;
+using tests::AskingRequest;
 
 constexpr double kForEver = std::numeric_limits<double>::infinity();
 
@@ -49,8 +49,8 @@ TEST_F(Loading, IsForTheFirstRequestAndServesAllThatWait) {
     start({"a", "b"});
     EXPECT_EQ(state("a"), ModelState::kUnloaded);
     EXPECT_EQ(fake("a").n_plans, 0);
-    Asked& first = ask("a");
-    Asked& second = ask("a");
+    AskingRequest& first = ask("a");
+    AskingRequest& second = ask("a");
     EXPECT_EQ(state("a"), ModelState::kLoading);
     EXPECT_EQ(entry("a").n_waiting(), 2U);
     EXPECT_EQ(first.n_served, 0);
@@ -59,7 +59,7 @@ TEST_F(Loading, IsForTheFirstRequestAndServesAllThatWait) {
     EXPECT_EQ(state("a"), ModelState::kLoaded);
     EXPECT_EQ(entry("a").planned_bytes(), 100U);
     EXPECT_EQ(entry("a").n_calls(), 2U);
-    Asked& third = ask("a");
+    AskingRequest& third = ask("a");
     EXPECT_EQ(third.n_served, 1);  // at once
     EXPECT_EQ(fake("a").n_loads, 1);
     EXPECT_EQ(fake("b").n_plans, 0);
@@ -70,10 +70,10 @@ TEST_F(Loading, IsOfOneModelAtATimeInTheOrderOfTheRequests) {
     start({"a", "b", "c"});
     Barrier barrier;
     fake("a").on_load = barrier.stop();
-    Asked& a = ask("a");
+    AskingRequest& a = ask("a");
     reach(barrier);
-    Asked& c = ask("c");
-    Asked& b = ask("b");
+    AskingRequest& c = ask("c");
+    AskingRequest& b = ask("b");
     EXPECT_EQ(fake("b").n_plans + fake("c").n_plans, 0);
     barrier.open();
     host_.run_until([&] { return c.is_over(); });
@@ -86,11 +86,11 @@ TEST_F(Loading, IsOfOneModelAtATimeInTheOrderOfTheRequests) {
 TEST_F(Loading, ThatFailsFailsItsOwnRequestsOnlyAndIsTriedAgain) {
     start({"bad", "good"});
     fake("bad").on_load = []() -> Result<void> { return Error{"the file is torn", ErrorKind::kBadInput}; };
-    Asked& one = ask("bad");
-    Asked& two = ask("bad");
-    Asked& good = ask("good");
+    AskingRequest& one = ask("bad");
+    AskingRequest& two = ask("bad");
+    AskingRequest& good = ask("good");
     host_.run_until([&] { return good.is_over(); });
-    for (const Asked* bad : {&one, &two}) {
+    for (const AskingRequest* bad : {&one, &two}) {
         EXPECT_EQ(bad->n_served, 0);
         EXPECT_EQ(bad->exchange->status, 500);
         EXPECT_NE(bad->exchange->body.find("the file is torn"), std::string::npos);
@@ -116,7 +116,7 @@ TEST_F(Loading, MayThrowOrHaveNoMemory) {
     for (const bool in_plan : {true, false}) {
         for (const auto& [failure, status] : failures) {
             (in_plan ? fake("a").on_plan : fake("a").on_load) = failure;
-            Asked& asked = ask("a");
+            AskingRequest& asked = ask("a");
             host_.run_until([&] { return asked.is_over(); });
             EXPECT_EQ(asked.exchange->status, status);
         }
@@ -151,7 +151,7 @@ TEST_F(Loading, OfWhatCanNeverFitUnloadsNothing) {
     start({"a", "giant"}, {.memory_bytes = 150});
     fake("giant").planned_bytes = 151;
     use_once("a");
-    Asked& giant = ask("giant");
+    AskingRequest& giant = ask("giant");
     host_.run_until([&] { return giant.is_over(); });
     EXPECT_EQ(giant.exchange->status, 503);
     EXPECT_NE(giant.exchange->body.find("--models-memory allows"), std::string::npos);
@@ -175,11 +175,11 @@ TEST_F(Loading, LooksAtTheMachinesMemoryWhereNoLimitIsGiven) {
 
 TEST_F(Loading, WaitsForABusyModelToCompleteItsCalls) {
     start({"a", "b"}, {.memory_bytes = 100});
-    Asked& busy = ask_and_wait("a");
-    Asked& b = ask("b");
+    AskingRequest& busy = ask_and_wait("a");
+    AskingRequest& b = ask("b");
     wait_for_state("a", ModelState::kUnloading);
     EXPECT_EQ(fake("a").n_live, 1);
-    Asked& late = ask("a");  // waits until it has come back
+    AskingRequest& late = ask("a");  // waits until it has come back
     EXPECT_EQ(late.n_served, 0);
     busy.call.reset();
     host_.run_until([&] { return b.is_over(); });
@@ -197,11 +197,11 @@ TEST_F(Loading, IsGivenUpWhenNobodyWaitsAnyMore) {
     start({"a", "b", "c"}, {.memory_bytes = 100});
     Barrier barrier;
     fake("a").on_load = barrier.stop();
-    Asked& a = ask("a");
+    AskingRequest& a = ask("a");
     reach(barrier);
-    Asked& queued = ask("b");
-    Asked& stays = ask("c");
-    Asked& goes = ask("c");
+    AskingRequest& queued = ask("b");
+    AskingRequest& stays = ask("c");
+    AskingRequest& goes = ask("c");
     queued.exchange->leave();
     goes.exchange->leave();
     EXPECT_EQ(state("b"), ModelState::kUnloaded);
@@ -225,7 +225,7 @@ TEST_F(Loading, GoesOnForAModelWhoseClientsLeaveInTheMiddleOfIt) {
     start({"a"});
     Barrier barrier;
     fake("a").on_load = barrier.stop();
-    Asked& gone = ask("a");
+    AskingRequest& gone = ask("a");
     reach(barrier);
     gone.exchange->leave();
     barrier.open();
@@ -234,7 +234,7 @@ TEST_F(Loading, GoesOnForAModelWhoseClientsLeaveInTheMiddleOfIt) {
     EXPECT_EQ(entry("a").n_calls(), 0U);
     EXPECT_EQ(ask("a").n_served, 1);
     // A client that had left before it asked.
-    Asked early;
+    AskingRequest early;
     early.exchange->leave();
     models_->keep(entry("a"), 0.0);
     asked_.clear();
@@ -251,7 +251,7 @@ TEST_F(Loading, HasOneLimitOfWaitingRequestsForAllModelsAndAShareForEachKey) {
     for (int i = 0; i < 2; ++i) ask("a", "greedy");
     reach(barrier);
     for (int i = 0; i < 2; ++i) EXPECT_EQ(ask("b", "greedy").exchange->status, 0);
-    Asked& refused = ask("c", "greedy");
+    AskingRequest& refused = ask("c", "greedy");
     EXPECT_EQ(refused.exchange->status, 429);
     EXPECT_NE(refused.exchange->body.find("4 sequences wait already, and the limit is 4"), std::string::npos) << refused.exchange->body;
     EXPECT_EQ(state("c"), ModelState::kUnloaded);
@@ -267,7 +267,7 @@ TEST_F(Loading, HasOneLimitOfWaitingRequestsForAllModelsAndAShareForEachKey) {
 TEST_F(Loading, OfModelsThatAreIdleIsUndoneAfterTheirTime) {
     start({"a", "b"}, {.idle_unload_seconds = 100.0});
     EXPECT_FALSE(models_->seconds_left(entry("a")));
-    Asked& busy = ask_and_wait("a");
+    AskingRequest& busy = ask_and_wait("a");
     use_once("b");
     EXPECT_EQ(models_->seconds_left(entry("b")), 99.0);
     host_.advance(98.0);
@@ -286,7 +286,7 @@ TEST_F(Loading, OfModelsThatAreIdleIsUndoneAfterTheirTime) {
     host_.advance(1.0);
     EXPECT_EQ(state("a"), ModelState::kUnloading);
     // Who comes now waits until it has gone and come back.
-    Asked& late = ask("a");
+    AskingRequest& late = ask("a");
     EXPECT_EQ(late.n_served, 0);
     host_.run_until([&] { return late.is_over(); });
     EXPECT_EQ(late.n_served, 1);
@@ -296,7 +296,7 @@ TEST_F(Loading, OfModelsThatAreIdleIsUndoneAfterTheirTime) {
 TEST_F(Loading, LastsAsLongAsARequestSays) {
     start({"a", "b"}, {.idle_unload_seconds = 100.0});
     use_once("b");
-    Asked& a = ask_and_wait("a");
+    AskingRequest& a = ask_and_wait("a");
     models_->keep(entry("a"), 10.0);
     EXPECT_EQ(models_->seconds_left(entry("a")), 10.0);
     a.call.reset();
@@ -320,8 +320,8 @@ TEST_F(Loading, LastsAsLongAsARequestSays) {
 
 TEST_F(Loading, EndsWithTheLastCallWhereTheModelIsToGoAtOnce) {
     start({"a", "b"});
-    Asked& first = ask_and_wait("a");
-    Asked& second = ask("a");
+    AskingRequest& first = ask_and_wait("a");
+    AskingRequest& second = ask("a");
     models_->keep(entry("a"), 0.0);
     EXPECT_EQ(state("a"), ModelState::kLoaded);
     first.call.reset();
@@ -361,8 +361,8 @@ TEST_F(Loading, IsCompletedForThoseWhoWaitedWhenTheServerStops) {
     start({"a", "b"});
     Barrier barrier;
     fake("a").on_load = barrier.stop();
-    Asked& a = ask("a");
-    Asked& b = ask("b");
+    AskingRequest& a = ask("a");
+    AskingRequest& b = ask("b");
     reach(barrier);
     models_->stop_taking();
     EXPECT_EQ(ask("a").exchange->status, 503);
@@ -378,7 +378,7 @@ TEST_F(Loading, EndsInItsMiddleWithTheServer) {
     ask_and_wait("b");
     Barrier barrier;
     fake("a").on_load = barrier.stop();
-    Asked& a = ask("a");
+    AskingRequest& a = ask("a");
     reach(barrier);
     models_->stop_taking();
     models_->cancel_all();
@@ -405,7 +405,7 @@ TEST_F(Loading, HoldsTogetherInAnyOrderOfEvents) {
     fake("c").planned_bytes = 200;
     std::mt19937 random(5);
     const auto pick = [&](std::size_t n) { return random() % n; };
-    std::vector<Asked*> open;
+    std::vector<AskingRequest*> open;
     std::size_t n_asked = 0, n_loads = 0;
     for (int round = 0; round < rafter::tests::rounds(2000); ++round) {
         const std::size_t what = pick(100);
@@ -413,7 +413,7 @@ TEST_F(Loading, HoldsTogetherInAnyOrderOfEvents) {
             open.push_back(&ask(names[pick(names.size())], pick(2) == 0 ? "x" : "y"));
             ++n_asked;
         } else if (what < 50 && !open.empty()) {
-            Asked*& one = open[pick(open.size())];
+            AskingRequest*& one = open[pick(open.size())];
             if (!one->is_over()) one->exchange->leave();
             one->call.reset();
             std::swap(one, open.back());
@@ -439,7 +439,7 @@ TEST_F(Loading, HoldsTogetherInAnyOrderOfEvents) {
         }
         ASSERT_LE(sum, 250U);
     }
-    for (Asked* one : open) one->call.reset();  // those that wait are held by the models
+    for (AskingRequest* one : open) one->call.reset();  // those that wait are held by the models
     host_.run_until([&] { return std::ranges::all_of(names, [&](const auto& name) { return entry(name).n_waiting() == 0; }); });
     for (const auto& one : asked_) {
         ASSERT_LE(one->n_served + (one->exchange->status != 0 ? 1 : 0), 1);

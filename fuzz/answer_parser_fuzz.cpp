@@ -31,8 +31,9 @@ std::shared_ptr<const AnswerRules> rules_of(std::uint8_t choice) {
     return std::make_shared<const AnswerRules>(std::move(rules));
 }
 
-AnswerEvents read(const std::shared_ptr<const AnswerRules>& rules, std::string_view text, std::size_t piece) {
-    AnswerParser parser(rules);
+AnswerEvents read(const std::shared_ptr<const AnswerRules>& rules, std::string_view text, std::size_t piece,
+                  CallDelivery delivery = CallDelivery::kWhole) {
+    AnswerParser parser(rules, delivery);
     AnswerEvents all;
     const auto join = [&](AnswerEvents events) {
         for (AnswerEvent& event : events) {
@@ -57,7 +58,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto rules = rules_of(data[0]);
     const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
     const AnswerEvents events = read(rules, text, text.size() + 1);
-    require(read(rules, text, 1 + data[1] % 16U) == events);
+    const std::size_t piece = 1 + data[1] % 16U;
+    require(read(rules, text, piece) == events);
+    AnswerRules forced = *rules;
+    forced.calls_forced = true;
+    const auto forced_rules = std::make_shared<const AnswerRules>(std::move(forced));
+    require(read(forced_rules, text, piece, CallDelivery::kAsItComes) ==
+            read(forced_rules, text, text.size() + 1, CallDelivery::kAsItComes));
     std::size_t n_bytes = 0;
     bool has_calls = false;
     for (const AnswerEvent& event : events) {

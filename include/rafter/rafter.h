@@ -147,9 +147,31 @@ struct ModelInfo {
     double target_itl_seconds = 0.0;  // between two tokens of a request; 0: none is kept
 };
 
+// A call of a function: what an answer has, and what later prompts say of it.
+struct Call {
+    std::string name;
+    std::string arguments;  // a JSON object
+    std::string id = {};    // that its result names; empty: results stand in the order of calls
+};
+
 struct Message {
-    std::string role;  // "system", "user", "assistant"
+    std::string role;  // "system", "user", "assistant", "tool"
     std::string content;
+    std::string reasoning = {};    // of an assistant: the thoughts before it
+    std::vector<Call> calls = {};  // of an assistant
+    std::string call_id = {};      // of a tool: the call whose result `content` is
+};
+
+// A function that answers may call.
+struct Tool {
+    std::string name;  // 1 to 64 letters, digits, "_", "-" or "."
+    std::string description = {};
+    std::string parameters = {};  // a JSON schema of an object; empty: there are none
+};
+
+struct ChatOptions {
+    std::vector<Tool> tools = {};
+    std::string variables = {};  // of the chat template: a JSON object, such as {"enable_thinking": false}; empty: none
 };
 
 // Applied to the logits in this order: logit bias, penalties, temperature, top-k, top-p, min-p, typical-p; then one token is drawn.
@@ -182,6 +204,27 @@ struct Constraint {
     std::vector<std::string> choices = {};
 };
 
+enum class ToolChoice {
+    kAuto,      // the model chooses
+    kNone,      // nothing is called
+    kRequired,  // the answer is at least one call: a grammar makes that certain
+    kNamed,     // the answer is a call of Parting::tool_name
+};
+
+// An answer is parted into thoughts, content and calls of functions, as the model's chat template writes them. Marks that are control
+// tokens then show in Update::text.
+struct Parting {
+    std::vector<Tool> tools = {};  // those of the prompt: ChatOptions::tools
+    ToolChoice tool_choice = ToolChoice::kAuto;
+    std::string tool_name = {};  // of kNamed
+    bool parallel_calls = true;  // an answer may have several calls
+    // Thoughts of so many tokens are ended with a sentence, and the answer goes on; none: no limit.
+    std::optional<std::uint32_t> thinking_tokens = std::nullopt;
+    // How the model writes calls and thoughts, by a name that `rafter serve --help` lists; "auto": as its chat template does.
+    std::string tool_parser = "auto";
+    std::string reasoning_parser = "auto";
+};
+
 struct Request {
     std::vector<TokenId> prompt = {};  // of Model::encode_prompt or encode_chat, or made by hand; not empty
     SamplingOptions sampling = {};
@@ -195,7 +238,8 @@ struct Request {
     int priority = 0;                                               // the higher first; each step of it is worth half a minute of waiting
     std::optional<double> timeout_seconds = std::nullopt;           // from submit() on; then it ends with what it has
     std::string cache_salt = {};                                    // only requests with the same salt share keys and values
-    Constraint constraint = {};  // compiled once for each text, beside other requests; this one waits for it
+    Constraint constraint = {};  // compiled once for each text, beside other requests; this one waits for it. It is no thought's
+    std::optional<Parting> parting = std::nullopt;  // of the prompts of chats; none: the answer is its text
 };
 
 struct Logprobs {
@@ -231,16 +275,41 @@ struct Finish {
     double decode_seconds = 0.0;      // from there to the last
 };
 
+enum class PartKind {
+    kReasoning,
+    kContent,
+    kCallBegin,  // text: the function's name
+    kArguments,  // text: more of the JSON object
+    kCallEnd,    // the arguments are whole; a call that the answer's end cuts off has none
+};
+struct Part {
+    PartKind kind = PartKind::kContent;
+    std::string text;
+    std::uint32_t call = 0;  // which of the answer's calls, from 0
+};
+// An answer's parts, joined.
+struct Answer {
+    std::string reasoning;
+    std::string content;
+    std::vector<Call> calls;
+
+    void add(std::span<const Part> parts);
+};
+
 // What has come since the last look.
 struct Update {
     std::vector<Token> tokens;
     std::string text;  // whole characters; lags behind the tokens where a character or a stop text may be going on
+    // Of Request::parting: the text, parted, without marks. What may still become a call or a mark waits. Arguments come as the model
+    // writes them where a call is forced (ToolChoice) and its notation is JSON, and whole elsewhere: what turns out to be no call is
+    // content.
+    std::vector<Part> parts;
     std::vector<Logprobs> prompt_scores;
     std::optional<Finish> finish;  // nothing comes after it; asked again, a stream gives it again
 };
 
 // The answer to one request, as it comes. The model never waits for a slow reader, and the stream may outlive the model. Destroying it
-// cancels the request.
+// cancels the request. One thread at a time reads a stream with Request::parting.
 class TokenStream {
   public:
     // Does not wait.
@@ -307,9 +376,11 @@ class Model {
     // A text to go on with: special tokens in it are tokens, and BOS stands before it where the model wants that. Throws kBadInput when
     // nothing is left to start from.
     [[nodiscard]] std::vector<TokenId> encode_prompt(std::string_view text) const;
-    // The messages as the model was trained to see them, up to where its answer begins. Throws kBadInput where the template refuses them.
-    [[nodiscard]] std::string apply_chat_template(const std::vector<Message>& messages) const;
-    [[nodiscard]] std::vector<TokenId> encode_chat(const std::vector<Message>& messages) const;  // its tokens
+    // The messages as the model was trained to see them, up to where its answer begins. A template that knows no tools gets them in words,
+    // in its system message. Throws kBadInput where the template refuses them, and on tools that are none.
+    [[nodiscard]] std::string apply_chat_template(const std::vector<Message>& messages, const ChatOptions& options = {}) const;
+    [[nodiscard]] std::vector<TokenId> encode_chat(const std::vector<Message>& messages,
+                                                   const ChatOptions& options = {}) const;  // its tokens
 
     // Does not wait. Throws kBusy when options.max_waiting requests are in line, kStopped after stop(), kBadInput for what can never run.
     [[nodiscard]] TokenStream submit(Request request) const;

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "apps/shown_answer.h"
 #include "engine/sampling/noise.h"
+#include "protocols/openai_answer.h"
 
 namespace rafter::apps {
 namespace {
@@ -33,6 +35,34 @@ ordered_json logprobs_json(const engine::GeneratedToken& token) {
     return {{"id", token.id}, {"logprob", token.logprobs->logprob}, {"top", std::move(top)}};
 }
 
+struct Parted {
+    protocols::PartedAnswer parts;
+    const char* finish_reason;
+};
+Parted part(const Generation& answer, const ShowOptions& options) {
+    protocols::AnswerReader reader(options.rules, *options.tokenizer);
+    engine::StreamUpdate whole;
+    whole.tokens = answer.tokens;
+    whole.text = answer.text;
+    whole.finish = answer.finish;
+    Parted parted;
+    parted.parts.add(reader.take(whole));
+    parted.finish_reason = reader.finish_reason(answer.finish.reason);
+    return parted;
+}
+
+std::string shown_text(const Generation& answer, const ShowOptions& options) {
+    if (options.rules == nullptr || !options.style) return answer.text;
+    const protocols::PartedAnswer parts = part(answer, options).parts;
+    std::string text = parts.reasoning.empty() ? "" : options.style->dim(parts.reasoning) + "\n\n";
+    text += parts.content;
+    for (const protocols::WrittenCall& call : parts.calls) {
+        if (!text.empty() && !text.ends_with('\n')) text += '\n';
+        text += call_line(call.name, call.arguments);
+    }
+    return text;
+}
+
 }  // namespace
 
 void put_answer(ordered_json& to, const Generation& answer, const ShowOptions& options, std::uint32_t index) {
@@ -40,6 +70,14 @@ void put_answer(ordered_json& to, const Generation& answer, const ShowOptions& o
     for (const engine::GeneratedToken& token : answer.tokens) to["tokens"].push_back(token.id);
     to["text"] = answer.text;
     to["finish_reason"] = engine::to_string(answer.finish.reason);
+    if (options.rules != nullptr) {
+        const Parted parted = part(answer, options);
+        to["finish_reason"] = parted.finish_reason;
+        const ordered_json message = protocols::chat_message(parted.parts, "run", index);
+        for (const char* key : {"content", "reasoning_content", "tool_calls"}) {
+            if (message.contains(key)) to[key] = message[key];
+        }
+    }
     if (options.drawn) to["seed"] = engine::derived_seed(options.seed, index);
     if (!options.logprobs) return;
     to["logprobs"] = ordered_json::array();
@@ -64,7 +102,7 @@ std::string choices_text(const std::vector<Generation>& answers, const ShowOptio
     for (const auto& [index, mean_logprob] : choose(answers, options.several)) {
         const std::string rank = mean_logprob ? fmt::format(", mean log-probability {:.4f}", *mean_logprob) : "";
         if (n_shown > 0) text += "\n";
-        text += fmt::format("--- answer {} of {}{} ---\n{}\n", ++n_shown, options.several.n, rank, answers[index].text);
+        text += fmt::format("--- answer {} of {}{} ---\n{}\n", ++n_shown, options.several.n, rank, shown_text(answers[index], options));
     }
     return text;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -9,6 +10,9 @@
 
 #include "apps/generate.h"
 #include "engine/sampling/multiple_answers.h"
+#include "protocols/answers/answer_reader.h"
+#include "report/style.h"
+#include "text/tokenizer.h"
 
 namespace rafter::apps {
 
@@ -17,9 +21,14 @@ struct ShowOptions {
     std::uint64_t seed = 0;  // of the first answer
     bool drawn = false;      // the seed decided something
     bool logprobs = false;   // tokens have them and they are wanted
+    // How answers are parted into thoughts, content and calls of functions; null: they are their text.
+    std::shared_ptr<const protocols::AnswerRules> rules = nullptr;
+    const text::Tokenizer* tokenizer = nullptr;  // with rules
+    std::optional<report::Style> style = {};     // of a terminal, where choices_text() shows thoughts apart
 };
 
-// Adds the fields of the index-th answer to an object: tokens, text, finish_reason, and seed and logprobs as the options say.
+// Adds the fields of the index-th answer to an object: tokens, text, finish_reason, content, reasoning_content and tool_calls where the
+// answer is parted, and seed and logprobs as the options say.
 void put_answer(nlohmann::ordered_json& to, const Generation& answer, const ShowOptions& options, std::uint32_t index);
 // answers: [several.n_generated()]. Those to show, the best first with best_of.
 [[nodiscard]] nlohmann::ordered_json choices_json(const std::vector<Generation>& answers, const ShowOptions& options);

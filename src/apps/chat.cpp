@@ -10,12 +10,14 @@
 #include "apps/model_title.h"
 #include "apps/output.h"
 #include "apps/prompt_source.h"
+#include "apps/shown_answer.h"
 #include "base/os_line_editor.h"
 #include "base/os_terminal.h"
 #include "engine/conversation.h"
 #include "engine/sampling/noise.h"
 #include "engine/sampling/sampler.h"
-#include "protocols/openai_tools.h"
+#include "grammar/grammar_compiler.h"
+#include "protocols/answer_rules.h"
 #include "report/units.h"
 
 namespace rafter::apps {
@@ -23,38 +25,6 @@ namespace {
 
 constexpr std::string_view kQuotes = "\"\"\"";
 constexpr std::string_view kContinued = "...> ";
-
-// An answer's way to the terminal: thoughts are dimmed and without their marks. In a pipe the text is as the model wrote it.
-class ShownAnswer {
-  public:
-    ShownAnswer(const Environment& environment, const engine::OpenedModel& opened, std::span<const engine::TokenId> prompt)
-        : style_(stdout_style(environment)) {
-        auto rules = protocols::answer_rules(opened, {}, {}, prompt);
-        if (!is_terminal(stdout) || !rules || rules->is_plain()) return;
-        parser_.emplace(std::make_shared<const protocols::AnswerRules>(*std::move(rules)));
-    }
-    Result<void> write(std::string_view text) { return parser_ ? write(parser_->push(text)) : output_.write(text); }
-    Result<void> end() {
-        if (parser_) RAFTER_TRY_VOID(write(parser_->finish()));
-        return output_.end();
-    }
-
-  private:
-    Result<void> write(const protocols::AnswerEvents& events) {
-        for (const protocols::AnswerEvent& event : events) {
-            const bool is_thought = event.kind == protocols::AnswerEvent::Kind::kReasoning;
-            if (was_thought_ && !is_thought) RAFTER_TRY_VOID(output_.write("\n\n"));
-            was_thought_ = is_thought;
-            RAFTER_TRY_VOID(is_thought ? output_.write_dim(event.text, style_) : output_.write(event.text));
-        }
-        return {};
-    }
-
-    report::Style style_;
-    AnswerOutput output_;
-    std::optional<protocols::AnswerParser> parser_;
-    bool was_thought_ = false;
-};
 
 class Chat {
   public:
@@ -66,6 +36,7 @@ class Chat {
           settings_(options.answer),
           prompt_(terminal_.style.color ? "\1\x1b[1m\1>\1\x1b[0m\1 " : "> "),
           conversation_(session.opened(), options.system),
+          compiler_(*session.opened().tokenizer),
           editor_({.prompt = prompt_, .history_file = options.history_file}) {
         conversation_.set_variables(options.template_variables);
     }
@@ -220,7 +191,6 @@ class Chat {
         engine::Request request = made ? *std::move(made) : engine::Request();
         request.sampling.seed = engine::derived_seed(request.sampling.seed, n_retries_);
         request.end_tokens = session_.opened().tokenizer->special().end_of_generation;
-        request.mask = options_.mask;
         return request;
     }
 
@@ -301,12 +271,20 @@ class Chat {
             say("{}", prompt.error().message);
             return {};
         }
+        auto terms = protocols::set_answer_terms(request, "", {.tools = protocols::ToolRequest(), .form = options_.form}, session_.opened(),
+                                                 {.format = options_.format, .grammars = &compiler_, .waits_for_grammars = true}, *prompt);
+        if (!terms) {
+            conversation_.retract();
+            say("{}", terms.error().message);
+            return {};
+        }
+        request.shown_tokens.clear();  // a mark that is a control token is no part of the conversation's text
         const auto n_dropped = make_room(*prompt, 0, std::min<std::size_t>(request.max_tokens, context() / 4));
         if (n_dropped) say_dropped(*n_dropped);
         warn_of(*prompt);
         interrupt_.take();
         n_dropped_in_answer_ = 0;
-        ShownAnswer output(environment_, session_.opened(), *prompt);
+        ShownAnswer output(environment_, terms->rules);
         const auto generation = n_dropped ? generate_all_of(request, *std::move(prompt), output) : Result<Generation>(n_dropped.error());
         interrupt_.take();
         RAFTER_TRY_VOID(output.end());
@@ -345,6 +323,7 @@ class Chat {
     ChatSettings settings_;
     std::string prompt_;
     engine::Conversation conversation_;
+    grammar::GrammarCompiler compiler_;
     LineEditor editor_;
     InterruptFlag interrupt_;
     GenerationCost total_;

@@ -8,6 +8,8 @@
 
 #include "apps/answer_options.h"
 #include "apps/session.h"
+#include "protocols/answers/answer_format.h"
+#include "protocols/structured_output.h"
 
 namespace rafter::apps {
 
@@ -15,7 +17,8 @@ struct ChatOptions {
     std::string system;
     nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();
     AnswerOptions answer;
-    std::shared_ptr<engine::PendingMask> mask = nullptr;  // that each answer must keep to; null: none
+    std::optional<protocols::OutputForm> form = {};  // that each answer must keep to; none: anything may come
+    protocols::AnswerFormatNames format = {};        // how the model writes thoughts
     SamplingDefaults defaults;
     std::uint64_t seed = 0;                     // where the options give none
     std::optional<std::string> first_question;  // asked before any is read

@@ -10,20 +10,21 @@
 namespace rafter::apps {
 namespace {
 
-Result<std::optional<grammar::Grammar>> grammar_of(const ConstraintOptions& options) {
+Result<std::optional<protocols::OutputForm>> form_of(const ConstraintOptions& options) {
     using grammar::Grammar;
     using grammar::GrammarKind;
+    using protocols::OutputForm;
     if (!options.schema_file.empty()) {
         RAFTER_TRY(std::string text, read_file(options.schema_file));
-        return std::optional(Grammar{GrammarKind::kJsonSchema, std::move(text)});
+        return std::optional(OutputForm{.key = options.schema_file, .grammar = {GrammarKind::kJsonSchema, std::move(text)}});
     }
     if (!options.grammar_file.empty()) {
         RAFTER_TRY(std::string text, read_file(options.grammar_file));
-        return std::optional(Grammar{GrammarKind::kEbnf, std::move(text)});
+        return std::optional(OutputForm{.key = options.grammar_file, .grammar = {GrammarKind::kEbnf, std::move(text)}});
     }
-    if (!options.regex.empty()) return std::optional(Grammar{GrammarKind::kRegex, options.regex});
-    if (!options.choices.empty()) return std::optional(grammar::choice_grammar(options.choices));
-    return std::optional<Grammar>();
+    if (!options.regex.empty()) return std::optional(OutputForm{.key = "--regex", .grammar = {GrammarKind::kRegex, options.regex}});
+    if (!options.choices.empty()) return std::optional(OutputForm{.key = "--choice", .grammar = grammar::choice_grammar(options.choices)});
+    return std::optional<OutputForm>();
 }
 
 }  // namespace
@@ -45,14 +46,11 @@ Result<void> check_usage(const ConstraintOptions& options) {
     return Error{fmt::format("{}: cannot be combined with {}", given[1], given[0]), ErrorKind::kUsage};
 }
 
-Result<std::shared_ptr<engine::PendingMask>> constraint_mask(const ConstraintOptions& options, const text::Tokenizer& tokenizer) {
-    RAFTER_TRY(const auto grammar, grammar_of(options));
-    if (!grammar) return std::shared_ptr<engine::PendingMask>();
-    grammar::GrammarCompiler compiler(tokenizer);
-    auto mask = compiler.compile_now(*grammar);
-    if (mask) return std::make_shared<engine::PendingMask>(*std::move(mask));
-    const std::string& file = options.schema_file.empty() ? options.grammar_file : options.schema_file;
-    return file.empty() ? mask.error() : mask.error().within(file);
+Result<std::optional<protocols::OutputForm>> output_form(const ConstraintOptions& options) {
+    RAFTER_TRY(auto form, form_of(options));
+    if (!form) return form;
+    if (auto fault = grammar::check(form->grammar); !fault) return fault.error().within(form->key);
+    return form;
 }
 
 }  // namespace rafter::apps

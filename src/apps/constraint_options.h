@@ -1,13 +1,12 @@
 // What an answer must keep to, by the options of `run`.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/options/verb.h"
-#include "engine/sampling/mask.h"
-#include "text/tokenizer.h"
+#include "protocols/structured_output.h"
 
 namespace rafter::apps {
 
@@ -23,9 +22,8 @@ void add_constraint_options(OptionSet& options, ConstraintOptions& constraint);
 // At most one of them is given.
 [[nodiscard]] Result<void> check_usage(const ConstraintOptions& options);
 
-// Compiled, in the calling thread. Null where the options say nothing. Fails on files that cannot be read and on what no answer could keep
-// to.
-[[nodiscard]] Result<std::shared_ptr<engine::PendingMask>> constraint_mask(const ConstraintOptions& options,
-                                                                           const text::Tokenizer& tokenizer);
+// None where the options say nothing. Its key is the file or the flag. Fails on files that cannot be read and on what no answer could keep
+// to, as far as that can be said without a vocabulary.
+[[nodiscard]] Result<std::optional<protocols::OutputForm>> output_form(const ConstraintOptions& options);
 
 }  // namespace rafter::apps

@@ -14,12 +14,18 @@
 #include "apps/generate.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
+#include "apps/parting_options.h"
 #include "apps/profile_report.h"
 #include "apps/prompt_source.h"
 #include "apps/session.h"
+#include "apps/shown_answer.h"
 #include "engine/conversation.h"
 #include "engine/sampling/multiple_answers.h"
+#include "grammar/grammar_compiler.h"
+#include "protocols/answer_rules.h"
+#include "protocols/openai_prompts.h"
 #include "report/units.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 namespace {
@@ -42,6 +48,7 @@ struct RunOptions {
     bool no_history = false;
     AnswerOptions answer;
     ConstraintOptions constraint;
+    PartingOptions parting;
     std::optional<std::uint32_t> n_answers;
     std::optional<std::uint32_t> best_of;
     bool json = false;
@@ -60,14 +67,32 @@ void note(const RunOptions& options, fmt::format_string<Args...> format, Args&&.
     if (!options.session.quiet) fmt::print(stderr, "rafter run: {}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The prompt's tokens: as it stands, or as the user's message of a chat.
-Result<std::vector<engine::TokenId>> prompt_tokens(const RunOptions& options, const engine::OpenedModel& opened, bool chat) {
-    if (!chat) return engine::encode_prompt(opened, *options.prompt);
-    engine::Conversation conversation(opened, options.system);
-    conversation.set_variables(options.template_variables);
-    auto prompt = conversation.ask(*options.prompt);
-    if (conversation.system_moved()) note(options, "{}", text::kSystemMoved);
-    return prompt;
+// The prompt's tokens: as it stands, or as the user's message of a chat, and what its answers must keep to. Gives how they are parted;
+// null: they are their text.
+Result<std::shared_ptr<const protocols::AnswerRules>> set_prompt(const RunOptions& options, const engine::OpenedModel& opened, bool chat,
+                                                                 engine::Request& request) {
+    protocols::AnswerWishes wishes{.thought_tokens = options.parting.thinking_tokens};
+    RAFTER_TRY(wishes.form, output_form(options.constraint));
+    if (chat) {
+        RAFTER_TRY(protocols::ToolRequest tools, read_tools(options.parting));
+        text::ChatTemplateInput input;
+        input.variables = options.template_variables;
+        if (!options.system.empty()) input.messages.push_back({{"role", "system"}, {"content", text::valid_utf8(options.system)}});
+        input.messages.push_back({{"role", "user"}, {"content", text::valid_utf8(*options.prompt)}});
+        if (tools.choice != protocols::ToolChoice::kNone) {
+            for (const protocols::FunctionTool& tool : tools.tools) input.tools.push_back(tool.definition);
+        }
+        RAFTER_TRY(protocols::ChatPrompt prompt, protocols::chat_prompt(opened, input, "prompt", {}, false));
+        if (prompt.system_moved) note(options, "{}", text::kSystemMoved);
+        request.prompt = std::move(prompt.tokens);
+        wishes.tools = std::move(tools);
+    } else {
+        RAFTER_TRY(request.prompt, engine::encode_prompt(opened, *options.prompt));
+    }
+    grammar::GrammarCompiler compiler(*opened.tokenizer);
+    const protocols::OpenAiDefaults defaults{.format = options.parting.format, .grammars = &compiler, .waits_for_grammars = true};
+    RAFTER_TRY(protocols::AnswerTerms terms, protocols::set_answer_terms(request, "", std::move(wishes), opened, defaults, request.prompt));
+    return std::move(terms.rules);
 }
 
 // Whether the prompt is a chat message.
@@ -75,6 +100,8 @@ Result<bool> is_chat(const RunOptions& options, const engine::OpenedModel& opene
     const bool chat = options.chat || options.is_dialogue() || (!options.raw && opened.has_own_template);
     if (!options.system.empty() && !chat)
         return Error{"--system: needs --chat, because only a chat has a system message", ErrorKind::kUsage};
+    if (!options.parting.tools_file.empty() && !chat)
+        return Error{"--tools: needs --chat, because only a chat has functions to call", ErrorKind::kUsage};
     if (chat && !opened.has_own_template) note(options, "the model file has no chat template; using the {}", opened.chat_template.name());
     return chat;
 }
@@ -91,7 +118,7 @@ Result<void> load_for(const RunOptions& options, Session& session, const engine:
 }
 
 Result<int> answer_prompt(const RunOptions& options, const Environment& environment, Session& session, bool chat, engine::Request request) {
-    RAFTER_TRY(request.prompt, prompt_tokens(options, session.opened(), chat));
+    RAFTER_TRY(const auto rules, set_prompt(options, session.opened(), chat, request));
     if (const auto warning = engine::prompt_warning(session.opened(), request.prompt)) note(options, "{}", *warning);
     const engine::SeveralOptions several = options.several();
     RAFTER_TRY_VOID(load_for(options, session, request, several.n_generated()));
@@ -100,7 +127,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
     const report::Terminal terminal = stderr_terminal(environment);
     InterruptFlag interrupt;
     const bool as_it_comes = !options.json && !options.wants_several();
-    AnswerOutput output;
+    ShownAnswer output(environment, rules);
     const auto on_text = [&](std::size_t /*answer*/, std::string_view text) { return as_it_comes ? output.write(text) : Result<void>(); };
     RAFTER_TRY(const Generations all,
                generate_all(session, engine::several_requests(request, several), on_text, interrupt, profile.profiler()));
@@ -112,7 +139,10 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
     const ShowOptions show{.several = several,
                            .seed = request.sampling.seed,
                            .drawn = request.sampling.temperature > 0,
-                           .logprobs = options.n_logprobs.has_value()};
+                           .logprobs = options.n_logprobs.has_value(),
+                           .rules = rules,
+                           .tokenizer = session.opened().tokenizer.get(),
+                           .style = is_terminal(stdout) ? std::optional(stdout_style(environment)) : std::nullopt};
     if (options.json) {
         ordered_json result;
         result["prompt_tokens"] = request.prompt;
@@ -160,6 +190,8 @@ Result<void> check_usage(const RunOptions& options) {
         if (options.raw) return usage(fmt::format("--raw: {}", needs));
         if (options.n_answers) return usage(fmt::format("--n: {}", needs));
         if (options.best_of) return usage(fmt::format("--best-of: {}", needs));
+        if (!options.parting.tools_file.empty()) return usage(fmt::format("--tools: {}", needs));
+        if (options.parting.thinking_tokens) return usage(fmt::format("--thinking-tokens: {}", needs));
     }
     if (!options.prompt && !options.prompt_source.interactive && !is_terminal(stdin)) {
         return usage("expected a prompt: standard input is empty (-p TEXT and -f FILE give one)");
@@ -191,12 +223,13 @@ Result<int> run(RunOptions options, const Environment& environment) {
     const SamplingDefaults defaults = chat ? sampling_defaults(*opened.source) : SamplingDefaults{};
     for (const std::string& warning : defaults.warnings) note(options, "{}", warning);
     if (options.is_dialogue()) {
-        RAFTER_TRY(auto mask, constraint_mask(options.constraint, *opened.tokenizer));
+        RAFTER_TRY(auto form, output_form(options.constraint));
         RAFTER_TRY_VOID(session->load({.context = kChatContext, .n_outputs = 1}));
         const ChatOptions chat_options{.system = options.system,
                                        .template_variables = options.template_variables,
                                        .answer = options.answer,
-                                       .mask = std::move(mask),
+                                       .form = std::move(form),
+                                       .format = options.parting.format,
                                        .defaults = defaults,
                                        .seed = seed,
                                        .first_question = options.prompt,
@@ -210,7 +243,6 @@ Result<int> run(RunOptions options, const Environment& environment) {
     request.n_logprobs = options.n_logprobs;
     request.end_tokens = opened.tokenizer->special().end_of_generation;
     RAFTER_TRY_VOID(engine::validate(request.sampling, opened.config.n_vocab));
-    RAFTER_TRY(request.mask, constraint_mask(options.constraint, *opened.tokenizer));
     return answer_prompt(options, environment, *session, chat, std::move(request));
 }
 
@@ -229,6 +261,7 @@ void add_run(CLI::App& app, Cli& cli) {
     verb.options.add("no-history", o.no_history);
     add_answer_options(verb.options, o.answer);
     add_constraint_options(verb.options, o.constraint);
+    add_parting_options(verb.options, o.parting);
     verb.options.add("n", o.n_answers);
     verb.options.add("best-of", o.best_of);
     verb.options.add("logprobs", o.n_logprobs);

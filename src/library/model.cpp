@@ -6,7 +6,8 @@
 #include "engine/loading/served_model.h"
 #include "grammar/grammar_compiler.h"
 #include "library/convert.h"
-#include "text/utf8_stream.h"
+#include "protocols/answer_rules.h"
+#include "protocols/openai_prompts.h"
 
 namespace rafter {
 
@@ -86,25 +87,33 @@ std::vector<TokenId> Model::encode_prompt(std::string_view text) const {
     return value_or_throw(engine::encode_prompt(state_->opened(), text));
 }
 
-std::string Model::apply_chat_template(const std::vector<Message>& messages) const {
-    auto list = nlohmann::ordered_json::array();
-    for (const Message& message : messages) {
-        list.push_back({{"role", text::valid_utf8(message.role)}, {"content", text::valid_utf8(message.content)}});
-    }
-    return value_or_throw(engine::render_chat(state_->opened(), list)).text;
+std::string Model::apply_chat_template(const std::vector<Message>& messages, const ChatOptions& options) const {
+    return value_or_throw(protocols::render_chat(state_->opened(), library::chat_input(messages, options), "messages", {})).text;
 }
 
-std::vector<TokenId> Model::encode_chat(const std::vector<Message>& messages) const {
-    return state_->tokenizer().encode(apply_chat_template(messages), text::SpecialTokens::kParse);
+std::vector<TokenId> Model::encode_chat(const std::vector<Message>& messages, const ChatOptions& options) const {
+    return state_->tokenizer().encode(apply_chat_template(messages, options), text::SpecialTokens::kParse);
 }
 
 TokenStream Model::submit(Request request) const {
     if (!request.end_tokens) request.end_tokens = state_->info.end_tokens;
-    const auto grammar = library::grammar_of(request.constraint);
+    protocols::AnswerWishes wishes;
+    if (auto grammar = library::grammar_of(request.constraint)) {
+        wishes.form = protocols::OutputForm{.key = "constraint", .grammar = *std::move(grammar)};
+    }
+    protocols::OpenAiDefaults defaults{.grammars = state_->grammars.get()};
+    if (request.parting) {
+        wishes.tools = library::tool_request(*request.parting);
+        wishes.thought_tokens = request.parting->thinking_tokens;
+        defaults.format = {.tools = request.parting->tool_parser, .reasoning = request.parting->reasoning_parser};
+    }
+    const bool is_parted = request.parting.has_value();
     engine::Request made = library::engine_request(std::move(request));
-    if (grammar) made.mask = value_or_throw(state_->grammars->compile(*grammar));
-    auto stream = value_or_throw(state_->served->thread().submit(std::move(made)));
-    return TokenStream(std::make_unique<TokenStream::State>(TokenStream::State{std::move(stream)}));
+    auto terms = value_or_throw(protocols::set_answer_terms(made, "", std::move(wishes), state_->opened(), defaults, made.prompt));
+    if (is_parted && terms.rules == nullptr) terms.rules = std::make_shared<const protocols::AnswerRules>();
+    TokenStream::State state{.stream = value_or_throw(state_->served->thread().submit(std::move(made)))};
+    if (terms.rules != nullptr) state.parser.emplace(std::move(terms.rules), protocols::CallDelivery::kAsItComes);
+    return TokenStream(std::make_unique<TokenStream::State>(std::move(state)));
 }
 
 Counters Model::counters() const {

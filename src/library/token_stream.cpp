@@ -19,11 +19,11 @@ TokenStream::~TokenStream() {
     if (state_) cancel();
 }
 
-Update TokenStream::take() { return library::public_update(state_->stream->take()); }
+Update TokenStream::take() { return state_->parted(state_->stream->take()); }
 
-Update TokenStream::wait() { return library::public_update(state_->stream->wait()); }
+Update TokenStream::wait() { return state_->parted(state_->stream->wait()); }
 
-Update TokenStream::wait_for(double seconds) { return library::public_update(state_->stream->wait_for(seconds)); }
+Update TokenStream::wait_for(double seconds) { return state_->parted(state_->stream->wait_for(seconds)); }
 
 Update TokenStream::wait_for_finish() {
     Update all = wait();
@@ -32,6 +32,7 @@ Update TokenStream::wait_for_finish() {
         std::move(more.tokens.begin(), more.tokens.end(), std::back_inserter(all.tokens));
         std::move(more.prompt_scores.begin(), more.prompt_scores.end(), std::back_inserter(all.prompt_scores));
         all.text += more.text;
+        std::move(more.parts.begin(), more.parts.end(), std::back_inserter(all.parts));
         all.finish = std::move(more.finish);
     }
     return all;

@@ -1,28 +1,36 @@
 // Requests without tools to a model without thoughts have no rules: their answers are the text as it comes.
 #include "protocols/answer_rules.h"
 
-#include "protocols/openai_parameters.h"
+#include <utility>
+
 #include "protocols/thought_budget.h"
 #include "protocols/tool_grammar.h"
 
 namespace rafter::protocols {
 
-Result<ReadRules> make_rules(const std::string& where, const ToolRequest& tools, std::optional<std::uint32_t> thought_tokens,
-                             const engine::OpenedModel& opened, const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
-    ReadRules read;
-    RAFTER_TRY(AnswerRules rules, answer_rules(opened, defaults.format, tools, prompt));
-    if (thought_tokens) read.forced = thought_budget(rules, *thought_tokens, *opened.tokenizer);
-    if (tools.choice == ToolChoice::kRequired || tools.choice == ToolChoice::kNamed) {
-        RAFTER_TRY(read.grammar, tool_choice_grammar(rules, tools, *opened.tokenizer, where + ": tool_choice"));
+Result<AnswerTerms> set_answer_terms(engine::Request& sequence, const std::string& where, AnswerWishes wishes,
+                                     const engine::OpenedModel& opened, const OpenAiDefaults& defaults,
+                                     std::span<const engine::TokenId> prompt) {
+    AnswerTerms terms;
+    std::optional<grammar::Grammar> of_choice;
+    const text::Tokenizer& tokenizer = *opened.tokenizer;
+    if (wishes.tools) {
+        const ToolRequest& tools = *wishes.tools;
+        RAFTER_TRY(AnswerRules rules, answer_rules(opened, defaults.format, tools, prompt));
+        if (wishes.thought_tokens) sequence.forced = thought_budget(rules, *wishes.thought_tokens, tokenizer);
+        if (tools.choice == ToolChoice::kRequired || tools.choice == ToolChoice::kNamed) {
+            RAFTER_TRY(of_choice, tool_choice_grammar(rules, tools, tokenizer, place_within(where, "tool_choice")));
+            rules.calls_forced = true;
+        }
+        sequence.shown_tokens = rules.shown_tokens;
+        if (!rules.is_plain()) terms.rules = std::make_shared<const AnswerRules>(std::move(rules));
     }
-    if (!rules.is_plain()) read.rules = std::make_shared<const AnswerRules>(std::move(rules));
-    return read;
-}
-
-Result<ReadRules> read_rules(const JsonReader& body, const ToolRequest& tools, const engine::OpenedModel& opened,
-                             const OpenAiDefaults& defaults, std::span<const engine::TokenId> prompt) {
-    RAFTER_TRY(const auto budget, read_whole(body, parameters::kThinkingTokenBudget));
-    return make_rules(body.where(), tools, budget, opened, defaults, prompt);
+    RAFTER_TRY(Constraint constraint,
+               constrain(where, terms.rules.get(), wishes.tools.value_or(ToolRequest()), std::move(wishes.form), std::move(of_choice),
+                         tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
+    terms.grammar = std::move(constraint.grammar);
+    sequence.mask = std::move(constraint.mask);
+    return terms;
 }
 
 }  // namespace rafter::protocols

@@ -32,7 +32,7 @@ AnthropicAnswer::AnthropicAnswer(const AnthropicRequest& request, std::string id
       model_(std::move(model)),
       n_prompt_tokens_(request.n_prompt_tokens),
       stop_sequences_(request.stop_sequences),
-      reader_(request.rules, tokenizer) {}
+      reader_(request.rules, tokenizer, request.stream ? CallDelivery::kAsItComes : CallDelivery::kWhole) {}
 
 ordered_json AnthropicAnswer::message() const {
     return {

@@ -63,15 +63,11 @@ Result<AnthropicRequest> parse_anthropic_request(const nlohmann::json& body_json
     request.n_prompt_tokens = prompt.tokens.size();
     request.n_system_tokens = prompt.n_system_tokens;
     sequence.prompt = std::move(prompt.tokens);
-    RAFTER_TRY(ReadRules rules, make_rules(body.where(), chat.tools, chat.thought_tokens, opened, defaults, sequence.prompt));
-    sequence.forced = std::move(rules.forced);
-    if (rules.rules != nullptr) sequence.shown_tokens = rules.rules->shown_tokens;
-    request.rules = std::move(rules.rules);
-    RAFTER_TRY(auto form, read_message_format(body, defaults.body));
-    RAFTER_TRY(Constraint constraint, constrain(body, request.rules.get(), chat.tools, std::move(form), std::move(rules.grammar),
-                                                *opened.tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
-    request.grammar = std::move(constraint.grammar);
-    sequence.mask = std::move(constraint.mask);
+    AnswerWishes wishes{.tools = chat.tools, .thought_tokens = chat.thought_tokens};
+    RAFTER_TRY(wishes.form, read_message_format(body, defaults.body));
+    RAFTER_TRY(AnswerTerms terms, set_answer_terms(sequence, body.where(), std::move(wishes), opened, defaults, sequence.prompt));
+    request.rules = std::move(terms.rules);
+    request.grammar = std::move(terms.grammar);
     sequence.end_tokens = opened.tokenizer->special().end_of_generation;
     sequence.ignore_eos = ignore_eos.value_or(false);
     sequence.priority = request.priority;

@@ -42,45 +42,20 @@ OllamaAnswer::OllamaAnswer(const OllamaRequest& request, OllamaIdentity identity
 
 bool OllamaAnswer::Parts::empty() const { return text.reasoning.empty() && text.content.empty() && text.calls.empty() && logprobs.empty(); }
 
-void OllamaAnswer::add(const AnswerEvents& events, Parts& parts) {
-    for (const AnswerEvent& event : events) {
-        switch (event.kind) {
-            case AnswerEvent::Kind::kReasoning:
-                parts.text.reasoning += event.text;
-                break;
-            case AnswerEvent::Kind::kContent:
-                parts.text.content += event.text;
-                break;
-            case AnswerEvent::Kind::kCallBegin:
-                open_call_ = WrittenCall{.name = event.text, .arguments = {}};
-                break;
-            case AnswerEvent::Kind::kArguments:
-                if (open_call_) open_call_->arguments += event.text;
-                break;
-            case AnswerEvent::Kind::kCallEnd:
-                if (open_call_) parts.text.calls.push_back(*std::exchange(open_call_, std::nullopt));
-                ++n_calls_;
-                break;
-        }
-    }
-}
-
 void OllamaAnswer::read(engine::StreamUpdate&& update, Parts& parts) {
     if (with_context_) {
         for (const engine::GeneratedToken& token : update.tokens) context_.push_back(token.id);
     }
     parts.n_calls_before = n_calls_;
-    add(reader_.take(update), parts);
+    const std::size_t n_before = parts.text.calls.size();
+    parts.text.add(reader_.take(update));
+    n_calls_ += static_cast<std::uint32_t>(parts.text.calls.size() - n_before);
     if (n_logprobs_) {
         const std::vector<ShownToken> shown = shown_.take(update);
         const ordered_json content = chat_logprobs(shown, *n_logprobs_, tokenizer_)["content"];
         for (const ordered_json& one : content) parts.logprobs.push_back(one);
     }
-    if (!update.finish) return;
-    finish_ = *std::move(update.finish);
-    // A call that the length cut off is text: nothing is lost.
-    if (open_call_) parts.text.content += fmt::format(R"({{"name": "{}", "arguments": {})", open_call_->name, open_call_->arguments);
-    open_call_.reset();
+    if (update.finish) finish_ = *std::move(update.finish);
 }
 
 ordered_json OllamaAnswer::call_json(const WrittenCall& call, std::uint32_t index) const {

@@ -51,7 +51,6 @@ class OllamaAnswer {
         [[nodiscard]] bool empty() const;
     };
     void read(engine::StreamUpdate&& update, Parts& parts);
-    void add(const AnswerEvents& events, Parts& parts);
     [[nodiscard]] nlohmann::ordered_json call_json(const WrittenCall& call, std::uint32_t index) const;
     [[nodiscard]] nlohmann::ordered_json line(const Parts& parts) const;
     void add_end(nlohmann::ordered_json& line, const AnswerTimings& timings) const;
@@ -65,8 +64,7 @@ class OllamaAnswer {
     ShownTokens shown_;
     AnswerReader reader_;
     std::vector<engine::TokenId> context_;  // prompt and answer so far, where with_context_
-    std::optional<WrittenCall> open_call_;  // whose arguments go on
-    std::uint32_t n_calls_ = 0;             // complete
+    std::uint32_t n_calls_ = 0;             // so far
     Parts whole_;
     engine::Finish finish_;
     bool failed_ = false;

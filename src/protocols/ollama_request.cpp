@@ -266,18 +266,15 @@ Result<OllamaRequest> parse_ollama_request(OllamaEndpoint endpoint, const json& 
     if (auto warning = engine::prompt_warning(opened, sequence.prompt)) request.warnings.push_back(*std::move(warning));
     request.n_prompt_tokens = sequence.prompt.size();
     request.with_context = !is_chat && !question.is_raw;
-    ReadRules rules;
+    AnswerWishes wishes{.form = std::move(form)};
     if (!question.is_raw) {
-        RAFTER_TRY(rules, read_rules(body, question.tools, opened, defaults, sequence.prompt));
+        wishes.tools = question.tools;
+        RAFTER_TRY(wishes.thought_tokens, read_whole(body, parameters::kThinkingTokenBudget));
     }
-    RAFTER_TRY_VOID(check_thinks(body, question, rules.rules.get()));
-    sequence.forced = std::move(rules.forced);
-    if (rules.rules != nullptr) sequence.shown_tokens = rules.rules->shown_tokens;
-    request.rules = std::move(rules.rules);
-    RAFTER_TRY(Constraint constraint, constrain(body, request.rules.get(), question.tools, std::move(form), std::move(rules.grammar),
-                                                *opened.tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
-    request.grammar = std::move(constraint.grammar);
-    sequence.mask = std::move(constraint.mask);
+    RAFTER_TRY(AnswerTerms terms, set_answer_terms(sequence, body.where(), std::move(wishes), opened, defaults, sequence.prompt));
+    RAFTER_TRY_VOID(check_thinks(body, question, terms.rules.get()));
+    request.rules = std::move(terms.rules);
+    request.grammar = std::move(terms.grammar);
     sequence.sampling = std::move(options.sampling);
     sequence.stop = std::move(options.stop);
     sequence.max_tokens = answer_tokens(options.max_tokens, defaults.context, sequence.prompt.size());

@@ -189,19 +189,15 @@ Result<OpenAiRequest> parse_openai_request(OpenAiEndpoint endpoint, const nlohma
     request.n_system_tokens = prompts.n_system_tokens;
     if (prompts.system_moved) request.warnings.emplace_back(text::kSystemMoved);
     if (echo) request.echoes = std::move(prompts.echoes);
-    std::optional<grammar::Grammar> of_choice;
+    AnswerWishes wishes;
     if (is_chat) {
-        RAFTER_TRY(ReadRules rules, read_rules(body, chat.tools, opened, defaults, prompts.tokens.at(0)));
-        choice.forced = std::move(rules.forced);
-        if (rules.rules != nullptr) choice.shown_tokens = rules.rules->shown_tokens;
-        request.rules = std::move(rules.rules);
-        of_choice = std::move(rules.grammar);
+        wishes.tools = std::move(chat.tools);
+        RAFTER_TRY(wishes.thought_tokens, read_whole(body, parameters::kThinkingTokenBudget));
     }
-    RAFTER_TRY(auto form, read_output_form(body, defaults.body));
-    RAFTER_TRY(Constraint constraint, constrain(body, request.rules.get(), chat.tools, std::move(form), std::move(of_choice),
-                                                *opened.tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
-    request.grammar = std::move(constraint.grammar);
-    choice.mask = std::move(constraint.mask);
+    RAFTER_TRY(wishes.form, read_output_form(body, defaults.body));
+    RAFTER_TRY(AnswerTerms terms, set_answer_terms(choice, body.where(), std::move(wishes), opened, defaults, prompts.tokens.at(0)));
+    request.rules = std::move(terms.rules);
+    request.grammar = std::move(terms.grammar);
     for (std::size_t i = 0; i < prompts.tokens.size(); ++i) {
         const std::vector<TokenId>& prompt = prompts.tokens[i];
         choice.max_tokens = answer_tokens(max_tokens, defaults.context, prompt.size());

@@ -36,7 +36,7 @@ OpenAiStream::OpenAiStream(const OpenAiRequest& request, OpenAiIdentity identity
       choices_(request.choices.size(),
                Choice{.shown = ShownTokens(tokenizer, request.ignore_eos,
                                            request.rules ? request.rules->shown_tokens : std::vector<engine::TokenId>()),
-                      .reader = AnswerReader(request.rules, tokenizer),
+                      .reader = AnswerReader(request.rules, tokenizer, CallDelivery::kAsItComes),
                       .held = {},
                       .finish = {}}),
       n_open_(request.choices.size()) {

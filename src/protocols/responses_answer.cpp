@@ -33,7 +33,7 @@ ResponsesAnswer::ResponsesAnswer(const ResponsesRequest& request, OpenAiIdentity
       identity_(std::move(identity)),
       tokenizer_(tokenizer),
       shown_(tokenizer, request.ignore_eos, request.sequence.shown_tokens),
-      reader_(request.rules, tokenizer) {
+      reader_(request.rules, tokenizer, request.stream ? CallDelivery::kAsItComes : CallDelivery::kWhole) {
     request_.sequence.prompt = {};
 }
 

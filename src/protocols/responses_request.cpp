@@ -207,7 +207,7 @@ Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json
     if (request.instructions) chat.messages.push_back({{"role", "system"}, {"content", *request.instructions}});
     RAFTER_TRY_VOID(read_input(body, chat));
     RAFTER_TRY_VOID(read_reasoning(body, request, chat));
-    RAFTER_TRY(const ToolRequest tools, read_tools(body, defaults.body, {.nested = false}));
+    RAFTER_TRY(ToolRequest tools, read_tools(body, defaults.body, {.nested = false}));
     add_tools(body, tools, chat, request);
     RAFTER_TRY(ChatPrompt prompt, chat_prompt(opened, chat, body.where() + ": input", defaults, false));
     if (prompt.system_moved) request.warnings.emplace_back(text::kSystemMoved);
@@ -215,16 +215,13 @@ Result<ResponsesRequest> parse_responses_request(const nlohmann::json& body_json
     request.n_prompt_tokens = prompt.tokens.size();
     request.n_system_tokens = prompt.n_system_tokens;
     sequence.prompt = std::move(prompt.tokens);
-    RAFTER_TRY(ReadRules rules, read_rules(body, tools, opened, defaults, sequence.prompt));
-    sequence.forced = std::move(rules.forced);
-    if (rules.rules != nullptr) sequence.shown_tokens = rules.rules->shown_tokens;
-    request.rules = std::move(rules.rules);
-    RAFTER_TRY(auto form, read_text_format(body, defaults.body));
-    if (form) request.text_format = body.find(parameters::kTextFormat.name)->at("format");
-    RAFTER_TRY(Constraint constraint, constrain(body, request.rules.get(), tools, std::move(form), std::move(rules.grammar),
-                                                *opened.tokenizer, {.compiler = defaults.grammars, .waits = defaults.waits_for_grammars}));
-    request.grammar = std::move(constraint.grammar);
-    sequence.mask = std::move(constraint.mask);
+    AnswerWishes wishes{.tools = std::move(tools)};
+    RAFTER_TRY(wishes.thought_tokens, read_whole(body, parameters::kThinkingTokenBudget));
+    RAFTER_TRY(wishes.form, read_text_format(body, defaults.body));
+    if (wishes.form) request.text_format = body.find(parameters::kTextFormat.name)->at("format");
+    RAFTER_TRY(AnswerTerms terms, set_answer_terms(sequence, body.where(), std::move(wishes), opened, defaults, sequence.prompt));
+    request.rules = std::move(terms.rules);
+    request.grammar = std::move(terms.grammar);
     RAFTER_TRY_VOID(read_length(body, defaults, request));
     sequence.n_logprobs = request.n_logprobs;
     sequence.end_tokens = opened.tokenizer->special().end_of_generation;

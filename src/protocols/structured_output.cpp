@@ -168,14 +168,16 @@ Result<std::optional<OutputForm>> read_message_format(const JsonReader& body, co
     return form;
 }
 
-Result<Constraint> constrain(const JsonReader& body, const AnswerRules* rules, const ToolRequest& tools, std::optional<OutputForm> form,
+std::string place_within(const std::string& where, const std::string& key) { return where.empty() ? key : where + ": " + key; }
+
+Result<Constraint> constrain(const std::string& where, const AnswerRules* rules, const ToolRequest& tools, std::optional<OutputForm> form,
                              std::optional<Grammar> of_choice, const text::Tokenizer& tokenizer, const ConstraintOptions& options) {
     Constraint constraint{.grammar = std::move(of_choice), .mask = nullptr};
     std::string key = "tool_choice";
     if (form) {
         if (constraint.grammar) {
-            return bad_input("{}: {}: expected tool_choice \"auto\" or \"none\" with it, found one that wants a call", body.where(),
-                             form->key);
+            return bad_input("{}: expected tool_choice \"auto\" or \"none\" with it, found one that wants a call",
+                             place_within(where, form->key));
         }
         key = form->key;
         const bool may_call = rules != nullptr && !tools.callable().empty();
@@ -183,22 +185,22 @@ Result<Constraint> constrain(const JsonReader& body, const AnswerRules* rules, c
             constraint.grammar = std::move(form->grammar);
         } else {
             // What is wrong with it is said before it becomes a part of something larger.
-            if (auto fault = grammar::check(form->grammar); !fault) return fault.error().within(body.where() + ": " + key);
+            if (auto fault = grammar::check(form->grammar); !fault) return fault.error().within(place_within(where, key));
             constraint.grammar =
                 Grammar{GrammarKind::kStructuralTag, text_of(constrained_answer(*rules, tools, tag_content(form->grammar), tokenizer))};
         }
     }
     if (!constraint.grammar) return constraint;
-    if (options.compiler == nullptr) return bad_input("{}: {}: {} here", body.where(), key, kNotSupportedWords);
-    const std::string where = body.where() + ": " + key;
+    const std::string place = place_within(where, key);
+    if (options.compiler == nullptr) return bad_input("{}: {} here", place, kNotSupportedWords);
     if (options.waits) {
         auto mask = options.compiler->compile_now(*constraint.grammar);
-        if (!mask) return mask.error().within(where);
+        if (!mask) return mask.error().within(place);
         constraint.mask = std::make_shared<engine::PendingMask>(*std::move(mask));
         return constraint;
     }
     auto mask = options.compiler->compile(*constraint.grammar);
-    if (!mask) return mask.error().within(where);
+    if (!mask) return mask.error().within(place);
     constraint.mask = *std::move(mask);
     return constraint;
 }

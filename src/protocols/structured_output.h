@@ -33,9 +33,11 @@ struct ConstraintOptions {
     grammar::GrammarCompiler* compiler = nullptr;  // null: nothing can be constrained
     bool waits = false;                            // until the mask is compiled
 };
+// "body: tool_choice"; without a place around it, the key alone.
+[[nodiscard]] std::string place_within(const std::string& where, const std::string& key);
 // form: constrains the answer and not its thought, and leaves calls of functions possible where the model may choose them. of_choice: of a
-// tool_choice.
-[[nodiscard]] Result<Constraint> constrain(const JsonReader& body, const AnswerRules* rules, const ToolRequest& tools,
+// tool_choice. where: of the request.
+[[nodiscard]] Result<Constraint> constrain(const std::string& where, const AnswerRules* rules, const ToolRequest& tools,
                                            std::optional<OutputForm> form, std::optional<grammar::Grammar> of_choice,
                                            const text::Tokenizer& tokenizer, const ConstraintOptions& options);
 

@@ -2,12 +2,14 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import program
+from terminal import Terminal
 
 
 class Run(program.Case):
@@ -36,6 +38,76 @@ class Run(program.Case):
             self.assertGreater(timings[name], 0, name)
         self.assertAlmostEqual(timings["roof_fraction"], timings["read_bytes_per_s"] / timings["bandwidth_bytes_per_s"])
         self.assertAlmostEqual(timings["read_bytes_per_s"], timings["bytes_per_token"] * timings["decode_tokens_per_second"], delta=1)
+
+    def chat_json(self, *arguments):
+        return self.json_of("run", self.model, *self.asked(), *arguments)
+
+    def asked(self):
+        """A question in a short template, as the tiny model's context is short."""
+        template = self.folder / "tools.jinja"
+        template.write_text("{# <tool_call> #}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}")
+        return "--chat-template", str(template), "--chat", "-p", "The weather?", "-n", "300", "--temperature", "1", "--seed", "3"
+
+    def tools_file(self):
+        schema = {"type": "object", "properties": {"city": {"enum": ["Oslo", "Rome"]}, "days": {"enum": [1, 2]}}, "required": ["city", "days"],
+                  "additionalProperties": False}
+        tools = [{"type": "function", "function": {"name": "get_weather", "description": "Of a city", "parameters": schema}},
+                 {"type": "function", "function": {"name": "now"}}]
+        return self.write("tools.json", tools), self.write("body.json", {"messages": [], "tools": tools})
+
+    def write(self, name, value):
+        path = self.folder / name
+        path.write_text(json.dumps(value))
+        return str(path)
+
+    def test_calls_are_apart_in_json(self):
+        for path in self.tools_file():
+            result = self.chat_json("--tools", path, "--tool-choice", "get_weather")
+            (call,) = result["tool_calls"]
+            self.assertEqual((call["type"], call["function"]["name"], result["finish_reason"], result["content"]), ("function", "get_weather", "tool_calls", None))
+            self.assertEqual(list(json.loads(call["function"]["arguments"])), ["city", "days"])
+            self.assertIn(call["function"]["arguments"], result["text"])
+        self.assertNotIn("tool_calls", self.chat_json("--tools", path, "--tool-choice", "none"))
+        choices = self.chat_json("--tools", path, "--tool-choice", "required", "--n", "2")["choices"]
+        ids = {call["id"] for choice in choices for call in choice.get("tool_calls", [])}
+        self.assertGreater(len(ids), 1)
+
+    def test_tools_that_are_none_are_refused(self):
+        tools, _ = self.tools_file()
+        ask = ("run", self.model, "--chat", "-p", "x")
+        self.expect_error("tools: expected a list, found 3", *ask, "--tools", self.write("number.json", 3))
+        self.expect_error("tool_choice: expected the name of one of the tools, found \"rm\"", *ask, "--tools", tools, "--tool-choice", "rm")
+        self.expect_error("--tool-choice: needs --tools", *ask, "--tool-choice", "required", status=2)
+        self.expect_error("--tools: needs --chat", "run", self.model, "--raw", "-p", "x", "--tools", tools, status=2)
+        self.expect_error("--tools: needs a prompt (-p)", "run", self.model, "--tools", tools, status=2, stdin=subprocess.PIPE)
+
+    def test_thoughts_are_apart_in_json_and_as_written_in_a_pipe(self):
+        options = ("--reasoning-parser", "think", "--thinking-tokens", "5", "--choice", "yes", "--choice", "no")
+        result = self.chat_json(*options)
+        self.assertIn(result["content"], ("yes", "no"))
+        self.assertIn("The time for thinking is used up", result["reasoning_content"])
+        self.assertNotIn("think>", result["reasoning_content"])
+        piped = self.rafter("run", self.model, *self.asked(), *options).stdout.decode()
+        self.assertEqual(piped, result["text"] + "\n")
+        self.assertIn("</think>", piped)
+
+    def test_thoughts_and_calls_are_apart_at_a_terminal(self):
+        tools, _ = self.tools_file()
+        thoughts = ("--reasoning-parser", "think", "--thinking-tokens", "5")
+        for options, end in (((*thoughts, "--choice", "yes"), "yes"),
+                             ((*thoughts, "--tools", tools, "--tool-choice", "get_weather"), "get_weather {\"city\"")):
+            for several in ((), ("--n", "2")):
+                terminal = Terminal(self.model, *self.asked(), "--quiet", *options, *several, columns=300, stdout_is_terminal=True,
+                                    env={**{k: v for k, v in self.environment.items() if k != "NO_COLOR"}, "TERM": "xterm"})
+                self.assertEqual(terminal.end(), 0)
+                shown, found, _ = terminal.bytes.decode().partition(end)
+                self.assertTrue(found, shown)
+                thought, dim_end, gap = shown.rpartition("\x1b[0m")
+                self.assertTrue(dim_end, shown)
+                self.assertIn("\x1b[2m", thought)
+                self.assertIn("I give my answer now.", re.sub(r"\x1b\[[0-9]m", "", thought))
+                self.assertEqual(gap.strip("\r\n"), "")
+                self.assertNotIn("think>", shown)
 
     def test_other_programs_on_all_cpus_are_said(self):
         spin = [sys.executable, "-c", "while True: pass"]

@@ -22,6 +22,14 @@ class AnthropicAnswers : public testing::Test {
         request.rules = std::make_shared<const AnswerRules>(std::move(rules));
         return request;
     }
+    static AnthropicRequest with_forced_calls() {
+        AnthropicRequest request = with_rules();
+        AnswerRules rules = *request.rules;
+        rules.calls_forced = true;
+        request.rules = std::make_shared<const AnswerRules>(std::move(rules));
+        request.stream = true;
+        return request;
+    }
     static engine::StreamUpdate text_update(std::string text) {
         engine::StreamUpdate update;
         update.text = std::move(text);
@@ -58,6 +66,33 @@ TEST_F(AnthropicAnswers, AreOneTextWithUsageThatPartsWhatTheCacheHad) {
               R"("cache_read_input_tokens":2,"output_tokens":3}})");
     const AnswerTimings timings{.bound = "memory"};
     EXPECT_EQ(answer.answer(&timings)["timings"]["bound"], "memory");
+}
+
+TEST_F(AnthropicAnswers, BringTheInputOfAForcedCallAsItComes) {
+    for (const bool is_cut : {false, true}) {
+        AnthropicAnswer answer = answer_to(with_forced_calls());
+        std::vector<std::string> types, pieces;
+        const auto note = [&](const std::vector<NamedEvent>& events) {
+            for (const NamedEvent& event : events) {
+                types.push_back(event.event);
+                const json data = json::parse(event.data);
+                if (event.event == "content_block_delta") pieces.push_back(data["delta"].value("partial_json", "?"));
+                if (event.event == "message_delta") types.push_back(data["delta"]["stop_reason"]);
+            }
+        };
+        for (const char* text : {"<tool_call>{\"name\": \"f\", \"argu", "ments\": {\"a\": ", "[1,", "2"})
+            note(answer.update(text_update(text)));
+        if (!is_cut) note(answer.update(text_update("]}}</tool_call>")));
+        note(answer.update(finish(is_cut ? engine::FinishReason::kLength : engine::FinishReason::kStop)));
+        note(answer.end());
+        std::vector<std::string> expected = {"{\"a\": ", "[1,", "2"};
+        if (!is_cut) expected.emplace_back("]}");
+        EXPECT_EQ(pieces, expected);
+        ASSERT_EQ(types.size(), pieces.size() + 5);
+        EXPECT_EQ(types.front(), "content_block_start");
+        EXPECT_EQ(types[types.size() - 4], "content_block_stop");
+        EXPECT_EQ(types[types.size() - 2], is_cut ? "max_tokens" : "tool_use");
+    }
 }
 
 TEST_F(AnthropicAnswers, SayWhyTheyEnded) {

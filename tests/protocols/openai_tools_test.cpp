@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "grammar/grammar_compiler.h"
 #include "protocols/openai_answer.h"
 #include "protocols/openai_prompts.h"
 #include "protocols/openai_request.h"
@@ -246,6 +247,45 @@ TEST_F(OpenAiTools, AnAnswerThatMustCallHasAGrammar) {
     const auto refused = grammar_of({{"tool_choice", "required"}});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().message.find("body: tool_choice: this is not supported: no grammar says "), 0U) << refused.error().message;
+}
+
+TEST_F(OpenAiTools, AStreamBringsTheArgumentsOfAForcedCallAsTheyCome) {
+    use_template(kShowing);
+    grammar::GrammarCompiler compiler(*opened_.tokenizer);
+    defaults_.grammars = &compiler;
+    const auto request = parse_with({{"tool_choice", "required"}, {"stream", true}});
+    ASSERT_TRUE(request) << request.error().message;
+    const std::string text = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 12}}\n</tool_call>";
+    for (const std::size_t n : {text.size(), text.find("2}")}) {
+        OpenAiStream stream(*request, {.id = "7", .created_unix_s = 1, .model = "m"}, *opened_.tokenizer);
+        std::vector<json> deltas;
+        std::string reason, arguments;
+        const auto note = [&](const std::vector<std::string>& events) {
+            for (const std::string& event : events) {
+                if (event == "[DONE]") continue;
+                const json choice = json::parse(event)["choices"][0];
+                if (choice["finish_reason"].is_string()) reason = choice["finish_reason"];
+                EXPECT_EQ(choice["delta"].value("content", ""), "");
+                for (const json& call : choice["delta"].value("tool_calls", json::array())) deltas.push_back(call);
+            }
+        };
+        for (const char byte : text.substr(0, n)) note(stream.update(0, {.text = std::string(1, byte)}));
+        const bool is_cut = n < text.size();
+        note(stream.update(0, {.finish = engine::Finish{.reason = is_cut ? engine::FinishReason::kLength : engine::FinishReason::kStop}}));
+        note(stream.end());
+        const std::string expected = is_cut ? "{\"a\": 1" : "{\"a\": 12}";
+        ASSERT_EQ(deltas.size(), 1 + expected.size());
+        EXPECT_EQ(deltas[0]["function"], (json{{"name", "f"}, {"arguments", ""}}));
+        EXPECT_EQ(deltas[0]["id"].get<std::string>().size(), 9U);
+        for (std::size_t i = 1; i < deltas.size(); ++i) {
+            EXPECT_EQ(deltas[i]["function"].size(), 1U);
+            arguments += deltas[i]["function"]["arguments"].get<std::string>();
+        }
+        EXPECT_EQ(arguments, expected);
+        EXPECT_EQ(reason, is_cut ? "length" : "tool_calls");
+        const json whole = answered(*request, text.substr(0, n), is_cut ? engine::FinishReason::kLength : engine::FinishReason::kStop);
+        EXPECT_EQ(whole["message"].contains("tool_calls"), !is_cut) << "what is sent whole is a call or text";
+    }
 }
 
 TEST_F(OpenAiTools, ABudgetIsMetByAModelThatDoesNotThink) {

@@ -46,6 +46,7 @@ AnswerRules rules_of(CallFamily family, const ToolRequest& tools, ThoughtStart s
         rules.format.tags = &thought_notations()[0];
     }
     for (const FunctionTool& tool : tools.tools) rules.functions.emplace(tool.name, tool.parameters);
+    rules.calls_forced = true;
     return rules;
 }
 
@@ -97,19 +98,50 @@ struct ReadAnswer {
     std::vector<std::pair<std::string, nlohmann::json>> calls;
     std::string content, thought;
 };
-ReadAnswer read_answer(const AnswerRules& rules, const std::string& text) {
-    AnswerParser parser(std::make_shared<const AnswerRules>(rules));
-    AnswerEvents events = parser.push(text);
-    for (AnswerEvent& event : parser.finish()) events.push_back(std::move(event));
+struct Told {
+    std::string thought, content;
     std::vector<std::pair<std::string, std::string>> calls;
-    ReadAnswer read;
-    for (const AnswerEvent& event : events) {
-        if (event.kind == AnswerEvent::Kind::kReasoning) read.thought += event.text;
-        if (event.kind == AnswerEvent::Kind::kContent) read.content += event.text;
-        if (event.kind == AnswerEvent::Kind::kCallBegin) calls.emplace_back(event.text, "");
-        if (event.kind == AnswerEvent::Kind::kArguments) calls.back().second += event.text;
+    std::size_t n_ended = 0;  // calls
+    bool operator==(const Told&) const = default;
+};
+Told told_of(const AnswerRules& rules, CallDelivery delivery, const std::string& text, std::size_t piece) {
+    AnswerParser parser(std::make_shared<const AnswerRules>(rules), delivery);
+    Told told;
+    const auto add = [&](const AnswerEvents& events) {
+        for (const AnswerEvent& event : events) {
+            if (event.kind == AnswerEvent::Kind::kReasoning) told.thought += event.text;
+            if (event.kind == AnswerEvent::Kind::kContent) told.content += event.text;
+            if (event.kind == AnswerEvent::Kind::kCallBegin) told.calls.emplace_back(event.text, "");
+            if (event.kind == AnswerEvent::Kind::kArguments) told.calls.at(event.call).second += event.text;
+            if (event.kind == AnswerEvent::Kind::kCallEnd) ++told.n_ended;
+        }
+    };
+    for (std::size_t at = 0; at < text.size(); at += piece) add(parser.push(std::string_view(text).substr(at, piece)));
+    add(parser.finish());
+    return told;
+}
+
+// What comes piece by piece is what the whole answer has, and what has come when it is cut off at any byte is its beginning.
+void expect_streamed_as_whole(const AnswerRules& rules, const std::string& text, std::mt19937& random) {
+    const Told whole = told_of(rules, CallDelivery::kWhole, text, text.size());
+    EXPECT_EQ(whole.n_ended, whole.calls.size());
+    EXPECT_EQ(told_of(rules, CallDelivery::kAsItComes, text, 1 + random() % 5), whole);
+    const Told cut = told_of(rules, CallDelivery::kAsItComes, text.substr(0, random() % text.size()), 3);
+    ASSERT_LE(cut.calls.size(), whole.calls.size());
+    EXPECT_LE(cut.calls.size() - cut.n_ended, 1U);
+    for (std::size_t i = 0; i < cut.calls.size(); ++i) {
+        EXPECT_EQ(cut.calls[i].first, whole.calls[i].first);
+        EXPECT_TRUE(whole.calls[i].second.starts_with(cut.calls[i].second)) << cut.calls[i].second;
+        if (i < cut.n_ended) {
+            EXPECT_EQ(cut.calls[i].second, whole.calls[i].second);
+        }
     }
-    for (const auto& [name, arguments] : calls) read.calls.emplace_back(name, nlohmann::json::parse(arguments));
+}
+
+ReadAnswer read_answer(const AnswerRules& rules, const std::string& text) {
+    const Told told = told_of(rules, CallDelivery::kWhole, text, text.size());
+    ReadAnswer read{.content = told.content, .thought = told.thought};
+    for (const auto& [name, arguments] : told.calls) read.calls.emplace_back(name, nlohmann::json::parse(arguments));
     return read;
 }
 
@@ -160,6 +192,7 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
                     if (text.empty()) continue;
                     SCOPED_TRACE(text);
                     const ReadAnswer read = read_answer(rules, text);
+                    expect_streamed_as_whole(rules, text, random);
                     ++n_ended;
                     n_several += read.calls.size() > 1;
                     n_thoughts += !read.thought.empty();

@@ -61,7 +61,7 @@ class Tools(serving.Case):
     def test_a_stream_has_the_whole_answers_calls(self):
         options = {"tool_choice": "required", "parallel_tool_calls": False, "seed": 5}
         (whole,) = self.chat(**options).choices[0].message.tool_calls
-        name, arguments, reason = "", "", None
+        name, arguments, reason, n_pieces = "", "", None, 0
         for chunk in self.chat(**options, stream=True):
             for choice in chunk.choices:
                 reason = choice.finish_reason or reason
@@ -69,7 +69,9 @@ class Tools(serving.Case):
                     self.assertEqual(delta.index, 0)
                     name += delta.function.name or ""
                     arguments += delta.function.arguments or ""
+                    n_pieces += 1
         self.assertEqual((name, arguments, reason), (whole.function.name, whole.function.arguments, "tool_calls"))
+        self.assertGreater(n_pieces, len(arguments) // 8)  # tokens of the tiny model are a few letters
 
     def test_responses_have_calls_too(self):
         tools = [{"type": "function", **tool["function"]} for tool in TOOLS]
@@ -80,6 +82,46 @@ class Tools(serving.Case):
             (call,) = [item for item in answer.output if item.type == "function_call"]
             self.assertIn(json.loads(call.arguments)["city"], ("Paris", "Oslo"))
             items += [call.model_dump(), {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}]
+
+    def test_events_of_a_response_have_the_arguments_in_pieces(self):
+        tools = [{"type": "function", **tool["function"]} for tool in TOOLS]
+        pieces, done = [], []
+        with self.client.responses.stream(model="tiny", input="The weather?", tools=tools, max_output_tokens=120,
+                                          tool_choice={"type": "function", "name": "get_weather"}) as stream:
+            for event in stream:
+                pieces += [event.delta] if event.type == "response.function_call_arguments.delta" else []
+                done += [event.arguments] if event.type == "response.function_call_arguments.done" else []
+        self.assertEqual(done, ["".join(pieces)])
+        self.assertIn(json.loads(done[0])["city"], ("Paris", "Oslo"))
+        self.assertGreater(len(pieces), len(done[0]) // 8)
+
+    def test_the_clients_parse_helper_reads_a_stream_of_calls(self):
+        with self.client.chat.completions.stream(model="tiny", messages=self.messages, tools=[{**TOOLS[0], "function": {**TOOLS[0]["function"], "strict": True}}],
+                                                 tool_choice="required", max_tokens=120, extra_body={"parallel_tool_calls": False}) as stream:
+            deltas = [event for event in stream if event.type == "tool_calls.function.arguments.delta"]
+            choice = stream.get_final_completion().choices[0]
+        (call,) = choice.message.tool_calls
+        self.assertIn(call.function.parsed_arguments["city"], ("Paris", "Oslo"))
+        self.assertEqual("".join(delta.arguments_delta for delta in deltas), call.function.arguments)
+        self.assertGreater(len(deltas), 3)
+
+    def test_a_call_that_the_length_cuts_off_is_the_beginning_of_one_in_a_stream_and_text_in_a_whole_answer(self):
+        options = {"tool_choice": NAMED, "seed": 5}
+        (call,) = self.chat(**options).choices[0].message.tool_calls
+        cut = False
+        for limit in range(20, 60, 4):
+            arguments, reason = "", None
+            for chunk in self.client.chat.completions.create(model="tiny", messages=self.messages, tools=TOOLS, max_tokens=limit, stream=True, **options):
+                for choice in chunk.choices:
+                    reason = choice.finish_reason or reason
+                    arguments += "".join(delta.function.arguments or "" for delta in choice.delta.tool_calls or [])
+            self.assertTrue(call.function.arguments.startswith(arguments), arguments)
+            if reason == "length" and 0 < len(arguments) < len(call.function.arguments):
+                cut = True
+                whole = self.client.chat.completions.create(model="tiny", messages=self.messages, tools=TOOLS, max_tokens=limit, **options)
+                self.assertFalse(whole.choices[0].message.tool_calls)
+                self.assertEqual(whole.choices[0].finish_reason, "length")
+        self.assertTrue(cut)
 
 
 class Thoughts(serving.Case):

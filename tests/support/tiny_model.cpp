@@ -133,8 +133,10 @@ class Maker {
         writer_.add_bool("tokenizer.ggml.add_bos_token", false);
         if (!options_.chat_template) return;
         writer_.add_string("tokenizer.chat_template",
-                           "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-                           "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+                           options_.template_source.empty()
+                               ? "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+                                 "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+                               : options_.template_source);
     }
 
     void keys() {

@@ -18,6 +18,7 @@ struct TinyModel {
     tensor::DType matrices = tensor::DType::kF32;  // of the layers' matrices; formats of 256-element blocks get wider layers
     std::uint64_t seed = 1;
     bool chat_template = true;
+    std::string template_source = {};  // empty: messages between <|im_start|> and <|im_end|>
 };
 
 [[nodiscard]] std::vector<std::string> tiny_models();

@@ -33,8 +33,18 @@ void add_call(AnswerEvents& events, WrittenCall&& call, std::uint32_t index) {
     events.push_back({.kind = EventKind::kCallEnd, .call = index});
 }
 
-TaggedAnswer::TaggedAnswer(const AnswerRules& rules)
-    : rules_(&rules), state_(State::kContent), matcher_(call_notation(rules.format.calls), rules.functions) {
+void add_call_byte(AnswerEvents& events, ArgumentsFinder::Found what, char byte, std::string_view name, std::uint32_t index) {
+    if (what == ArgumentsFinder::Found::kBegin) events.push_back({.kind = EventKind::kCallBegin, .text = std::string(name), .call = index});
+    if (events.empty() || events.back().kind != EventKind::kArguments) events.push_back({.kind = EventKind::kArguments, .call = index});
+    events.back().text += byte;
+    if (what == ArgumentsFinder::Found::kEnd) events.push_back({.kind = EventKind::kCallEnd, .call = index});
+}
+
+TaggedAnswer::TaggedAnswer(const AnswerRules& rules, CallDelivery delivery)
+    : rules_(&rules),
+      as_it_comes_(rules.calls_forced && delivery == CallDelivery::kAsItComes),
+      state_(State::kContent),
+      matcher_(call_notation(rules.format.calls), rules.functions) {
     if (rules.format.thought != ThoughtForm::kTags) return;
     if (rules.thought == ThoughtStart::kOpen) {
         state_ = State::kThought;
@@ -109,7 +119,9 @@ void TaggedAnswer::push_thought(char byte, AnswerEvents& events) {
 void TaggedAnswer::push_content(char byte, AnswerEvents& events) {
     const bool may_call = !rules_->functions.empty() && n_calls_ < rules_->max_calls;
     if (may_call && matcher_.may_begin(byte, bare_)) {
-        matcher_.begin(bare_);
+        matcher_.begin({.bare = bare_, .n_early = as_it_comes_ ? rules_->max_calls - n_calls_ : 0});
+        n_early_ = 0;
+        n_early_bytes_ = 0;
         state_ = State::kCall;
         return push_call(byte, events);
     }
@@ -118,21 +130,36 @@ void TaggedAnswer::push_content(char byte, AnswerEvents& events) {
     add_text(events, EventKind::kContent, {&byte, 1});
 }
 
+void TaggedAnswer::tell_early(char byte, AnswerEvents& events) {
+    const ArgumentsFinder::Found what = matcher_.early();
+    if (what == ArgumentsFinder::Found::kNone) return;
+    n_line_ends_ = 0;
+    call_open_ = what != ArgumentsFinder::Found::kEnd;
+    add_call_byte(events, what, byte, matcher_.early_name(), n_calls_);
+    n_early_bytes_ = matcher_.raw().size();
+    if (call_open_) return;
+    ++n_early_;
+    ++n_calls_;
+}
+
 void TaggedAnswer::push_call(char byte, AnswerEvents& events) {
     const CallMatcher::Found found = matcher_.push(byte);
+    tell_early(byte, events);
     if (found == CallMatcher::Found::kMore) return;
     if (found == CallMatcher::Found::kCalls) {
         std::vector<WrittenCall> calls = matcher_.take_calls();
-        if (calls.size() <= rules_->max_calls - n_calls_) {
-            for (WrittenCall& call : calls) add_call(events, std::move(call), n_calls_++);
+        if (calls.size() - n_early_ <= rules_->max_calls - n_calls_) {
+            for (std::size_t i = n_early_; i < calls.size(); ++i) add_call(events, std::move(calls[i]), n_calls_++);
             n_line_ends_ = 0;
             state_ = State::kAfterCall;
             return;
         }
     }
+    // What was told stays told.
+    if (std::exchange(call_open_, false)) ++n_calls_;
     const std::string& raw = matcher_.raw();
-    const std::size_t n_text = found == CallMatcher::Found::kNone ? matcher_.n_sure() : raw.size();
-    add(EventKind::kContent, std::string_view(raw).substr(0, n_text), events);
+    const std::size_t n_text = found == CallMatcher::Found::kNone ? std::max(matcher_.n_sure(), n_early_bytes_) : raw.size();
+    add(EventKind::kContent, std::string_view(raw).substr(n_early_bytes_, n_text - n_early_bytes_), events);
     std::string rest = raw.substr(n_text);
     if (found == CallMatcher::Found::kNone) rest += byte;
     bare_ = false;
@@ -157,14 +184,15 @@ void TaggedAnswer::push_after_call(char byte, AnswerEvents& events) {
 
 void TaggedAnswer::finish(AnswerEvents& events) {
     const EventKind kind = state_ == State::kThought ? EventKind::kReasoning : EventKind::kContent;
-    if (state_ == State::kCall) held_ = matcher_.raw();
+    if (state_ == State::kCall) held_ = matcher_.raw().substr(n_early_bytes_);
     add(kind, std::exchange(held_, {}), events);
     if (n_line_ends_ > 0) add_text(events, kind, std::string(std::exchange(n_line_ends_, 0), '\n'));
     state_ = State::kContent;
 }
 
-AnswerParser::AnswerParser(std::shared_ptr<const AnswerRules> rules) : rules_(std::move(rules)), answer_(TaggedAnswer(*rules_)) {
-    if (has_channels(*rules_)) answer_ = HarmonyAnswer(*rules_);
+AnswerParser::AnswerParser(std::shared_ptr<const AnswerRules> rules, CallDelivery delivery)
+    : rules_(std::move(rules)), answer_(TaggedAnswer(*rules_, delivery)) {
+    if (has_channels(*rules_)) answer_ = HarmonyAnswer(*rules_, delivery);
 }
 
 AnswerEvents AnswerParser::push(std::string_view text) {

@@ -6,9 +6,9 @@
 
 namespace rafter::protocols {
 
-AnswerReader::AnswerReader(std::shared_ptr<const AnswerRules> rules, const text::Tokenizer& tokenizer)
+AnswerReader::AnswerReader(std::shared_ptr<const AnswerRules> rules, const text::Tokenizer& tokenizer, CallDelivery delivery)
     : rules_(std::move(rules)), tokenizer_(&tokenizer) {
-    if (rules_ != nullptr) parser_.emplace(rules_);
+    if (rules_ != nullptr) parser_.emplace(rules_, delivery);
 }
 
 AnswerEvents AnswerReader::take(const engine::StreamUpdate& update) {
@@ -32,7 +32,7 @@ AnswerEvents AnswerReader::take(const engine::StreamUpdate& update) {
     }
     n_bytes_ += update.text.size();
     n_characters_ += n_characters(update.text);
-    has_calls_ |= std::ranges::any_of(events, [](const AnswerEvent& event) { return event.kind == AnswerEvent::Kind::kCallBegin; });
+    has_calls_ |= std::ranges::any_of(events, [](const AnswerEvent& event) { return event.kind == AnswerEvent::Kind::kCallEnd; });
     return events;
 }
 

@@ -17,10 +17,11 @@ namespace rafter::protocols {
 class AnswerReader {
   public:
     // rules: null where the text is the answer. tokenizer outlives this.
-    AnswerReader(std::shared_ptr<const AnswerRules> rules, const text::Tokenizer& tokenizer);
+    AnswerReader(std::shared_ptr<const AnswerRules> rules, const text::Tokenizer& tokenizer, CallDelivery delivery = CallDelivery::kWhole);
 
     // What the update adds; with its finish, the rest.
     [[nodiscard]] AnswerEvents take(const engine::StreamUpdate& update);
+    // Whole ones.
     [[nodiscard]] bool has_calls() const { return has_calls_; }
     // Of the tokens so far, those of thoughts and their marks. A token counts where it begins.
     [[nodiscard]] std::uint64_t n_reasoning_tokens() const;

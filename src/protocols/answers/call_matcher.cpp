@@ -29,13 +29,16 @@ bool CallMatcher::may_begin(char byte, bool bare) const {
     });
 }
 
-void CallMatcher::begin(bool bare) {
+void CallMatcher::begin(const BeginOptions& options) {
     raw_.clear();
     n_sure_ = 0;
+    n_early_ = options.n_early;
+    finder_.reset();
+    early_ = ArgumentsFinder::Found::kNone;
     calls_.clear();
     paths_.clear();
     for (const CallShape& shape : notation_->shapes) {
-        if (shape.parts.front().kind == PartKind::kText || bare) paths_.push_back({.parts = shape.parts});
+        if (shape.parts.front().kind == PartKind::kText || options.bare) paths_.push_back({.parts = shape.parts});
     }
 }
 
@@ -166,6 +169,31 @@ bool CallMatcher::finish(const Path& path) {
     return true;
 }
 
+// raw_ does not have the byte yet. Only where one shape is left is it sure what the byte is.
+void CallMatcher::follow_arguments(char byte) {
+    early_ = ArgumentsFinder::Found::kNone;
+    if (paths_.size() != 1 || (n_early_ == 0 && !finder_)) return;
+    const Path& path = paths_.front();
+    const PartKind kind = path.parts[path.part].kind;
+    if (kind != PartKind::kCalls && kind != PartKind::kArguments) return;
+    const bool is_call_list = kind == PartKind::kCalls;
+    if (!finder_) {
+        if (raw_.size() != path.begin) return;
+        finder_.emplace(is_call_list ? ArgumentsFinder::From::kCalls : ArgumentsFinder::From::kArguments);
+    }
+    early_ = finder_->push(byte);
+    if (early_ != ArgumentsFinder::Found::kBegin) return;
+    early_name_ = is_call_list ? finder_->name() : path.name;
+    if (n_early_ > 0 && functions_->contains(early_name_)) {
+        --n_early_;
+        return;
+    }
+    // Nor are those behind it told before the end.
+    n_early_ = 0;
+    finder_.reset();
+    early_ = ArgumentsFinder::Found::kNone;
+}
+
 CallMatcher::Found CallMatcher::push(char byte) {
     // Where the last of the shapes ends, what follows its current text may begin another call.
     n_sure_ = raw_.size();
@@ -174,7 +202,9 @@ CallMatcher::Found CallMatcher::push(char byte) {
         n_sure_ = std::min(n_sure_, in_text ? path.begin : raw_.size());
     }
     std::erase_if(paths_, [&](Path& path) { return !advance(path, byte); });
+    early_ = ArgumentsFinder::Found::kNone;
     if (paths_.empty() || raw_.size() >= kMaxCallBytes) return Found::kNone;
+    follow_arguments(byte);
     raw_ += byte;
     const auto whole = std::ranges::find_if(paths_, &Path::whole);
     if (whole == paths_.end()) return Found::kMore;

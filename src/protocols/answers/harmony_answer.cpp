@@ -36,6 +36,8 @@ bool may_be_header(std::string_view header, bool first) {
 
 void HarmonyAnswer::push(char byte, AnswerEvents& events) {
     if (state_ == State::kHeader) return push_header(byte, events);
+    // A grammar lets no mark into the arguments: what looks like one is a text's.
+    if (state_ == State::kCall && rules_->calls_forced && json_.begun()) return body_byte(byte, events);
     push_body(byte, events);
 }
 
@@ -104,25 +106,40 @@ void HarmonyAnswer::body_byte(char byte, AnswerEvents& events) {
             if (is_blank(byte)) return;
             state_ = State::kContent;
             break;
-        case State::kCall: {
-            body_ += byte;
-            if (!json_.begun() && is_blank(byte)) return;
-            const JsonScanner::Found found = !json_.begun() && byte != '{' ? JsonScanner::Found::kError : json_.push(byte);
-            if (found == JsonScanner::Found::kMore && body_.size() < kMaxHarmonyCall) return;
-            auto arguments = found == JsonScanner::Found::kEnd ? json_object_text(body_) : std::nullopt;
-            if (!arguments) return end_call_as_text(events);
-            add_call(events, {.name = name_, .arguments = *std::move(arguments)}, n_calls_++);
-            header_.clear();
-            state_ = State::kAfterCall;
-            return;
-        }
+        case State::kCall:
+            return call_byte(byte, events);
         default:
             break;
     }
     add_text(events, HarmonyKind::kContent, {&byte, 1});
 }
 
+void HarmonyAnswer::call_byte(char byte, AnswerEvents& events) {
+    const bool begins = !json_.begun();
+    body_ += byte;
+    if (begins && is_blank(byte)) return;
+    const JsonScanner::Found found = begins && byte != '{' ? JsonScanner::Found::kError : json_.push(byte);
+    const bool is_whole = found == JsonScanner::Found::kEnd;
+    const bool too_long = body_.size() >= kMaxHarmonyCall;
+    if (as_it_comes_ && found != JsonScanner::Found::kError) {
+        const auto more = is_whole ? ArgumentsFinder::Found::kEnd : ArgumentsFinder::Found::kMore;
+        add_call_byte(events, begins ? ArgumentsFinder::Found::kBegin : more, byte, name_, n_calls_);
+        header_.clear();
+        body_.clear();
+        if (!is_whole) return;
+        ++n_calls_;
+    } else {
+        if (found == JsonScanner::Found::kMore && !too_long) return;
+        auto arguments = is_whole ? json_object_text(body_) : std::nullopt;
+        if (!arguments) return end_call_as_text(events);
+        add_call(events, {.name = name_, .arguments = *std::move(arguments)}, n_calls_++);
+    }
+    header_.clear();
+    state_ = State::kAfterCall;
+}
+
 void HarmonyAnswer::end_call_as_text(AnswerEvents& events) {
+    if (as_it_comes_ && json_.begun()) ++n_calls_;  // what was told stays told
     add_text(events, HarmonyKind::kContent, std::exchange(header_, {}));
     add_text(events, HarmonyKind::kContent, std::exchange(body_, {}));
     state_ = State::kContent;

@@ -58,6 +58,14 @@ std::string plain_times(std::uint64_t min, std::int64_t max) {
     return max == 0 ? "" : fmt::format("{}{{{},{}}}", kPlain, min, max);
 }
 
+// Of names that need no marks around them.
+constexpr std::string_view kWordLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+CodeSet word_characters() {
+    CodeSet set;
+    for (const char letter : kWordLetters) set.add({static_cast<char32_t>(letter), static_cast<char32_t>(letter)});
+    return set;
+}
+
 constexpr std::string_view kQuote = "\"\\u0022\"";
 constexpr std::string_view kBackslash = "\"\\u005c\"";
 
@@ -138,10 +146,28 @@ std::string json_characters(std::string_view text) {
 }
 
 // White space as programs write it: none, a space, or a line end with an indentation. A model that is free to add more may never end.
-JsonText::JsonText(EbnfRules& rules)
-    : rules_(rules), space_(rules.add("(\"\" | \" \" | \"\\n\" [ \\t]{0,32})")), escape_(rules.add(any_escape())), string_(string_of({})) {}
+JsonText::JsonText(EbnfRules& rules, std::optional<TextMark> mark) : rules_(rules), mark_(std::move(mark)), quote_(kQuote), space_("\"\"") {
+    if (mark_) {
+        quote_ = rules_.add(mark_->token ? fmt::format("Token({})", *mark_->token) : ebnf_text(mark_->text));
+    } else {
+        space_ = rules_.add("(\"\" | \" \" | \"\\n\" [ \\t]{0,32})");
+        escape_ = rules_.add(any_escape());
+    }
+    string_ = string_of({});
+}
 
-std::string JsonText::string_of(Times n_characters) { return rules_.add(fmt::format("{} {}", kQuote, rest_of_string(n_characters))); }
+std::string JsonText::string_of(Times n_characters) {
+    if (mark_) return rules_.add(quoted(marked_text(n_characters)));
+    return rules_.add(fmt::format("{} {}", kQuote, rest_of_string(n_characters)));
+}
+
+// Where lengths count, a text has not even the mark's first character.
+std::string JsonText::marked_text(Times n_characters) {
+    if (n_characters.min == 0 && n_characters.max < 0) return ebnf_text_without(mark_->text, rules_);
+    if (n_characters.max == 0) return "\"\"";
+    const std::string most = n_characters.max < 0 ? "" : std::to_string(n_characters.max);
+    return fmt::format("{}{{{},{}}}", ebnf_class_without({{kMarkBegin, kMarkBegin}}), n_characters.min, most);
+}
 
 // No rule can count both kinds of characters, so that each of these is one length that is left: a string's rest has no more escapes, or
 // some plain characters and an escape come before a shorter rest. Where lengths are not exact, those characters count as the next power
@@ -174,8 +200,24 @@ std::string JsonText::rest_of_string(Times left) {
     return name;
 }
 
-std::string JsonText::literal(const nlohmann::ordered_json& value) const {
-    if (value.is_string()) return fmt::format("\"\\\"\" {} \"\\\"\"", json_characters(value.get_ref<const std::string&>()));
+std::string JsonText::literal_text(const std::string& text) {
+    if (!mark_) return quoted(json_characters(text));
+    if (text.find(mark_->text) != std::string::npos) unspoken_ = mark_->text;
+    return quoted(ebnf_text(text));
+}
+
+std::string JsonText::name(const std::string& name) {
+    const bool is_word = !name.empty() && name.find_first_not_of(kWordLetters) == std::string::npos;
+    return mark_ && is_word ? ebnf_text(name) : literal_text(name);
+}
+
+std::string JsonText::any_name() {
+    if (!mark_) return string_;
+    return rules_.add(ebnf_class(word_characters()) + "+");
+}
+
+std::string JsonText::literal(const nlohmann::ordered_json& value) {
+    if (value.is_string()) return literal_text(value.get_ref<const std::string&>());
     if (!value.is_structured()) return ebnf_text(value.dump());
     const bool is_object = value.is_object();
     std::string text = is_object ? "\"{\" " : "\"[\" ";
@@ -183,7 +225,7 @@ std::string JsonText::literal(const nlohmann::ordered_json& value) const {
     for (const auto& [key, part] : value.items()) {
         text += first ? space_ + " " : fmt::format("{0} \",\" {0} ", space_);
         first = false;
-        text += (is_object ? member(literal(key), literal(part)) : literal(part)) + " ";
+        text += (is_object ? member(name(key), literal(part)) : literal(part)) + " ";
     }
     return text + space_ + (is_object ? " \"}\"" : " \"]\"");
 }
@@ -205,9 +247,10 @@ std::string JsonText::list(char open, char close, const std::string& item, Times
 
 // By the letters that they begin with: a tree whose leaves are the names.
 std::string JsonText::name_other_than(std::span<const std::string> names) {
-    const CodeSet plain = plain_characters();
-    const std::string rest = ebnf_times(ebnf_class(plain), {});
-    if (names.empty()) return rules_.add(fmt::format("\"\\\"\" {} \"\\\"\"", rest));
+    const CodeSet plain = mark_ ? word_characters() : plain_characters();
+    const std::string end = mark_ ? "\"\"" : quote_;
+    // One rule, as each place of it costs a look at the whole vocabulary.
+    const std::string rest = rules_.add(ebnf_times(ebnf_class(plain), {}) + " " + end);
     struct Node {
         std::map<char32_t, std::size_t> next;
         bool ends = false;
@@ -233,16 +276,16 @@ std::string JsonText::name_other_than(std::span<const std::string> names) {
             if (plain.contains(code)) ways.push_back(ebnf_class({{code, code}}) + " " + rules[next]);
         }
         others = others.complement().intersection(plain);
-        if (!nodes[i].ends) ways.emplace_back("\"\\\"\"");
-        ways.push_back(fmt::format("{} {} \"\\\"\"", ebnf_class(others), rest));
+        if (!nodes[i].ends && (i > 0 || !mark_)) ways.push_back(end);
+        ways.push_back(fmt::format("{} {}", ebnf_class(others), rest));
         rules[i] = rules_.add(ebnf_any_of(ways));
     }
-    return rules_.add("\"\\\"\" " + rules[0]);
+    return rules_.add(mark_ ? rules[0] : quote_ + " " + rules[0]);
 }
 
 void JsonText::make_any() {
     any_value_ = rules_.declare();
-    any_object_ = rules_.add(list('{', '}', member(string_, any_value_), {}));
+    any_object_ = rules_.add(list('{', '}', member(any_name(), any_value_), {}));
     const std::string array = list('[', ']', any_value_, {});
     rules_.define(any_value_, ebnf_any_of({any_object_, array, string_, any_number(), "\"true\"", "\"false\"", "\"null\""}));
 }

@@ -49,6 +49,7 @@ class RegexReader {
     Result<std::string> read() {
         RAFTER_TRY(std::string expression, alternatives(true));
         if (at_ < regex_.size()) return refused("a closing parenthesis without an opening one");
+        if (needs_mark_begin_) return refused("\"<\" where this model's notation of calls has its marks");
         return expression;
     }
 
@@ -68,9 +69,16 @@ class RegexReader {
 
     [[nodiscard]] std::string character(const CodeSet& set) {
         last_set_ = set;
-        return text_ == RegexText::kJsonString ? json_character(set) : ebnf_class(set);
+        if (text_ == RegexText::kJsonString) return json_character(set);
+        if (text_ == RegexText::kPlain) return ebnf_class(set);
+        const CodeSet kept = set.intersection(CodeSet{{kMarkBegin, kMarkBegin}}.complement());
+        needs_mark_begin_ |= kept.empty();
+        return ebnf_class(kept.empty() ? set : kept);
     }
-    [[nodiscard]] std::string anything() { return json_any_number_of(CodeSet::all(), rules_); }
+    [[nodiscard]] std::string anything() {
+        if (text_ == RegexText::kMarked) return ebnf_class_without({{kMarkBegin, kMarkBegin}}) + "*";
+        return json_any_number_of(CodeSet::all(), rules_);
+    }
     // The item that was read last.
     [[nodiscard]] std::string many(const std::string& item, Times times) {
         if (text_ != RegexText::kJsonString || !last_set_ || times.max >= 0) return ebnf_times(item, times);
@@ -86,7 +94,7 @@ class RegexReader {
             const bool from_begin = outside && take("^");
             RAFTER_TRY(std::string way, sequence());
             const bool to_end = outside && take("$");
-            if (outside && text_ == RegexText::kJsonString) {
+            if (outside && text_ != RegexText::kPlain) {
                 if (!from_begin) way = anything() + " " + way;
                 if (!to_end) way += " " + anything();
             }
@@ -277,6 +285,7 @@ class RegexReader {
     RegexText text_;
     std::string_view where_;
     std::size_t at_ = 0;
+    bool needs_mark_begin_ = false;    // which no text between marks has
     bool inverted_ = false;            // the last character was \D, \W or \S
     std::optional<CodeSet> last_set_;  // of the last atom where it is one character
     EbnfRules& rules_;

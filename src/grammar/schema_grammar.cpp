@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/quote.h"
 #include "grammar/number_range.h"
 #include "grammar/regex.h"
 #include "grammar/string_formats.h"
@@ -147,10 +148,9 @@ class SchemaWriter {
         }
         if (node.contains("patternProperties")) {
             const auto pattern = node["patternProperties"].items().begin();
-            RAFTER_TRY(const std::string name,
-                       regex_expression(pattern.key(), RegexText::kJsonString, "schema: patternProperties", rules_));
+            RAFTER_TRY(const std::string name, regex_expression(pattern.key(), text_.text_of_regex(), "schema: patternProperties", rules_));
             RAFTER_TRY(const std::string property, value(pattern.value()));
-            other = text_.member(fmt::format("\"\\\"\" {} \"\\\"\"", name), property);
+            other = text_.member(text_.quoted(name), property);
         } else if (node.contains("propertyNames")) {
             RAFTER_TRY(const std::string name, string(node["propertyNames"]));
             other = text_.member(name, text_.any_value());
@@ -158,7 +158,7 @@ class SchemaWriter {
             const Json& schema = node["additionalProperties"];
             RAFTER_TRY(const std::string property, schema.is_boolean() ? Result<std::string>(text_.any_value()) : value(schema));
             if (names.empty() && schema.is_boolean() && !node.contains("maxProperties")) return text_.any_object();
-            other = text_.member(names.empty() ? text_.any_string() : text_.name_other_than(names), property);
+            other = text_.member(names.empty() ? text_.any_name() : text_.name_other_than(names), property);
         }
         const std::int64_t most = node.contains("maxProperties") ? node["maxProperties"].get<std::int64_t>() : -1;
         if (names.empty())
@@ -174,7 +174,7 @@ class SchemaWriter {
         std::string first = other ? rules_.add(fmt::format("({} {})?", *other, behind)) : "\"\"";
         for (std::size_t i = names.size(); i-- > 0;) {
             RAFTER_TRY(const std::string property, value(node["properties"][names[i]]));
-            const std::string member = rules_.add(text_.member(text_.literal(names[i]), property));
+            const std::string member = rules_.add(text_.member(text_.name(names[i]), property));
             const bool required =
                 node.contains("required") && std::ranges::find(node["required"], Json(names[i])) != node["required"].end();
             const std::string follows = fmt::format("{} {}", member, behind);
@@ -228,12 +228,12 @@ class SchemaWriter {
         if (node.contains("pattern") || node.contains("format")) {
             const bool is_pattern = node.contains("pattern");
             if (!is_pattern && !regex_of_format(node["format"].get<std::string>()))
-                return word_format(node["format"].get<std::string>(), rules_);
+                return word_format(node["format"].get<std::string>(), text_.quote(), rules_);
             const std::string pattern =
                 is_pattern ? node["pattern"].get<std::string>() : std::string(*regex_of_format(node["format"].get<std::string>()));
             RAFTER_TRY(const std::string inside,
-                       regex_expression(pattern, RegexText::kJsonString, is_pattern ? "schema: pattern" : "schema: format", rules_));
-            return rules_.add(fmt::format("\"\\\"\" {} \"\\\"\"", inside));
+                       regex_expression(pattern, text_.text_of_regex(), is_pattern ? "schema: pattern" : "schema: format", rules_));
+            return rules_.add(text_.quoted(inside));
         }
         const auto least = node.contains("minLength") ? node["minLength"].get<std::uint64_t>() : 0;
         const auto most = node.contains("maxLength") ? node["maxLength"].get<std::int64_t>() : -1;
@@ -317,7 +317,12 @@ class SchemaWriter {
 }  // namespace
 
 Result<std::string> schema_expression(const Json& followed, EbnfRules& rules, JsonText& text) {
-    return SchemaWriter(followed, rules, text).write();
+    auto written = SchemaWriter(followed, rules, text).write();
+    if (written && !text.unspoken().empty()) {
+        return bad_input("schema: expected names and values without {}, which this model's notation of calls has as a mark",
+                         quote(text.unspoken()));
+    }
+    return written;
 }
 
 }  // namespace rafter::grammar

@@ -29,40 +29,41 @@ CodeSet alphanumeric_and(std::string_view others) {
     return set;
 }
 
-// A letter, and the rule for what comes behind it; empty: nothing.
+// What a word is followed by, a letter or a quote, and the rule for what comes behind that; empty: nothing.
 struct Next {
-    char letter;
+    std::string first;
     std::string rest = {};
 };
+Next letter(char letter, std::string rest) { return {ebnf_text({&letter, 1}), std::move(rest)}; }
 
 // Words of some characters between others. A word is said by what it has not, and each is followed by a letter: XGrammar then counts a
 // token's characters ahead of time, where each place in an expression would cost a look at the whole vocabulary.
 class WordFormats {
   public:
-    explicit WordFormats(EbnfRules& rules) : rules_(rules) {}
+    WordFormats(const std::string& quote, EbnfRules& rules) : quote_(quote), rules_(rules) {}
 
     std::string mail() {
-        const std::string host = labels({.min = 2, .max = 5}, {{'"'}});
-        return rules_.add(ebnf_any_of(parted(alphanumeric_and("_+-"), '.', {63, 31, 20, 15}, {{'@', host}})));
+        const std::string host = labels({.min = 2, .max = 5}, {{quote_}});
+        return rules_.add(ebnf_any_of(parted(alphanumeric_and("_+-"), '.', {63, 31, 20, 15}, {letter('@', host)})));
     }
-    std::string host() { return labels({.min = 1, .max = 7}, {{'"'}}); }
+    std::string host() { return labels({.min = 1, .max = 7}, {{quote_}}); }
     std::string uri() {
-        const std::string query = rules_.add(words(alphanumeric_and("_.~=&-"), {.min = 0, .max = 200}, {{'"'}})[0]);
+        const std::string query = rules_.add(words(alphanumeric_and("_.~=&-"), {.min = 0, .max = 200}, {{quote_}})[0]);
         std::string path;
         for (int n_more = 0; n_more < 20; ++n_more) {
-            std::vector<Next> next = {{'"'}, {'?', query}};
-            if (n_more > 0) next.push_back({'/', path});
+            std::vector<Next> next = {{quote_}, letter('?', query)};
+            if (n_more > 0) next.push_back(letter('/', path));
             path = rules_.add(ebnf_any_of(words(alphanumeric_and("_.~-"), {.min = 0, .max = 60}, next)));
         }
-        std::vector<Next> next = {{'"'}, {'/', path}, {'?', query}};
-        next.push_back({':', rules_.add("[0-9]{1,4} " + ebnf_any_of(then(next)))});
+        std::vector<Next> next = {{quote_}, letter('/', path), letter('?', query)};
+        next.push_back(letter(':', rules_.add("[0-9]{1,4} " + ebnf_any_of(then(next)))));
         return rules_.add("(\"http\" | \"https\" | \"ftp\") " + ebnf_text("://") + " " + labels({.min = 1, .max = 7}, next));
     }
 
   private:
     static std::vector<std::string> then(const std::vector<Next>& next) {
         std::vector<std::string> ways;
-        for (const auto& [letter, rest] : next) ways.push_back(ebnf_text({&letter, 1}) + (rest.empty() ? "" : " " + rest));
+        for (const auto& [first, rest] : next) ways.push_back(first + (rest.empty() ? "" : " " + rest));
         return ways;
     }
     // So many of these characters, and each of what may come next.
@@ -80,7 +81,7 @@ class WordFormats {
         for (const std::int64_t length : most) {
             std::vector<std::string> here = words(set, {.min = 1, .max = length}, next);
             for (std::size_t i = 0; i < n_words; ++i)
-                here = words(set, {.min = 1, .max = length}, {{separator, rules_.add(ebnf_any_of(here))}});
+                here = words(set, {.min = 1, .max = length}, {letter(separator, rules_.add(ebnf_any_of(here)))});
             ways.insert(ways.end(), here.begin(), here.end());
             ++n_words;
         }
@@ -91,13 +92,14 @@ class WordFormats {
         std::string name;
         for (std::int64_t n_more = 0; n_more < times.max; ++n_more) {
             std::vector<Next> next;
-            if (n_more > 0) next.push_back({'.', name});
+            if (n_more > 0) next.push_back(letter('.', name));
             if (times.max - n_more >= static_cast<std::int64_t>(times.min)) next.insert(next.end(), end.begin(), end.end());
             name = rules_.add(ebnf_any_of(parted(alphanumeric_and(""), '-', {31, 15, 9, 7}, next)));
         }
         return name;
     }
 
+    std::string quote_;
     EbnfRules& rules_;
 };
 
@@ -105,10 +107,10 @@ class WordFormats {
 
 bool is_format(std::string_view format) { return regex_of_format(format) || format == "hostname" || format == "email" || format == "uri"; }
 
-std::string word_format(std::string_view format, EbnfRules& rules) {
-    WordFormats formats(rules);
+std::string word_format(std::string_view format, const std::string& quote, EbnfRules& rules) {
+    WordFormats formats(quote, rules);
     const std::string rest = format == "email" ? formats.mail() : format == "uri" ? formats.uri() : formats.host();
-    return rules.add(ebnf_text("\"") + " " + rest);
+    return rules.add(quote + " " + rest);
 }
 
 std::optional<std::string_view> regex_of_format(std::string_view format) {

@@ -7,7 +7,6 @@
 #include "grammar/ebnf.h"
 #include "grammar/json_bounds.h"
 #include "grammar/json_schema.h"
-#include "grammar/json_text.h"
 #include "grammar/pattern.h"
 #include "grammar/regex.h"
 #include "grammar/schema_grammar.h"
@@ -31,17 +30,34 @@ Result<std::string> any_text_ebnf(const Json& node) {
     return rules.grammar(root);
 }
 
+// Of a schema of the style "marked"; none: of another.
+Result<std::optional<TextMark>> mark_of(const Json& node) {
+    if (node.value("style", Json()) != "marked") return std::optional<TextMark>();
+    const Json text = node.value("mark", Json());
+    const Json token = node.value("mark_token", Json());
+    const std::string mark = text.is_string() ? text.get<std::string>() : "";
+    const bool begins_once = !mark.empty() && mark.rfind(static_cast<char>(kMarkBegin)) == 0;
+    if (!begins_once || (!token.is_null() && (!token.is_number_unsigned() || token > INT32_MAX))) {
+        return bad_input("json_schema: mark: expected a text that begins with \"<\" and has it once, and a token or none; found {} and {}",
+                         text.dump(), token.dump());
+    }
+    TextMark made{.text = mark};
+    if (!token.is_null()) made.token = token.get<std::int32_t>();
+    return std::optional(std::move(made));
+}
+
 // Depth is bounded where the text was parsed.
 Result<void> follow_formats(Json& node) {
     if (node.is_object() && node.contains("type") && node["type"].is_string()) {
         const std::string type = node["type"];
         if (type == "json_schema" && node.contains("json_schema")) {
             const std::string schema = node["json_schema"].dump();
-            if (node.value("style", "json") != "json") {
+            RAFTER_TRY(const std::optional<TextMark> mark, mark_of(node));
+            if (!mark && node.value("style", Json("json")) != "json") {
                 RAFTER_TRY_VOID(followed_schema(schema));
                 return {};
             }
-            RAFTER_TRY(std::string grammar, schema_ebnf(schema));
+            RAFTER_TRY(std::string grammar, schema_ebnf(schema, mark));
             node = ebnf_format(std::move(grammar));
             return {};
         }
@@ -67,10 +83,10 @@ Result<void> follow_formats(Json& node) {
 
 }  // namespace
 
-Result<std::string> schema_ebnf(std::string_view schema) {
+Result<std::string> schema_ebnf(std::string_view schema, std::optional<TextMark> mark) {
     RAFTER_TRY(const Json followed, followed_schema(schema));
     EbnfRules rules;
-    JsonText json(rules);
+    JsonText json(rules, std::move(mark));
     RAFTER_TRY(const std::string root, schema_expression(followed, rules, json));
     return rules.grammar(root);
 }

@@ -20,6 +20,13 @@ class TagBuilder {
     static ordered_json schema(const FunctionTool& tool, const char* style = "json") {
         return {{"type", "json_schema"}, {"json_schema", tool.parameters}, {"style", style}};
     }
+    // With this mark in place of quotes.
+    [[nodiscard]] ordered_json marked_schema(const FunctionTool& tool, std::string_view around_texts) const {
+        ordered_json made = schema(tool, "marked");
+        made["mark"] = around_texts;
+        if (const ordered_json written = mark(around_texts); written["type"] == "token") made["mark_token"] = written["token"];
+        return made;
+    }
     // A control token is no text to a grammar.
     [[nodiscard]] ordered_json mark(std::string_view value) const {
         const auto id = tokenizer_.find(value);
@@ -57,7 +64,10 @@ ordered_json TagBuilder::call(const FunctionTool& tool) const {
         case CallFamily::kMistralNamed:
             return sequence({mark("[TOOL_CALLS]"), text(tool.name), mark("[ARGS]"), schema(tool)});
         case CallFamily::kGemma:
-            return sequence({mark("<|tool_call>"), text("call:" + tool.name), schema(tool, "gemma"), mark("<tool_call|>")});
+            return sequence({mark("<|tool_call>"), text("call:" + tool.name), marked_schema(tool, "<|\"|>"), mark("<tool_call|>")});
+        case CallFamily::kFunctionGemma:
+            return sequence(
+                {mark("<start_function_call>"), text("call:" + tool.name), marked_schema(tool, "<escape>"), mark("<end_function_call>")});
         case CallFamily::kDeepSeek:
             return sequence(
                 {mark("<｜tool▁call▁begin｜>"), text(tool.name), mark("<｜tool▁sep｜>"), schema(tool), mark("<｜tool▁call▁end｜>")});
@@ -79,10 +89,11 @@ ordered_json TagBuilder::calls(const ToolRequest& tools) const {
     if (any["elements"].size() == 1) any = ordered_json(any["elements"][0]);
     const CallFamily family = rules_.format.calls;
     const bool one = !tools.parallel || tools.choice == ToolChoice::kNamed || family == CallFamily::kHarmony;
-    const char* between = family == CallFamily::kLlama                                          ? "; "
-                          : family == CallFamily::kMistral                                      ? ", "
-                          : family == CallFamily::kMistralNamed || family == CallFamily::kGemma ? ""
-                                                                                                : "\n";
+    const bool is_gemma = family == CallFamily::kGemma || family == CallFamily::kFunctionGemma;
+    const char* between = family == CallFamily::kLlama                      ? "; "
+                          : family == CallFamily::kMistral                  ? ", "
+                          : family == CallFamily::kMistralNamed || is_gemma ? ""
+                                                                            : "\n";
     ordered_json all = ordered_json::array();
     if (family == CallFamily::kMistral) {
         all.push_back(mark("[TOOL_CALLS]"));
@@ -130,7 +141,7 @@ ordered_json constrained_answer(const AnswerRules& rules, const ToolRequest& too
             TagBuilder::sequence({builder.mark("<|channel|>"), TagBuilder::text("final"), builder.mark("<|message|>"), std::move(content)});
     }
     const CallFamily family = rules.format.calls;
-    if (!tools.callable().empty() && family != CallFamily::kNone && family != CallFamily::kFunctionGemma) {
+    if (!tools.callable().empty() && family != CallFamily::kNone) {
         content = {{"type", "or"}, {"elements", ordered_json::array({std::move(content), builder.calls(tools)})}};
     }
     return {{"type", "structural_tag"}, {"format", after_thought(rules, std::move(content), tokenizer)}};
@@ -139,7 +150,7 @@ ordered_json constrained_answer(const AnswerRules& rules, const ToolRequest& too
 Result<grammar::Grammar> tool_choice_grammar(const AnswerRules& rules, const ToolRequest& tools, const text::Tokenizer& tokenizer,
                                              const std::string& where) {
     const CallFamily family = rules.format.calls;
-    if (family == CallFamily::kNone || family == CallFamily::kFunctionGemma) {
+    if (family == CallFamily::kNone) {
         return bad_input("{}: {}: no grammar says how this model writes calls (\"{}\"); expected \"auto\" or \"none\"", where,
                          kNotSupportedWords, call_notation(family).name);
     }

@@ -244,6 +244,8 @@ TEST_F(OpenAiTools, AnAnswerThatMustCallHasAGrammar) {
     EXPECT_EQ(grammar_of(named)->text.find("\"star\""), std::string::npos);
     EXPECT_EQ(grammar_of({{"tool_choice", "required"}, {"parallel_tool_calls", false}})->text.find("\"star\""), std::string::npos);
     defaults_.format.tools = "functiongemma";
+    EXPECT_NE(grammar_of(named)->text.find("<escape>"), std::string::npos);
+    defaults_.format.tools = "none";
     const auto refused = grammar_of({{"tool_choice", "required"}});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().message.find("body: tool_choice: this is not supported: no grammar says "), 0U) << refused.error().message;

@@ -222,7 +222,7 @@ TEST_P(MustCall, TheParserFindsValidCallsAndNothingElse) {
 std::vector<Case> all_families() {
     std::vector<Case> cases;
     for (const CallNotation& notation : call_notations()) {
-        if (notation.family == CallFamily::kNone || notation.family == CallFamily::kFunctionGemma) continue;
+        if (notation.family == CallFamily::kNone) continue;
         if (notation.family != CallFamily::kHarmony)
             cases.push_back({notation.family, false});  // whose marks are control tokens everywhere
         cases.push_back({notation.family, true});

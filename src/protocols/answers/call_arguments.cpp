@@ -163,8 +163,9 @@ class QuotedReader {
         out += '{';
         for (bool first = true; !take("}"); first = false) {
             if (!first && !comma()) return false;
-            const auto key = take(quote_) ? quoted() : bare(":");
-            if (!key || key->empty() || !take(":")) return false;
+            const bool is_quoted = take(quote_);
+            const auto key = is_quoted ? quoted() : bare(":");
+            if (!key || (!is_quoted && key->empty()) || !take(":")) return false;
             out += json_text(*key) + ":";
             if (!value(depth)) return false;
         }

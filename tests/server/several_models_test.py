@@ -263,10 +263,10 @@ class SeveralModels(unittest.TestCase):
             self.assertNotIn("no model that is served", server.log)
         # Whose model is gone is named, and left alone.
         server = self.start("--kv-disk", str(blocks))
-        self.assertIn('org%2F%C3%A9%20x.kv" is of no model that is served', server.log)
-        self.assertNotIn('llama.kv" is', server.log)
         self.assertEqual(self.complete(server, "llama"), self.alone["llama"])
         self.assertEqual(server.stop(), 0)
+        self.assertIn('org%2F%C3%A9%20x.kv" is of no model that is served', server.log)
+        self.assertNotIn('llama.kv" is', server.log)
         self.assertTrue((blocks / names["org/\u00e9 x"]).exists())
         done = program.subprocess.run([program.BINARY, "serve", "--port", "0", f"--models={self.folder}", "--kv-disk", str(llama)],
                                       capture_output=True, env=self.environment, timeout=serving.PATIENCE, check=False)

@@ -219,11 +219,11 @@ class KeepAlive(unittest.TestCase):
     def test_a_model_is_not_loaded_to_be_unloaded(self):
         self.client.generate("two", keep_alive=0)
         self.wait_until_gone("two")
-        n_loads = self.server.log.count("loaded in")
-        self.assertEqual(self.client.generate("two", keep_alive=0).done_reason, "unload")
-        self.assertEqual(self.client.chat("two:latest", keep_alive="0s").done_reason, "unload")
-        self.assertEqual(self.client.chat("two", keep_alive=0).model, "two")
-        self.assertEqual(self.server.log.count("loaded in"), n_loads)
+        for ask in (lambda: self.client.generate("two", keep_alive=0), lambda: self.client.chat("two:latest", keep_alive="0s"),
+                    lambda: self.client.chat("two", keep_alive=0)):
+            self.assertEqual(ask().done_reason, "unload")
+            models = {m["id"]: m["state"] for m in self.server.get("/v1/models")[2]["data"]}
+            self.assertIn(models["two"], ("unloaded", "unloading"))
         with self.assertRaises(ollama.ResponseError) as raised:
             self.client.generate("three", keep_alive=0)
         self.assertEqual(raised.exception.status_code, 404)

@@ -13,6 +13,8 @@ const LinearKernels& linear_kernels(Isa isa) {
             return kLinearAvx2;
         case Isa::kAvx512:
             return kLinearAvx512;
+        case Isa::kAmx:
+            return kLinearAmx;
         case Isa::kScalar:
             break;
     }

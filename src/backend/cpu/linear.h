@@ -17,6 +17,9 @@
 
 namespace rafter::backend::cpu {
 
+// Without a measurement: a whole tile. kAmx only; results do not depend on it.
+inline constexpr std::uint32_t kMinTileColumns = 16;
+
 // A thread's share: rows of panels [first_panel, last_panel), all columns. Only pointers and numbers; nothing is kept.
 struct LinearTask {
     PackedMatrix weights;
@@ -32,7 +35,8 @@ struct LinearTask {
     std::uint32_t first_panel = 0;
     std::uint32_t last_panel = 0;
     WeightFetch fetch = WeightFetch::kPaced;
-    std::byte* scratch = nullptr;  // kLinearScratchBytes of the thread's own, 64-byte aligned
+    std::uint32_t min_tile_columns = kMinTileColumns;  // fewer columns than this, of 16 in a tile, are left to vectors; 0 and 1: none are
+    std::byte* scratch = nullptr;                      // kLinearScratchBytes of the thread's own, 64-byte aligned
 };
 
 constexpr std::size_t kLinearScratchBytes = std::size_t{192} * 1024;

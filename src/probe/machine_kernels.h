@@ -25,6 +25,7 @@ struct MachineKernels {
     // Operations a round, a multiplication and an addition being two.
     double float_ops_per_round;
     double byte_ops_per_round;
+    const char* byte_unit = "int8 dot product";  // what multiplies bytes
 };
 
 // Of an available instruction set.

@@ -15,31 +15,30 @@
 namespace rafter::backend::cpu {
 namespace {
 
-constexpr std::uint32_t kTiledColumns = kMinTileColumns;  // of a tile
-constexpr int kTiledSteps = 8;                            // of a chunk
+constexpr int kTiledSteps = 8;  // of a chunk
 constexpr int kTiledChunk = kTiledSteps * kStep;
-constexpr std::uint32_t kTiledItems = kBlockColumns / kTiledColumns;  // of a panel and a block of columns
-constexpr std::uint32_t kTiledPanels = 2;                             // unpacked at a time
-constexpr std::uint32_t kTiledGroup = 8;                              // panels for which a chunk's inputs are gathered once
-static_assert(kTiledGroup % kTiledPanels == 0 && kBlockColumns % kTiledColumns == 0);
+constexpr std::uint32_t kTiledItems = kBlockColumns / kTileColumns;  // of a panel and a block of columns
+constexpr std::uint32_t kTiledPanels = 2;                            // unpacked at a time
+constexpr std::uint32_t kTiledGroup = 8;                             // panels for which a chunk's inputs are gathered once
+static_assert(kTiledGroup % kTiledPanels == 0 && kBlockColumns % kTileColumns == 0);
 
 // Sums in four tiles in turn, inputs and weights in two each: what follows an instruction does not wait for it.
-constexpr TileShape kTiledShapes[kTileRegisters] = {{kTiledColumns, 64},    {kTiledColumns, 64},
-                                                    {kTiledColumns, 64},    {kTiledColumns, 64},     // sums: a row a column
-                                                    {kTiledColumns, kStep}, {kTiledColumns, kStep},  // inputs: a row a column
-                                                    {kStep / 4, 64},        {kStep / 4, 64}};  // weights: four elements of 16 rows a row
+constexpr TileShape kTiledShapes[kTileRegisters] = {{kTileColumns, 64},    {kTileColumns, 64},
+                                                    {kTileColumns, 64},    {kTileColumns, 64},     // sums: a row a column
+                                                    {kTileColumns, kStep}, {kTileColumns, kStep},  // inputs: a row a column
+                                                    {kStep / 4, 64},       {kStep / 4, 64}};  // weights: four elements of 16 rows a row
 
 // Of the chunk's blocks of inputs.
 template <int kPlanes>
 struct TiledInputs {
-    alignas(64) std::int8_t bytes[kTiledItems][kTiledSteps][kPlanes][kTiledColumns][kStep];
-    float scale[kTiledItems][kTiledSteps][kTiledColumns];
-    float minus[kTiledItems][kTiledSteps][kTiledColumns];
+    alignas(64) std::int8_t bytes[kTiledItems][kTiledSteps][kPlanes][kTileColumns][kStep];
+    float scale[kTiledItems][kTiledSteps][kTileColumns];
+    float minus[kTiledItems][kTiledSteps][kTileColumns];
 };
 // [column][row of the panel]
 template <int kPlanes>
-using TiledProducts = std::int32_t[kTiledSteps][kPlanes][kTiledColumns][16];
-using TiledSums = float[kTiledColumns][16];
+using TiledProducts = std::int32_t[kTiledSteps][kPlanes][kTileColumns][16];
+using TiledSums = float[kTileColumns][16];
 
 template <int kPlanes>
 struct TiledScratch {
@@ -54,9 +53,9 @@ static_assert(sizeof(TiledScratch<2>) <= kLinearScratchBytes);
 template <int kPlanes>
 [[gnu::noinline]] void gather_inputs(const LinearTask& task, std::uint32_t begin, std::uint32_t n_columns, int k, int n_steps,
                                      TiledInputs<kPlanes>& inputs) {
-    for (std::uint32_t item = 0; item * kTiledColumns < n_columns; ++item) {
-        for (std::uint32_t c = 0; c < kTiledColumns; ++c) {
-            const std::uint32_t column = item * kTiledColumns + c;
+    for (std::uint32_t item = 0; item * kTileColumns < n_columns; ++item) {
+        for (std::uint32_t c = 0; c < kTileColumns; ++c) {
+            const std::uint32_t column = item * kTileColumns + c;
             const InputBlock<kPlanes> zeros = {};
             const bool is_column = column < n_columns;
             const InputBlock<kPlanes>* const blocks = is_column ? input_blocks<kPlanes>(task, begin + column) + k / kStep : nullptr;
@@ -73,8 +72,8 @@ template <int kPlanes>
 
 // kTurn: the step's place among four.
 template <int kTurn, int kPlanes, typename Tiles>
-RAFTER_VEC void multiply_step(Tiles& tiles, const std::int8_t (&inputs)[kPlanes][kTiledColumns][kStep], const std::int8_t (&weights)[8][64],
-                              std::int32_t (&products)[kPlanes][kTiledColumns][16]) {
+RAFTER_VEC void multiply_step(Tiles& tiles, const std::int8_t (&inputs)[kPlanes][kTileColumns][kStep], const std::int8_t (&weights)[8][64],
+                              std::int32_t (&products)[kPlanes][kTileColumns][16]) {
     constexpr int kRight = 6 + kTurn % 2;
     tiles.template load<kRight>(weights, sizeof weights[0]);
     unroll<kPlanes>([&](auto plane) __attribute__((always_inline)) {
@@ -90,12 +89,12 @@ RAFTER_VEC void multiply_step(Tiles& tiles, const std::int8_t (&inputs)[kPlanes]
 
 // One block of linear.h's sequence, for each column.
 template <bool kHasMin, int kPlanes>
-RAFTER_VEC void add_step(const std::int32_t (&products)[kPlanes][kTiledColumns][16], const float* weight_scale, const float* weight_min,
-                         const float* input_scale, const float* input_minus, F32x16 (&acc)[kTiledColumns]) {
+RAFTER_VEC void add_step(const std::int32_t (&products)[kPlanes][kTileColumns][16], const float* weight_scale, const float* weight_min,
+                         const float* input_scale, const float* input_minus, F32x16 (&acc)[kTileColumns]) {
     const F32x16 scale = load(weight_scale);
     F32x16 min = scale;
     if constexpr (kHasMin) min = load(weight_min);
-    unroll<kTiledColumns>([&](auto column) __attribute__((always_inline)) {
+    unroll<kTileColumns>([&](auto column) __attribute__((always_inline)) {
         constexpr int c = decltype(column)::value;
         I32x16 sum = load(products[0][c]);
         if constexpr (kPlanes == 2) sum = shift_left<7>(sum) + load(products[1][c]);
@@ -130,10 +129,10 @@ RAFTER_VEC void run_item(Tiles& tiles, TiledScratch<kPlanes>& scratch, const Til
     TiledProducts<kPlanes>& products = scratch.products[item % 2];
     const TiledProducts<kPlanes>& added_products = scratch.products[added % 2];
     TiledSums& result = sums[added / chunk.n_items][added_column];
-    F32x16 acc[kTiledColumns];
+    F32x16 acc[kTileColumns];
     if constexpr (kAdds)
-        unroll<kTiledColumns>([&](auto c)
-                                  __attribute__((always_inline)) { acc[c.value] = chunk.is_first ? zero() : load(result[c.value]); });
+        unroll<kTileColumns>([&](auto c)
+                                 __attribute__((always_inline)) { acc[c.value] = chunk.is_first ? zero() : load(result[c.value]); });
     for (int from = 0; from < chunk.n_steps; from += 4) {
         unroll<4>([&](auto turn) __attribute__((always_inline)) {
             constexpr int kTurn = decltype(turn)::value;
@@ -151,7 +150,7 @@ RAFTER_VEC void run_item(Tiles& tiles, TiledScratch<kPlanes>& scratch, const Til
             }
         });
     }
-    if constexpr (kAdds) unroll<kTiledColumns>([&](auto c) __attribute__((always_inline)) { store(result[c.value], acc[c.value]); });
+    if constexpr (kAdds) unroll<kTileColumns>([&](auto c) __attribute__((always_inline)) { store(result[c.value], acc[c.value]); });
 }
 
 // Adds the products of unpacked panels to sums[panel][item].
@@ -177,7 +176,7 @@ template <typename Tiles, typename PanelFormat, int kPlanes>
     Tiles tiles(kTiledShapes);
     for (std::uint32_t begin = 0; begin < task.n_columns; begin += kBlockColumns) {
         const std::uint32_t n_columns = task.n_columns - begin < kBlockColumns ? task.n_columns - begin : kBlockColumns;
-        const std::uint32_t n_items = (n_columns + kTiledColumns - 1) / kTiledColumns;
+        const std::uint32_t n_items = (n_columns + kTileColumns - 1) / kTileColumns;
         for (std::uint32_t first = task.first_panel; first < task.last_panel; first += kTiledGroup) {
             const std::uint32_t n_panels = task.last_panel - first < kTiledGroup ? task.last_panel - first : kTiledGroup;
             const std::byte* const panels = task.weights.data + first * task.weights.panel_bytes;
@@ -202,7 +201,7 @@ template <typename Tiles, typename PanelFormat, int kPlanes>
             }
             for (std::uint32_t c = 0; c < n_columns; ++c) {
                 for (std::uint32_t p = 0; p < n_panels; ++p) {
-                    write_column(task, begin + c, first + p, load(scratch.sums[p][c / kTiledColumns][c % kTiledColumns]));
+                    write_column(task, begin + c, first + p, load(scratch.sums[p][c / kTileColumns][c % kTileColumns]));
                 }
             }
         }
@@ -252,7 +251,7 @@ LinearTask without_columns(LinearTask task, std::uint32_t n) {
 // Columns go to tiles in groups of 16; a group of fewer than task.min_tile_columns, and what tiles cannot do, to the vectors' kernels.
 template <typename Tiles>
 void run_tiled(const LinearTask& task, const LinearKernels& vectors) {
-    const std::uint32_t n_over = task.n_columns % kTiledColumns;
+    const std::uint32_t n_over = task.n_columns % kTileColumns;
     if (task.encoding == model::Encoding::kF32 || task.n_columns < task.min_tile_columns) return vectors.run(task);
     LinearTask tiled = task;
     if (n_over < task.min_tile_columns) tiled.n_columns -= n_over;

@@ -10,8 +10,10 @@ set(as_written $<$<CXX_COMPILER_ID:GNU>:-fno-tree-reassoc> $<$<CXX_COMPILER_ID:G
 rafter_isa(scalar)
 rafter_isa(avx2 -mavx2 -mfma -mf16c -mbmi2 ${as_written})
 # g++ 12 warns of its own intrinsics' undefined values: https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105593
-rafter_isa(avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512
+set(avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512
     ${as_written} -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+rafter_isa(avx512 ${avx512})
+rafter_isa(amx ${avx512})  # tile instructions are assembly of our own (backend/cpu/tiles_amx.h), which needs no flags
 
 # Kernels are unrolled into very large functions. There, address checks are calls, and undefined behaviour is looked for where it is not a
 # matter of each load: a minute a file instead of seven.

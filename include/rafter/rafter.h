@@ -79,7 +79,7 @@ struct KvDiskOptions {
 
 struct RuntimeOptions {
     unsigned n_threads = 0;  // that compute; 0: as many as CPUs that this process may use
-    std::string isa = {};    // of the kernels: "scalar", "avx2", "avx512"; empty: the best that this machine has
+    std::string isa = {};    // of the kernels: "scalar", "avx2", "avx512", "amx"; empty: the best that this machine has
 };
 
 // Compute threads that several models share: busy models take turns, a step a turn. Copies are the same runtime, which lives as long as the

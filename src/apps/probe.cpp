@@ -130,7 +130,7 @@ std::string render(const Profile& profile, double seconds, const report::Style& 
     report::Facts facts;
     const auto flops = [](double rate, const char* unit) { return fmt::format("{:.0f} G{}/s", rate / 1e9, unit); };
     facts.add("  float multiply-add", flops(profile.float_flop_per_s, "FLOP"));
-    facts.add("  int8 dot product", flops(profile.int8_flop_per_s, "OP"));
+    facts.add("  " + profile.int8_unit, flops(profile.int8_flop_per_s, "OP"));
     facts.add("  ridge",
               fmt::format("{:.1f} FLOP a byte in float, {:.1f} OP a byte in int8: below it, memory ({}) is the limit",
                           profile.float_flop_per_s / memory, profile.int8_flop_per_s / memory, report::bytes_per_second(memory)));

@@ -100,6 +100,9 @@ class DeviceModel {
     // Of op i of program(), a kObserve; empty for others. Sums are the same whatever the number of threads, and however a text was cut into
     // steps. Not while forward() runs.
     [[nodiscard]] virtual Observed observed(std::size_t /*op*/) const { return {}; }
+    // Of kernels with equal results takes those that were fastest when this machine was measured; before, those of stated defaults. Not
+    // while forward() runs.
+    virtual void tune(const hardware::Profile& /*machine*/) {}
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

@@ -19,7 +19,7 @@ namespace rafter::backend {
 // instruction_sets(), or empty for the best one. Fails on unknown names, and on an instruction set that this machine does not have.
 [[nodiscard]] Result<std::unique_ptr<Backend>> make_backend(std::string_view name, ThreadPool& pool, std::string_view instruction_set);
 
-// Names of all instruction sets that there are kernels for, whether or not this machine has them: "scalar", "avx2", "avx512".
+// Names of all instruction sets that there are kernels for, whether or not this machine has them: "scalar", "avx2", "avx512", "amx".
 [[nodiscard]] std::vector<std::string_view> instruction_sets();
 // The best one that this machine has.
 [[nodiscard]] std::string_view best_instruction_set();

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -75,6 +77,16 @@ bool pin_this_thread(unsigned cpu) {
     CPU_ZERO_S(size_bytes, set.get());
     CPU_SET_S(cpu, size_bytes, set.get());
     return sched_setaffinity(0, size_bytes, set.get()) == 0;
+}
+
+bool request_tile_registers() {
+#if defined(SYS_arch_prctl)
+    constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM, Linux 5.16
+    constexpr long kTileData = 18;               // XFEATURE_XTILE_DATA
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+    return false;
+#endif
 }
 
 }  // namespace rafter

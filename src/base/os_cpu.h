@@ -24,4 +24,9 @@ void name_this_thread(const char* name);
 // False where the operating system refuses: then the thread runs anywhere, as before.
 bool pin_this_thread(unsigned cpu);
 
+// Asks the kernel whether this process's threads, later ones too, may use the tile registers of AMX: their 8 KiB are saved only for
+// processes that ask (https://docs.kernel.org/arch/x86/xstate.html). False where kernel, container or processor refuse. Only processors
+// with AMX should be asked.
+[[nodiscard]] bool request_tile_registers();
+
 }  // namespace rafter

@@ -49,6 +49,13 @@ struct MatrixReading {
     double spread = 0.0;
 };
 
+// For instruction sets with tiles of up to 16 columns: fewer columns than this are multiplied faster by vectors. 17: a whole tile too,
+// where it is alone.
+struct TileReading {
+    tensor::DType weights = tensor::DType::kF32;
+    unsigned min_columns = 16;
+};
+
 // One thread, on rows in its nearest cache: seconds = per_row + n * per_element.
 struct RowReading {
     std::string kind;  // "rms_norm", "quantize_q8", "embed_Q4_0", ...
@@ -79,6 +86,7 @@ struct Profile {
     // Peaks of arithmetic in registers, all threads together; the best samples.
     double float_flop_per_s = 0.0;
     double int8_flop_per_s = 0.0;
+    std::string int8_unit = "int8 dot product";  // what reaches that peak
 
     double barrier_seconds = 0.0;    // one barrier of all threads
     double fork_join_seconds = 0.0;  // an empty parallel region: a step's fixed cost
@@ -87,7 +95,8 @@ struct Profile {
     double handover_seconds_per_byte = 0.0;
     double stream_bytes_per_s = 0.0;  // plain reading of memory, in the samples that stand beside those from_memory
 
-    std::vector<MatrixReading> matrices;
+    std::vector<MatrixReading> matrices;  // of the kernels that `tiles` chooses
+    std::vector<TileReading> tiles;
     std::vector<RowReading> rows;
     std::vector<AttentionReading> attention;
 

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::size_t kMaxReadings = 100'000;
 
 // Checked access to one object. The first thing that is wrong is kept, with its place; after it everything reads as nothing.
@@ -109,6 +109,8 @@ void read_readings(Reader& reader, Profile& profile) {
                                     .seconds_per_weight = r.positive("seconds_per_weight"),
                                     .spread = r.number("spread")});
     });
+    reader.list("tiles",
+                [&](Reader& r) { profile.tiles.push_back({.weights = read_dtype(r, "weights"), .min_columns = r.count("min_columns")}); });
     reader.list("rows", [&](Reader& r) {
         profile.rows.push_back({.kind = r.text("kind"),
                                 .seconds_per_row = r.number("seconds_per_row"),
@@ -144,25 +146,27 @@ std::string slug(const std::string& name) {
 }  // namespace
 
 std::string to_json(const Profile& profile) {
-    ordered_json root{{"rafter_profile", kFormat},
-                      {"cpu", profile.key.cpu},
-                      {"n_threads", profile.key.n_threads},
-                      {"isa", profile.key.isa},
-                      {"version", profile.key.version},
-                      {"time", profile.time},
-                      {"quick", profile.quick},
-                      {"trusted", profile.trusted},
-                      {"doubt", profile.doubt},
-                      {"noise", profile.noise},
-                      {"memory_bytes", profile.memory_bytes},
-                      {"peaks", {{"float_flop_per_s", profile.float_flop_per_s}, {"int8_flop_per_s", profile.int8_flop_per_s}}},
-                      {"fixed",
-                       {{"barrier_seconds", profile.barrier_seconds},
-                        {"fork_join_seconds", profile.fork_join_seconds},
-                        {"handover_seconds", profile.handover_seconds},
-                        {"handover_seconds_per_byte", profile.handover_seconds_per_byte},
-                        {"stream_bytes_per_s", profile.stream_bytes_per_s}}}};
-    for (const char* key : {"caches", "bandwidth", "matrices", "rows", "attention"}) root[key] = ordered_json::array();
+    ordered_json root{
+        {"rafter_profile", kFormat},
+        {"cpu", profile.key.cpu},
+        {"n_threads", profile.key.n_threads},
+        {"isa", profile.key.isa},
+        {"version", profile.key.version},
+        {"time", profile.time},
+        {"quick", profile.quick},
+        {"trusted", profile.trusted},
+        {"doubt", profile.doubt},
+        {"noise", profile.noise},
+        {"memory_bytes", profile.memory_bytes},
+        {"peaks",
+         {{"float_flop_per_s", profile.float_flop_per_s}, {"int8_flop_per_s", profile.int8_flop_per_s}, {"int8_unit", profile.int8_unit}}},
+        {"fixed",
+         {{"barrier_seconds", profile.barrier_seconds},
+          {"fork_join_seconds", profile.fork_join_seconds},
+          {"handover_seconds", profile.handover_seconds},
+          {"handover_seconds_per_byte", profile.handover_seconds_per_byte},
+          {"stream_bytes_per_s", profile.stream_bytes_per_s}}}};
+    for (const char* key : {"caches", "bandwidth", "matrices", "tiles", "rows", "attention"}) root[key] = ordered_json::array();
     for (const ProfileCache& c : profile.caches) {
         root["caches"].push_back({{"level", c.level}, {"size_bytes", c.size_bytes}, {"shared", c.shared}});
     }
@@ -180,6 +184,9 @@ std::string to_json(const Profile& profile) {
                                     {"from_memory", r.from_memory},
                                     {"seconds_per_weight", r.seconds_per_weight},
                                     {"spread", r.spread}});
+    }
+    for (const TileReading& r : profile.tiles) {
+        root["tiles"].push_back({{"weights", tensor::format_of(r.weights).name}, {"min_columns", r.min_columns}});
     }
     for (const RowReading& r : profile.rows) {
         root["rows"].push_back({{"kind", r.kind}, {"seconds_per_row", r.seconds_per_row}, {"seconds_per_element", r.seconds_per_element}});
@@ -216,6 +223,7 @@ Result<Profile> profile_from_json(const std::string& text) {
     Reader peaks = reader.object("peaks");
     profile.float_flop_per_s = peaks.positive("float_flop_per_s");
     profile.int8_flop_per_s = peaks.positive("int8_flop_per_s");
+    profile.int8_unit = peaks.text("int8_unit");
     Reader fixed = reader.object("fixed");
     profile.barrier_seconds = fixed.number("barrier_seconds");
     profile.fork_join_seconds = fixed.number("fork_join_seconds");

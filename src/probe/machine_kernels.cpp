@@ -9,6 +9,8 @@ const MachineKernels& machine_kernels(backend::cpu::Isa isa) {
             return kMachineAvx2;
         case backend::cpu::Isa::kAvx512:
             return kMachineAvx512;
+        case backend::cpu::Isa::kAmx:
+            return kMachineAmx;
         case backend::cpu::Isa::kScalar:
             break;
     }

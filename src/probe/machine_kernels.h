@@ -13,6 +13,7 @@ inline constexpr std::size_t kReadBytes = 512;  // what read() takes at once: si
 // A core that follows several streams has more lines under way than one stream's prefetcher asks for: seen on Zen 3, 25 GB/s instead of 17.
 inline constexpr std::size_t kReadStreams = 4;
 inline constexpr std::size_t kReadAheadBytes = 2048;
+inline constexpr int kAvx512Chains = 16;  // two a cycle, 4 to 5 cycles each: 8 to 10 under way
 
 struct MachineKernels {
     // Loads every byte once, kReadStreams parts side by side. 64-byte aligned. The result is there so that nothing can be left out.
@@ -24,6 +25,7 @@ struct MachineKernels {
     // Operations a round, a multiplication and an addition being two.
     double float_ops_per_round;
     double byte_ops_per_round;
+    const char* byte_unit = "int8 dot product";  // what multiplies bytes
 };
 
 // Of an available instruction set.
@@ -32,5 +34,6 @@ struct MachineKernels {
 extern const MachineKernels kMachineScalar;
 extern const MachineKernels kMachineAvx2;
 extern const MachineKernels kMachineAvx512;
+extern const MachineKernels kMachineAmx;
 
 }  // namespace rafter::probe

@@ -6,8 +6,6 @@
 namespace rafter::probe {
 namespace {
 
-constexpr int kChains = 16;  // two a cycle, 4 to 5 cycles each: 8 to 10 under way
-
 // Adds kReadBytes to what was seen, and asks for those to come.
 inline void read_block(const std::byte* p, __m512i (&sum)[4]) {
     for (std::size_t line = 0; line < kReadBytes; line += 64) {
@@ -32,7 +30,7 @@ std::uint64_t read(const std::byte* data, std::size_t size_bytes) {
 }
 
 float multiply_floats(std::size_t rounds) {
-    __m512 sum[kChains];
+    __m512 sum[kAvx512Chains];
     for (__m512& s : sum) s = _mm512_setzero_ps();
     __m512 factor = _mm512_set1_ps(0.5F);
     const __m512 term = _mm512_set1_ps(1.0F);
@@ -48,7 +46,7 @@ float multiply_floats(std::size_t rounds) {
 }
 
 std::int32_t multiply_bytes(std::size_t rounds) {
-    __m512i sum[kChains];
+    __m512i sum[kAvx512Chains];
     for (__m512i& s : sum) s = _mm512_setzero_si512();
     __m512i a = _mm512_set1_epi8(3);
     __m512i b = _mm512_set1_epi8(-5);
@@ -68,7 +66,7 @@ std::int32_t multiply_bytes(std::size_t rounds) {
 const MachineKernels kMachineAvx512 = {.read = read,
                                        .multiply_floats = multiply_floats,
                                        .multiply_bytes = multiply_bytes,
-                                       .float_ops_per_round = 2.0 * 16 * kChains,
-                                       .byte_ops_per_round = 2.0 * 64 * kChains};
+                                       .float_ops_per_round = 2.0 * 16 * kAvx512Chains,
+                                       .byte_ops_per_round = 2.0 * 64 * kAvx512Chains};
 
 }  // namespace rafter::probe

@@ -30,6 +30,7 @@ constexpr std::size_t kNearBytes = 96 << 10U;  // a thread's weights that stay i
 constexpr std::size_t kColdBytes = 2 << 20U;   // a thread's weights a sample from memory
 constexpr double kMaxFlops = 4e8;              // of a call: a tenth of a second where kernels are plain C++
 constexpr std::size_t kCacheLine = 64;
+constexpr std::uint32_t kMinTimedTileColumns = 4;  // a tile of fewer columns takes as long, and vectors a quarter of it
 
 void fill(std::byte* bytes, std::size_t n, std::uint32_t seed) {
     std::uint32_t state = seed * 2654435761U + 1;
@@ -96,6 +97,7 @@ struct Case {
     Encoding encoding;
     std::uint32_t n_columns;
     bool from_memory;
+    MatrixKernel kernel = MatrixKernel::kUsual;
 };
 
 // Panels that a thread multiplies in a call: as many as fit where the weights shall lie, fewer where that would take too long. An even
@@ -125,6 +127,8 @@ double sample_matrix(ThreadPool& pool, Isa isa, ColdMemory& memory, Operands& op
                                     .data = weights};
         task.encoding = c.encoding;
         task.fetch = operands.fetch;
+        if (c.kernel == MatrixKernel::kVectors) task.min_tile_columns = c.n_columns + 1;
+        if (c.kernel == MatrixKernel::kTiles) task.min_tile_columns = 1;
         task.input = in;
         task.input_stride_bytes = stride;
         task.n_columns = c.n_columns;
@@ -154,7 +158,12 @@ std::vector<Case> cases_of(const MatrixPlan& plan, Isa isa) {
     for (const tensor::FormatInfo& format : tensor::formats()) {
         if (format.dtype == tensor::DType::kI32 || !plan.focus.wants(format.dtype)) continue;
         const Encoding usual = tensor::is_float(format.dtype) ? Encoding::kF32 : Encoding::kQ8;
-        for (const std::uint32_t n : near_columns) cases.push_back({format.dtype, usual, n, false});
+        for (const std::uint32_t n : near_columns) {
+            const bool has_both = isa == Isa::kAmx && n >= kMinTimedTileColumns && n <= backend::cpu::kTileColumns &&
+                                  backend::cpu::has_tile_kernel(format.dtype, usual);
+            cases.push_back({format.dtype, usual, n, false, has_both ? MatrixKernel::kVectors : MatrixKernel::kUsual});
+            if (has_both) cases.push_back({format.dtype, usual, n, false, MatrixKernel::kTiles});
+        }
         for (const std::uint32_t n : cold_columns) cases.push_back({format.dtype, usual, n, true});
         if (usual == Encoding::kF32) continue;
         // 15 bits is how the head's input comes, for few tokens; floats only where somebody asks for them.
@@ -197,6 +206,24 @@ const std::byte* ColdMemory::next(unsigned thread, std::size_t size_bytes) {
     return window;
 }
 
+void record_matrix(hardware::Profile& profile, hardware::MatrixReading reading, MatrixKernel kernel) {
+    if (kernel != MatrixKernel::kTiles) {
+        profile.matrices.push_back(std::move(reading));
+        return;
+    }
+    constexpr std::uint32_t kNever = backend::cpu::kTileColumns + 1;
+    if (profile.tiles.empty() || profile.tiles.back().weights != reading.weights) {
+        profile.tiles.push_back({.weights = reading.weights, .min_columns = kNever});
+    }
+    unsigned& min_columns = profile.tiles.back().min_columns;
+    if (reading.seconds_per_weight < profile.matrices.back().seconds_per_weight) {
+        min_columns = std::min(min_columns, reading.n_columns);
+        profile.matrices.back() = std::move(reading);
+    } else {
+        min_columns = kNever;
+    }
+}
+
 void add_matrix_benchmarks(ThreadPool& pool, Isa isa, ColdMemory& memory, const MatrixPlan& plan, hardware::Profile& profile,
                            std::vector<Benchmark>& benchmarks) {
     const std::shared_ptr<Operands> operands = make_operands(pool, isa);
@@ -205,12 +232,14 @@ void add_matrix_benchmarks(ThreadPool& pool, Isa isa, ColdMemory& memory, const 
         benchmarks.push_back({.sample = [&pool, isa, &memory, operands, c] { return sample_matrix(pool, isa, memory, *operands, c); },
                               .record =
                                   [&profile, c](const Spread& spread) {
-                                      profile.matrices.push_back({.weights = c.dtype,
-                                                                  .activations = name_of(c.encoding),
-                                                                  .n_columns = c.n_columns,
-                                                                  .from_memory = c.from_memory,
-                                                                  .seconds_per_weight = spread.first_decile,
-                                                                  .spread = spread.relative()});
+                                      record_matrix(profile,
+                                                    {.weights = c.dtype,
+                                                     .activations = name_of(c.encoding),
+                                                     .n_columns = c.n_columns,
+                                                     .from_memory = c.from_memory,
+                                                     .seconds_per_weight = spread.first_decile,
+                                                     .spread = spread.relative()},
+                                                    c.kernel);
                                   }});
     }
     const auto read_cold = [&pool, isa, &memory] {

@@ -53,6 +53,16 @@ struct MatrixPlan {
     ProbeFocus focus = {};
 };
 
+// Where there are tiles, a number of columns that may be too few for them is timed with both.
+enum class MatrixKernel {
+    kUsual,    // as the kernels choose
+    kVectors,  // vectors alone
+    kTiles,    // tiles however few the columns are
+};
+// Of both the faster reading is kept. profile.tiles gets the smallest number of columns at which tiles win, and win with every larger
+// number that was timed. Readings of a format come in ascending numbers of columns, each of kTiles right after that of kVectors.
+void record_matrix(hardware::Profile& profile, hardware::MatrixReading reading, MatrixKernel kernel);
+
 // Adds the benchmarks, whose readings go to profile.matrices and profile.stream_bytes_per_s. All arguments outlive the benchmarks.
 void add_matrix_benchmarks(ThreadPool& pool, backend::cpu::Isa isa, ColdMemory& memory, const MatrixPlan& plan, hardware::Profile& profile,
                            std::vector<Benchmark>& benchmarks);

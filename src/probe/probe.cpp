@@ -81,6 +81,7 @@ void add_peak_benchmarks(ThreadPool& pool, Isa isa, Profile& profile, std::vecto
     benchmarks.push_back(
         {.sample = [&pool, &kernels] { return time_team(pool, [&](unsigned) { (void)kernels.multiply_bytes(kRounds); }, {}); },
          .record = [&profile, &kernels, n](const Spread& s) { profile.int8_flop_per_s = n * kernels.byte_ops_per_round / s.least; }});
+    profile.int8_unit = kernels.byte_unit;
 }
 
 // Of a name that the caller has from a list of those available.

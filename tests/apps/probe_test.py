@@ -38,10 +38,12 @@ class WithProfile(program.Case):
 class Probe(WithProfile):
     def test_json_has_all_keys_in_base_units(self):
         self.assertEqual(list(self.profile), ["rafter_profile", "cpu", "n_threads", "isa", "version", "time", "quick", "trusted", "doubt", "noise",
-                                              "memory_bytes", "peaks", "fixed", "caches", "bandwidth", "matrices", "rows", "attention"])
+                                              "memory_bytes", "peaks", "fixed", "caches", "bandwidth", "matrices", "tiles", "rows", "attention"])
         self.assertEqual((self.profile["n_threads"], self.profile["quick"]), (1, True))
         self.assertGreater(self.profile["peaks"]["float_flop_per_s"], 1e8)
         self.assertGreater(self.profile["peaks"]["int8_flop_per_s"], 1e8)
+        self.assertIn(self.profile["peaks"]["int8_unit"], ("int8 dot product", "int8 tiles, sums of 32"))
+        self.assertEqual(self.profile["isa"] == "amx", self.profile["tiles"] != [])
         for reading in self.profile["bandwidth"]:
             self.assertEqual(reading["n_threads"], 1)
             self.assertGreaterEqual(reading["best_bytes_per_s"], reading["bytes_per_s"])

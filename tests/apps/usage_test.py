@@ -88,7 +88,7 @@ class Usage(program.Case):
             ("--top-p: expected a number from 0 to 1, found 2", ["--top-p", "2"]),
             ("--repeat-penalty: expected a number from 1e-06 to 1e+06, found 1e+30", ["--repeat-penalty", "1e+30"]),
             ("--kv-disk-size: needs --kv-disk", ["--kv-disk-size", "1GB"]),
-            ('--isa: expected one of scalar, avx2, avx512, found "sse2"', ["--isa", "sse2"]),
+            ('--isa: expected one of scalar, avx2, avx512, amx, found "sse2"', ["--isa", "sse2"]),
         ]:
             with self.subTest(arguments=arguments):
                 self.expect_error(words, "run", self.model, "-p", "x", *arguments, status=2)

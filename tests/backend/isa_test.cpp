@@ -9,11 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "base/os_cpu.h"
+
 namespace rafter::backend::cpu {
 namespace {
 
 TEST(Isa, EveryNameReadsBack) {
-    for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) EXPECT_EQ(isa_from_name(to_string(isa)), isa);
+    for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) EXPECT_EQ(isa_from_name(to_string(isa)), isa);
     EXPECT_FALSE(isa_from_name("AVX2").has_value());
     EXPECT_FALSE(isa_from_name("").has_value());
 }
@@ -41,6 +43,8 @@ TEST(Isa, AgreesWithTheFlagsThatTheKernelLists) {
     EXPECT_EQ(is_available(Isa::kAvx2), has_all({"avx2", "fma", "f16c", "bmi2"}));
     EXPECT_EQ(is_available(Isa::kAvx512),
               has_all({"avx2", "fma", "f16c", "bmi2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"}));
+    // And only if the kernel says yes, which a container's rules may forbid.
+    EXPECT_EQ(is_available(Isa::kAmx), is_available(Isa::kAvx512) && has_all({"amx_tile", "amx_int8"}) && request_tile_registers());
 }
 
 }  // namespace

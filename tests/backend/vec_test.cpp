@@ -22,7 +22,7 @@ VecResults operations(Isa isa, const VecOperands& operands) {
     VecResults results;
     if (isa == Isa::kScalar) vec_operations_scalar(operands, results);
     if (isa == Isa::kAvx2) vec_operations_avx2(operands, results);
-    if (isa == Isa::kAvx512) vec_operations_avx512(operands, results);
+    if (isa == Isa::kAvx512 || isa == Isa::kAmx) vec_operations_avx512(operands, results);
     return results;
 }
 

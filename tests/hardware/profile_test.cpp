@@ -28,6 +28,8 @@ Profile small_profile() {
     p.matrices = {
         {.weights = DType::kQ4_0, .activations = "q8", .n_columns = 4, .from_memory = false, .seconds_per_weight = 4e-12, .spread = 0.1},
         {.weights = DType::kQ4_0, .activations = "q8", .n_columns = 1, .from_memory = false, .seconds_per_weight = 1e-12, .spread = 0.1}};
+    p.tiles = {{.weights = DType::kQ4_0, .min_columns = 12}};
+    p.int8_unit = "int8 tiles, sums of 32";
     p.rows = {{.kind = "add", .seconds_per_row = 1e-8, .seconds_per_element = 1e-10}};
     p.attention = {
         {.kv_type = "f16", .n_queries = 1, .head_dim = 64, .n_positions = 256, .from_memory = false, .seconds = 1e-6, .spread = 0.0}};
@@ -101,7 +103,7 @@ TEST(Profile, ASpoiltFileIsRefusedInOneLine) {
         EXPECT_FALSE(profile_from_json(without).has_value()) << key << " renamed";
         for (const char* value : {"\"text\": ", "-1e999, \"y\": ", "[[]], \"y\": ", "{}, \"y\": ", "null, \"y\": "}) {
             if (std::string(value).front() == '"' && (key == "cpu" || key == "isa" || key == "version" || key == "doubt" || key == "kind" ||
-                                                      key == "activations" || key == "kv_type")) {
+                                                      key == "int8_unit" || key == "activations" || key == "kv_type")) {
                 continue;
             }
             std::string wrong = good;

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tree
 
-ISA_SOURCE = re.compile(r"/src/.*_(scalar|avx2|avx512|neon)\.cpp$")
+ISA_SOURCE = re.compile(r"/src/.*_(scalar|avx2|avx512|amx|neon)\.cpp$")
 
 
 def weak_symbols(object_file):

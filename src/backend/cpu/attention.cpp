@@ -14,6 +14,7 @@ const AttentionKernels& attention_kernels(Isa isa) {
         case Isa::kAvx2:
             return kAttentionAvx2;
         case Isa::kAvx512:
+        case Isa::kAmx:
             return kAttentionAvx512;
     }
     return kAttentionScalar;

@@ -65,6 +65,7 @@ class CpuModel final : public DeviceModel {
     [[nodiscard]] unsigned n_threads() const override { return pool_.n_threads(); }
     [[nodiscard]] const SamplingKernels& sampling_kernels() const override { return cpu::sampling_kernels(isa_); }
     [[nodiscard]] RowScratch row_scratch(unsigned thread) override { return threads_[thread].rows; }
+    void tune(const hardware::Profile& machine) override { tiles_ = machine.tiles; }
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
     [[nodiscard]] Observed observed(std::size_t op) const override;
@@ -102,6 +103,7 @@ class CpuModel final : public DeviceModel {
     void run_softcap(const model::Op& op, unsigned thread);
     void run_observe(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
+    [[nodiscard]] std::uint32_t min_tile_columns(tensor::DType weights) const;
     void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
     void run_attention_op(const model::Op& op, PreparedOp& prepared, unsigned thread);
@@ -125,6 +127,7 @@ class CpuModel final : public DeviceModel {
     const RowKernels& rows_;
     const LinearKernels& linear_;
     const AttentionKernels& attention_;
+    std::vector<hardware::TileReading> tiles_;  // from how many columns on, by type of weights; others: kMinTileColumns
 
     model::Program program_;
     StepLimits limits_;

@@ -68,6 +68,11 @@ void CpuModel::run_op(const Op& op, PreparedOp& prepared, unsigned thread) {
 
 // ---- matrices
 
+std::uint32_t CpuModel::min_tile_columns(tensor::DType weights) const {
+    const auto reading = std::ranges::find(tiles_, weights, &hardware::TileReading::weights);
+    return reading == tiles_.end() ? kMinTileColumns : reading->min_columns;
+}
+
 void CpuModel::run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task) {
     if (panels.first >= panels.last) return;
     task.weights = matrix;
@@ -75,6 +80,7 @@ void CpuModel::run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange
     task.output_stride = out.stride_floats();
     task.first_panel = panels.first;
     task.last_panel = panels.last;
+    task.min_tile_columns = min_tile_columns(matrix.dtype);
     linear_.run(task);
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/os_cpu.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -39,13 +41,17 @@ bool cpu_has(Isa isa) {
     constexpr std::uint32_t kAvx2 = bit(5), kBmi2 = bit(8);                                         // leaf 7, ebx
     constexpr std::uint32_t kF = bit(16), kDq = bit(17), kBw = bit(30), kVl = bit(31);              // leaf 7, ebx
     constexpr std::uint32_t kVnni = bit(11);                                                        // leaf 7, ecx
+    constexpr std::uint32_t kAmxTile = bit(24), kAmxInt8 = bit(25);                                 // leaf 7, edx
     constexpr std::uint64_t kXmm = bit(1), kYmm = bit(2), kMasks = bit(5), kZmm = bit(6) | bit(7);  // XCR0
     const Registers one = cpuid(1, 0);
     const Registers seven = cpuid(7, 0);
     if (!has_all(one.ecx, kFma | kOsxsave | kAvx | kF16c)) return false;
     if (!has_all(seven.ebx, kAvx2 | kBmi2) || !has_all(enabled_state(), kXmm | kYmm)) return false;
     if (isa == Isa::kAvx2) return true;
-    return has_all(seven.ebx, kF | kDq | kBw | kVl) && has_all(seven.ecx, kVnni) && has_all(enabled_state(), kMasks | kZmm);
+    if (!has_all(seven.ebx, kF | kDq | kBw | kVl) || !has_all(seven.ecx, kVnni) || !has_all(enabled_state(), kMasks | kZmm)) return false;
+    if (isa == Isa::kAvx512) return true;
+    constexpr std::uint64_t kTileState = bit(17) | bit(18);  // XCR0: configuration and data
+    return has_all(seven.edx, kAmxTile | kAmxInt8) && has_all(enabled_state(), kTileState);
 }
 bool made_by_amd() {
     const Registers zero = cpuid(0, 0);
@@ -68,7 +74,13 @@ std::optional<Isa> isa_from_name(std::string_view name) {
     return row == kIsaNames.end() ? std::nullopt : std::optional(row->isa);
 }
 
-bool is_available(Isa isa) { return isa == Isa::kScalar || cpu_has(isa); }
+bool is_available(Isa isa) {
+    if (isa == Isa::kScalar) return true;
+    if (!cpu_has(isa)) return false;
+    if (isa != Isa::kAmx) return true;
+    static const bool granted = request_tile_registers();  // of the process: asked once
+    return granted;
+}
 
 std::vector<Isa> available_isas() {
     std::vector<Isa> found;

@@ -17,6 +17,9 @@
 
 namespace rafter::backend::cpu {
 
+inline constexpr std::uint32_t kTileColumns = 16;               // that a tile has at most; kAmx only
+inline constexpr std::uint32_t kMinTileColumns = kTileColumns;  // for tiles, where nothing was measured; results do not depend on it
+
 // A thread's share: rows of panels [first_panel, last_panel), all columns. Only pointers and numbers; nothing is kept.
 struct LinearTask {
     PackedMatrix weights;
@@ -32,7 +35,8 @@ struct LinearTask {
     std::uint32_t first_panel = 0;
     std::uint32_t last_panel = 0;
     WeightFetch fetch = WeightFetch::kPaced;
-    std::byte* scratch = nullptr;  // kLinearScratchBytes of the thread's own, 64-byte aligned
+    std::uint32_t min_tile_columns = kMinTileColumns;  // a tile of fewer columns is left to vectors
+    std::byte* scratch = nullptr;                      // kLinearScratchBytes of the thread's own, 64-byte aligned
 };
 
 constexpr std::size_t kLinearScratchBytes = std::size_t{192} * 1024;
@@ -45,6 +49,9 @@ struct LinearKernels {
     // becomes zeros; one with an infinity or NaN gets scale NaN, so that what is computed from it shows it.
     void (*quantize)(const float* values, std::size_t n, model::Encoding encoding, std::byte* row);
 };
+
+// Whether kAmx multiplies these by tiles, from LinearTask::min_tile_columns columns on: quantised, with a scale for each 32 elements.
+[[nodiscard]] bool has_tile_kernel(tensor::DType weights, model::Encoding input);
 
 // Of an available instruction set.
 [[nodiscard]] const LinearKernels& linear_kernels(Isa isa);

@@ -14,6 +14,7 @@ const RowKernels& row_kernels(Isa isa) {
         case Isa::kAvx2:
             return kRowsAvx2;
         case Isa::kAvx512:
+        case Isa::kAmx:
             return kRowsAvx512;
     }
     return kRowsScalar;

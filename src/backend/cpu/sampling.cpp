@@ -14,6 +14,7 @@ const SamplingKernels& sampling_kernels(Isa isa) {
         case Isa::kAvx2:
             return kSamplingAvx2;
         case Isa::kAvx512:
+        case Isa::kAmx:
             return kSamplingAvx512;
     }
     return kSamplingScalar;

@@ -20,6 +20,7 @@ RAFTER_VEC Bytes broadcast_bytes(std::uint8_t x) {
     return {all, all};
 }
 RAFTER_VEC Bytes operator&(Bytes a, Bytes b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
+RAFTER_VEC Bytes operator-(Bytes a, Bytes b) { return {_mm256_sub_epi8(a.lo, b.lo), _mm256_sub_epi8(a.hi, b.hi)}; }
 RAFTER_VEC Bytes operator|(Bytes a, Bytes b) { return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
 // Of each four bytes as one number, to the right by n bits, or to the left by -n: bits from the neighbouring byte come in and are for the
 // caller to mask. n should be known when loops are unrolled.

@@ -14,6 +14,7 @@ RAFTER_VEC Bytes load_bytes(const void* p) { return {_mm512_loadu_si512(p)}; }
 RAFTER_VEC void store_bytes(void* p, Bytes x) { _mm512_storeu_si512(p, x.v); }
 RAFTER_VEC Bytes broadcast_bytes(std::uint8_t x) { return {_mm512_set1_epi8(static_cast<char>(x))}; }
 RAFTER_VEC Bytes operator&(Bytes a, Bytes b) { return {_mm512_and_si512(a.v, b.v)}; }
+RAFTER_VEC Bytes operator-(Bytes a, Bytes b) { return {_mm512_sub_epi8(a.v, b.v)}; }
 RAFTER_VEC Bytes operator|(Bytes a, Bytes b) { return {_mm512_or_si512(a.v, b.v)}; }
 // Of each four bytes as one number: see vec_bytes_avx2.h.
 RAFTER_VEC Bytes shift(Bytes a, int n) {

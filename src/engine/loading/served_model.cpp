@@ -169,6 +169,7 @@ Result<void> ServedModel::price() {
         }
         return {};
     }
+    loaded_.device->tune(*machine_);
     scheduler.cost = step_cost(loaded_);
     scheduler.target_itl_seconds = target ? *target : scheduler.cost.usual_itl_seconds(scheduler.context, scheduler.n_sequences);
     return {};
@@ -245,6 +246,7 @@ Result<void> ServedModel::load_draft_model() {
     load.progress = {};
     load.weights.reset();
     RAFTER_TRY(draft_loaded_, load_model(runtime_, *draft_opened_, load));
+    if (machine_) draft_loaded_.device->tune(*machine_);
     const SchedulerOptions& scheduler = draft_loaded_.scheduler;
     model_drafter_ = std::make_unique<ModelDrafter>(*draft_loaded_.device, *std::move(map),
                                                     ModelDrafterOptions{.limits = scheduler.limits,

@@ -160,7 +160,9 @@ Result<std::vector<LadderPoint>> Climb::measure(const std::vector<Stand*>& stand
 }
 
 Result<std::unique_ptr<Stand>> Climb::stand(const StandOptions& options, const Stand* weights_of) {
-    return Stand::load(runtime_, opened_, options, weights_of, {});
+    RAFTER_TRY(std::unique_ptr<Stand> loaded, Stand::load(runtime_, opened_, options, weights_of, {}));
+    loaded->loaded().device->tune(machine_);
+    return loaded;
 }
 
 void Climb::describe(const model::Program& program) {

@@ -14,6 +14,7 @@ EncodeRows encoder(Isa isa) {
         case Isa::kAvx2:
             return kEncodeAvx2;
         case Isa::kAvx512:
+        case Isa::kAmx:
             return kEncodeAvx512;
     }
     return kEncodeScalar;

@@ -18,12 +18,14 @@ constexpr int kStep = 32;    // elements of a block of quantised activations
 constexpr int kChunk = 640;  // elements of a panel that are unpacked at a time: with a tile's inputs they fit into L1
 constexpr int kChunkSteps = kChunk / kStep;
 
-// A panel's chunk in L1: 12 KiB at most. Bytes, scales and mins as the kernels load them.
-struct UnpackedChunk {
-    std::int8_t bytes[kChunkSteps][8][64];
-    float scale[kChunk / 16][16];  // a row a sub-block
-    float min[kChunk / 16][16];
+// A panel's chunk in L1, of kSteps steps. Bytes, scales and mins as the kernels load them.
+template <int kSteps>
+struct UnpackedSteps {
+    std::int8_t bytes[kSteps][8][64];
+    float scale[kSteps * kStep / 16][16];  // a row a sub-block
+    float min[kSteps * kStep / 16][16];
 };
+using UnpackedChunk = UnpackedSteps<kChunkSteps>;  // 15 KiB
 
 template <typename PanelFormat>
 constexpr int sub_blocks_of_step() {
@@ -39,7 +41,8 @@ struct GenericPanelFormat {
     static constexpr bool kIsGeneric = true;
 
     // One group of 16 blocks, from step `step` of the chunk on.
-    static void unpack(const std::byte* group, int step, UnpackedChunk& chunk) {
+    template <int kSteps>
+    static void unpack(const std::byte* group, int step, UnpackedSteps<kSteps>& chunk) {
         constexpr int kSubBlocks = Format::kBlockElements / Format::kSubBlock;
         constexpr PackedFields fields = kFieldsOf<Format>;
         const int first = step * (kStep / Format::kSubBlock);
@@ -71,9 +74,10 @@ struct ChunkWeights {
     [[nodiscard]] RAFTER_VEC Bytes get(int t) const { return load_bytes(bytes[t]); }
 };
 
-// Unpacks n_elements (at most kChunk) of a panel, from `group` on. Not inlined: one copy a format, or compiling takes minutes.
-template <typename PanelFormat>
-[[gnu::noinline]] void unpack_chunk(const std::byte* group, int n_elements, UnpackedChunk& chunk) {
+// Unpacks n_elements (at most a chunk) of a panel, from `group` on. kSigned: bytes without what the format raises them by. Not inlined: one
+// copy a format, or compiling takes minutes.
+template <typename PanelFormat, bool kSigned = false, int kChunkOfSteps = kChunkSteps>
+[[gnu::noinline]] void unpack_chunk(const std::byte* group, int n_elements, UnpackedSteps<kChunkOfSteps>& chunk) {
     using Format = typename PanelFormat::Format;
     constexpr int kElements = Format::kBlockElements;
     for (int e = 0; e < n_elements; e += kElements, group += kPanelRows * sizeof(typename Format::Block)) {
@@ -95,7 +99,9 @@ template <typename PanelFormat>
 #pragma GCC unroll 8
                     for (int i = 0; i < 8; ++i) {
                         const int t = PanelFormat::Weights::group(i);
-                        store_bytes(chunk.bytes[e / kStep + outer * PanelFormat::kPeriod + inner][t], weights.get(t));
+                        Bytes bytes = weights.get(t);
+                        if constexpr (kSigned && PanelFormat::kOffset != 0) bytes = bytes - broadcast_bytes(PanelFormat::kOffset);
+                        store_bytes(chunk.bytes[e / kStep + outer * PanelFormat::kPeriod + inner][t], bytes);
                     }
                 }
             }

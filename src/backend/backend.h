@@ -100,6 +100,9 @@ class DeviceModel {
     // Of op i of program(), a kObserve; empty for others. Sums are the same whatever the number of threads, and however a text was cut into
     // steps. Not while forward() runs.
     [[nodiscard]] virtual Observed observed(std::size_t /*op*/) const { return {}; }
+    // The second moments of op i, a kObserve, for each of its n_moments matrices in turn: [moments_size(n_cols)] as backend/feedback.h lays
+    // them out. As deterministic as observed(). They are handed over: the op has none from then on.
+    [[nodiscard]] virtual std::vector<std::vector<float>> take_moments(std::size_t /*op*/) { return {}; }
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

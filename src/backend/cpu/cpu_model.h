@@ -14,6 +14,7 @@
 #include "backend/cpu/attention_step.h"
 #include "backend/cpu/attention_unfused.h"
 #include "backend/cpu/cpu_weights.h"
+#include "backend/cpu/encode/feedback_kernels.h"
 #include "backend/cpu/kv_store.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/rows.h"
@@ -47,6 +48,7 @@ struct ExpertGroups {
 struct ObservedInputs {
     std::vector<double> sum_squares;    // [n_matrices, n_cols]
     std::vector<std::uint64_t> n_rows;  // [n_matrices]
+    std::vector<std::vector<float>> moments;  // [n_moments][moments_size(n_cols)], backend/feedback.h
 };
 
 class CpuModel final : public DeviceModel {
@@ -68,6 +70,7 @@ class CpuModel final : public DeviceModel {
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
     [[nodiscard]] Observed observed(std::size_t op) const override;
+    [[nodiscard]] std::vector<std::vector<float>> take_moments(std::size_t op) override;
 
   private:
     // What an op needs that does not change from step to step.
@@ -101,6 +104,7 @@ class CpuModel final : public DeviceModel {
     void run_row(const model::Op& op, std::size_t row, Columns columns);
     void run_softcap(const model::Op& op, unsigned thread);
     void run_observe(const model::Op& op, PreparedOp& prepared, unsigned thread);
+    void add_moments(const model::Op& op, ObservedInputs& observed, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);
     void run_experts(const model::Op& op, const PreparedOp& prepared, unsigned thread);
@@ -125,6 +129,7 @@ class CpuModel final : public DeviceModel {
     const RowKernels& rows_;
     const LinearKernels& linear_;
     const AttentionKernels& attention_;
+    const FeedbackKernels& feedback_;
 
     model::Program program_;
     StepLimits limits_;

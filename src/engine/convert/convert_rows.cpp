@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "backend/encoding.h"
@@ -118,6 +119,35 @@ float quantize_rows(DType from, std::span<const std::byte> rows, DType to, std::
             out.data() + first * target.row_bytes(n_cols));
     }
     return std::bit_cast<float>(std::min(most, kF32Exponent));
+}
+
+RefinedRows refine_rows(DType from, std::span<const std::byte> rows, DType to, std::span<std::byte> out, std::size_t n_cols,
+                        std::span<const float> importance, const backend::FeedbackFactor& factor) {
+    constexpr std::size_t kRows = 64;  // that are side by side anyway
+    constexpr std::size_t kAlignment = 64;
+    const FormatInfo& source = tensor::format_of(from);
+    const FormatInfo& target = tensor::format_of(to);
+    const std::size_t n_rows = rows.size() / source.row_bytes(n_cols);
+    std::vector<float> values(std::min(kRows, n_rows) * n_cols);
+    std::vector<std::byte> memory(backend::feedback_scratch_bytes(to, n_cols) + kAlignment);
+    void* aligned = memory.data();
+    std::size_t n_bytes = memory.size();
+    std::align(kAlignment, memory.size() - kAlignment, aligned, n_bytes);
+    RefinedRows refined;
+    std::uint32_t most = 0;
+    for (std::size_t first = 0; first < n_rows; first += kRows) {
+        const std::size_t n = std::min(kRows, n_rows - first);
+        source.decode(rows.data() + first * source.row_bytes(n_cols), values.data(), n * n_cols);
+        most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n * n_cols))));
+        const backend::FeedbackErrors errors = backend::encode_with_feedback(
+            to, {.values = values.data(), .importance = importance.empty() ? nullptr : importance.data(), .n_rows = n, .n_cols = n_cols}, factor,
+            {static_cast<std::byte*>(aligned), n_bytes}, out.data() + first * target.row_bytes(n_cols));
+        refined.errors.plain += errors.plain;
+        refined.errors.kept += errors.kept;
+        refined.errors.n_plain += errors.n_plain;
+    }
+    refined.largest = std::bit_cast<float>(std::min(most, kF32Exponent));
+    return refined;
 }
 
 }  // namespace rafter::engine

@@ -71,8 +71,9 @@ Result<int> carry_out(const Environment& environment, const engine::ConversionPl
         const std::int64_t begin_ns = monotonic_ns();
         const auto detail = [&](double fraction) {
             const double seconds = static_cast<double>(monotonic_ns() - begin_ns) * 1e-9;
-            return stage.empty() || fraction <= 0.0 ? stage
-                                                    : fmt::format("{}, {} left", stage, report::seconds(seconds / fraction * (1.0 - fraction)));
+            return stage.empty() || fraction <= 0.0
+                       ? stage
+                       : fmt::format("{}, {} left", stage, report::seconds(seconds / fraction * (1.0 - fraction)));
         };
         RAFTER_TRY(conversion, engine::run_conversion(plan, source, pool,
                                                       {.progress =

@@ -197,7 +197,7 @@ Result<void> show_front(const QuantizeOptions& options, const planning::Quantize
 // What the text is for, in the order in which it is used: importances, the target, error feedback. Sets wanted.types and wanted.importance,
 // which is kept in `importance`, and wanted.refine. None: interrupted.
 Result<std::optional<CalibrationText>> measure(const QuantizeOptions& options, const Environment& environment, QuantizeSource& source,
-                     files::ImportanceMatrix& importance, engine::ConvertOptions& wanted) {
+                                               files::ImportanceMatrix& importance, engine::ConvertOptions& wanted) {
     engine::Runtime& runtime = *source.runtime;
     const engine::OpenedModel& opened = *source.opened;
     TargetOptions target{.quiet = options.quiet};
@@ -223,8 +223,8 @@ Result<std::optional<CalibrationText>> measure(const QuantizeOptions& options, c
         RAFTER_TRY(matrices, priced_choices(target, runtime, opened));
     }
     const bool wants_more = wanted.importance == nullptr || options.refine;
-    RAFTER_TRY(auto text, calibration_text({.file = options.text_file, .for_importances = wants_more, .quiet = options.quiet}, runtime, opened,
-                                           environment));
+    RAFTER_TRY(auto text, calibration_text({.file = options.text_file, .for_importances = wants_more, .quiet = options.quiet}, runtime,
+                                           opened, environment));
     if (!text) return text;
     if (!options.quiet) print_note(stderr_terminal(environment), fmt::format("rafter quantize: measuring on {}", text->words()));
     if (wanted.importance == nullptr) {
@@ -258,11 +258,13 @@ Result<std::optional<CalibrationText>> measure(const QuantizeOptions& options, c
 Result<engine::InputFeedback> input_feedback(const QuantizeOptions& options, const engine::ConversionPlan& plan, QuantizeSource& source,
                                              const CalibrationText& text, const Environment& environment) {
     const std::vector<std::string> tensors = engine::refined_tensors(plan);
-    RAFTER_TRY(engine::InputFeedback feedback,
-               engine::InputFeedback::create(*source.runtime, *source.opened, {.windows = importance_windows(text, *source.opened)}, tensors));
+    RAFTER_TRY(
+        engine::InputFeedback feedback,
+        engine::InputFeedback::create(*source.runtime, *source.opened, {.windows = importance_windows(text, *source.opened)}, tensors));
     std::size_t n_known = 0;
     for (const std::string& tensor : tensors) n_known += feedback.pass_of(tensor, 0) ? 1 : 0;
-    if (n_known == 0) return bad_input("--refine: expected matrices that become blocks of another type, of inputs that a text shows, found none");
+    if (n_known == 0)
+        return bad_input("--refine: expected matrices that become blocks of another type, of inputs that a text shows, found none");
     if (!options.quiet) {
         print_note(stderr_terminal(environment),
                    fmt::format("rafter quantize: errors of {} of {} tensors will be fed back; {} tokens are read in {} part{}",
@@ -322,7 +324,8 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
         return 0;
     }
     const ConversionWords words{.verb = "quantize", .progress = "Quantising", .quiet = options.quiet};
-    if (source.runtime) return carry_out(environment, plan, source.tensors(), source.runtime->pool(), words, feedback ? &*feedback : nullptr);
+    if (source.runtime)
+        return carry_out(environment, plan, source.tensors(), source.runtime->pool(), words, feedback ? &*feedback : nullptr);
     ThreadPool pool({.n_threads = options.n_threads});
     return carry_out(environment, plan, source.tensors(), pool, words);
 }

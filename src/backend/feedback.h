@@ -17,8 +17,8 @@
 
 namespace rafter::backend {
 
-// Columns come in groups. Second moments, and the factor U, are stored without what is below the diagonal: group g has rows 0 .. 32 (g + 1),
-// each with its 32 columns.
+// Columns come in groups. Second moments, and the factor U, are stored without what is below the diagonal: group g has rows 0 .. 32 (g +
+// 1), each with its 32 columns.
 inline constexpr std::size_t kFeedbackGroup = 32;
 // Of n_cols columns, whole groups.
 [[nodiscard]] constexpr std::size_t moments_size(std::size_t n_cols) { return n_cols * (n_cols + kFeedbackGroup) / 2; }
@@ -34,15 +34,15 @@ struct FeedbackFactor {
 
     [[nodiscard]] bool is_usable() const { return !variance.empty(); }
 };
-// Adds `damping` times the mean of the diagonal to it, ten times as much again where that is not enough for a factor; after three trials, or
-// where all moments are zero or one is no finite number, there is none. O(n_cols³ / 3).
+// Adds `damping` times the mean of the diagonal to it, ten times as much again where that is not enough for a factor; after three trials,
+// or where all moments are zero or one is no finite number, there is none. O(n_cols³ / 3).
 [[nodiscard]] FeedbackFactor factor_moments(std::vector<float> moments, std::size_t n_cols, float damping, ThreadPool& pool);
 
 // What the rows' outputs lose, by the damped moments: summed over rows.
 struct FeedbackErrors {
-    double plain = 0.0;          // of the encoder without feedback
-    double kept = 0.0;           // of what was written
-    std::size_t n_plain = 0;     // rows that were written without feedback, as it did not lower their error
+    double plain = 0.0;       // of the encoder without feedback
+    double kept = 0.0;        // of what was written
+    std::size_t n_plain = 0;  // rows that were written without feedback, as it did not lower their error
 };
 // Encodes rows as EncodeRows does, each block's scales chosen for its corrected values, with its errors fed on within the block, too. A row
 // that this does not improve is the plain encoder's. scratch: [feedback_scratch_bytes(to, n_cols)], aligned to 64 bytes. to: a type of

@@ -1,5 +1,5 @@
-// Error feedback: second moments and their factor against plain double arithmetic, the encoder against a slow definition of what it does, and
-// every instruction set and number of threads against the scalar one.
+// Error feedback: second moments and their factor against plain double arithmetic, the encoder against a slow definition of what it does,
+// and every instruction set and number of threads against the scalar one.
 #include "backend/feedback.h"
 
 #include <gtest/gtest.h>
@@ -104,7 +104,8 @@ struct FedWeights {
         std::vector<float> decoded(kFedCols);
         format.decode(blocks.data() + row * format.row_bytes(kFedCols), decoded.data(), kFedCols);
         std::vector<double> off(kFedCols);
-        for (std::size_t c = 0; c < kFedCols; ++c) off[c] = static_cast<double>(values[row * kFedCols + c]) - static_cast<double>(decoded[c]);
+        for (std::size_t c = 0; c < kFedCols; ++c)
+            off[c] = static_cast<double>(values[row * kFedCols + c]) - static_cast<double>(decoded[c]);
         double sum = 0.0;
         for (std::size_t i = 0; i < kFedCols; ++i) {
             double product = 0.0;
@@ -186,13 +187,14 @@ TEST(Moments, OfSomeRowsAreThoseOfTheRowsAlone) {
     const std::vector<std::uint32_t> index{3, 4, 9, 9, 31};
     std::vector<float> chosen;
     for (const std::uint32_t row : index) {
-        chosen.insert(chosen.end(), inputs.begin() + static_cast<std::ptrdiff_t>(row * kCols), inputs.begin() + static_cast<std::ptrdiff_t>((row + 1) * kCols));
+        chosen.insert(chosen.end(), inputs.begin() + static_cast<std::ptrdiff_t>(row * kCols),
+                      inputs.begin() + static_cast<std::ptrdiff_t>((row + 1) * kCols));
     }
     std::vector<float> moments(moments_size(kCols));
     alignas(64) static std::byte scratch[cpu::kMomentScratchBytes];
     cpu::feedback_kernels(cpu::best_isa())
-        .add_moments({.values = inputs.data(), .stride = kCols, .index = index.data(), .n_rows = index.size(), .n_cols = kCols}, {}, scratch,
-                     moments.data());
+        .add_moments({.values = inputs.data(), .stride = kCols, .index = index.data(), .n_rows = index.size(), .n_cols = kCols}, {},
+                     scratch, moments.data());
     EXPECT_EQ(moments, moments_of(chosen, kCols));
 }
 
@@ -203,7 +205,9 @@ TEST(Factor, MakesTheDampedMomentsAgain) {
         const std::vector<double> expected = damped(moments, kCols);
         const FeedbackFactor factor = factor_of(moments, kCols);
         ASSERT_TRUE(factor.is_usable());
-        const auto upper = [&](std::size_t r, std::size_t c) { return r > c ? 0.0 : static_cast<double>(factor.upper[moments_index(r, c)]); };
+        const auto upper = [&](std::size_t r, std::size_t c) {
+            return r > c ? 0.0 : static_cast<double>(factor.upper[moments_index(r, c)]);
+        };
         for (std::size_t r = 0; r < kCols; ++r) {
             EXPECT_EQ(upper(r, r), 1.0);
             for (std::size_t c = r; c < kCols; ++c) {
@@ -270,7 +274,9 @@ std::vector<double> fed_slowly(DType type, const FedWeights& weights, const Feed
         for (unsigned fill = 0; fill < 256; ++fill) {
             std::vector<float> decoded(block);
             std::vector<std::byte> codes = encoded;
-            const auto fill_in = [&](std::size_t from, std::size_t n) { std::fill_n(codes.begin() + static_cast<std::ptrdiff_t>(from), n, std::byte(fill)); };
+            const auto fill_in = [&](std::size_t from, std::size_t n) {
+                std::fill_n(codes.begin() + static_cast<std::ptrdiff_t>(from), n, std::byte(fill));
+            };
             switch (type) {
                 case DType::kQ4_0:
                 case DType::kIQ4_NL:
@@ -326,7 +332,8 @@ TEST(Feedback, IsWhatItsDefinitionSays) {
             error += weights.output_error(type, found.blocks, row);
             FedWeights as_written = weights;  // the slow row's error: by the same sum
             for (std::size_t c = 0; c < kFedCols; ++c) {
-                as_written.values[row * kFedCols + c] = static_cast<float>(static_cast<double>(weights.values[row * kFedCols + c]) - expected[c] + static_cast<double>(decoded[row * kFedCols + c]));
+                as_written.values[row * kFedCols + c] = static_cast<float>(static_cast<double>(weights.values[row * kFedCols + c]) -
+                                                                           expected[c] + static_cast<double>(decoded[row * kFedCols + c]));
             }
             expected_error += as_written.output_error(type, found.blocks, row);
         }

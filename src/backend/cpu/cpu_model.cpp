@@ -28,7 +28,8 @@ MemoryUse memory_to_load(const model::Program& program, StepLimits limits, const
         const auto* observe = std::get_if<model::ObserveOptions>(&op.options);
         if (observe == nullptr) continue;
         const std::size_t width = program.values[op.inputs.front()].width;
-        use.workspace_bytes += observe->n_matrices * (width + 1) * sizeof(double) + observe->n_moments * moments_size(width) * sizeof(float);
+        use.workspace_bytes +=
+            observe->n_matrices * (width + 1) * sizeof(double) + observe->n_moments * moments_size(width) * sizeof(float);
     }
     const std::size_t n_groups = std::min(options.n_blocks.size(), program.cache_groups.size());
     for (std::size_t g = 0; g < n_groups; ++g) use.cache_bytes += options.n_blocks[g] * kv_block_bytes(program, options, g);
@@ -51,7 +52,12 @@ Result<void> check_memory(const MemoryUse& use) {
 }  // namespace
 
 CpuModel::CpuModel(ThreadPool& pool, Isa isa)
-    : pool_(pool), isa_(isa), rows_(row_kernels(isa)), linear_(linear_kernels(isa)), attention_(attention_kernels(isa)), feedback_(feedback_kernels(isa)) {}
+    : pool_(pool),
+      isa_(isa),
+      rows_(row_kernels(isa)),
+      linear_(linear_kernels(isa)),
+      attention_(attention_kernels(isa)),
+      feedback_(feedback_kernels(isa)) {}
 
 Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, const files::TensorSource& source, const LoadOptions& options,
                                                     ThreadPool& pool, Isa isa) {

@@ -46,8 +46,8 @@ struct ExpertGroups {
 
 // What a kObserve op has seen since load.
 struct ObservedInputs {
-    std::vector<double> sum_squares;    // [n_matrices, n_cols]
-    std::vector<std::uint64_t> n_rows;  // [n_matrices]
+    std::vector<double> sum_squares;          // [n_matrices, n_cols]
+    std::vector<std::uint64_t> n_rows;        // [n_matrices]
     std::vector<std::vector<float>> moments;  // [n_moments][moments_size(n_cols)], backend/feedback.h
 };
 

@@ -28,7 +28,7 @@ enum class Encoding {
 
 // What a file says of the text that its errors were fed back by (engine/refine/input_feedback.h).
 struct RefineMark {
-    std::string text;           // its name
+    std::string text;  // its name
     std::uint64_t n_tokens = 0;
     std::uint64_t identity = 0;  // of its tokens: a run continues only one with the same
 };

@@ -142,8 +142,7 @@ Result<void> add_importance(ConversionPlan& plan, const files::ImportanceMatrix&
 
 Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const fs::path& source_path, const fs::path& out,
                                        const ConvertOptions& options) {
-    ConversionPlan plan{
-        .encoding = options.encoding, .refine = options.refine, .allow_nan = options.allow_nan, .replace = options.replace};
+    ConversionPlan plan{.encoding = options.encoding, .refine = options.refine, .allow_nan = options.allow_nan, .replace = options.replace};
     RAFTER_TRY(plan.out, output_path(out));
     const SourceKind kind = source_kind(source.metadata());
     for (const files::NamedTensor& tensor : source.tensors()) {

@@ -143,8 +143,8 @@ RefinedRows refine_rows(DType from, std::span<const std::byte> rows, DType to, s
         backend::decode_weights(from, rows.data() + first * source.row_bytes(n_cols), values.data(), n * n_cols);
         most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n * n_cols))));
         const backend::FeedbackErrors errors = backend::encode_with_feedback(
-            to, {.values = values.data(), .importance = importance.empty() ? nullptr : importance.data(), .n_rows = n, .n_cols = n_cols}, factor,
-            {static_cast<std::byte*>(aligned), n_bytes}, out.data() + first * target.row_bytes(n_cols));
+            to, {.values = values.data(), .importance = importance.empty() ? nullptr : importance.data(), .n_rows = n, .n_cols = n_cols},
+            factor, {static_cast<std::byte*>(aligned), n_bytes}, out.data() + first * target.row_bytes(n_cols));
         refined.errors.plain += errors.plain;
         refined.errors.kept += errors.kept;
         refined.errors.n_plain += errors.n_plain;

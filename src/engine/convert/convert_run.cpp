@@ -69,7 +69,9 @@ class Writing {
     float encode(std::size_t unit, std::span<const std::byte> rows, std::span<std::byte> to);
     Result<void> check_finite(const ConvertUnit& unit, std::span<const std::byte> rows) const;
     Result<void> check_fits(const ConvertUnit& unit, float largest, std::span<const std::byte> written) const;
-    [[nodiscard]] std::uint64_t bytes_of(const ConvertUnit& unit) const { return unit.n_rows * written_row_bytes(plan_.tensors[unit.tensor]); }
+    [[nodiscard]] std::uint64_t bytes_of(const ConvertUnit& unit) const {
+        return unit.n_rows * written_row_bytes(plan_.tensors[unit.tensor]);
+    }
     [[nodiscard]] std::uint64_t offset_of(const ConvertUnit& unit) const {
         const PlannedTensor& tensor = plan_.tensors[unit.tensor];
         return tensor.offset_bytes + unit.first_row * written_row_bytes(tensor);
@@ -85,8 +87,8 @@ class Writing {
     std::size_t written_bytes_ = 0;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<std::uint64_t> n_done_bytes_ = 0;
-    InputFeedback* feedback_ = nullptr;               // of the round at hand; null: none
-    std::vector<backend::FeedbackErrors> errors_;     // [units], of those that were fed back
+    InputFeedback* feedback_ = nullptr;            // of the round at hand; null: none
+    std::vector<backend::FeedbackErrors> errors_;  // [units], of those that were fed back
     std::atomic<double> done_cost_ = 0.0;
     double all_cost_ = 1.0;
     std::set<std::size_t> tensors_unknown_;  // that were to be fed back, but nothing is known of their inputs
@@ -254,7 +256,8 @@ float Writing::encode(std::size_t index, std::span<const std::byte> rows, std::s
     const std::size_t n_matrices = planned.importance.size() / n_cols;
     const std::uint64_t rows_per_matrix = planned.source->n_rows() / std::max<std::size_t>(1, n_matrices);
     const auto importance_of = [&](std::uint64_t row) {
-        return planned.importance.empty() ? std::span<const float>() : std::span(planned.importance).subspan(row / rows_per_matrix * n_cols, n_cols);
+        return planned.importance.empty() ? std::span<const float>()
+                                          : std::span(planned.importance).subspan(row / rows_per_matrix * n_cols, n_cols);
     };
     if (is_refined(plan_, planned)) {
         const backend::FeedbackFactor* const factor = feedback_ != nullptr ? feedback_->factor(planned.source->name, unit.matrix) : nullptr;

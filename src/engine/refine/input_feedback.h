@@ -29,8 +29,8 @@ struct FeedbackText {
 
 class InputFeedback {
   public:
-    // tensors: matrices that will be encoded; those that multiply nothing in the model, or whose rows are no whole groups of columns, are in
-    // no pass. Reads no weights. runtime and opened outlive this.
+    // tensors: matrices that will be encoded; those that multiply nothing in the model, or whose rows are no whole groups of columns, are
+    // in no pass. Reads no weights. runtime and opened outlive this.
     [[nodiscard]] static Result<InputFeedback> create(Runtime& runtime, const OpenedModel& opened, FeedbackText text,
                                                       const std::vector<std::string>& tensors);
 
@@ -82,7 +82,7 @@ class InputFeedback {
     std::vector<Inputs> inputs_;
     std::map<std::string, std::size_t, std::less<>> inputs_of_;  // of a tensor
     std::vector<Pass> passes_;
-    std::optional<LoadedModel> weights_;  // that all passes share
+    std::optional<LoadedModel> weights_;                                                // that all passes share
     std::map<std::pair<std::size_t, std::uint32_t>, backend::FeedbackFactor> factors_;  // (inputs, matrix), of the last pass
 };
 

@@ -52,8 +52,10 @@ std::uint32_t n_matrices(const files::NamedTensor& tensor) {
 
 // By tensor and matrix, over all passes: the factor's numbers, empty where there is none.
 std::map<std::pair<std::string, std::uint32_t>, std::vector<float>> all_factors(Runtime& runtime, const OpenedModel& opened,
-                                                                               std::uint64_t moments_bytes, std::size_t& n_passes) {
-    auto feedback = InputFeedback::create(runtime, opened, {.windows = feedback_windows(), .moments_bytes = moments_bytes}, matrices_of(opened)).value();
+                                                                                std::uint64_t moments_bytes, std::size_t& n_passes) {
+    auto feedback =
+        InputFeedback::create(runtime, opened, {.windows = feedback_windows(), .moments_bytes = moments_bytes}, matrices_of(opened))
+            .value();
     n_passes = feedback.n_passes();
     std::map<std::pair<std::string, std::uint32_t>, std::vector<float>> found;
     for (std::size_t pass = 0; pass < n_passes; ++pass) {
@@ -88,7 +90,8 @@ TEST_P(SecondMoments, AreThoseOfAFloat64Model) {
         model::bind(model::build(model::read_config(*opened.source, {.context = 64U}).value()), *opened.source).value();
     std::map<std::string, model::Op> op_of;  // that multiplies the tensor
     for (const model::Op& op : canonical.ops) {
-        if (op.kind == model::OpKind::kLinear || op.kind == model::OpKind::kExpertLinear) op_of[canonical.weights[op.weights.front()].tensor] = op;
+        if (op.kind == model::OpKind::kLinear || op.kind == model::OpKind::kExpertLinear)
+            op_of[canonical.weights[op.weights.front()].tensor] = op;
     }
     // The last expert alone, where there are experts.
     for (const auto& [tensor, op] : op_of) {
@@ -188,7 +191,8 @@ TEST(InputFeedback, OfADamagedModelIsRefusedByTheTensorsName) {
     auto feedback = InputFeedback::create(runtime, opened, {.windows = feedback_windows()}, matrices_of(opened)).value();
     const auto collected = feedback.collect(0, {});
     ASSERT_FALSE(collected);
-    EXPECT_TRUE(collected.error().message.starts_with("blk.1.ffn_gate.weight: column 3: expected finite inputs")) << collected.error().message;
+    EXPECT_TRUE(collected.error().message.starts_with("blk.1.ffn_gate.weight: column 3: expected finite inputs"))
+        << collected.error().message;
 }
 
 }  // namespace

@@ -5,4 +5,4 @@
 namespace rafter::backend::cpu {
 extern const EncodeRows kEncodeScalar = encode_rows;
 extern const DecodeNumbers kDecodeScalar = decode_numbers;
-}
+}  // namespace rafter::backend::cpu

@@ -82,8 +82,8 @@ FeedbackFactor factor_moments(std::vector<float> moments, std::size_t n_cols, fl
 FeedbackErrors encode_with_feedback(tensor::DType to, const WeightRows& rows, const FeedbackFactor& factor, std::span<std::byte> scratch,
                                     std::byte* out, Isa isa) {
     const std::size_t block = tensor::format_of(to).block_elements;
-    RAFTER_CHECK(block > 1 && rows.n_cols % block == 0 && factor.variance.size() == rows.n_cols, "{} columns as {}, a factor of {}", rows.n_cols,
-                 tensor::format_of(to).name, factor.variance.size());
+    RAFTER_CHECK(block > 1 && rows.n_cols % block == 0 && factor.variance.size() == rows.n_cols, "{} columns as {}, a factor of {}",
+                 rows.n_cols, tensor::format_of(to).name, factor.variance.size());
     const FeedbackKernels& kernels = feedback_kernels(isa);
     RAFTER_CHECK(scratch.size() >= kernels.encode_scratch_bytes(to, rows.n_cols), "scratch of {} bytes", scratch.size());
     return kernels.encode(to, rows, factor.upper.data(), factor.variance.data(), encoder(isa), scratch.data(), out);

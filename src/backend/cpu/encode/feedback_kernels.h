@@ -32,15 +32,15 @@ struct FeedbackKernels {
     // 1. By one thread: the group's triangle into `triangle`, not yet of unit diagonal, [32, 32] and its inverse diagonal, [32]. False:
     //    there is none.
     bool (*factor_triangle)(const float* moments, std::size_t group, float* triangle, float* inverse_diagonal);
-    // 2. A share of the rows before the group, also transposed into `panel`, [32, panel_stride]; and the triangle, of unit diagonal. 
-    void (*solve_panel)(float* moments, std::size_t group, const float* triangle, const float* inverse_diagonal, const Share& share, float* panel,
-                        std::size_t panel_stride);
+    // 2. A share of the rows before the group, also transposed into `panel`, [32, panel_stride]; and the triangle, of unit diagonal.
+    void (*solve_panel)(float* moments, std::size_t group, const float* triangle, const float* inverse_diagonal, const Share& share,
+                        float* panel, std::size_t panel_stride);
     // 3. What the group explains is taken off a share of the groups before it.
     void (*subtract_group)(float* moments, std::size_t group, const Share& share, const float* panel, std::size_t panel_stride);
 
     // encode_with_feedback(). encode: of the same instruction set.
-    FeedbackErrors (*encode)(tensor::DType to, const WeightRows& rows, const float* upper, const float* variance, EncodeRows encode, std::byte* scratch,
-                             std::byte* out);
+    FeedbackErrors (*encode)(tensor::DType to, const WeightRows& rows, const float* upper, const float* variance, EncodeRows encode,
+                             std::byte* scratch, std::byte* out);
     std::size_t (*encode_scratch_bytes)(tensor::DType to, std::size_t n_cols);
 };
 [[nodiscard]] const FeedbackKernels& feedback_kernels(Isa isa);

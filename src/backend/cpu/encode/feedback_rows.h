@@ -1,5 +1,5 @@
-// Rows of weights into blocks, with error feedback (backend/feedback.h): 64 rows at a time side by side in the lanes, group of columns after
-// group of columns. Included after a vec header.
+// Rows of weights into blocks, with error feedback (backend/feedback.h): 64 rows at a time side by side in the lanes, group of columns
+// after group of columns. Included after a vec header.
 #pragma once
 
 #include "backend/cpu/encode/moments.h"
@@ -70,14 +70,15 @@ struct FeedbackSpace {
         typename Format::Block blocks[kFeedbackRows];
     };
     Fixed* fixed;
-    float* weights;       // [n_cols, kFeedbackRows], and these:
-    float* errors;        // weight less what is written
-    float* plain_errors;  // weight less what the plain encoder writes
+    float* weights;                // [n_cols, kFeedbackRows], and these:
+    float* errors;                 // weight less what is written
+    float* plain_errors;           // weight less what the plain encoder writes
     typename Format::Block* rows;  // [kFeedbackRows, n_cols / kBlock]
 
     static constexpr std::size_t kFixedBytes = (sizeof(Fixed) + 63) / 64 * 64;
     static std::size_t size_bytes(std::size_t n_cols) {
-        return kFixedBytes + 3 * n_cols * kFeedbackRows * sizeof(float) + n_cols / kBlock * kFeedbackRows * sizeof(typename Format::Block) + 64;
+        return kFixedBytes + 3 * n_cols * kFeedbackRows * sizeof(float) + n_cols / kBlock * kFeedbackRows * sizeof(typename Format::Block) +
+               64;
     }
     FeedbackSpace(std::byte* scratch, std::size_t n_cols) {
         fixed = reinterpret_cast<Fixed*>(scratch);
@@ -97,9 +98,8 @@ RAFTER_VEC Terms factor_rows(const float* upper, std::size_t group, std::size_t 
 RAFTER_VEC void add_within_group(const float* triangle, std::size_t c, const float* errors, F32x16* x) {
     for (std::size_t before = 0; before < c; ++before) {
         const F32x16 factor = broadcast(triangle[before * kGroup + c]);
-        unroll<kFeedbackVectors>([&](auto v) {
-            x[v.value] = fma(factor, load(errors + before * kFeedbackRows + v.value * kLanes), x[v.value]);
-        });
+        unroll<kFeedbackVectors>(
+            [&](auto v) { x[v.value] = fma(factor, load(errors + before * kFeedbackRows + v.value * kLanes), x[v.value]); });
     }
 }
 
@@ -184,8 +184,8 @@ void encode_block(const WeightRows& rows, const float* upper, const float* varia
     const std::size_t first = block * kBlock;
     __builtin_memcpy(fixed.corrected, space.weights + first * kFeedbackRows, sizeof fixed.corrected);
     for (std::size_t g = 0; g < kGroups; ++g) {
-        add_products(factor_rows(upper, first / kGroup + g, 0), {space.errors, kFeedbackRows}, first, fixed.corrected[g * kGroup], kFeedbackRows,
-                     kFeedbackRows);
+        add_products(factor_rows(upper, first / kGroup + g, 0), {space.errors, kFeedbackRows}, first, fixed.corrected[g * kGroup],
+                     kFeedbackRows, kFeedbackRows);
     }
     choose_scales(rows.importance == nullptr ? nullptr : rows.importance + first, rows.n_rows, encode, space);
     for (std::size_t g = 0; g < kGroups; ++g) {
@@ -295,8 +295,7 @@ auto with_block_format(tensor::DType type, const Function& function) {
 
 FeedbackErrors feed_back_rows(tensor::DType to, const WeightRows& rows, const float* upper, const float* variance, EncodeRows encode,
                               std::byte* scratch, std::byte* out) {
-    return with_block_format(
-        to, [&](auto format) { return feed_back<decltype(format)>(rows, upper, variance, encode, scratch, out); });
+    return with_block_format(to, [&](auto format) { return feed_back<decltype(format)>(rows, upper, variance, encode, scratch, out); });
 }
 
 std::size_t feedback_space_bytes(tensor::DType to, std::size_t n_cols) {

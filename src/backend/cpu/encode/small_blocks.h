@@ -56,13 +56,17 @@ struct ScaleSearch<tensor::IQ4_NL> {
     static constexpr ScaleGrid kLong[] = {{-140.0F, 2.5F, 19}, {90.0F, 2.5F, 13}};
 };
 
-// Sixteen blocks' bits are put together four bytes at a time: word w of each block, in its lane, and then written to the block.
-RAFTER_VEC void put_word(const I32x16& words, int n, std::uint8_t* first, std::size_t block_bytes) {
+// Sixteen blocks' bits are put together four bytes at a time: word w of each block in its lane, and then written to the blocks, `offset`
+// bytes from the beginning of each.
+template <typename Block>
+RAFTER_VEC void put_word(const I32x16& words, int n, std::size_t offset, Block* out) {
     const LaneInts word(words);
-    for (int l = 0; l < n; ++l) __builtin_memcpy(first + static_cast<std::size_t>(l) * block_bytes, &word.at[l], sizeof word.at[l]);
+    auto* to = reinterpret_cast<std::byte*>(out) + offset;
+    for (int l = 0; l < n; ++l, to += sizeof(Block)) __builtin_memcpy(to, &word.at[l], sizeof word.at[l]);
 }
-// codes: 0 .. 15 in the low four bits. As tensor::pack_nibbles_of_32() packs them.
-RAFTER_VEC void put_nibbles(const I32x16 codes[32], int n, std::uint8_t* first, std::size_t block_bytes) {
+// codes: the low four bits are packed, as tensor::pack_nibbles_of_32() does.
+template <typename Block>
+RAFTER_VEC void put_nibbles(const I32x16 codes[32], int n, std::size_t offset, Block* out) {
     const I32x16 low = broadcast_int(15);
     unroll<4>([&](auto w) {
         I32x16 words = broadcast_int(0);
@@ -70,35 +74,36 @@ RAFTER_VEC void put_nibbles(const I32x16 codes[32], int n, std::uint8_t* first, 
             constexpr int kElement = 4 * w.value + b.value;
             words = words | shift_left<8 * b.value>((codes[kElement] & low) | shift_left<4>(codes[kElement + 16] & low));
         });
-        put_word(words, n, first + 4 * w.value, block_bytes);
+        put_word(words, n, offset + 4 * w.value, out);
     });
 }
 // As tensor::pack_fifth_bits_of_32() packs them.
-RAFTER_VEC void put_fifth_bits(const I32x16 codes[32], int n, std::uint8_t* first, std::size_t block_bytes) {
+template <typename Block>
+RAFTER_VEC void put_fifth_bits(const I32x16 codes[32], int n, std::size_t offset, Block* out) {
     I32x16 words = broadcast_int(0);
     unroll<32>([&](auto e) { words = words | shift_left<e.value>(shift_right<4>(codes[e.value]) & broadcast_int(1)); });
-    put_word(words, n, first, block_bytes);
+    put_word(words, n, offset, out);
 }
-RAFTER_VEC void put_bytes(const I32x16 codes[32], int n, std::uint8_t* first, std::size_t block_bytes) {
+template <typename Block>
+RAFTER_VEC void put_bytes(const I32x16 codes[32], int n, std::size_t offset, Block* out) {
     const I32x16 low = broadcast_int(255);
     unroll<8>([&](auto w) {
         I32x16 words = broadcast_int(0);
         unroll<4>([&](auto b) { words = words | shift_left<8 * b.value>(codes[4 * w.value + b.value] & low); });
-        put_word(words, n, first + 4 * w.value, block_bytes);
+        put_word(words, n, offset + 4 * w.value, out);
     });
 }
 
 // What a block of the format stores for its levels' codes.
 template <typename Format>
 RAFTER_VEC void put_codes(const I32x16 codes[32], int n, typename Format::Block* out) {
-    constexpr std::size_t kBytes = sizeof *out;
-    if constexpr (requires { out->qh; }) {
-        put_nibbles(codes, n, out->qs, kBytes);
-        put_fifth_bits(codes, n, out->qh, kBytes);
-    } else if constexpr (sizeof out->qs == 32) {
-        put_bytes(codes, n, reinterpret_cast<std::uint8_t*>(out->qs), kBytes);
+    using Block = typename Format::Block;
+    constexpr std::size_t kCodes = __builtin_offsetof(Block, qs);
+    if constexpr (sizeof out->qs == 32) {
+        put_bytes(codes, n, kCodes, out);
     } else {
-        put_nibbles(codes, n, out->qs, kBytes);
+        put_nibbles(codes, n, kCodes, out);
+        if constexpr (requires { out->qh; }) put_fifth_bits(codes, n, __builtin_offsetof(Block, qh), out);
     }
 }
 // Added to a level's code: the types around zero store no negative ones, but for Q8_0.

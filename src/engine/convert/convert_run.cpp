@@ -253,7 +253,7 @@ float Writing::encode(std::size_t index, std::span<const std::byte> rows, std::s
     if (plan_.encoding == Encoding::kRounded) return convert_rows(from, rows, planned.dtype, to);
     const std::size_t n_cols = planned.source->shape.back();
     // Stacked matrices have importances of their own.
-    const std::size_t n_matrices = planned.importance.size() / n_cols;
+    const std::size_t n_matrices = planned.importance.size() / std::max<std::size_t>(1, n_cols);
     const std::uint64_t rows_per_matrix = planned.source->n_rows() / std::max<std::size_t>(1, n_matrices);
     const auto importance_of = [&](std::uint64_t row) {
         return planned.importance.empty() ? std::span<const float>()

@@ -5,6 +5,7 @@
 
 #include "apps/output.h"
 #include "apps/session.h"
+#include "base/clock.h"
 #include "base/os_terminal.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -30,6 +31,21 @@ std::string conversion_summary(const engine::ConversionPlan& plan, const engine:
     return text;
 }
 
+// What error feedback brought.
+std::string refine_summary(const engine::RefineOutcome& refined) {
+    std::string text = fmt::format("errors fed back in {} tensors: their expected output error is {:.1f}% lower on average",
+                                   report::grouped(refined.n_tensors), 100.0 * (1.0 - refined.error_ratio));
+    if (refined.n_rows_plain > 0) {
+        text += fmt::format("; {} of {} rows were no better with it and are as without", report::grouped(refined.n_rows_plain),
+                            report::grouped(refined.n_rows));
+    }
+    if (refined.n_tensors_plain > 0) text += fmt::format(", all of {} tensors' among them", report::grouped(refined.n_tensors_plain));
+    if (refined.n_tensors_unknown > 0) {
+        text += fmt::format("; of {} tensors' inputs nothing is known: they are as without", report::grouped(refined.n_tensors_unknown));
+    }
+    return text;
+}
+
 }  // namespace
 
 std::string types_text(const std::map<tensor::DType, std::uint32_t>& n_of_type) {
@@ -45,30 +61,43 @@ Result<std::filesystem::path> conversion_source(const Environment& environment, 
 }
 
 Result<int> carry_out(const Environment& environment, const engine::ConversionPlan& plan, const files::TensorSource& source,
-                      ThreadPool& pool, const ConversionWords& words) {
+                      ThreadPool& pool, const ConversionWords& words, engine::InputFeedback* feedback) {
     const report::Terminal terminal = stderr_terminal(environment);
     const InterruptFlag interrupt;
     engine::Conversion conversion;
     {
         report::Progress bar(terminal, std::string(words.progress));
+        std::string stage;
+        const std::int64_t begin_ns = monotonic_ns();
+        const auto detail = [&](double fraction) {
+            const double seconds = static_cast<double>(monotonic_ns() - begin_ns) * 1e-9;
+            return stage.empty() || fraction <= 0.0
+                       ? stage
+                       : fmt::format("{}, {} left", stage, report::seconds(seconds / fraction * (1.0 - fraction)));
+        };
         RAFTER_TRY(conversion, engine::run_conversion(plan, source, pool,
                                                       {.progress =
                                                            [&](double fraction) {
-                                                               if (!words.quiet) bar.update(fraction);
+                                                               if (!words.quiet) bar.update(fraction, detail(fraction));
                                                            },
+                                                       .stage = [&](const std::string& what) { stage = what; },
                                                        .is_stopped = [&] { return interrupt.is_set(); },
                                                        .note =
                                                            [&](const std::string& sentence) {
                                                                bar.clear();
                                                                if (!words.quiet)
                                                                    print_note(terminal, fmt::format("rafter {}: {}", words.verb, sentence));
-                                                           }}));
+                                                           },
+                                                       .feedback = feedback}));
     }
     if (!conversion.complete) {
         if (!words.quiet) print_note(terminal, fmt::format("rafter {}: interrupted; the same command continues", words.verb));
         return kExitInterrupted;
     }
     if (!words.quiet) RAFTER_TRY_VOID(write_stdout(conversion_summary(plan, conversion) + "\n"));
+    if (!words.quiet && (conversion.refined.n_tensors > 0 || conversion.refined.n_tensors_unknown > 0)) {
+        RAFTER_TRY_VOID(write_stdout(refine_summary(conversion.refined) + "\n"));
+    }
     return 0;
 }
 

@@ -27,8 +27,8 @@ struct ConversionWords {
     std::string_view progress;  // "Converting"
     bool quiet = false;
 };
-// Returns the exit status; its summary is on stdout unless it is quiet.
+// Returns the exit status; its summary is on stdout unless it is quiet. feedback: of a plan with `refine`, else null.
 [[nodiscard]] Result<int> carry_out(const Environment& environment, const engine::ConversionPlan& plan, const files::TensorSource& source,
-                                    ThreadPool& pool, const ConversionWords& words);
+                                    ThreadPool& pool, const ConversionWords& words, engine::InputFeedback* feedback = nullptr);
 
 }  // namespace rafter::apps

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "apps/quantize_target.h"
 #include "apps/report_files.h"
 #include "base/os_terminal.h"
+#include "base/xxh3.h"
+#include "engine/convert/convert_units.h"
 #include "engine/convert/tensor_types.h"
 #include "engine/loading/model_source.h"
 #include "engine/quantize/mixes.h"
@@ -39,6 +42,7 @@ struct QuantizeOptions {
     std::string html_file, svg_file;
     std::vector<std::string> rules;
     std::optional<std::uint64_t> split_bytes;
+    bool refine = false;
     bool dry_run = false;
     bool allow_nan = false;
     bool force = false;
@@ -130,7 +134,7 @@ struct QuantizeSource {
 Result<QuantizeSource> open_quantize_source(const QuantizeOptions& options, const Environment& environment) {
     QuantizeSource source;
     RAFTER_TRY(source.path, conversion_source(environment, options.source));
-    if (options.target.empty() && options.text_file.empty()) {
+    if (options.target.empty() && options.text_file.empty() && !options.refine) {
         RAFTER_TRY(source.tensors_alone, engine::open_source(source.path));
         return source;
     }
@@ -180,6 +184,7 @@ std::string quantize_command(const QuantizeOptions& options) {
     if (!options.hardware.empty()) command += " --hardware " + file(options.hardware);
     if (!options.text_file.empty()) command += " --text " + file(options.text_file);
     if (!options.imatrix.empty()) command += " --imatrix " + file(options.imatrix);
+    if (options.refine) command += " --refine";
     for (const std::string& rule : options.rules) command += " --tensor " + rule;
     return command;
 }
@@ -189,10 +194,10 @@ Result<void> show_front(const QuantizeOptions& options, const planning::Quantize
     return write_report_files({{options.html_file, planning::front_html(front)}, {options.svg_file, planning::front_svg(front)}});
 }
 
-// What the text is for, in the order in which it is used: importances, then the target. Sets wanted.types and wanted.importance, which is
-// kept in `importance`. False: interrupted.
-Result<bool> measure(const QuantizeOptions& options, const Environment& environment, QuantizeSource& source,
-                     files::ImportanceMatrix& importance, engine::ConvertOptions& wanted) {
+// What the text is for, in the order in which it is used: importances, the target, error feedback. Sets wanted.types and wanted.importance,
+// which is kept in `importance`, and wanted.refine. None: interrupted.
+Result<std::optional<CalibrationText>> measure(const QuantizeOptions& options, const Environment& environment, QuantizeSource& source,
+                                               files::ImportanceMatrix& importance, engine::ConvertOptions& wanted) {
     engine::Runtime& runtime = *source.runtime;
     const engine::OpenedModel& opened = *source.opened;
     TargetOptions target{.quiet = options.quiet};
@@ -217,21 +222,28 @@ Result<bool> measure(const QuantizeOptions& options, const Environment& environm
         };
         RAFTER_TRY(matrices, priced_choices(target, runtime, opened));
     }
-    RAFTER_TRY(const auto text,
-               calibration_text({.file = options.text_file, .for_importances = wanted.importance == nullptr, .quiet = options.quiet},
-                                runtime, opened, environment));
-    if (!text) return false;
+    const bool wants_more = wanted.importance == nullptr || options.refine;
+    RAFTER_TRY(auto text, calibration_text({.file = options.text_file, .for_importances = wants_more, .quiet = options.quiet}, runtime,
+                                           opened, environment));
+    if (!text) return text;
     if (!options.quiet) print_note(stderr_terminal(environment), fmt::format("rafter quantize: measuring on {}", text->words()));
     if (wanted.importance == nullptr) {
         RAFTER_TRY(auto measured, measure_importance(*text, runtime, opened, options.quiet, environment));
-        if (!measured) return false;
+        if (!measured) return std::optional<CalibrationText>();
         importance = *std::move(measured);
         wanted.importance = &importance;
     }
-    if (options.target.empty()) return true;
+    if (options.refine) {
+        wanted.refine = {.text = text->name, .n_tokens = 0, .identity = 0};
+        for (const auto& window : importance_windows(*text, opened)) {
+            wanted.refine->n_tokens += window.size();
+            wanted.refine->identity = xxh3(std::as_bytes(std::span(window)), wanted.refine->identity);
+        }
+    }
+    if (options.target.empty()) return text;
     target.importance = wanted.importance;
     RAFTER_TRY(auto choice, choose_types(target, std::move(matrices), *text, runtime, opened, environment));
-    if (!choice) return false;
+    if (!choice) return std::optional<CalibrationText>();
     wanted.types = std::move(choice->types);
     wanted.file_type = engine::main_file_type(source.tensors(), wanted.types);
     choice->front.hardware = named.name;
@@ -239,7 +251,27 @@ Result<bool> measure(const QuantizeOptions& options, const Environment& environm
     choice->front.version = version();
     choice->front.command = quantize_command(options);
     RAFTER_TRY_VOID(show_front(options, choice->front, environment));
-    return true;
+    return text;
+}
+
+// Error feedback for what the plan encodes.
+Result<engine::InputFeedback> input_feedback(const QuantizeOptions& options, const engine::ConversionPlan& plan, QuantizeSource& source,
+                                             const CalibrationText& text, const Environment& environment) {
+    const std::vector<std::string> tensors = engine::refined_tensors(plan);
+    RAFTER_TRY(
+        engine::InputFeedback feedback,
+        engine::InputFeedback::create(*source.runtime, *source.opened, {.windows = importance_windows(text, *source.opened)}, tensors));
+    std::size_t n_known = 0;
+    for (const std::string& tensor : tensors) n_known += feedback.pass_of(tensor, 0) ? 1 : 0;
+    if (n_known == 0)
+        return bad_input("--refine: expected matrices that become blocks of another type, of inputs that a text shows, found none");
+    if (!options.quiet) {
+        print_note(stderr_terminal(environment),
+                   fmt::format("rafter quantize: errors of {} of {} tensors will be fed back; {} tokens are read in {} part{}",
+                               report::grouped(n_known), report::grouped(tensors.size()), report::grouped(feedback.n_tokens()),
+                               report::grouped(feedback.n_passes()), feedback.n_passes() == 1 ? "" : "s"));
+    }
+    return feedback;
 }
 
 Result<void> check_usage(const QuantizeOptions& options) {
@@ -267,9 +299,10 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
         RAFTER_TRY(importance, files::read_imatrix(options.imatrix));
         wanted.importance = &importance;
     }
-    if (source.opened && (!options.target.empty() || wanted.importance == nullptr)) {
-        RAFTER_TRY(const bool is_measured, measure(options, environment, source, importance, wanted));
-        if (!is_measured) {
+    std::optional<CalibrationText> text;
+    if (source.opened && (!options.target.empty() || options.refine || wanted.importance == nullptr)) {
+        RAFTER_TRY(text, measure(options, environment, source, importance, wanted));
+        if (!text) {
             if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
             return kExitInterrupted;
         }
@@ -280,6 +313,10 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
     if (!options.quiet) {
         for (const std::string& note : notes_on(plan, options)) print_note(stderr_terminal(environment), "rafter quantize: " + note);
     }
+    std::optional<engine::InputFeedback> feedback;
+    if (plan.refine) {
+        RAFTER_TRY(feedback, input_feedback(options, plan, source, *text, environment));
+    }
     if (options.dry_run) {
         RAFTER_TRY_VOID(write_stdout(fmt::format("{}: {}, {:.2f} bits a weight: {}\n\n{}", options.out,
                                                  report::bytes(static_cast<double>(plan.size_bytes)), bits_per_weight(plan),
@@ -287,7 +324,8 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
         return 0;
     }
     const ConversionWords words{.verb = "quantize", .progress = "Quantising", .quiet = options.quiet};
-    if (source.runtime) return carry_out(environment, plan, source.tensors(), source.runtime->pool(), words);
+    if (source.runtime)
+        return carry_out(environment, plan, source.tensors(), source.runtime->pool(), words, feedback ? &*feedback : nullptr);
     ThreadPool pool({.n_threads = options.n_threads});
     return carry_out(environment, plan, source.tensors(), pool, words);
 }
@@ -303,7 +341,8 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.options.add("quantize-type", o.type);
     verb.options.add("target", o.target);
     verb.options.add("quantize-hardware", o.hardware);
-    verb.options.add("text", o.text_file, {.otherwise = "with --target, a text that the model writes itself; else none"});
+    verb.options.add("refine", o.refine);
+    verb.options.add("text", o.text_file, {.otherwise = "with --target or --refine, a text that the model writes itself; else none"});
     verb.options.add("imatrix", o.imatrix);
     verb.options.add("tensor", o.rules);
     verb.options.add("dry-run", o.dry_run);
@@ -317,11 +356,13 @@ void add_quantize(CLI::App& app, Cli& cli) {
     verb.footer =
         "Each block's scale is searched for. With --text, or --imatrix (`rafter imatrix` makes one), errors count as much as the column is "
         "used. "
+        "With --refine, errors of a column are made good in the columns after it. "
         "With --target, each matrix gets the type with which the model's output loses least: measured on the text, which no later "
         "judgement should use.\n\n"
         "Examples:\n"
         "  rafter quantize Llama-3.2-1B-Instruct/ llama-q4.gguf --type Q4_K_M\n"
         "  rafter quantize model.gguf small.gguf --type Q4_K --imatrix model.imatrix --tensor attn_v=Q6_K\n"
+        "  rafter quantize model.gguf small.gguf --type Q4_K_M --refine --text calibration.txt\n"
         "  rafter quantize model.gguf small.gguf --target size=700MB\n"
         "  rafter quantize model.gguf small.gguf --target bpw=4.5 --tensor output=Q8_0 --text calibration.txt --html front.html\n"
         "  rafter quantize model.gguf fast.gguf --target tok/s=30 --text calibration.txt";

@@ -92,11 +92,16 @@ Result<std::optional<CalibrationText>> calibration_text(const TextRequest& reque
     return std::optional(std::move(calibration));
 }
 
+std::vector<std::vector<TokenId>> importance_windows(const CalibrationText& text, const engine::OpenedModel& opened) {
+    const auto n_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(text.tokens.size(), kImportanceContext));
+    return text.windows(std::min(n_tokens, opened.config.n_context), 0, kImportanceWindows);
+}
+
 Result<std::optional<files::ImportanceMatrix>> measure_importance(const CalibrationText& text, engine::Runtime& runtime,
                                                                   const engine::OpenedModel& opened, bool quiet,
                                                                   const Environment& environment) {
-    const auto n_tokens = static_cast<std::uint32_t>(std::min<std::size_t>(text.tokens.size(), kImportanceContext));
-    const std::uint32_t context = std::min(n_tokens, opened.config.n_context);
+    const std::vector<std::vector<TokenId>> windows = importance_windows(text, opened);
+    const auto context = static_cast<std::uint32_t>(windows.front().size());
     engine::LoadModelOptions load;
     load.context = context;
     load.n_outputs = std::min(engine::kStepTokens, context);
@@ -106,7 +111,6 @@ Result<std::optional<files::ImportanceMatrix>> measure_importance(const Calibrat
     engine::ImportanceCollector collector(loaded);
     const InterruptFlag interrupt;
     report::Progress bar(stderr_terminal(environment), "Reading the text");
-    const std::vector<std::vector<TokenId>> windows = text.windows(context, 0, kImportanceWindows);
     for (std::size_t i = 0; i < windows.size(); ++i) {
         if (interrupt.is_set()) return std::optional<files::ImportanceMatrix>();
         collector.add(windows[i]);

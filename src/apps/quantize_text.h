@@ -28,12 +28,15 @@ struct CalibrationText {
 };
 struct TextRequest {
     std::string file;              // "": the model writes the text
-    bool for_importances = false;  // more of it
+    bool for_importances = false;  // or for error feedback: more of it
     bool quiet = false;
 };
 // None: interrupted. Fails on a text that is shorter than a window of kTrialContext.
 [[nodiscard]] Result<std::optional<CalibrationText>> calibration_text(const TextRequest& request, engine::Runtime& runtime,
                                                                       const engine::OpenedModel& opened, const Environment& environment);
+
+// The windows that importances are measured on, and error feedback: each a sequence of its own, all of one length.
+[[nodiscard]] std::vector<std::vector<text::TokenId>> importance_windows(const CalibrationText& text, const engine::OpenedModel& opened);
 
 // How much each column counts on the text. None: interrupted.
 [[nodiscard]] Result<std::optional<files::ImportanceMatrix>> measure_importance(const CalibrationText& text, engine::Runtime& runtime,

@@ -103,6 +103,9 @@ class DeviceModel {
     // Of kernels with equal results takes those that were fastest when this machine was measured; before, those of stated defaults. Not
     // while forward() runs.
     virtual void tune(const hardware::Profile& /*machine*/) {}
+    // The second moments of op i, a kObserve, for each of its n_moments matrices in turn: [moments_size(n_cols)] as backend/feedback.h lays
+    // them out. As deterministic as observed(). They are handed over: the op has none from then on.
+    [[nodiscard]] virtual std::vector<std::vector<float>> take_moments(std::size_t /*op*/) { return {}; }
     virtual void set_timing(bool on) = 0;
     [[nodiscard]] virtual std::span<const double> op_seconds() const = 0;  // [n_ops] of the last forward(), if timing was on
 };

@@ -23,4 +23,7 @@ using EncodeRows = void (*)(tensor::DType to, const WeightRows& rows, std::byte*
 // Of the best instruction set of this machine.
 [[nodiscard]] EncodeRows host_encoder();
 
+// n elements of blocks as floats, the same as FormatInfo::decode gives (tensor/formats), sooner where this machine has instructions for it.
+void decode_weights(tensor::DType from, const std::byte* blocks, float* values, std::size_t n);
+
 }  // namespace rafter::backend

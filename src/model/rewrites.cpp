@@ -102,6 +102,28 @@ Program observe_inputs(Program program) {
     return program;
 }
 
+Program observe_moments(Program program, std::span<const ObservedMoments> moments) {
+    std::vector<Op> ops;
+    std::size_t n_wanted = 0;  // ops up to the last that observes
+    for (Op& op : program.ops) {
+        if (auto* observe = std::get_if<ObserveOptions>(&op.options); observe != nullptr) {
+            const auto wanted = std::ranges::find_if(moments, [observe](const ObservedMoments& of) {
+                return std::ranges::find(observe->tensors, of.tensor) != observe->tensors.end();
+            });
+            if (wanted == moments.end()) continue;
+            observe->first_moments = wanted->first;
+            observe->n_moments = wanted->n;
+            program.hidden = op.inputs.front();
+            n_wanted = ops.size() + 1;
+        }
+        ops.push_back(std::move(op));
+    }
+    ops.erase(ops.begin() + static_cast<std::ptrdiff_t>(n_wanted), ops.end());
+    program.ops = std::move(ops);
+    program.logits = program.hidden;
+    return program;
+}
+
 Program quantize_activations(Program program, ActivationMode mode) {
     if (mode == ActivationMode::kF32) return program;
     const Encoding encoding = mode == ActivationMode::kQ8 ? Encoding::kQ8 : Encoding::kQ16;

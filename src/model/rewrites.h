@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -43,6 +44,16 @@ inline constexpr std::array<std::string_view, 9> kFusions = {
 // before they are quantised. The head's product is left out, as only its inputs are wanted: `logits` is then the hidden states. Takes the
 // canonical list; matrices by head (kLinearByHead) are not observed.
 [[nodiscard]] Program observe_inputs(Program program);
+
+// Which inputs' second moments are summed (ObserveOptions): of matrices [first, first + n) of the tensor, or of what shares its inputs.
+struct ObservedMoments {
+    std::string tensor;
+    std::uint32_t first = 0;
+    std::uint32_t n = 0;
+};
+// Takes what observe_inputs() gives. Inputs that are not named are no longer observed, and the list ends after the last that is: nothing
+// else is wanted of such a program, and `logits` and `hidden` mean nothing.
+[[nodiscard]] Program observe_moments(Program program, std::span<const ObservedMoments> moments);
 
 struct RewriteOptions {
     ActivationMode activations = ActivationMode::kQ8;

@@ -351,6 +351,116 @@ class Speeds(OnTinyModel):
         self.assertRegex(said, r"(?m)^ +size +bits +tok/s +KL +matrices$")
 
 
+class Refined(OnTinyModel):
+    """--refine: outputs are nearer to the source's, on a text that nothing was measured on; the file says so; any number of threads and a
+    killed run give the same bytes."""
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.text.write_text(" ".join(f"word{i * i % 97} the {i % 13}and" for i in range(80 if program.SANITIZED else 300)))
+        cls.judge = cls.folder / "judge.txt"
+        cls.judge.write_text(" ".join(f"the word{i * 7 % 89} {i % 11}or and" for i in range(150)))
+
+    def refine(self, *arguments, out=None, **options):
+        return self.rafter("quantize", self.source, str(out or self.out), "--refine", "--text", str(self.text), *arguments, **options)
+
+    def loss(self, path):
+        return self.json_of("eval", str(path), "--against", self.source, "--text", str(self.judge), "--context", "64", "--activations", "f32")["kl"]
+
+    def test_outputs_are_nearer_to_the_source_on_another_text(self):
+        plain = self.folder / "plain.gguf"
+        for name in ("Q4_0", "Q4_1", "IQ4_NL"):
+            with self.subTest(name):
+                said = self.refine("--type", name, "--force").stdout.decode()
+                self.rafter("quantize", self.source, str(plain), "--type", name, "--text", str(self.text), "--force")
+                self.assertEqual(self.out.stat().st_size // 4096, plain.stat().st_size // 4096)
+                lower = float(re.search(r"errors fed back in \d+ tensors: their expected output error is (\S+)% lower on average", said)[1])
+                self.assertGreater(lower, 10)
+                self.assertLess(self.loss(self.out), 0.9 * self.loss(plain))
+
+    def test_a_mix_and_named_types_are_refined_too(self):
+        done = self.refine("--type", "Q5_K_M", "--tensor", "attn_v=F16", "--tensor", "attn_q=Q8_0")
+        types = {t.name: t.tensor_type.name for t in gguf.GGUFReader(self.out).tensors}
+        self.assertEqual({t for n, t in types.items() if "attn_v.weight" in n}, {"F16"})
+        self.assertEqual({t for n, t in types.items() if "attn_q.weight" in n}, {"Q8_0"})
+        self.assertRegex(done.stderr.decode(), r"errors of \d+ of \d+ tensors will be fed back; [\d,]+ tokens are read in 1 part\n")
+
+    def test_the_file_says_so_until_it_is_quantised_without(self):
+        self.refine("--type", "Q8_0")
+        self.assertEqual(field(self.out, "quantize.refine.dataset"), "text.txt")
+        self.assertGreater(field(self.out, "quantize.refine.tokens_count"), 500)
+        copy, again = self.folder / "copy.gguf", self.folder / "again.gguf"
+        self.rafter("convert", str(self.out), str(copy))
+        self.assertEqual(field(copy, "quantize.refine.dataset"), "text.txt")
+        self.rafter("quantize", str(self.out), str(again), "--type", "Q4_0")
+        self.assertFalse([key for key in gguf.GGUFReader(again).fields if "refine" in key])
+
+    def test_any_number_of_threads_gives_the_same_bytes(self):
+        other = self.folder / "other.gguf"
+        self.refine("--type", "Q4_0", "--threads", "1")
+        self.refine("--type", "Q4_0", "--threads", "2", out=other)
+        self.assertEqual(self.out.read_bytes(), other.read_bytes())
+
+    def test_importances_from_a_file_choose_the_scales(self):
+        imatrix = self.folder / "some.imatrix"
+        self.rafter("imatrix", self.source, "--text", str(self.text), "--context", "64", "--out", str(imatrix))
+        self.refine("--type", "Q4_0", "--imatrix", str(imatrix))
+        self.assertLess(self.loss(self.out), 1.0)
+
+    def test_a_target_is_met_with_it(self):
+        self.refine("--target", "bpw=6")
+        tensors = gguf.GGUFReader(self.out).tensors
+        self.assertLessEqual(8 * sum(t.n_bytes for t in tensors) / sum(t.n_elements for t in tensors), 6)
+        self.assertEqual(field(self.out, "quantize.refine.dataset"), "text.txt")
+
+    def test_a_dry_run_says_what_would_be_fed_back_and_writes_nothing(self):
+        done = self.refine("--type", "Q4_0", "--dry-run")
+        self.assertFalse(self.out.exists())
+        self.assertIn("will be fed back", done.stderr.decode())
+        self.assertIn("bits a weight", done.stdout.decode())
+
+    def test_a_run_that_is_killed_is_continued_to_the_same_bytes(self):
+        expected = self.folder / "expected.gguf"
+        self.refine("--type", "Q4_0", out=expected)
+        command = [program.BINARY, "quantize", self.source, str(self.out), "--refine", "--text", str(self.text), "--type", "Q4_0", "--threads", "1"]
+        journal = Path(f"{self.out}.partial-journal")
+        run = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while run.poll() is None and not (journal.exists() and journal.read_text().count("unit ") > 2):
+            pass
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        # Another text is another conversion; it leaves nothing of this one.
+        self.rafter(*command[1:])
+        self.assertEqual(self.out.read_bytes(), expected.read_bytes())
+
+    @unittest.skipIf(program.SANITIZED, "`imatrix --self` writes a text too")
+    def test_without_a_text_the_model_writes_one(self):
+        done = self.rafter("quantize", self.source, str(self.out), "--type", "Q4_0", "--refine")
+        self.assertIn("measuring on text that the model wrote itself", done.stderr.decode())
+        self.assertEqual(field(self.out, "quantize.refine.dataset"), "text that the model wrote itself")
+
+    def test_what_cannot_be_refined_is_refused(self):
+        short = self.folder / "short.txt"
+        short.write_text("hello")
+        for words, arguments in (("short.txt: expected at least", ("--type", "Q4_0", "--text", str(short))),
+                                 ("no-such.txt", ("--type", "Q4_0", "--text", str(self.folder / "no-such.txt"))),
+                                 ("--refine: expected matrices that become blocks of another type", ("--type", "F16", "--text", str(self.text)))):
+            done = self.rafter("quantize", self.source, str(self.out), "--refine", "--quiet", *arguments, status=1)
+            self.assertIn(words, done.stderr.decode())
+            self.assertEqual(done.stderr.decode().count("\n"), 1)
+            self.assertFalse(self.out.exists())
+
+    def test_weights_that_are_no_numbers_are_named(self):
+        damaged = self.folder / "damaged.gguf"
+        data = bytearray(Path(self.source).read_bytes())
+        tensor = tensors_of(self.source)["blk.0.attn_output.weight"]
+        data[tensor.data_offset:tensor.data_offset + 4] = np.float32(np.nan).tobytes()
+        damaged.write_bytes(data)
+        done = self.rafter("quantize", str(damaged), str(self.out), "--type", "Q4_0", "--refine", "--text", str(self.text), "--quiet", status=1)
+        self.assertRegex(done.stderr.decode(), r"expected finite (inputs|numbers), found")
+        self.assertFalse(self.out.exists())
+
+
 class BadInput(QuantizeCase):
     def test_what_is_no_number_is_named(self):
         bad = self.matrix.copy()

@@ -249,5 +249,26 @@ TEST(Workspace, RowsAreWholeCacheLines) {
     EXPECT_EQ(row_bytes(Encoding::kQ16, 96), 320U);  // 3 * 96 bytes
 }
 
+TEST(ObservedMoments, AreOfTheInputsThatAreNamedAndTheListEndsThere) {
+    for (const bool experts : {false, true}) {
+        const Program whole = observe_inputs(build(experts ? expert_config() : small_config()));
+        const std::string down = experts ? "blk.1.ffn_down_exps.weight" : "blk.1.ffn_down.weight";
+        const Program p = observe_moments(whole, std::vector<ObservedMoments>{{.tensor = "blk.0.attn_k.weight", .first = 0, .n = 1},
+                                                                              {.tensor = down, .first = experts ? 2U : 0U, .n = 1}});
+        expect_in_order(p);
+        EXPECT_EQ(count(p, OpKind::kObserve), 2U);
+        EXPECT_LT(p.ops.size(), whole.ops.size());
+        EXPECT_EQ(p.weights.size(), whole.weights.size());  // so that models share them
+        const Op& last = p.ops.back();
+        ASSERT_EQ(last.kind, OpKind::kObserve);
+        const auto& options = std::get<ObserveOptions>(last.options);
+        EXPECT_EQ(options.tensors, std::vector<std::string>{down});
+        EXPECT_EQ(options.first_moments, experts ? 2U : 0U);
+        EXPECT_EQ(options.n_moments, 1U);
+        const auto first = std::ranges::find(p.ops, OpKind::kObserve, &Op::kind);
+        EXPECT_EQ(std::get<ObserveOptions>(first->options).tensors.size(), 3U);  // Q, K and V have one input
+    }
+}
+
 }  // namespace
 }  // namespace rafter::model

@@ -120,6 +120,11 @@ std::vector<OptionSpec> tool_options() {
          .list = ListKind::kRepeated,
          .value = "PATTERN=TYPE",
          .help = "Type of the matrices that the pattern names: a part of the name, or all of it with * and ?; the last one holds"},
+        {.name = "refine",
+         .has_key = false,
+         .has_variable = false,
+         .help = "Feed each column's rounding error on to the columns after it, by how inputs go together on the text: loses less, takes "
+                 "longer"},
         {.name = "dry-run", .has_key = false, .has_variable = false, .help = "Say what would be written, and write nothing"},
         {.name = "split",
          .has_key = false,

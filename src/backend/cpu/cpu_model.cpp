@@ -27,7 +27,9 @@ MemoryUse memory_to_load(const model::Program& program, StepLimits limits, const
     for (const model::Op& op : program.ops) {
         const auto* observe = std::get_if<model::ObserveOptions>(&op.options);
         if (observe == nullptr) continue;
-        use.workspace_bytes += observe->n_matrices * (std::size_t{program.values[op.inputs.front()].width} + 1) * sizeof(double);
+        const std::size_t width = program.values[op.inputs.front()].width;
+        use.workspace_bytes +=
+            observe->n_matrices * (width + 1) * sizeof(double) + observe->n_moments * moments_size(width) * sizeof(float);
     }
     const std::size_t n_groups = std::min(options.n_blocks.size(), program.cache_groups.size());
     for (std::size_t g = 0; g < n_groups; ++g) use.cache_bytes += options.n_blocks[g] * kv_block_bytes(program, options, g);
@@ -50,7 +52,12 @@ Result<void> check_memory(const MemoryUse& use) {
 }  // namespace
 
 CpuModel::CpuModel(ThreadPool& pool, Isa isa)
-    : pool_(pool), isa_(isa), rows_(row_kernels(isa)), linear_(linear_kernels(isa)), attention_(attention_kernels(isa)) {}
+    : pool_(pool),
+      isa_(isa),
+      rows_(row_kernels(isa)),
+      linear_(linear_kernels(isa)),
+      attention_(attention_kernels(isa)),
+      feedback_(feedback_kernels(isa)) {}
 
 Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, const files::TensorSource& source, const LoadOptions& options,
                                                     ThreadPool& pool, Isa isa) {
@@ -130,7 +137,10 @@ void CpuModel::prepare_ops() {
             const std::size_t width = value(op.inputs.front()).width;
             prepared.observed =
                 std::make_unique<ObservedInputs>(ObservedInputs{.sum_squares = std::vector<double>(width * observe->n_matrices),
-                                                                .n_rows = std::vector<std::uint64_t>(observe->n_matrices)});
+                                                                .n_rows = std::vector<std::uint64_t>(observe->n_matrices),
+                                                                .moments = {}});
+            RAFTER_CHECK(observe->n_moments == 0 || width % kFeedbackGroup == 0, "{}: second moments of {} columns", op.name, width);
+            for (std::uint32_t m = 0; m < observe->n_moments; ++m) prepared.observed->moments.emplace_back(moments_size(width));
         }
     }
     for (PreparedOp& prepared : prepared_) {
@@ -162,6 +172,12 @@ Observed CpuModel::observed(std::size_t op) const {
     const PreparedOp& prepared = prepared_[op];
     if (!prepared.observed) return {};
     return {.sum_squares = prepared.observed->sum_squares, .n_rows = prepared.observed->n_rows};
+}
+
+std::vector<std::vector<float>> CpuModel::take_moments(std::size_t op) {
+    PreparedOp& prepared = prepared_[op];
+    if (!prepared.observed) return {};
+    return std::exchange(prepared.observed->moments, {});
 }
 
 void CpuModel::read_block(std::size_t group, BlockId block, std::span<std::byte> to) const {

@@ -14,6 +14,7 @@
 #include "backend/cpu/attention_step.h"
 #include "backend/cpu/attention_unfused.h"
 #include "backend/cpu/cpu_weights.h"
+#include "backend/cpu/encode/feedback_kernels.h"
 #include "backend/cpu/kv_store.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/rows.h"
@@ -45,8 +46,9 @@ struct ExpertGroups {
 
 // What a kObserve op has seen since load.
 struct ObservedInputs {
-    std::vector<double> sum_squares;    // [n_matrices, n_cols]
-    std::vector<std::uint64_t> n_rows;  // [n_matrices]
+    std::vector<double> sum_squares;          // [n_matrices, n_cols]
+    std::vector<std::uint64_t> n_rows;        // [n_matrices]
+    std::vector<std::vector<float>> moments;  // [n_moments][moments_size(n_cols)], backend/feedback.h
 };
 
 class CpuModel final : public DeviceModel {
@@ -69,6 +71,7 @@ class CpuModel final : public DeviceModel {
     void set_timing(bool on) override { timing_ = on; }
     [[nodiscard]] std::span<const double> op_seconds() const override { return op_seconds_; }
     [[nodiscard]] Observed observed(std::size_t op) const override;
+    [[nodiscard]] std::vector<std::vector<float>> take_moments(std::size_t op) override;
 
   private:
     // What an op needs that does not change from step to step.
@@ -102,6 +105,7 @@ class CpuModel final : public DeviceModel {
     void run_row(const model::Op& op, std::size_t row, Columns columns);
     void run_softcap(const model::Op& op, unsigned thread);
     void run_observe(const model::Op& op, PreparedOp& prepared, unsigned thread);
+    void add_moments(const model::Op& op, ObservedInputs& observed, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
     [[nodiscard]] std::uint32_t min_tile_columns(tensor::DType weights) const;
     void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);
@@ -128,6 +132,7 @@ class CpuModel final : public DeviceModel {
     const LinearKernels& linear_;
     const AttentionKernels& attention_;
     std::vector<hardware::TileReading> tiles_;  // from how many columns on, by type of weights; others: kMinTileColumns
+    const FeedbackKernels& feedback_;
 
     model::Program program_;
     StepLimits limits_;

@@ -240,6 +240,28 @@ void CpuModel::run_observe(const Op& op, PreparedOp& prepared, unsigned thread) 
         for (std::size_t c = 0; c < columns.n; ++c) sums[c] += double{from[c]} * double{from[c]};
         if (thread == 0) ++observed.n_rows[matrix];
     }
+    if (!observed.moments.empty()) add_moments(op, observed, thread);
+}
+
+// By groups of columns, for the same reason.
+void CpuModel::add_moments(const Op& op, ObservedInputs& observed, unsigned thread) {
+    static_assert(kMomentScratchBytes <= kLinearScratchBytes);
+    const model::Value& x = value(op.inputs[0]);
+    const auto& options = std::get<model::ObserveOptions>(op.options);
+    const ValuePlace& place = places_[op.inputs[0]];
+    MomentRows rows{.values = place.floats(0), .stride = place.stride_floats(), .index = nullptr, .n_rows = 0, .n_cols = x.width};
+    for (std::uint32_t m = 0; m < observed.moments.size(); ++m) {
+        if (op.inputs.size() > 1) {
+            const std::uint32_t expert = options.first_moments + m;
+            const ExpertGroups& groups = group_slots(op.inputs[1], options.n_matrices, threads_[thread].experts);
+            rows.index = (x.rows == model::RowKind::kSlots ? groups.slots : groups.tokens).data() + groups.first[expert];
+            rows.n_rows = groups.first[expert + 1] - groups.first[expert];
+        } else {
+            rows.n_rows = rows_in_step(x.rows);
+        }
+        feedback_.add_moments(rows, {.thread = thread, .n_threads = pool_.n_threads()}, threads_[thread].linear_scratch,
+                              observed.moments[m].data());
+    }
 }
 
 void CpuModel::run_row(const Op& op, std::size_t row, Columns columns) {

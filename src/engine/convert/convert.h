@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "engine/refine/input_feedback.h"
 #include "files/imatrix_file.h"
 #include "files/tensor_source.h"
 #include "tensor/dtype.h"
@@ -25,6 +26,13 @@ enum class Encoding {
     kSearched,  // with the scales that lose least (backend/encoding.h)
 };
 
+// What a file says of the text that its errors were fed back by (engine/refine/input_feedback.h).
+struct RefineMark {
+    std::string text;  // its name
+    std::uint64_t n_tokens = 0;
+    std::uint64_t identity = 0;  // of its tokens: a run continues only one with the same
+};
+
 struct ConvertOptions {
     std::optional<tensor::DType> type;  // of matrices (engine/convert/tensor_types.h); none: the source's. It must have an encoder.
     std::map<std::string, tensor::DType, std::less<>> types;  // of the matrices named, in place of `type`
@@ -32,6 +40,7 @@ struct ConvertOptions {
     Encoding encoding = Encoding::kRounded;
     const files::ImportanceMatrix* importance = nullptr;  // of the source's model, for kSearched; null: all columns count the same
     std::optional<std::uint64_t> split_bytes;             // of a part at most, as far as one tensor is not larger; none: one file
+    std::optional<RefineMark> refine;                     // with kSearched: the run will have an InputFeedback (ConvertHooks)
     bool allow_nan = false;                               // weights that are no finite numbers: else an error
     bool replace = false;                                 // a file that has the output's name: else an error
 };
@@ -60,6 +69,7 @@ struct ConversionPlan {
     std::uint32_t n_encoded = 0;                           // tensors that become blocks of another type
     std::uint32_t n_with_importance = 0;                   // of them
     Encoding encoding = Encoding::kRounded;
+    std::optional<RefineMark> refine;
     std::uint64_t size_bytes = 0;
     std::uint64_t identity = 0;  // of the source's files, the output's header and this program: what a run may continue
     bool allow_nan = false;
@@ -73,14 +83,26 @@ struct ConversionPlan {
 
 struct ConvertHooks {
     std::function<void(double fraction)> progress;          // on the calling thread
+    std::function<void(const std::string& words)> stage;    // what is done from here on, where a run has several; may be empty
     std::function<bool()> is_stopped;                       // a stopped run can be continued
     std::function<void(const std::string& sentence)> note;  // what a person should know, such as that an earlier run is continued
+    InputFeedback* feedback = nullptr;                      // of a plan with `refine`
+};
+// What error feedback brought, over the tensors and rows that this run encoded with it.
+struct RefineOutcome {
+    std::uint64_t n_tensors = 0;
+    std::uint64_t n_tensors_unknown = 0;  // of which nothing is known, so that they were encoded without
+    std::uint64_t n_tensors_plain = 0;    // of n_tensors: no row was better with feedback
+    std::uint64_t n_rows = 0;
+    std::uint64_t n_rows_plain = 0;  // that it did not improve, so that they were encoded without
+    double error_ratio = 1.0;        // expected output error of a tensor with feedback over that without: the mean over tensors
 };
 struct Conversion {
     std::uint64_t size_bytes = 0;
     std::uint64_t reused_bytes = 0;  // that an earlier run had written
     double seconds = 0.0;
     bool complete = false;  // false: stopped
+    RefineOutcome refined;
 };
 // No file has an output's name before all of them are whole and on the disk.
 [[nodiscard]] Result<Conversion> run_conversion(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool,

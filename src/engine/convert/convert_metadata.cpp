@@ -58,6 +58,17 @@ Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, st
     return converted;
 }
 
+void mark_refined(std::vector<GgufEntry>& entries, std::string_view text, std::uint64_t n_tokens) {
+    constexpr std::string_view kText = "quantize.refine.dataset";
+    constexpr std::string_view kTokens = "quantize.refine.tokens_count";
+    if (text.empty()) {
+        std::erase_if(entries, [=](const GgufEntry& entry) { return entry.key == kText || entry.key == kTokens; });
+        return;
+    }
+    set(entries, {std::string(kText), text, GgufType::kString});
+    set(entries, {std::string(kTokens), n_tokens, GgufType::kUint64});
+}
+
 std::vector<GgufEntry> split_entries(std::size_t number, std::size_t n_parts, std::size_t n_tensors) {
     return {{"split.no", std::uint64_t{number}, GgufType::kUint16},
             {"split.count", std::uint64_t{n_parts}, GgufType::kUint16},

@@ -117,6 +117,7 @@ std::uint64_t identity_of(const ConversionPlan& plan, const std::vector<fs::path
     }
     identity = xxh3(std::uint64_t{plan.allow_nan ? 1U : 0U}, identity);
     identity = xxh3(static_cast<std::uint64_t>(plan.encoding), identity);
+    if (plan.refine) identity = xxh3(plan.refine->identity, identity);
     for (const PlannedTensor& tensor : plan.tensors) identity = xxh3(std::as_bytes(std::span(tensor.importance)), identity);
     return xxh3(files_identity(sources), identity);
 }
@@ -141,7 +142,7 @@ Result<void> add_importance(ConversionPlan& plan, const files::ImportanceMatrix&
 
 Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const fs::path& source_path, const fs::path& out,
                                        const ConvertOptions& options) {
-    ConversionPlan plan{.encoding = options.encoding, .allow_nan = options.allow_nan, .replace = options.replace};
+    ConversionPlan plan{.encoding = options.encoding, .refine = options.refine, .allow_nan = options.allow_nan, .replace = options.replace};
     RAFTER_TRY(plan.out, output_path(out));
     const SourceKind kind = source_kind(source.metadata());
     for (const files::NamedTensor& tensor : source.tensors()) {
@@ -160,6 +161,7 @@ Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const 
     if (!metadata) return metadata.error().within(source.name());
     if (metadata->vocabulary) plan.warnings = metadata->vocabulary->warnings;
     std::vector<GgufEntry>& entries = metadata->entries;
+    if (plan.n_encoded > 0) mark_refined(entries, plan.refine ? plan.refine->text : "", plan.refine ? plan.refine->n_tokens : 0);
     if (options.split_bytes) {
         RAFTER_TRY(const files::GgufLayout alone, files::lay_out_gguf(entries, {}));
         plan.parts.resize(split_tensors(plan.tensors, *options.split_bytes, alone.header.size()));

@@ -5,6 +5,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "backend/encoding.h"
@@ -25,12 +27,14 @@ Bits magnitude(std::span<const std::byte> numbers, std::size_t i) {
     return static_cast<Bits>(bits & static_cast<Bits>(~Bits{0}) >> 1U);
 }
 
-// The bits of floating-point numbers, without the sign, are in the order of the numbers. No branch: as fast as memory.
+// The bits of floating-point numbers, without the sign, are in the order of the numbers. No branch: as fast as memory. Compared as signed
+// integers, for which every machine has an instruction.
 template <typename Bits>
 Bits largest_magnitude(std::span<const std::byte> numbers) {
-    Bits most = 0;
-    for (std::size_t i = 0; i < numbers.size() / sizeof(Bits); ++i) most = std::max(most, magnitude<Bits>(numbers, i));
-    return most;
+    using Signed = std::make_signed_t<Bits>;
+    Signed most = 0;
+    for (std::size_t i = 0; i < numbers.size() / sizeof(Bits); ++i) most = std::max(most, static_cast<Signed>(magnitude<Bits>(numbers, i)));
+    return static_cast<Bits>(most);
 }
 
 // All bits of the exponent are set in NaN and infinity only.
@@ -49,7 +53,7 @@ std::optional<std::uint64_t> first_decoded(const FormatInfo& format, std::span<c
     const std::size_t n_elements = rows.size() / format.block_bytes * format.block_elements;
     for (std::size_t first = 0; first < n_elements; first += kPieceElements) {
         const std::size_t n = std::min(kPieceElements, n_elements - first);
-        format.decode(rows.data() + format.row_bytes(first), values.data(), n);
+        backend::decode_weights(format.dtype, rows.data() + format.row_bytes(first), values.data(), n);
         const auto found = first_with_exponent(std::as_bytes(std::span(values).first(n)), kF32Exponent);
         if (found) return first + *found;
     }
@@ -94,7 +98,7 @@ float convert_rows(DType from, std::span<const std::byte> rows, DType to, std::s
     const std::size_t n_elements = rows.size() / source.block_bytes * source.block_elements;
     for (std::size_t first = 0; first < n_elements; first += kPieceElements) {
         const std::size_t n = std::min(kPieceElements, n_elements - first);
-        source.decode(rows.data() + source.row_bytes(first), values.data(), n);
+        backend::decode_weights(from, rows.data() + source.row_bytes(first), values.data(), n);
         most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n))));
         target.encode(values.data(), out.data() + target.row_bytes(first), n);
     }
@@ -111,13 +115,42 @@ float quantize_rows(DType from, std::span<const std::byte> rows, DType to, std::
     std::uint32_t most = 0;
     for (std::size_t first = 0; first < n_rows; first += rows_per_piece) {
         const std::size_t n = std::min(rows_per_piece, n_rows - first);
-        source.decode(rows.data() + first * source.row_bytes(n_cols), values.data(), n * n_cols);
+        backend::decode_weights(from, rows.data() + first * source.row_bytes(n_cols), values.data(), n * n_cols);
         most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n * n_cols))));
         backend::host_encoder()(
             to, {.values = values.data(), .importance = importance.empty() ? nullptr : importance.data(), .n_rows = n, .n_cols = n_cols},
             out.data() + first * target.row_bytes(n_cols));
     }
     return std::bit_cast<float>(std::min(most, kF32Exponent));
+}
+
+RefinedRows refine_rows(DType from, std::span<const std::byte> rows, DType to, std::span<std::byte> out, std::size_t n_cols,
+                        std::span<const float> importance, const backend::FeedbackFactor& factor) {
+    constexpr std::size_t kRows = 64;  // that are side by side anyway
+    constexpr std::size_t kAlignment = 64;
+    const FormatInfo& source = tensor::format_of(from);
+    const FormatInfo& target = tensor::format_of(to);
+    const std::size_t n_rows = rows.size() / source.row_bytes(n_cols);
+    std::vector<float> values(std::min(kRows, n_rows) * n_cols);
+    std::vector<std::byte> memory(backend::feedback_scratch_bytes(to, n_cols) + kAlignment);
+    void* aligned = memory.data();
+    std::size_t n_bytes = memory.size();
+    std::align(kAlignment, memory.size() - kAlignment, aligned, n_bytes);
+    RefinedRows refined;
+    std::uint32_t most = 0;
+    for (std::size_t first = 0; first < n_rows; first += kRows) {
+        const std::size_t n = std::min(kRows, n_rows - first);
+        backend::decode_weights(from, rows.data() + first * source.row_bytes(n_cols), values.data(), n * n_cols);
+        most = std::max(most, largest_magnitude<std::uint32_t>(std::as_bytes(std::span(values).first(n * n_cols))));
+        const backend::FeedbackErrors errors = backend::encode_with_feedback(
+            to, {.values = values.data(), .importance = importance.empty() ? nullptr : importance.data(), .n_rows = n, .n_cols = n_cols},
+            factor, {static_cast<std::byte*>(aligned), n_bytes}, out.data() + first * target.row_bytes(n_cols));
+        refined.errors.plain += errors.plain;
+        refined.errors.kept += errors.kept;
+        refined.errors.n_plain += errors.n_plain;
+    }
+    refined.largest = std::bit_cast<float>(std::min(most, kF32Exponent));
+    return refined;
 }
 
 }  // namespace rafter::engine

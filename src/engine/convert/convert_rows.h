@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "backend/feedback.h"
 #include "tensor/dtype.h"
 
 namespace rafter::engine {
@@ -20,5 +21,13 @@ float convert_rows(tensor::DType from, std::span<const std::byte> rows, tensor::
 // The same with the encoder that searches (backend/encoding.h), for whole rows of n_cols elements. importance: [n_cols], or empty.
 float quantize_rows(tensor::DType from, std::span<const std::byte> rows, tensor::DType to, std::span<std::byte> out, std::size_t n_cols,
                     std::span<const float> importance);
+
+struct RefinedRows {
+    float largest = 0.0F;  // magnitude, as above
+    backend::FeedbackErrors errors;
+};
+// The same with error feedback, for rows of one matrix.
+RefinedRows refine_rows(tensor::DType from, std::span<const std::byte> rows, tensor::DType to, std::span<std::byte> out, std::size_t n_cols,
+                        std::span<const float> importance, const backend::FeedbackFactor& factor);
 
 }  // namespace rafter::engine

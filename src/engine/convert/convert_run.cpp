@@ -2,13 +2,18 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/os_memory.h"
 #include "base/os_partial_file.h"
@@ -16,6 +21,7 @@
 #include "engine/convert/convert.h"
 #include "engine/convert/convert_journal.h"
 #include "engine/convert/convert_rows.h"
+#include "engine/convert/convert_units.h"
 #include "files/gguf_format.h"
 #include "tensor/formats/formats.h"
 
@@ -25,37 +31,18 @@ namespace {
 namespace fs = std::filesystem;
 using tensor::DType;
 
-// Read or written, whichever is more: large enough for a disk, small enough that all threads have some of it.
-constexpr std::uint64_t kUnitBytes = std::uint64_t{4} << 20U;
-
-struct Unit {
-    std::size_t tensor = 0;  // of the plan
-    std::uint64_t first_row = 0;
-    std::uint64_t n_rows = 0;
-};
-
-std::uint64_t written_row_bytes(const PlannedTensor& tensor) {
-    return tensor::format_of(tensor.dtype).row_bytes(tensor.source->shape.back());
-}
-
-std::vector<Unit> units_of(const ConversionPlan& plan) {
-    std::vector<Unit> units;
-    for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
-        const PlannedTensor& tensor = plan.tensors[i];
-        const std::uint64_t row_bytes = std::max(written_row_bytes(tensor), tensor.source->row_bytes());
-        const std::uint64_t rows_per_unit = std::max<std::uint64_t>(1, kUnitBytes / std::max<std::uint64_t>(1, row_bytes));
-        const std::uint64_t n_rows = tensor.source->n_rows();
-        for (std::uint64_t row = 0; row < n_rows; row += rows_per_unit) units.push_back({i, row, std::min(rows_per_unit, n_rows - row)});
-    }
-    return units;
-}
-
 // What the threads share.
 class Writing {
   public:
     Writing(const ConversionPlan& plan, const files::TensorSource& source, ConvertJournal& journal, const std::vector<PartialFile>& files)
-        : plan_(plan), source_(source), journal_(journal), files_(files), units_(units_of(plan)), is_done_(units_.size(), 0) {
-        for (const Unit& unit : units_) {
+        : plan_(plan),
+          source_(source),
+          journal_(journal),
+          files_(files),
+          units_(units_of(plan)),
+          is_done_(units_.size(), 0),
+          errors_(units_.size()) {
+        for (const ConvertUnit& unit : units_) {
             const PlannedTensor& tensor = plan.tensors[unit.tensor];
             read_bytes_ = std::max(read_bytes_, tensor.source->bytes.empty() ? unit.n_rows * tensor.source->row_bytes() : 0);
             written_bytes_ = std::max(written_bytes_, unit.n_rows * written_row_bytes(tensor));
@@ -66,20 +53,26 @@ class Writing {
     std::uint64_t find_written(ThreadPool& pool, std::span<std::byte> memory);
     // False when it was stopped.
     Result<bool> write_rest(ThreadPool& pool, std::span<std::byte> memory, const ConvertHooks& hooks);
+    [[nodiscard]] RefineOutcome outcome() const;
     [[nodiscard]] std::size_t bytes_per_thread() const { return read_bytes_ + written_bytes_; }
 
   private:
     using Work = std::function<Result<void>(std::size_t unit, std::span<std::byte> memory)>;
-    void run_on_all(ThreadPool& pool, std::span<std::byte> memory, const Work& work, const ConvertHooks& hooks);
+    void run_on_all(ThreadPool& pool, std::span<std::byte> memory, std::span<const std::size_t> units, const Work& work,
+                    const ConvertHooks& hooks);
+    // What a round's units need to know of their inputs. False when it was stopped.
+    Result<bool> collect(const ConvertRound& round, const ConvertHooks& hooks);
     void fail(std::size_t unit, Error error);
     Result<void> check_written(std::size_t unit, std::span<std::byte> memory);
     Result<void> write(std::size_t unit, std::span<std::byte> memory);
     // Returns the largest magnitude of the rows.
-    float encode(const PlannedTensor& planned, const Unit& unit, std::span<const std::byte> rows, std::span<std::byte> to) const;
-    Result<void> check_finite(const Unit& unit, std::span<const std::byte> rows) const;
-    Result<void> check_fits(const Unit& unit, float largest, std::span<const std::byte> written) const;
-    [[nodiscard]] std::uint64_t bytes_of(const Unit& unit) const { return unit.n_rows * written_row_bytes(plan_.tensors[unit.tensor]); }
-    [[nodiscard]] std::uint64_t offset_of(const Unit& unit) const {
+    float encode(std::size_t unit, std::span<const std::byte> rows, std::span<std::byte> to);
+    Result<void> check_finite(const ConvertUnit& unit, std::span<const std::byte> rows) const;
+    Result<void> check_fits(const ConvertUnit& unit, float largest, std::span<const std::byte> written) const;
+    [[nodiscard]] std::uint64_t bytes_of(const ConvertUnit& unit) const {
+        return unit.n_rows * written_row_bytes(plan_.tensors[unit.tensor]);
+    }
+    [[nodiscard]] std::uint64_t offset_of(const ConvertUnit& unit) const {
         const PlannedTensor& tensor = plan_.tensors[unit.tensor];
         return tensor.offset_bytes + unit.first_row * written_row_bytes(tensor);
     }
@@ -88,12 +81,17 @@ class Writing {
     const files::TensorSource& source_;
     ConvertJournal& journal_;
     const std::vector<PartialFile>& files_;
-    const std::vector<Unit> units_;
+    const std::vector<ConvertUnit> units_;
     std::vector<char> is_done_;  // [units], not bits: threads set their own
     std::size_t read_bytes_ = 0;
     std::size_t written_bytes_ = 0;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<std::uint64_t> n_done_bytes_ = 0;
+    InputFeedback* feedback_ = nullptr;            // of the round at hand; null: none
+    std::vector<backend::FeedbackErrors> errors_;  // [units], of those that were fed back
+    std::atomic<double> done_cost_ = 0.0;
+    double all_cost_ = 1.0;
+    std::set<std::size_t> tensors_unknown_;  // that were to be fed back, but nothing is known of their inputs
     std::atomic<bool> stop_ = false;
     std::mutex mutex_;
     std::optional<std::pair<std::size_t, Error>> failure_;  // of the first unit that failed
@@ -106,17 +104,19 @@ void Writing::fail(std::size_t unit, Error error) {
 }
 
 // Units are begun in order and those begun are finished, so the first failure is the same for any number of threads.
-void Writing::run_on_all(ThreadPool& pool, std::span<std::byte> memory, const Work& work, const ConvertHooks& hooks) {
+void Writing::run_on_all(ThreadPool& pool, std::span<std::byte> memory, std::span<const std::size_t> units, const Work& work,
+                         const ConvertHooks& hooks) {
     next_ = 0;
     pool.run([&](unsigned thread) {
         const std::span<std::byte> mine = memory.subspan(thread * bytes_per_thread(), bytes_per_thread());
         while (!stop_) {
-            const std::size_t unit = next_++;
-            if (unit >= units_.size()) return;
+            const std::size_t next = next_++;
+            if (next >= units.size()) return;
+            const std::size_t unit = units[next];
             try {
                 if (auto done = work(unit, mine); !done) fail(unit, done.error());
                 if (thread != 0) continue;
-                if (hooks.progress) hooks.progress(static_cast<double>(n_done_bytes_) / static_cast<double>(plan_.size_bytes));
+                if (hooks.progress) hooks.progress(done_cost_ / all_cost_);
                 if (hooks.is_stopped && hooks.is_stopped()) stop_ = true;
             } catch (const std::exception& thrown) {
                 fail(unit, error_of(thrown));
@@ -127,14 +127,16 @@ void Writing::run_on_all(ThreadPool& pool, std::span<std::byte> memory, const Wo
 
 std::uint64_t Writing::find_written(ThreadPool& pool, std::span<std::byte> memory) {
     if (journal_.noted().empty()) return 0;
-    run_on_all(pool, memory, [this](std::size_t unit, std::span<std::byte> mine) { return check_written(unit, mine); }, {});
+    std::vector<std::size_t> all(units_.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    run_on_all(pool, memory, all, [this](std::size_t unit, std::span<std::byte> mine) { return check_written(unit, mine); }, {});
     return n_done_bytes_;
 }
 
 Result<void> Writing::check_written(std::size_t index, std::span<std::byte> memory) {
     const auto noted = journal_.noted().find(index);
     if (noted == journal_.noted().end()) return {};
-    const Unit& unit = units_[index];
+    const ConvertUnit& unit = units_[index];
     const std::span<std::byte> bytes = memory.first(bytes_of(unit));
     const auto n_read = files_[plan_.tensors[unit.tensor].part].read_at(offset_of(unit), bytes);
     if (!n_read || *n_read != bytes.size() || xxh3(bytes) != noted->second) return {};  // lost: written again
@@ -144,13 +146,86 @@ Result<void> Writing::check_written(std::size_t index, std::span<std::byte> memo
 }
 
 Result<bool> Writing::write_rest(ThreadPool& pool, std::span<std::byte> memory, const ConvertHooks& hooks) {
-    run_on_all(
-        pool, memory, [this](std::size_t unit, std::span<std::byte> mine) { return write(unit, mine); }, hooks);
-    if (failure_) return failure_->second;
-    return !stop_;
+    const std::vector<ConvertRound> rounds = rounds_of(plan_, units_, hooks.feedback);
+    all_cost_ = 0.0;
+    for (const ConvertRound& round : rounds) {
+        const bool is_fed_back = &round != &rounds.back();
+        double cost = is_fed_back ? hooks.feedback->cost(round.pass) : 0.0;
+        double left = cost;
+        for (const std::size_t unit : round.units) {
+            const double of_unit = cost_of(plan_, units_[unit], is_fed_back);
+            cost += of_unit;
+            left += is_done_[unit] != 0 ? 0.0 : of_unit;
+        }
+        const bool is_whole = std::ranges::all_of(round.units, [this](std::size_t unit) { return is_done_[unit] != 0; });
+        all_cost_ += cost;
+        done_cost_ = done_cost_ + (is_whole ? cost : cost - left);
+    }
+    for (const ConvertRound& round : rounds) {
+        if (std::ranges::all_of(round.units, [this](std::size_t unit) { return is_done_[unit] != 0; })) continue;
+        const bool is_fed_back = &round != &rounds.back();
+        if (is_fed_back) {
+            RAFTER_TRY(const bool is_collected, collect(round, hooks));
+            if (!is_collected) return false;
+        }
+        feedback_ = is_fed_back ? hooks.feedback : nullptr;
+        run_on_all(
+            pool, memory, round.units, [this](std::size_t unit, std::span<std::byte> mine) { return write(unit, mine); }, hooks);
+        if (hooks.feedback != nullptr) hooks.feedback->release();
+        if (failure_) return failure_->second;
+        if (stop_) return false;
+    }
+    return true;
 }
 
-Result<void> Writing::check_finite(const Unit& unit, std::span<const std::byte> rows) const {
+Result<bool> Writing::collect(const ConvertRound& round, const ConvertHooks& hooks) {
+    const std::size_t n_passes = hooks.feedback->n_passes();
+    const auto words = [&](std::string_view what) {
+        if (hooks.stage) hooks.stage(n_passes > 1 ? fmt::format("{} (part {} of {})", what, round.pass + 1, n_passes) : std::string(what));
+    };
+    words("reading the text");
+    const double before = done_cost_;
+    const double cost = hooks.feedback->cost(round.pass);
+    RAFTER_TRY(const bool is_collected, hooks.feedback->collect(round.pass, {.progress =
+                                                                                 [&](double fraction) {
+                                                                                     if (!hooks.progress) return;
+                                                                                     hooks.progress((before + fraction * cost) / all_cost_);
+                                                                                 },
+                                                                             .is_stopped = hooks.is_stopped}));
+    done_cost_ = before + cost;
+    words("encoding");
+    return is_collected;
+}
+
+RefineOutcome Writing::outcome() const {
+    struct OfTensor {
+        backend::FeedbackErrors errors;
+        std::uint64_t n_rows = 0;
+    };
+    std::map<std::size_t, OfTensor> tensors;
+    for (std::size_t i = 0; i < units_.size(); ++i) {
+        if (!(errors_[i].plain > 0.0)) continue;
+        OfTensor& tensor = tensors[units_[i].tensor];
+        tensor.errors.plain += errors_[i].plain;
+        tensor.errors.kept += errors_[i].kept;
+        tensor.errors.n_plain += errors_[i].n_plain;
+        tensor.n_rows += units_[i].n_rows;
+    }
+    RefineOutcome outcome;
+    double ratios = 0.0;
+    for (const auto& [number, tensor] : tensors) {
+        ++outcome.n_tensors;
+        outcome.n_tensors_plain += tensor.errors.n_plain == tensor.n_rows ? 1U : 0U;
+        outcome.n_rows += tensor.n_rows;
+        outcome.n_rows_plain += tensor.errors.n_plain;
+        ratios += tensor.errors.kept / tensor.errors.plain;
+    }
+    if (outcome.n_tensors > 0) outcome.error_ratio = ratios / static_cast<double>(outcome.n_tensors);
+    outcome.n_tensors_unknown = tensors_unknown_.size();
+    return outcome;
+}
+
+Result<void> Writing::check_finite(const ConvertUnit& unit, std::span<const std::byte> rows) const {
     if (plan_.allow_nan) return {};
     const files::NamedTensor& tensor = *plan_.tensors[unit.tensor].source;
     const auto found = first_non_finite(tensor.dtype, rows);
@@ -160,7 +235,7 @@ Result<void> Writing::check_finite(const Unit& unit, std::span<const std::byte> 
 }
 
 // A finite number can be too large for float16, as which most formats have their scales.
-Result<void> Writing::check_fits(const Unit& unit, float largest, std::span<const std::byte> written) const {
+Result<void> Writing::check_fits(const ConvertUnit& unit, float largest, std::span<const std::byte> written) const {
     constexpr float kFitsAnyFormat = 32768.0F;  // decoding what was written costs more than this comparison
     if (plan_.allow_nan || largest <= kFitsAnyFormat) return {};
     const PlannedTensor& planned = plan_.tensors[unit.tensor];
@@ -171,22 +246,37 @@ Result<void> Writing::check_fits(const Unit& unit, float largest, std::span<cons
                      tensor::format_of(planned.dtype).name);
 }
 
-float Writing::encode(const PlannedTensor& planned, const Unit& unit, std::span<const std::byte> rows, std::span<std::byte> to) const {
+float Writing::encode(std::size_t index, std::span<const std::byte> rows, std::span<std::byte> to) {
+    const ConvertUnit& unit = units_[index];
+    const PlannedTensor& planned = plan_.tensors[unit.tensor];
     const DType from = planned.source->dtype;
     if (plan_.encoding == Encoding::kRounded) return convert_rows(from, rows, planned.dtype, to);
     const std::size_t n_cols = planned.source->shape.back();
-    if (planned.importance.empty()) return quantize_rows(from, rows, planned.dtype, to, n_cols, {});
     // Stacked matrices have importances of their own.
-    const std::uint64_t rows_per_matrix = planned.source->n_rows() / (planned.importance.size() / n_cols);
+    const std::size_t n_matrices = planned.importance.size() / std::max<std::size_t>(1, n_cols);
+    const std::uint64_t rows_per_matrix = planned.source->n_rows() / std::max<std::size_t>(1, n_matrices);
+    const auto importance_of = [&](std::uint64_t row) {
+        return planned.importance.empty() ? std::span<const float>()
+                                          : std::span(planned.importance).subspan(row / rows_per_matrix * n_cols, n_cols);
+    };
+    if (is_refined(plan_, planned)) {
+        const backend::FeedbackFactor* const factor = feedback_ != nullptr ? feedback_->factor(planned.source->name, unit.matrix) : nullptr;
+        if (factor != nullptr) {
+            const RefinedRows refined = refine_rows(from, rows, planned.dtype, to, n_cols, importance_of(unit.first_row), *factor);
+            errors_[index] = refined.errors;
+            return refined.largest;
+        }
+        const std::lock_guard lock(mutex_);
+        tensors_unknown_.insert(unit.tensor);
+    }
     float largest = 0.0F;
     for (std::uint64_t row = 0; row < unit.n_rows;) {
-        const std::uint64_t matrix = (unit.first_row + row) / rows_per_matrix;
-        const std::uint64_t n = std::min(unit.n_rows - row, (matrix + 1) * rows_per_matrix - (unit.first_row + row));
+        const std::uint64_t end_of_matrix = ((unit.first_row + row) / rows_per_matrix + 1) * rows_per_matrix;
+        const std::uint64_t n = std::min(unit.n_rows - row, end_of_matrix - (unit.first_row + row));
         const std::size_t from_bytes = planned.source->row_bytes();
         const std::size_t to_bytes = written_row_bytes(planned);
         largest = std::max(largest, quantize_rows(from, rows.subspan(row * from_bytes, n * from_bytes), planned.dtype,
-                                                  to.subspan(row * to_bytes, n * to_bytes), n_cols,
-                                                  std::span(planned.importance).subspan(matrix * n_cols, n_cols)));
+                                                  to.subspan(row * to_bytes, n * to_bytes), n_cols, importance_of(unit.first_row + row)));
         row += n;
     }
     return largest;
@@ -194,14 +284,14 @@ float Writing::encode(const PlannedTensor& planned, const Unit& unit, std::span<
 
 Result<void> Writing::write(std::size_t index, std::span<std::byte> memory) {
     if (is_done_[index] != 0) return {};
-    const Unit& unit = units_[index];
+    const ConvertUnit& unit = units_[index];
     const PlannedTensor& planned = plan_.tensors[unit.tensor];
     if (unit.first_row == 0) source_.will_need(*planned.source);
     std::span<const std::byte> rows = source_.rows(*planned.source, unit.first_row, unit.n_rows, memory.first(read_bytes_));
     RAFTER_TRY_VOID(check_finite(unit, rows));
     if (planned.dtype != planned.source->dtype) {
         const std::span<std::byte> converted = memory.subspan(read_bytes_, bytes_of(unit));
-        const float largest = encode(planned, unit, rows, converted);
+        const float largest = encode(index, rows, converted);
         RAFTER_TRY_VOID(check_fits(unit, largest, converted));
         rows = converted;
     }
@@ -209,6 +299,7 @@ Result<void> Writing::write(std::size_t index, std::span<std::byte> memory) {
     RAFTER_TRY_VOID(journal_.note(index, xxh3(rows)));
     source_.release(*planned.source, unit.first_row, unit.n_rows);
     n_done_bytes_ += rows.size();
+    done_cost_ += cost_of(plan_, unit, feedback_ != nullptr);
     return {};
 }
 
@@ -282,6 +373,7 @@ ConvertJournal::Description description_of(const ConversionPlan& plan) {
 struct Written {
     std::uint64_t reused_bytes = 0;
     bool complete = false;
+    RefineOutcome refined;
 };
 
 Result<Written> write_files(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool, const ConvertHooks& hooks,
@@ -292,8 +384,9 @@ Result<Written> write_files(const ConversionPlan& plan, const files::TensorSourc
     RAFTER_TRY(const PageBuffer memory,
                PageBuffer::allocate(std::max<std::size_t>(1, pool.n_threads() * writing.bytes_per_thread()), "rows that are converted"));
     const std::span<std::byte> bytes(memory.data(), memory.size_bytes());
-    Written written{.reused_bytes = writing.find_written(pool, bytes), .complete = false};
+    Written written{.reused_bytes = writing.find_written(pool, bytes), .complete = false, .refined = {}};
     RAFTER_TRY(written.complete, writing.write_rest(pool, bytes, hooks));
+    written.refined = writing.outcome();
     if (written.complete) RAFTER_TRY_VOID(finish(plan, files, journal));
     return written;
 }
@@ -302,6 +395,7 @@ Result<Written> write_files(const ConversionPlan& plan, const files::TensorSourc
 
 Result<Conversion> run_conversion(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool,
                                   const ConvertHooks& hooks) {
+    RAFTER_CHECK(plan.refine.has_value() == (hooks.feedback != nullptr), "feedback without a plan for it, or the other way round");
     const std::int64_t begin_ns = monotonic_ns();
     Conversion conversion{.size_bytes = plan.size_bytes};
     std::error_code failed;
@@ -332,6 +426,7 @@ Result<Conversion> run_conversion(const ConversionPlan& plan, const files::Tenso
     }
     conversion.reused_bytes = written->reused_bytes;
     conversion.complete = written->complete;
+    conversion.refined = written->refined;
     conversion.seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
     return conversion;
 }

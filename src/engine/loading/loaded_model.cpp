@@ -157,6 +157,7 @@ Result<PreparedModel> prepare_within(const backend::Backend& backend, const Open
     model::HeldWeights held{.program = *std::move(bound), .n_substituted = {}};
     if (options.weights) held = model::hold_weights_as(std::move(held.program), *options.weights);
     if (options.observe_inputs) held.program = model::observe_inputs(std::move(held.program));
+    if (!options.observe_moments.empty()) held.program = model::observe_moments(std::move(held.program), options.observe_moments);
     PreparedModel prepared{
         .program = model::rewrite(std::move(held.program), {.activations = options.activations, .without = options.without_fusions}),
         .scheduler = {},

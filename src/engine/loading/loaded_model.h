@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "engine/loading/runtime.h"
@@ -49,6 +50,7 @@ struct LoadModelOptions {
     backend::KvType value_type = backend::KvType::kF16;
     model::Without without_fusions;
     bool observe_inputs = false;  // of matrices (model::observe_inputs), instead of computing logits: no engine can use such a model
+    std::vector<model::ObservedMoments> observe_moments;  // with observe_inputs: second moments of these alone (model::observe_moments)
     // That matrices are held in, the embedding's table among them (model/held_types.h): decoded and encoded again on the way from the file.
     // none: the file's types. It must have an encoder.
     std::optional<tensor::DType> weights;

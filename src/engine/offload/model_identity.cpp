@@ -77,9 +77,9 @@ void add_options(Chain& chain, const model::RouteOptions& options) {
     chain.add(normalize_weights);
 }
 void add_options(Chain& chain, const model::ObserveOptions& options) {
-    const auto& [tensors, n_matrices] = options;
+    const auto& [tensors, n_matrices, first_moments, n_moments] = options;
     for (const std::string& tensor : tensors) chain.add(std::string_view(tensor));
-    chain.add(n_matrices);
+    for (const std::uint32_t number : {n_matrices, first_moments, n_moments}) chain.add(number);
 }
 
 void add_op(Chain& chain, const model::Op& op) {

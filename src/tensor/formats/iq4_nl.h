@@ -41,8 +41,9 @@ struct IQ4_NL {
     // q: indices of kValues.
     static void put(std::uint16_t d, const int* q, Block& block) {
         block.d = d;
-        pack_nibbles_of_32(q, block.qs);
+        put_codes(q, block);
     }
+    static void put_codes(const int* q, Block& block) { pack_nibbles_of_32(q, block.qs); }
 
     // The index of the table's value nearest to x; the lower of two as near.
     static int nearest_index(float x) {

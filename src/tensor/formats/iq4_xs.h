@@ -51,8 +51,11 @@ struct IQ4_XS {
             const int stored = scales[s] + 32;
             block.scales_l[s / 2] = static_cast<std::uint8_t>(block.scales_l[s / 2] | (stored & 15) << (s % 2 * 4));
             block.scales_h[s / 4] = static_cast<std::uint8_t>(block.scales_h[s / 4] | stored >> 4 << (s % 4 * 2));
-            pack_nibbles_of_32(q + s * 32, block.qs[s]);
         }
+        put_codes(q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
+        for (int s = 0; s < 8; ++s) pack_nibbles_of_32(q + s * 32, block.qs[s]);
     }
 };
 

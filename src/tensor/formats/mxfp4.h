@@ -54,8 +54,9 @@ struct MXFP4 {
     // q: indices of kValues.
     static void put(std::uint8_t exponent, const int* q, Block& block) {
         block.e = exponent;
-        pack_nibbles_of_32(q, block.qs);
+        put_codes(q, block);
     }
+    static void put_codes(const int* q, Block& block) { pack_nibbles_of_32(q, block.qs); }
 };
 
 }  // namespace

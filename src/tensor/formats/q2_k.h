@@ -45,7 +45,11 @@ struct Q2_K {
         block.d = fit.d;
         block.dmin = fit.dmin;
         for (int s = 0; s < 16; ++s) block.scales[s] = static_cast<std::uint8_t>(fit.scales[s] | fit.mins[s] << 4);
-        for (int e = 0; e < 256; ++e) block.qs[byte_of(e)] = static_cast<std::uint8_t>(block.qs[byte_of(e)] | fit.q[e] << shift_of(e));
+        put_codes(fit.q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
+        for (std::uint8_t& byte : block.qs) byte = 0;
+        for (int e = 0; e < 256; ++e) block.qs[byte_of(e)] = static_cast<std::uint8_t>(block.qs[byte_of(e)] | q[e] << shift_of(e));
     }
 
     // Where the two bits of element e are; Q3_K has them in the same places.

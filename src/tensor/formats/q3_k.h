@@ -56,6 +56,11 @@ struct Q3_K {
             block.scales[s % 8] = static_cast<std::uint8_t>(block.scales[s % 8] | (stored & 15) << (s / 8 * 4));
             block.scales[8 + s % 4] = static_cast<std::uint8_t>(block.scales[8 + s % 4] | stored >> 4 << (s / 4 * 2));
         }
+        put_codes(q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
+        for (std::uint8_t& byte : block.qs) byte = 0;
+        for (std::uint8_t& byte : block.hmask) byte = 0;
         for (int e = 0; e < 256; ++e) {
             const int with_offset = q[e] + 4;
             std::uint8_t& low = block.qs[Q2_K::byte_of(e)];

@@ -39,6 +39,10 @@ struct Q4_0 {
     // q: in -8 .. 7.
     static void put(std::uint16_t d, const int* q, Block& block) {
         block.d = d;
+        put_codes(q, block);
+    }
+    // Scales stay as they are: so in all formats.
+    static void put_codes(const int* q, Block& block) {
         int stored[32];
         for (int e = 0; e < 32; ++e) stored[e] = q[e] + 8;
         pack_nibbles_of_32(stored, block.qs);

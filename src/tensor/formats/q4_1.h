@@ -41,8 +41,9 @@ struct Q4_1 {
     static void put(std::uint16_t d, std::uint16_t m, const int* q, Block& block) {
         block.d = d;
         block.m = m;
-        pack_nibbles_of_32(q, block.qs);
+        put_codes(q, block);
     }
+    static void put_codes(const int* q, Block& block) { pack_nibbles_of_32(q, block.qs); }
 };
 
 }  // namespace

@@ -62,7 +62,11 @@ struct Q4_K {
         block.d = fit.d;
         block.dmin = fit.dmin;
         block.scales.set(fit.scales, fit.mins);
-        for (int e = 0; e < 256; ++e) block.qs[byte_of(e)] = static_cast<std::uint8_t>(block.qs[byte_of(e)] | fit.q[e] << shift_of(e));
+        put_codes(fit.q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
+        for (std::uint8_t& byte : block.qs) byte = 0;
+        for (int e = 0; e < 256; ++e) block.qs[byte_of(e)] = static_cast<std::uint8_t>(block.qs[byte_of(e)] | q[e] << shift_of(e));
     }
 
     // Where the four low bits of element e are; Q5_K has them in the same places.

@@ -42,6 +42,9 @@ struct Q5_0 {
     // q: in -16 .. 15.
     static void put(std::uint16_t d, const int* q, Block& block) {
         block.d = d;
+        put_codes(q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
         int stored[32];
         for (int e = 0; e < 32; ++e) stored[e] = q[e] + 16;
         pack_nibbles_of_32(stored, block.qs);

@@ -42,6 +42,9 @@ struct Q5_1 {
     static void put(std::uint16_t d, std::uint16_t m, const int* q, Block& block) {
         block.d = d;
         block.m = m;
+        put_codes(q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
         pack_nibbles_of_32(q, block.qs);
         pack_fifth_bits_of_32(q, block.qh);
     }

@@ -51,10 +51,15 @@ struct Q5_K {
         block.d = fit.d;
         block.dmin = fit.dmin;
         block.scales.set(fit.scales, fit.mins);
+        put_codes(fit.q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
+        for (std::uint8_t& byte : block.qs) byte = 0;
+        for (std::uint8_t& byte : block.qh) byte = 0;
         for (int e = 0; e < 256; ++e) {
             std::uint8_t& low = block.qs[Q4_K::byte_of(e)];
-            low = static_cast<std::uint8_t>(low | (fit.q[e] & 15) << Q4_K::shift_of(e));
-            block.qh[e % 32] = static_cast<std::uint8_t>(block.qh[e % 32] | fit.q[e] >> 4 << (e / 32));
+            low = static_cast<std::uint8_t>(low | (q[e] & 15) << Q4_K::shift_of(e));
+            block.qh[e % 32] = static_cast<std::uint8_t>(block.qh[e % 32] | q[e] >> 4 << (e / 32));
         }
     }
 };

@@ -47,6 +47,11 @@ struct Q6_K {
         block = {};
         block.d = d;
         for (int s = 0; s < 16; ++s) block.scales[s] = static_cast<std::int8_t>(scales[s]);
+        put_codes(q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
+        for (std::uint8_t& byte : block.ql) byte = 0;
+        for (std::uint8_t& byte : block.qh) byte = 0;
         for (int e = 0; e < 256; ++e) {
             const int stored = q[e] + 32;
             std::uint8_t& low = block.ql[low_byte_of(e)];

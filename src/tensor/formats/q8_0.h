@@ -38,6 +38,9 @@ struct Q8_0 {
 
     static void put(std::uint16_t d, const int* q, Block& block) {
         block.d = d;
+        put_codes(q, block);
+    }
+    static void put_codes(const int* q, Block& block) {
         for (int e = 0; e < 32; ++e) block.qs[e] = static_cast<std::int8_t>(q[e]);
     }
 };

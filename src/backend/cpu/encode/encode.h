@@ -8,4 +8,8 @@ namespace rafter::backend::cpu {
 
 [[nodiscard]] EncodeRows encoder(Isa isa);
 
+// Of F16 and BF16, whatever their alignment.
+using DecodeNumbers = void (*)(tensor::DType from, const std::byte* numbers, float* values, std::size_t n);
+[[nodiscard]] DecodeNumbers decoder(Isa isa);
+
 }  // namespace rafter::backend::cpu

@@ -4,4 +4,5 @@
 #include "backend/cpu/encode/encode_rows.h"
 namespace rafter::backend::cpu {
 extern const EncodeRows kEncodeAvx2 = encode_rows;
-}
+extern const DecodeNumbers kDecodeAvx2 = decode_numbers;
+}  // namespace rafter::backend::cpu

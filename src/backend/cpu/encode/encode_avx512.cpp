@@ -4,4 +4,5 @@
 #include "backend/cpu/encode/encode_rows.h"
 namespace rafter::backend::cpu {
 extern const EncodeRows kEncodeAvx512 = encode_rows;
-}
+extern const DecodeNumbers kDecodeAvx512 = decode_numbers;
+}  // namespace rafter::backend::cpu

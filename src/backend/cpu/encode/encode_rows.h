@@ -1,6 +1,7 @@
 // Rows of weights into blocks of any format: which search is whose. Included after a vec header.
 #pragma once
 
+#include "backend/cpu/encode/encode.h"
 #include "backend/cpu/encode/super_blocks.h"
 
 namespace rafter::backend::cpu {
@@ -102,6 +103,25 @@ void encode_rows(tensor::DType to, const WeightRows& rows, std::byte* out) {
             return encode_in_lanes<tensor::MXFP4, 1>(rows, out, encode_power_lanes<tensor::MXFP4>);
         case DType::kI32:
             return;
+    }
+}
+
+void decode_numbers(tensor::DType from, const std::byte* numbers, float* values, std::size_t n) {
+    const bool is_brain = from == tensor::DType::kBF16;
+    for (std::size_t i = 0; i < n; i += kLanes) {
+        const std::size_t n_here = n - i < kLanes ? n - i : kLanes;
+        alignas(64) std::uint16_t halves[kLanes] = {};
+        if (n_here == kLanes) {
+            __builtin_memcpy(halves, numbers + i * sizeof halves[0], sizeof halves);
+        } else {
+            __builtin_memcpy(halves, numbers + i * sizeof halves[0], n_here * sizeof halves[0]);
+        }
+        const F32x16 x = is_brain ? load_bf16(halves) : load_f16(halves);
+        if (n_here == kLanes) {
+            store(values + i, x);
+        } else {
+            store_partial(values + i, x, static_cast<int>(n_here));
+        }
     }
 }
 

@@ -4,4 +4,5 @@
 #include "backend/cpu/encode/encode_rows.h"
 namespace rafter::backend::cpu {
 extern const EncodeRows kEncodeScalar = encode_rows;
-}
+extern const DecodeNumbers kDecodeScalar = decode_numbers;
+}  // namespace rafter::backend::cpu

@@ -63,12 +63,6 @@ struct LaneBlocks {
     }
 };
 
-RAFTER_VEC F32x16 rounded_to_f16(const F32x16& x) {
-    std::uint16_t halves[kLanes];
-    store_f16(halves, x);
-    return load_f16(halves);
-}
-
 // The value of the largest magnitude of each block, with its sign.
 template <int kElements>
 F32x16 extremes(const LaneBlocks<kElements>& blocks) {
@@ -177,7 +171,21 @@ struct LaneInts {
     explicit LaneInts(const I32x16& x) { store(at, x); }
 };
 
-// What each block stores for its elements, block after block.
+// A number of each block as an f16, and rounded to it.
+struct LaneHalves {
+    std::uint16_t at[kLanes];
+    explicit LaneHalves(const F32x16& x) { store_f16(at, x); }
+    RAFTER_VEC F32x16 vector() const { return load_f16(at); }
+};
+
+// What each block stores for its elements: element e of all blocks in codes[e].
+template <typename Levels, int kElements>
+RAFTER_VEC void codes_of(const LaneBlocks<kElements>& blocks, const F32x16& scale, I32x16 codes[kElements]) {
+    const F32x16 inverse_scale = inverse_or_zero(scale);
+    for (int e = 0; e < kElements; ++e) codes[e] = Levels::code(Levels::nearest(blocks.x(e) * inverse_scale));
+}
+
+// The same, block after block.
 template <typename Levels, int kElements>
 void codes_of(const LaneBlocks<kElements>& blocks, const F32x16& scale, int codes[kLanes][kElements]) {
     const F32x16 inverse_scale = inverse_or_zero(scale);

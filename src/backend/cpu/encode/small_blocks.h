@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/cpu/encode/lanes.h"
+#include "backend/cpu/unroll.h"
 #include "tensor/formats/all.h"
 
 namespace rafter::backend::cpu {
@@ -55,16 +56,75 @@ struct ScaleSearch<tensor::IQ4_NL> {
     static constexpr ScaleGrid kLong[] = {{-140.0F, 2.5F, 19}, {90.0F, 2.5F, 13}};
 };
 
+// Sixteen blocks' bits are put together four bytes at a time: word w of each block in its lane, and then written to the blocks, `offset`
+// bytes from the beginning of each.
+template <typename Block>
+RAFTER_VEC void put_word(const I32x16& words, int n, std::size_t offset, Block* out) {
+    const LaneInts word(words);
+    auto* to = reinterpret_cast<std::byte*>(out) + offset;
+    for (int l = 0; l < n; ++l, to += sizeof(Block)) __builtin_memcpy(to, &word.at[l], sizeof word.at[l]);
+}
+// codes: the low four bits are packed, as tensor::pack_nibbles_of_32() does.
+template <typename Block>
+RAFTER_VEC void put_nibbles(const I32x16 codes[32], int n, std::size_t offset, Block* out) {
+    const I32x16 low = broadcast_int(15);
+    unroll<4>([&](auto w) {
+        I32x16 words = broadcast_int(0);
+        unroll<4>([&](auto b) {
+            constexpr int kElement = 4 * w.value + b.value;
+            words = words | shift_left<8 * b.value>((codes[kElement] & low) | shift_left<4>(codes[kElement + 16] & low));
+        });
+        put_word(words, n, offset + 4 * w.value, out);
+    });
+}
+// As tensor::pack_fifth_bits_of_32() packs them.
+template <typename Block>
+RAFTER_VEC void put_fifth_bits(const I32x16 codes[32], int n, std::size_t offset, Block* out) {
+    I32x16 words = broadcast_int(0);
+    unroll<32>([&](auto e) { words = words | shift_left<e.value>(shift_right<4>(codes[e.value]) & broadcast_int(1)); });
+    put_word(words, n, offset, out);
+}
+template <typename Block>
+RAFTER_VEC void put_bytes(const I32x16 codes[32], int n, std::size_t offset, Block* out) {
+    const I32x16 low = broadcast_int(255);
+    unroll<8>([&](auto w) {
+        I32x16 words = broadcast_int(0);
+        unroll<4>([&](auto b) { words = words | shift_left<8 * b.value>(codes[4 * w.value + b.value] & low); });
+        put_word(words, n, offset + 4 * w.value, out);
+    });
+}
+
+// What a block of the format stores for its levels' codes.
+template <typename Format>
+RAFTER_VEC void put_codes(const I32x16 codes[32], int n, typename Format::Block* out) {
+    using Block = typename Format::Block;
+    constexpr std::size_t kCodes = __builtin_offsetof(Block, qs);
+    if constexpr (sizeof out->qs == 32) {
+        put_bytes(codes, n, kCodes, out);
+    } else {
+        put_nibbles(codes, n, kCodes, out);
+        if constexpr (requires { out->qh; }) put_fifth_bits(codes, n, __builtin_offsetof(Block, qh), out);
+    }
+}
+// Added to a level's code: the types around zero store no negative ones, but for Q8_0.
+template <typename Format>
+constexpr int kCodeOffset = 0;
+template <>
+constexpr int kCodeOffset<tensor::Q4_0> = 8;
+template <>
+constexpr int kCodeOffset<tensor::Q5_0> = 16;
+
 template <typename Format, bool kIsShort>
 void encode_scaled_lanes(const LaneBlocks<32>& blocks, int n, typename Format::Block* out) {
     using Search = ScaleSearch<Format>;
     using Levels = typename Search::Levels;
     const BestScale best = kIsShort ? search_scale<Levels>(blocks, Search::kShort, 1) : search_scale<Levels>(blocks, Search::kLong, 2);
-    const F32x16 scale = rounded_to_f16(best.scale);
-    int codes[kLanes][32];
-    codes_of<Levels>(blocks, scale, codes);
-    const LaneFloats d(scale);
-    for (int l = 0; l < n; ++l) Format::put(tensor::f32_to_f16(d.at[l]), codes[l], out[l]);
+    const LaneHalves scale(best.scale);
+    I32x16 codes[32];
+    codes_of<Levels>(blocks, scale.vector(), codes);
+    for (I32x16& code : codes) code = code + broadcast_int(kCodeOffset<Format>);
+    put_codes<Format>(codes, n, out);
+    for (int l = 0; l < n; ++l) out[l].d = scale.at[l];
 }
 
 // ---- powers of two as scales
@@ -219,6 +279,11 @@ BestLine search_line(const LaneBlocks<kElements>& blocks, const CutGrid& cuts, i
 }
 
 template <int kHighest, int kElements>
+RAFTER_VEC void affine_codes(const LaneBlocks<kElements>& blocks, const F32x16& scale, const F32x16& offset, I32x16 codes[kElements]) {
+    const F32x16 inverse_scale = inverse_or_zero(scale);
+    for (int e = 0; e < kElements; ++e) codes[e] = to_int(WholeLevels<0, kHighest>::nearest((blocks.x(e) + offset) * inverse_scale));
+}
+template <int kHighest, int kElements>
 void affine_codes(const LaneBlocks<kElements>& blocks, const F32x16& scale, const F32x16& offset, int codes[kLanes][kElements]) {
     const F32x16 inverse_scale = inverse_or_zero(scale);
     for (int e = 0; e < kElements; ++e) {
@@ -232,13 +297,16 @@ void encode_affine_lanes(const LaneBlocks<32>& blocks, int n, typename Format::B
     constexpr CutGrid kShort = {-0.1F, 0.3F, 2};
     constexpr CutGrid kLong = {-0.4F, 0.2F, 8};
     const BestLine best = search_line<kHighest, false>(blocks, kIsShort ? kShort : kLong, kIsShort ? 1 : 2);
-    const F32x16 scale = rounded_to_f16(best.scale);
-    const F32x16 offset = rounded_to_f16(best.offset);
-    int codes[kLanes][32];
-    affine_codes<kHighest>(blocks, scale, offset, codes);
-    const LaneFloats d(scale);
-    const LaneFloats m(-offset);
-    for (int l = 0; l < n; ++l) Format::put(tensor::f32_to_f16(d.at[l]), tensor::f32_to_f16(m.at[l]), codes[l], out[l]);
+    const LaneHalves scale(best.scale);
+    const LaneHalves offset(best.offset);
+    I32x16 codes[32];
+    affine_codes<kHighest>(blocks, scale.vector(), offset.vector(), codes);
+    put_codes<Format>(codes, n, out);
+    const LaneHalves minimum(-offset.vector());
+    for (int l = 0; l < n; ++l) {
+        out[l].d = scale.at[l];
+        out[l].m = minimum.at[l];
+    }
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ TEST(Backends, AreMadeByNameAndRefuseOthers) {
     EXPECT_EQ(make_backend("tpu", pool, "").error().message, "backend: expected one of cpu, found \"tpu\"");
     const auto unknown = make_backend("cpu", pool, "mmx");
     ASSERT_FALSE(unknown);
-    EXPECT_EQ(unknown.error().message, "instruction set: expected one of scalar, avx2, avx512, found \"mmx\"");
+    EXPECT_EQ(unknown.error().message, "instruction set: expected one of scalar, avx2, avx512, amx, found \"mmx\"");
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/convert/convert.h"
+
 namespace rafter::engine {
 namespace {
 
@@ -58,15 +60,15 @@ Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, st
     return converted;
 }
 
-void mark_refined(std::vector<GgufEntry>& entries, std::string_view text, std::uint64_t n_tokens) {
+void mark_refined(std::vector<GgufEntry>& entries, const RefineMark* mark) {
     constexpr std::string_view kText = "quantize.refine.dataset";
     constexpr std::string_view kTokens = "quantize.refine.tokens_count";
-    if (text.empty()) {
+    if (mark == nullptr) {
         std::erase_if(entries, [=](const GgufEntry& entry) { return entry.key == kText || entry.key == kTokens; });
         return;
     }
-    set(entries, {std::string(kText), text, GgufType::kString});
-    set(entries, {std::string(kTokens), n_tokens, GgufType::kUint64});
+    set(entries, {std::string(kText), std::string_view(mark->text), GgufType::kString});
+    set(entries, {std::string(kTokens), mark->n_tokens, GgufType::kUint64});
 }
 
 std::vector<GgufEntry> split_entries(std::size_t number, std::size_t n_parts, std::size_t n_tensors) {

@@ -15,6 +15,8 @@
 
 namespace rafter::engine {
 
+struct RefineMark;  // convert.h
+
 // A checkpoint's metadata carries its tokenizer's own files (tokenizer.huggingface.*), which a GGUF file has no keys for.
 [[nodiscard]] SourceKind source_kind(const files::Metadata& metadata);
 
@@ -26,8 +28,8 @@ struct ConvertedMetadata {
 // file_type: general.file_type (tensor_types.h), where it is to be written; none: as the source has it.
 [[nodiscard]] Result<ConvertedMetadata> converted_metadata(const files::Metadata& metadata, std::optional<std::uint32_t> file_type);
 
-// Says that errors were fed back by a text of so many tokens; without a name, that they were not. The name outlives the entries.
-void mark_refined(std::vector<files::GgufEntry>& entries, std::string_view text, std::uint64_t n_tokens);
+// Says by what text errors were fed back; null: that they were not. The mark outlives the entries.
+void mark_refined(std::vector<files::GgufEntry>& entries, const RefineMark* mark);
 
 // The keys that gguf-split gives part `number` (from 0) of n_parts.
 [[nodiscard]] std::vector<files::GgufEntry> split_entries(std::size_t number, std::size_t n_parts, std::size_t n_tensors);

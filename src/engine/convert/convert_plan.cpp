@@ -161,7 +161,7 @@ Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const 
     if (!metadata) return metadata.error().within(source.name());
     if (metadata->vocabulary) plan.warnings = metadata->vocabulary->warnings;
     std::vector<GgufEntry>& entries = metadata->entries;
-    if (plan.n_encoded > 0) mark_refined(entries, plan.refine ? plan.refine->text : "", plan.refine ? plan.refine->n_tokens : 0);
+    if (plan.n_encoded > 0) mark_refined(entries, plan.refine ? &*plan.refine : nullptr);
     if (options.split_bytes) {
         RAFTER_TRY(const files::GgufLayout alone, files::lay_out_gguf(entries, {}));
         plan.parts.resize(split_tensors(plan.tensors, *options.split_bytes, alone.header.size()));

@@ -193,7 +193,7 @@ class SeveralModels(unittest.TestCase):
         failures = []
 
         def ask(name):
-            for _ in range(6 if program.SANITIZED else 12):
+            for _ in range(3 if program.SANITIZED else 12):
                 try:
                     found = self.complete(server, name, 200)
                 except OSError as error:
@@ -210,7 +210,7 @@ class SeveralModels(unittest.TestCase):
 
     def test_a_hundred_loads_leave_nothing_behind(self):
         server = self.start("--idle-unload", "0.01")
-        n = 20 if program.SANITIZED else 100
+        n = 8 if program.SANITIZED else 100
         stop, wrong = threading.Event(), []
 
         def keep_busy():

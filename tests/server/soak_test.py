@@ -10,7 +10,7 @@ from pathlib import Path
 
 import serving
 
-SECONDS = float(os.environ.get("RAFTER_SOAK_SECONDS", 20 if serving.program.SANITIZED else 60))
+SECONDS = float(os.environ.get("RAFTER_SOAK_SECONDS", 12 if serving.program.SANITIZED else 60))
 N_CLIENTS = 12
 N_PROMPTS = 8
 MAX_GROWTH = 1.25  # of resident memory from the warm state on, beside MAX_GROWTH_BYTES

@@ -21,9 +21,9 @@ namespace rafter::backend {
 // 1), each with its 32 columns.
 inline constexpr std::size_t kFeedbackGroup = 32;
 // Of n_cols columns, whole groups.
-[[nodiscard]] constexpr std::size_t moments_size(std::size_t n_cols) { return n_cols * (n_cols + kFeedbackGroup) / 2; }
+[[nodiscard]] static constexpr std::size_t moments_size(std::size_t n_cols) { return n_cols * (n_cols + kFeedbackGroup) / 2; }
 // row: of the column's group or before it.
-[[nodiscard]] constexpr std::size_t moments_index(std::size_t row, std::size_t col) {
+[[nodiscard]] static constexpr std::size_t moments_index(std::size_t row, std::size_t col) {
     const std::size_t group = col / kFeedbackGroup;
     return moments_size(group * kFeedbackGroup) + row * kFeedbackGroup + col % kFeedbackGroup;
 }

@@ -129,10 +129,13 @@ struct RouteOptions {
 struct ObserveOptions {
     std::vector<std::string> tensors;  // of the matrices that multiply these inputs
     std::uint32_t n_matrices = 1;      // experts, or 1: each has sums of its own
+    bool makes_values = false;         // of attention, or latents, with one of these matrices
     // Matrices [first_moments, first_moments + n_moments) have second moments too, the sums of x[i] * x[j]: they take width² / 2 numbers
     // each.
     std::uint32_t first_moments = 0;
     std::uint32_t n_moments = 0;
+    // In second moments, inputs at a sequence's first position count as often as this. Of one matrix.
+    std::uint32_t first_position_counts = 1;
 };
 using OpOptions = std::variant<std::monostate, EmbedOptions, NormOptions, RopeOptions, CacheOptions, AttentionOptions, ActivationOptions,
                                SoftcapOptions, RouteOptions, ObserveOptions>;

@@ -72,9 +72,26 @@ void drop_inner_outputs(Program& program) {
     }
 }
 
+// Of a canonical list, the tensors whose products the cache holds as values, or as latents that values are made of.
+std::set<std::string> tensors_of_values(const Program& program) {
+    std::set<std::string> tensors;
+    std::map<ValueId, const Op*> made_by;
+    for (const Op& op : program.ops) {
+        for (const ValueId v : op.outputs) made_by[v] = &op;
+        if (op.kind != OpKind::kKvAppend && op.kind != OpKind::kLatentAppend) continue;
+        // Back through biases, norms and positions to the matrix.
+        for (auto from = made_by.find(op.inputs.back()); from != made_by.end(); from = made_by.find(from->second->inputs.front())) {
+            if (from->second->kind == OpKind::kLinear) tensors.insert(program.weights[from->second->weights.front()].tensor);
+            if (from->second->kind == OpKind::kLinear || from->second->inputs.empty()) break;
+        }
+    }
+    return tensors;
+}
+
 }  // namespace
 
 Program observe_inputs(Program program) {
+    const std::set<std::string> of_values = tensors_of_values(program);
     std::vector<Op> ops;
     std::map<std::vector<ValueId>, std::size_t> observers;  // inputs, with the routing -> index into ops
     bool at_head = false;                                   // what follows makes logits of the hidden states
@@ -91,8 +108,9 @@ Program observe_inputs(Program program) {
                                .options = ObserveOptions{.tensors = {}, .n_matrices = weight.n_experts},
                                .parts = {}});
             }
-            std::vector<std::string>& tensors = std::get<ObserveOptions>(ops[at->second].options).tensors;
-            if (std::ranges::find(tensors, weight.tensor) == tensors.end()) tensors.push_back(weight.tensor);
+            auto& options = std::get<ObserveOptions>(ops[at->second].options);
+            if (std::ranges::find(options.tensors, weight.tensor) == options.tensors.end()) options.tensors.push_back(weight.tensor);
+            options.makes_values |= of_values.contains(weight.tensor);
         }
         if (!at_head) ops.push_back(std::move(op));
         if (!at_head) at_head = std::ranges::find(ops.back().outputs, program.hidden) != ops.back().outputs.end();
@@ -113,6 +131,7 @@ Program observe_moments(Program program, std::span<const ObservedMoments> moment
             if (wanted == moments.end()) continue;
             observe->first_moments = wanted->first;
             observe->n_moments = wanted->n;
+            observe->first_position_counts = wanted->first_position_counts;
             program.hidden = op.inputs.front();
             n_wanted = ops.size() + 1;
         }

@@ -50,6 +50,7 @@ struct ObservedMoments {
     std::string tensor;
     std::uint32_t first = 0;
     std::uint32_t n = 0;
+    std::uint32_t first_position_counts = 1;
 };
 // Takes what observe_inputs() gives. Inputs that are not named are no longer observed, and the list ends after the last that is: nothing
 // else is wanted of such a program, and `logits` and `hidden` mean nothing.

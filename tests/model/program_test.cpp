@@ -270,5 +270,14 @@ TEST(ObservedMoments, AreOfTheInputsThatAreNamedAndTheListEndsThere) {
     }
 }
 
+TEST(ObserveInputs, KnowsWhichInputsBecomeValues) {
+    for (const Op& op : observe_inputs(build(small_config())).ops) {
+        if (op.kind != OpKind::kObserve) continue;
+        const auto& options = std::get<ObserveOptions>(op.options);
+        const bool of_values = std::ranges::any_of(options.tensors, [](const auto& name) { return name.ends_with("attn_v.weight"); });
+        EXPECT_EQ(options.makes_values, of_values) << options.tensors.front();
+    }
+}
+
 }  // namespace
 }  // namespace rafter::model

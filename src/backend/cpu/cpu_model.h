@@ -106,6 +106,7 @@ class CpuModel final : public DeviceModel {
     void run_softcap(const model::Op& op, unsigned thread);
     void run_observe(const model::Op& op, PreparedOp& prepared, unsigned thread);
     void add_moments(const model::Op& op, ObservedInputs& observed, unsigned thread);
+    void add_first_positions(const model::Op& op, MomentRows rows, std::vector<float>& moments, unsigned thread);
     void run_linear(const model::Op& op, PreparedOp& prepared, unsigned thread);
     [[nodiscard]] std::uint32_t min_tile_columns(tensor::DType weights) const;
     void run_panels(PackedMatrix matrix, const ValuePlace& out, PanelRange panels, LinearTask& task);

@@ -1,6 +1,8 @@
 // The ops of a program, one thread's share of each. Which thread does what never changes a result.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "backend/cpu/cpu_model.h"
 #include "backend/cpu/route.h"
@@ -258,9 +260,22 @@ void CpuModel::add_moments(const Op& op, ObservedInputs& observed, unsigned thre
             rows.n_rows = groups.first[expert + 1] - groups.first[expert];
         } else {
             rows.n_rows = rows_in_step(x.rows);
+            if (options.first_position_counts > 1) add_first_positions(op, rows, observed.moments[m], thread);
         }
         feedback_.add_moments(rows, {.thread = thread, .n_threads = pool_.n_threads()}, threads_[thread].linear_scratch,
                               observed.moments[m].data());
+    }
+}
+
+// Before all rows of a step, so that the sums are the same however a text is cut into steps.
+void CpuModel::add_first_positions(const Op& op, MomentRows rows, std::vector<float>& moments, unsigned thread) {
+    const std::uint32_t counts = std::get<model::ObserveOptions>(op.options).first_position_counts;
+    rows.scale = std::sqrt(static_cast<float>(counts - 1));
+    const std::size_t n_rows = std::exchange(rows.n_rows, 1);
+    for (std::size_t row = 0; row < n_rows; ++row) {
+        if (batch_->positions[row] != 0) continue;
+        rows.values = places_[op.inputs[0]].floats(row);
+        feedback_.add_moments(rows, {.thread = thread, .n_threads = pool_.n_threads()}, threads_[thread].linear_scratch, moments.data());
     }
 }
 

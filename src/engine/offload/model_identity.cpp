@@ -77,9 +77,10 @@ void add_options(Chain& chain, const model::RouteOptions& options) {
     chain.add(normalize_weights);
 }
 void add_options(Chain& chain, const model::ObserveOptions& options) {
-    const auto& [tensors, n_matrices, first_moments, n_moments] = options;
+    const auto& [tensors, n_matrices, makes_values, first_moments, n_moments, first_position_counts] = options;
     for (const std::string& tensor : tensors) chain.add(std::string_view(tensor));
-    for (const std::uint32_t number : {n_matrices, first_moments, n_moments}) chain.add(number);
+    for (const std::uint32_t number : {n_matrices, first_moments, n_moments, first_position_counts}) chain.add(number);
+    chain.add(makes_values);
 }
 
 void add_op(Chain& chain, const model::Op& op) {

@@ -69,7 +69,8 @@ void InputFeedback::find_inputs(const model::Program& program, const std::vector
         const auto* const observe = std::get_if<model::ObserveOptions>(&op.options);
         const std::size_t n_cols = op.inputs.empty() ? 0 : program.values[op.inputs.front()].width;
         if (observe == nullptr || n_cols % backend::kFeedbackGroup != 0) continue;
-        Inputs inputs{.tensors = {}, .n_matrices = observe->n_matrices, .n_cols = n_cols, .cost_before = cost};
+        Inputs inputs{
+            .tensors = {}, .n_matrices = observe->n_matrices, .n_cols = n_cols, .cost_before = cost, .makes_values = observe->makes_values};
         for (const std::string& tensor : observe->tensors) {
             const bool is_wanted = std::ranges::find(tensors, tensor) != tensors.end();
             if (is_wanted && inputs_of_.emplace(tensor, inputs_.size()).second) inputs.tensors.push_back(tensor);
@@ -131,7 +132,11 @@ Result<bool> InputFeedback::collect(std::size_t number, const Hooks& hooks) {
     LoadModelOptions load = load_options();
     load.weights_of = weights_->device.get();
     for (const Part& part : pass.parts) {
-        load.observe_moments.push_back({.tensor = inputs_[part.inputs].tensors.front(), .first = part.first, .n = part.n});
+        const Inputs& inputs = inputs_[part.inputs];
+        load.observe_moments.push_back({.tensor = inputs.tensors.front(),
+                                        .first = part.first,
+                                        .n = part.n,
+                                        .first_position_counts = inputs.makes_values ? static_cast<std::uint32_t>(*load.context) : 1U});
     }
     RAFTER_TRY(LoadedModel model, load_model(*runtime_, *opened_, load));
     ImportanceCollector collector(model);

@@ -57,7 +57,8 @@ class InputFeedback {
         std::vector<std::string> tensors;
         std::uint32_t n_matrices = 1;
         std::size_t n_cols = 0;
-        double cost_before = 0.0;  // multiply-adds a token up to here
+        double cost_before = 0.0;   // multiply-adds a token up to here
+        bool makes_values = false;  // of attention
     };
     struct Part {  // some matrices of one Inputs
         std::size_t inputs = 0;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -89,6 +90,7 @@ TEST_P(SecondMoments, AreThoseOfAFloat64Model) {
     const model::Program canonical =
         model::bind(model::build(model::read_config(*opened.source, {.context = 64U}).value()), *opened.source).value();
     std::map<std::string, model::Op> op_of;  // that multiplies the tensor
+    const auto first_counts = [](const std::string& tensor) { return tensor.find("attn_output") != std::string::npos ? 10U : 1U; };
     for (const model::Op& op : canonical.ops) {
         if (op.kind == model::OpKind::kLinear || op.kind == model::OpKind::kExpertLinear)
             op_of[canonical.weights[op.weights.front()].tensor] = op;
@@ -96,7 +98,7 @@ TEST_P(SecondMoments, AreThoseOfAFloat64Model) {
     // The last expert alone, where there are experts.
     for (const auto& [tensor, op] : op_of) {
         const std::uint32_t n = canonical.weights[op.weights.front()].n_experts;
-        load.observe_moments.push_back({.tensor = tensor, .first = n - 1, .n = 1});
+        load.observe_moments.push_back({.tensor = tensor, .first = n - 1, .n = 1, .first_position_counts = first_counts(tensor)});
     }
     LoadedModel loaded = load_model(runtime, opened, load).value();
     ImportanceCollector collector(loaded);
@@ -104,6 +106,7 @@ TEST_P(SecondMoments, AreThoseOfAFloat64Model) {
     const backend::NaiveModel naive(canonical, *opened.source, load.key_type, load.value_type);
     const model::Program& program = loaded.device->program();
     std::size_t n_checked = 0;
+    std::size_t n_of_values = 0;
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
         const auto* const observe = std::get_if<model::ObserveOptions>(&program.ops[i].options);
         if (observe == nullptr) continue;
@@ -123,6 +126,7 @@ TEST_P(SecondMoments, AreThoseOfAFloat64Model) {
             };
             if (op.kind == model::OpKind::kLinear) {
                 for (const auto& row : rows) add(row);
+                for (std::uint32_t again = 1; again < first_counts(observe->tensors.front()); ++again) add(rows.front());
                 continue;
             }
             const auto routing = naive.value(op.inputs[1], window);
@@ -139,7 +143,12 @@ TEST_P(SecondMoments, AreThoseOfAFloat64Model) {
             }
         }
         ++n_checked;
+        if (!observe->makes_values) continue;
+        ++n_of_values;
+        const std::string name = GetParam() == "phi3" ? "attn_qkv.weight" : "attn_v.weight";
+        EXPECT_TRUE(std::ranges::any_of(observe->tensors, [&](const std::string& t) { return t.ends_with(name); }));
     }
+    EXPECT_EQ(n_of_values, canonical.config.n_layers);
     EXPECT_GE(n_checked, 4U * canonical.config.n_layers);
 }
 
@@ -162,6 +171,35 @@ TEST(InputFeedback, IsTheSameForAnyPassesAndThreads) {
             EXPECT_TRUE(all_factors(bytes == 1 ? other_runtime : runtime, opened, bytes, n_passes) == expected) << name << " " << bytes;
             EXPECT_GT(n_passes, 4U);
         }
+    }
+}
+
+// Attention gives the first position about as much weight as all others together: so it counts where values are made.
+TEST(InputFeedback, CountsTheFirstPositionMoreWhereValuesAreMade) {
+    const OpenedModel opened = opened_for_feedback(model::tiny_gguf({.name = "llama"}), "values");
+    Runtime runtime = feedback_runtime(2);
+    for (const std::string tensor : {"blk.1.attn_v.weight", "blk.1.attn_output.weight", "blk.1.ffn_down.weight"}) {
+        auto feedback = InputFeedback::create(runtime, opened, {.windows = feedback_windows()}, {tensor}).value();
+        ASSERT_TRUE(feedback.collect(0, {}).value());
+        const auto factor_with = [&](std::uint32_t counts) {
+            LoadModelOptions load;
+            load.context = 64;
+            load.n_outputs = 64;
+            load.activations = model::ActivationMode::kQ16;
+            load.observe_inputs = true;
+            load.observe_moments = {{.tensor = tensor, .first = 0, .n = 1, .first_position_counts = counts}};
+            LoadedModel loaded = load_model(runtime, opened, load).value();
+            ImportanceCollector collector(loaded);
+            for (const auto& window : feedback_windows()) collector.add(window);
+            const auto& ops = loaded.device->program().ops;
+            const auto observer = std::ranges::find(ops, model::OpKind::kObserve, &model::Op::kind);
+            auto moments = loaded.device->take_moments(static_cast<std::size_t>(observer - ops.begin()));
+            const std::size_t n_cols = loaded.device->program().values[observer->inputs.front()].width;
+            return backend::factor_moments(std::move(moments.front()), n_cols, 0.01F, runtime.pool()).upper;
+        };
+        const bool makes_values = tensor == "blk.1.attn_v.weight";
+        EXPECT_EQ(feedback.factor(tensor, 0)->upper == factor_with(1), !makes_values) << tensor;
+        EXPECT_EQ(feedback.factor(tensor, 0)->upper == factor_with(64), makes_values) << tensor;
     }
 }
 

@@ -16,6 +16,7 @@ struct MomentRows {
     const std::uint32_t* index = nullptr;  // null: t itself
     std::size_t n_rows = 0;
     std::size_t n_cols = 0;  // whole groups
+    float scale = 1.0F;      // of the values
 };
 constexpr std::size_t kMomentScratchBytes = std::size_t{32} * 1024;
 

@@ -14,7 +14,7 @@ void pack_group(const MomentRows& rows, std::size_t first, std::size_t n, std::s
     for (std::size_t t = 0; t < n; ++t) {
         const std::size_t row = rows.index == nullptr ? first + t : rows.index[first + t];
         const float* const from = rows.values + row * rows.stride + group * kGroup;
-        for (std::size_t c = 0; c < kGroup; c += kLanes) store(packed + t * kGroup + c, load(from + c));
+        for (std::size_t c = 0; c < kGroup; c += kLanes) store(packed + t * kGroup + c, broadcast(rows.scale) * load(from + c));
     }
 }
 

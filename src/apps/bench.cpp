@@ -400,8 +400,10 @@ std::optional<planning::MachinePeaks> peaks_of(Session& session, const Environme
         total += bytes;
         quantised += tensor::is_float(type) ? 0.0 : bytes;
     }
+    const bool in_int8 = quantised > total / 2;
     return planning::MachinePeaks{.bytes_per_s = hardware::best_bandwidth_at(*machine, total, session.runtime().pool().n_threads()),
-                                  .flop_per_s = quantised > total / 2 ? machine->int8_flop_per_s : machine->float_flop_per_s};
+                                  .flop_per_s = in_int8 ? machine->int8_flop_per_s : machine->float_flop_per_s,
+                                  .arithmetic = hardware::arithmetic_name(*machine, in_int8 ? 1.0 : 0.0, in_int8 ? 0.0 : 1.0)};
 }
 
 Result<int> say_kv_disk(const Session& session, const report::Style& style) {

@@ -28,8 +28,8 @@ const hardware::Profile& roofs_of(Isa isa) {
     for (const hardware::BandwidthReading& r : profile.bandwidth) {
         text += fmt::format(", {:.0f} GB/s of {:.0f} KiB", r.best_bytes_per_s / 1e9, r.working_set_bytes / 1024);
     }
-    fmt::print(stderr, "Roofs of one thread, {}: {:.0f} G float op/s, {:.0f} G int8 op/s{}{}\n", to_string(isa),
-               profile.float_flop_per_s / 1e9, profile.int8_flop_per_s / 1e9, text,
+    fmt::print(stderr, "Roofs of one thread, {}: {:.0f} G float32 op/s, {:.0f} G {} op/s{}{}\n", to_string(isa),
+               profile.float_flop_per_s / 1e9, profile.int8_flop_per_s / 1e9, profile.int8_unit, text,
                profile.trusted ? "" : fmt::format("; not to be trusted: {}", profile.doubt));
     return profile;
 }

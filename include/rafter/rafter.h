@@ -65,8 +65,9 @@ enum class Drafter {
 // (ModelOptions::cache_folder), nothing is drafted unless fixed_drafts is set.
 struct SpeculationOptions {
     Drafter drafter = Drafter::kOff;
-    std::string draft_model = {};                              // of kDraftModel: a path or a name, as Model::open takes them
-    std::uint32_t max_drafts = 8;                              // draft tokens a request and step; 1 to 64
+    std::string draft_model = {};  // of kDraftModel: a path or a name, as Model::open takes them
+    // Draft tokens a request and step, 1 to 64. None: 8, or 32 where the machine profile says that AMX's tiles win.
+    std::optional<std::uint32_t> max_drafts = std::nullopt;
     std::optional<std::uint32_t> fixed_drafts = std::nullopt;  // always so many, whether they pay or not; at most max_drafts
 };
 

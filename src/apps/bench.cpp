@@ -87,7 +87,8 @@ std::vector<TokenId> made_up_prompt(const BenchOptions& options, std::uint32_t s
 // While some sequences still read their prompts, others decode already: so more tokens than requested may come.
 std::uint32_t context_of(const BenchOptions& options, std::uint32_t batch, std::uint32_t step_tokens) {
     const std::uint64_t prompts = std::uint64_t{batch} * options.prompt;
-    const std::uint64_t each_step = options.session.speculation.on() ? 1 + options.session.speculation.most : 1;
+    const SpeculationOptions& speculation = options.session.speculation;
+    const std::uint64_t each_step = speculation.on() ? 1 + speculation.most.value_or(engine::kDraftsWithTiles) : 1;
     return static_cast<std::uint32_t>(
         std::min<std::uint64_t>(options.prompt + options.generate + each_step * (prompts / step_tokens + 2), UINT32_MAX));
 }
@@ -400,8 +401,10 @@ std::optional<planning::MachinePeaks> peaks_of(Session& session, const Environme
         total += bytes;
         quantised += tensor::is_float(type) ? 0.0 : bytes;
     }
+    const bool in_int8 = quantised > total / 2;
     return planning::MachinePeaks{.bytes_per_s = hardware::best_bandwidth_at(*machine, total, session.runtime().pool().n_threads()),
-                                  .flop_per_s = quantised > total / 2 ? machine->int8_flop_per_s : machine->float_flop_per_s};
+                                  .flop_per_s = in_int8 ? machine->int8_flop_per_s : machine->float_flop_per_s,
+                                  .arithmetic = hardware::arithmetic_name(*machine, in_int8 ? 1.0 : 0.0, in_int8 ? 0.0 : 1.0)};
 }
 
 Result<int> say_kv_disk(const Session& session, const report::Style& style) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/loading/served_model.h"
 #include "report/units.h"
 
 namespace rafter::apps {
@@ -41,8 +42,9 @@ Result<void> check_usage(const SpeculationOptions& options) {
         return usage(fmt::format("--draft: a draft model is not used with --speculate {}", options.kind));
     }
     if (!options.log_file.empty() && options.kind == "off") return usage("--draft-log: --speculate off drafts no tokens to log");
-    if (options.fixed && *options.fixed > options.most) {
-        return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", options.most, *options.fixed));
+    const std::uint32_t most = options.most.value_or(engine::kUsualDrafts);
+    if (options.fixed && *options.fixed > most) {
+        return usage(fmt::format("--draft-fixed: expected at most the {} of --draft-max, found {}", most, *options.fixed));
     }
     return {};
 }

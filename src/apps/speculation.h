@@ -12,9 +12,9 @@
 namespace rafter::apps {
 
 struct SpeculationOptions {
-    std::string kind = "off";  // "auto", "off", "ngram", "draft"; in bench "compare": each in turn
-    std::string draft_model;   // as MODEL
-    std::uint32_t most = 8;    // draft tokens a sequence and step
+    std::string kind = "off";           // "auto", "off", "ngram", "draft"; in bench "compare": each in turn
+    std::string draft_model;            // as MODEL
+    std::optional<std::uint32_t> most;  // draft tokens a sequence and step; none: as the machine's profile says
     std::optional<std::uint32_t> fixed;
     std::optional<double> forced_acceptance;  // of a draft model's draft tokens where the answer is forced
     std::string log_file;                     // "": none

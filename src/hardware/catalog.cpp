@@ -139,6 +139,14 @@ std::array<std::optional<double>, kPrecisions> peaks(const Rates& tera) {
     return rates;
 }
 
+std::array<std::string, kPrecisions> units(const Units& names) {
+    std::array<std::string, kPrecisions> all;
+    all[static_cast<std::size_t>(Precision::kFp32)] = names.fp32;
+    all[static_cast<std::size_t>(Precision::kBf16)] = names.bf16;
+    all[static_cast<std::size_t>(Precision::kInt8)] = names.int8;
+    return all;
+}
+
 std::span<const CatalogRow> catalog() {
     static const std::vector<CatalogRow> rows = [] {
         std::vector<CatalogRow> all;

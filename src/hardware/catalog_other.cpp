@@ -7,6 +7,9 @@ namespace {
 constexpr std::string_view kGooglePrice = "cloud.google.com/tpu/pricing, on demand, 2026";
 constexpr std::string_view kScalingBook = "jax-ml.github.io/scaling-book/tpus, table of chips";
 constexpr std::string_view kCloudTpu = "cloud.google.com/tpu/docs, v5e, v5p and v6e; half of the links' bandwidth in both directions";
+constexpr const char* kAmxNote =
+    "AMX int8 products with a scale for each 32 weights (K = 32), which Rafter's formats need, reach half of the int8 peak; Rafter's AMX "
+    "kernels are not yet measured";
 constexpr std::string_view kApplePeaks = "github.com/philipturner/metal-benchmarks: cores x 128 FMA x clock; fp16 runs at the rate of fp32";
 
 }  // namespace
@@ -139,6 +142,8 @@ std::vector<CatalogRow> processors() {
         {{.name = "Xeon-8480",
           .description = "Intel Xeon Platinum 8480+ (Sapphire Rapids), 56 cores, one socket",
           .flop_per_s = peaks({.fp32 = 7.2, .bf16 = 114.7, .int8 = 229.4}),
+          .units = units({.fp32 = "AVX-512 float32", .bf16 = "AMX bf16", .int8 = "AMX int8"}),
+          .arithmetic_note = kAmxNote,
           .memory_bytes = 512 * kGiB,
           .memory_bandwidth_bytes_per_s = 307.2e9,
           .on_chip_bytes = 105 * kMiB},

@@ -21,6 +21,11 @@ struct Rates {
     std::optional<double> fp32, fp16, bf16, fp8, fp4, int8, int4;  // in tera a second
 };
 [[nodiscard]] std::array<std::optional<double>, kPrecisions> peaks(const Rates& tera);
+// Of processors: what has the peaks, where that is not plain from the precision.
+struct Units {
+    std::string fp32, bf16, int8;
+};
+[[nodiscard]] std::array<std::string, kPrecisions> units(const Units& names);
 
 [[nodiscard]] std::vector<CatalogRow> nvidia_data_center();
 [[nodiscard]] std::vector<CatalogRow> nvidia_desktop();

@@ -63,4 +63,9 @@ std::optional<Peak> peak_for(const Hardware& hardware, Precision precision) {
     return std::nullopt;
 }
 
+std::string roof_name(const Hardware& hardware, Precision precision) {
+    const std::string& unit = hardware.unit(precision);
+    return unit.empty() ? std::string(to_string(precision)) : unit;
+}
+
 }  // namespace rafter::hardware

@@ -22,6 +22,8 @@ struct Hardware {
     std::string name;                                           // "H100-SXM": what a command line says
     std::string description;                                    // "NVIDIA H100 SXM5 80 GB"
     std::array<std::optional<double>, kPrecisions> flop_per_s;  // by Precision
+    std::array<std::string, kPrecisions> units;                 // by Precision: what has that peak, "AMX int8"; may be empty
+    std::string arithmetic_note;                                // what a plan says beside those names; may be empty
     double memory_bytes = 0.0;                                  // of one device
     double memory_bandwidth_bytes_per_s = 0.0;                  // read
     std::optional<double> on_chip_bytes;                        // last cache or scratch memory: activations that fit there stay there
@@ -31,6 +33,8 @@ struct Hardware {
 
     [[nodiscard]] const std::optional<double>& peak(Precision precision) const { return flop_per_s[static_cast<std::size_t>(precision)]; }
     [[nodiscard]] std::optional<double>& peak(Precision precision) { return flop_per_s[static_cast<std::size_t>(precision)]; }
+    [[nodiscard]] const std::string& unit(Precision precision) const { return units[static_cast<std::size_t>(precision)]; }
+    [[nodiscard]] std::string& unit(Precision precision) { return units[static_cast<std::size_t>(precision)]; }
 };
 
 // The peak for a precision, or that of what the device does instead: fp16 and bf16 stand in for each other, narrower types fall back to
@@ -40,5 +44,7 @@ struct Peak {
     Precision precision = Precision::kFp16;  // whose rate it is
 };
 [[nodiscard]] std::optional<Peak> peak_for(const Hardware& hardware, Precision precision);
+// The name of a precision's roof: its unit, or the precision where the device names none.
+[[nodiscard]] std::string roof_name(const Hardware& hardware, Precision precision);
 
 }  // namespace rafter::hardware

@@ -28,6 +28,37 @@ std::vector<Point> sorted(std::vector<Point> points) {
     return points;
 }
 
+// In proportion beyond both ends.
+double in_proportion(const std::vector<Point>& points, double x) {
+    const Point& end = x < points.front().x ? points.front() : points.back();
+    return x < points.front().x || x > points.back().x ? end.y * x / end.x : interpolate(points, x);
+}
+
+// Columns that tiles and vectors share as backend/cpu/linear_tiled.h does. None where there are readings of one of the two only.
+std::optional<double> tiled_seconds(const std::vector<Point>& points, unsigned min_columns, bool from_memory, double n_columns) {
+    constexpr double kTile = kMaxTileColumns;
+    // Readings from memory are of tiles from a whole one on.
+    const double n_first = from_memory ? std::min(min_columns, kMaxTileColumns) : min_columns;
+    std::vector<Point> vectors;
+    std::vector<Point> tiles;
+    for (const Point& p : points) {
+        if (p.x < n_first) {
+            vectors.push_back(p);
+        } else {
+            // A tile takes as long with fewer columns; the fullest one's reading counts.
+            if (!tiles.empty() && tiles.back().x == kTile && p.x <= kTile) tiles.pop_back();
+            tiles.push_back({std::max(p.x, kTile), p.y});
+        }
+    }
+    if (vectors.empty() || tiles.empty()) return std::nullopt;
+    const auto by_vectors = [&](double n) { return n <= vectors.back().x ? interpolate(vectors, n) : in_proportion(vectors, n); };
+    if (n_columns < min_columns) return by_vectors(n_columns);
+    const double n_whole = std::floor(n_columns / kTile) * kTile;
+    const double n_over = n_columns - n_whole;
+    if (n_over >= min_columns) return in_proportion(tiles, n_whole + kTile);
+    return in_proportion(tiles, n_whole) + (n_over > 0.0 ? by_vectors(n_over) : 0.0);
+}
+
 // In logarithms both ways: what lies half in a cache and half out of it is read at a rate between the two.
 double bandwidth(const Profile& profile, double working_set_bytes, unsigned n_threads, double BandwidthReading::*rate) {
     unsigned nearest = 0;
@@ -69,8 +100,20 @@ std::optional<double> matrix_seconds(const Profile& profile, tensor::DType weigh
     }
     if (points.empty()) return std::nullopt;
     points = sorted(std::move(points));
+    const auto tile = std::ranges::find(profile.tiles, weights, &TileReading::weights);
+    if (tile != profile.tiles.end() && activations != "f32") {
+        if (const auto seconds = tiled_seconds(points, tile->min_columns, from_memory, n_columns)) return seconds;
+    }
     if (n_columns > points.back().x) return points.back().y * n_columns / points.back().x;
     return interpolate(points, n_columns);
+}
+
+std::string arithmetic_name(const Profile& profile, double int8_seconds, double float_seconds) {
+    constexpr double kNearlyAll = 0.9;
+    const double all = int8_seconds + float_seconds;
+    if (int8_seconds >= kNearlyAll * all && int8_seconds > 0.0) return profile.int8_unit;
+    if (float_seconds >= kNearlyAll * all) return kFloatUnit;
+    return fmt::format("{} and {}", profile.int8_unit, kFloatUnit);
 }
 
 const RowReading* find_row(const Profile& profile, const std::string& kind) {

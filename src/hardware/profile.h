@@ -49,8 +49,9 @@ struct MatrixReading {
     double spread = 0.0;
 };
 
-// For instruction sets with tiles of up to 16 columns: fewer columns than this are multiplied faster by vectors. 17: a whole tile too,
-// where it is alone.
+// For instruction sets with tiles of up to kMaxTileColumns columns: fewer columns than this are multiplied faster by vectors. 17: a whole
+// tile too, where it is alone.
+inline constexpr unsigned kMaxTileColumns = 16;
 struct TileReading {
     tensor::DType weights = tensor::DType::kF32;
     unsigned min_columns = 16;
@@ -86,7 +87,7 @@ struct Profile {
     // Peaks of arithmetic in registers, all threads together; the best samples.
     double float_flop_per_s = 0.0;
     double int8_flop_per_s = 0.0;
-    std::string int8_unit = "int8 dot product";  // what reaches that peak
+    std::string int8_unit = "int8";  // what reaches that peak: "VNNI int8", "AMX int8 (K = 32)"
 
     double barrier_seconds = 0.0;    // one barrier of all threads
     double fork_join_seconds = 0.0;  // an empty parallel region: a step's fixed cost
@@ -117,9 +118,13 @@ inline constexpr double kNoisySpread = 0.25;
 [[nodiscard]] std::string level_at(const Profile& profile, double working_set_bytes);
 
 // Seconds a weight for this many columns, linear between readings and in proportion beyond the last; none where this pair of types has no
-// reading.
+// reading. Where the weights have a TileReading, quantised activations are multiplied as it says: whole tiles, then one more or vectors.
 [[nodiscard]] std::optional<double> matrix_seconds(const Profile& profile, tensor::DType weights, const std::string& activations,
                                                    double n_columns, bool from_memory);
+inline constexpr const char* kFloatUnit = "float32";  // what has the float peak
+// The arithmetic roof of work that takes these seconds at its peaks: int8_unit, kFloatUnit, or both where neither has nine tenths of it.
+// "41% of the {} roof" is how all reports say it.
+[[nodiscard]] std::string arithmetic_name(const Profile& profile, double int8_seconds, double float_seconds);
 [[nodiscard]] const RowReading* find_row(const Profile& profile, const std::string& kind);
 
 [[nodiscard]] std::string to_json(const Profile& profile);

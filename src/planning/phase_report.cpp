@@ -38,6 +38,7 @@ std::vector<Line> lines_of(const PhaseProfile& phase, const model::Program& prog
         line->sum.overhead_seconds += op.overhead_seconds;
         line->sum.cost += op.cost;
         line->sum.bound = op.bound;
+        line->sum.arithmetic = op.arithmetic;
     }
     return lines;
 }
@@ -51,6 +52,7 @@ ordered_json op_json(const OpProfile& op) {
             {"roof_seconds", op.roof_seconds},
             {"roof_fraction", per_second(op.roof_seconds, op.measured_seconds)},
             {"bound", roofline::to_string(op.bound)},
+            {"arithmetic", op.arithmetic == roofline::Arithmetic::kInt8 ? "int8" : "float32"},
             {"flops", json_count(op.cost.flops)},
             {"weight_bytes", json_count(op.cost.weight_bytes)},
             {"kv_read_bytes", json_count(op.cost.kv_read_bytes)},
@@ -89,6 +91,7 @@ ordered_json phase_json(const PhaseProfile& phase, const model::Program& program
                       {"read_bytes_per_s", per_second(phase.read_bytes, phase.forward_seconds)},
                       {"roof_bytes_per_s", phase.roof_bytes_per_s},
                       {"level", phase.level},
+                      {"int8_unit", phase.int8_unit},
                       {"complete", phase.complete},
                       {"by_name", ordered_json::array()},
                       {"ops", ordered_json::array()}};
@@ -144,9 +147,10 @@ std::string phase_table(const PhaseProfile& phase, const model::Program& program
     table.add({"sampling", "", "", milliseconds(phase.sample_seconds / n), "", "", "", "", "", ""});
     table.add({"the rest of the engine", "", "", milliseconds((phase.step_seconds - phase.forward_seconds - phase.sample_seconds) / n), "",
                "", "", "", "", ""});
-    std::string text =
-        style.bold(phase.phase) + style.dim(fmt::format("  {} step{} of {} tokens; times are of one step\n", report::grouped(phase.n_steps),
-                                                        phase.n_steps == 1 ? "" : "s", report::rate(phase.n_tokens / n)));
+    std::string text = style.bold(phase.phase) +
+                       style.dim(fmt::format("  {} step{} of {} tokens; times are of one step; roofs: {}, {} and {}\n",
+                                             report::grouped(phase.n_steps), phase.n_steps == 1 ? "" : "s",
+                                             report::rate(phase.n_tokens / n), phase.level, phase.int8_unit, hardware::kFloatUnit));
     text += table.render(style, "  ");
     if (!phase.complete)
         text += style.warning("  The machine profile lacks some kernels; they are predicted from the peak of the arithmetic units.\n");

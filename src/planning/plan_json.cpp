@@ -57,6 +57,10 @@ ordered_json hardware_json(const roofline::Scenario& s) {
     for (const hardware::Precision p : hardware::all_precisions()) {
         if (h.peak(p)) peaks[std::string(hardware::to_string(p))] = json_count(*h.peak(p));
     }
+    ordered_json units = ordered_json::object();
+    for (const hardware::Precision p : hardware::all_precisions()) {
+        if (h.peak(p) && !h.unit(p).empty()) units[std::string(hardware::to_string(p))] = h.unit(p);
+    }
     return {{"name", h.name},
             {"description", h.description},
             {"flop_per_s", peaks},
@@ -76,7 +80,8 @@ ordered_json hardware_json(const roofline::Scenario& s) {
             {"memory_fraction", s.load.memory_fraction},
             {"collective", s.setup.collective == roofline::Collective::kFlat ? "flat" : "ring"},
             {"fused", s.setup.fused},
-            {"efficiency", efficiency_json(s.setup.efficiency)}};
+            {"efficiency", efficiency_json(s.setup.efficiency)},
+            {"units", units}};
 }
 
 ordered_json phase_json(const roofline::Phase& phase, const std::optional<double>& measured) {
@@ -250,6 +255,7 @@ std::string plan_json(const PlanRequest& r, const Plan& plan, const MeasuredStep
                          {"max_batch", json_count(plan.slo_batch)}};
     }
     answer["notes"] = plan.notes;
+    if (const std::string& note = r.scenario.setup.hardware.arithmetic_note; !note.empty()) answer["notes"].push_back(note);
     answer["warnings"] = r.warnings;
     return answer.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

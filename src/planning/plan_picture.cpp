@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "planning/plan_report.h"
 #include "planning/plan_words.h"
@@ -196,8 +197,10 @@ std::string plan_svg(const PlanRequest& request, const Plan& plan) {
 }
 
 std::string plan_html(const PlanRequest& r, const Plan& plan) {
+    std::vector<std::string> basis = basis_words(r);
+    std::ranges::move(arithmetic_words(r, plan), std::back_inserter(basis));
     report::Page page(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup)),
-                      fmt::format("{}. {}.", load_words(r), fmt::join(basis_words(r), ". ")));
+                      fmt::format("{}. {}.", load_words(r), fmt::join(basis, ". ")));
     page.add_warnings(r.model->assumed);
     page.add_cards(cards_of(r, plan));
     page.add_heading("The roofline",

@@ -19,12 +19,13 @@ using roofline::Plan;
 
 constexpr std::size_t kColumns = 80;
 
-std::string headline(const PlanRequest& r, const Style& style) {
+std::string headline(const PlanRequest& r, const Plan& plan, const Style& style) {
     std::string text;
     for (const std::string& assumed : r.model->assumed)
         text += style.warning(report::wrapped(fmt::format("Not certain: {}", assumed), kColumns, "  ")) + "\n";
     text += style.bold(fmt::format("{} on {}", r.model->name, machine_words(r.scenario.setup))) + "\n";
     for (const std::string& line : basis_words(r)) text += style.dim(report::wrapped(line, kColumns, "  ")) + "\n";
+    for (const std::string& line : arithmetic_words(r, plan)) text += style.dim(report::wrapped(line, kColumns, "  ")) + "\n";
     return text + style.dim(report::wrapped(load_words(r), kColumns, "  ")) + "\n";
 }
 
@@ -108,7 +109,7 @@ std::string opening(const PlanRequest& r, const Plan& plan, const Style& style) 
     add_promise(r, plan, answers, style);
     add_changes(plan, answers, style);
     answers.add("Cost", cost_words(plan));
-    return headline(r, style) + "\n" + answers.render(style, kColumns);
+    return headline(r, plan, style) + "\n" + answers.render(style, kColumns);
 }
 
 }  // namespace

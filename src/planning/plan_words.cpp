@@ -89,6 +89,21 @@ std::vector<std::string> basis_words(const PlanRequest& r) {
     return lines;
 }
 
+std::vector<std::string> arithmetic_words(const PlanRequest& r, const roofline::Plan& plan) {
+    const roofline::Setup& setup = r.scenario.setup;
+    const std::vector<roofline::PricedOp>& ops = plan.prefill.price.ops;
+    const auto most = std::ranges::max_element(
+        ops, {}, [](const roofline::PricedOp& op) { return op.cost.weight_bytes > 0 ? op.count * op.cost.flops : 0.0; });
+    if (most == ops.end()) return {};
+    const auto peak = hardware::peak_for(setup.hardware, most->precision);
+    if (!peak || setup.hardware.unit(peak->precision).empty()) return {};
+    std::vector<std::string> lines{fmt::format("Matrices under the {} roof, {}FLOP/s{}",
+                                               hardware::roof_name(setup.hardware, peak->precision), report::count(peak->flop_per_s),
+                                               setup.parallel.devices() > 1 ? " a device" : "")};
+    if (!setup.hardware.arithmetic_note.empty()) lines.push_back(setup.hardware.arithmetic_note);
+    return lines;
+}
+
 std::string bound_words(const roofline::Phase& phase) {
     const roofline::PricedStep& p = phase.price;
     const Cause* largest = nullptr;

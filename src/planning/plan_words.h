@@ -15,6 +15,8 @@ namespace rafter::planning {
 [[nodiscard]] std::string load_words(const PlanRequest& request);
 // Which engine the answer is for, and which fractions of the hardware's rates: a line each, or one for both.
 [[nodiscard]] std::vector<std::string> basis_words(const PlanRequest& request);
+// The roof of the matrices' arithmetic by name, and what is to be said of it; none where the device does not name its units.
+[[nodiscard]] std::vector<std::string> arithmetic_words(const PlanRequest& request, const roofline::Plan& plan);
 // "memory bandwidth (reading weights: 49% of a step)"
 [[nodiscard]] std::string bound_words(const roofline::Phase& phase);
 // What each cause would take alone, those of note only.

@@ -35,6 +35,8 @@ hardware::Hardware this_machine(const hardware::Profile& profile, const roofline
     hardware::Hardware h{.name = "this", .description = profile.key.cpu};
     h.peak(hardware::Precision::kFp32) = profile.float_flop_per_s;
     h.peak(hardware::Precision::kInt8) = profile.int8_flop_per_s;
+    h.unit(hardware::Precision::kFp32) = hardware::kFloatUnit;
+    h.unit(hardware::Precision::kInt8) = profile.int8_unit;
     h.memory_bytes = profile.memory_bytes;
     h.memory_bandwidth_bytes_per_s = hardware::best_bandwidth_at(profile, working_set(model), profile.key.n_threads);
     double cache = 0.0;

@@ -177,14 +177,17 @@ Verdict verdict_of(const VerdictInput& input) {
     verdict.roof_bytes_per_s = input.phase.roof_bytes_per_s;
     verdict.level = input.phase.level;
     double memory_seconds = 0.0;
-    double compute_seconds = 0.0;
+    double int8_seconds = 0.0;
+    double float_seconds = 0.0;
     for (const OpProfile& op : input.phase.ops) {
         verdict.roof_seconds += op.roof_seconds;
         verdict.flops += op.cost.flops;
         const double memory = op.cost.read_bytes() / std::max(input.phase.roof_bytes_per_s, 1.0);
-        (memory >= op.roof_seconds * 0.999 ? memory_seconds : compute_seconds) += op.roof_seconds;
+        double& arithmetic = op.arithmetic == roofline::Arithmetic::kInt8 ? int8_seconds : float_seconds;
+        (memory >= op.roof_seconds * 0.999 ? memory_seconds : arithmetic) += op.roof_seconds;
     }
-    verdict.memory_bound = memory_seconds >= compute_seconds;
+    verdict.memory_bound = memory_seconds >= int8_seconds + float_seconds;
+    verdict.roof = verdict.memory_bound ? verdict.level : hardware::arithmetic_name(input.machine, int8_seconds, float_seconds);
     verdict.roof_fraction = verdict.roof_seconds / verdict.step_seconds;
     if (verdict.roof_fraction > 1.0) {
         verdict.errors.push_back(
@@ -214,10 +217,10 @@ std::string render(const Verdict& v, const report::Style& style) {
         text += fmt::format("Bound by {}: {} of weights and KV a step take at least {} at {} from {}.\n", style.bold("reading"),
                             report::bytes(v.read_bytes), ms(v.roof_seconds), report::bytes_per_second(v.roof_bytes_per_s), v.level);
     } else {
-        text += fmt::format("Bound by {}: {}FLOP take at least {} at the peak of the arithmetic units.\n", style.bold("arithmetic"),
-                            report::count(v.flops), ms(v.roof_seconds));
+        text += fmt::format("Bound by {}: {}FLOP take at least {} at the {} peak.\n", style.bold("arithmetic"), report::count(v.flops),
+                            ms(v.roof_seconds), v.roof);
     }
-    const std::string reached = fmt::format("{:.0f}% of the roof", 100 * v.roof_fraction);
+    const std::string reached = fmt::format("{:.0f}% of the {} roof", 100 * v.roof_fraction, v.roof);
     text += v.roof_fraction > 1.0 ? "" : fmt::format("Reached: {}.\n", style.bold(reached));
     for (const std::string& error : v.errors) text += style.warning("! " + error) + "\n";
 
@@ -250,6 +253,7 @@ nlohmann::ordered_json to_json(const Verdict& v) {
                       {"predicted_seconds", v.predicted_seconds},
                       {"tokens_per_second", v.tokens_per_s},
                       {"bound", v.memory_bound ? "memory" : "compute"},
+                      {"roof", v.roof},
                       {"roof_seconds", v.roof_seconds},
                       {"roof_fraction", v.roof_fraction},
                       {"read_bytes", json_count(v.read_bytes)},

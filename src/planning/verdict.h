@@ -52,6 +52,7 @@ struct Verdict {
     double flops = 0.0;
     double roof_bytes_per_s = 0.0;
     std::string level;
+    std::string roof;                 // that binds: "memory", "L3 cache", "VNNI int8"
     std::vector<Loss> losses;         // the largest first; they add up to step_seconds - roof_seconds
     std::vector<Change> changes;      // the three that help most, the best first
     std::vector<std::string> errors;  // of measurement: what makes the numbers doubtful

@@ -69,6 +69,7 @@ ordered_json workload_json(const engine::WorkloadReport& r, const engine::Schedu
     if (const auto used = utilization(r, peaks)) {
         json["mbu"] = used->mbu;
         json["mfu"] = used->mfu;
+        json["arithmetic"] = peaks->arithmetic;
     }
     return json;
 }
@@ -120,9 +121,9 @@ std::string workload_text(const engine::WorkloadReport& r, const engine::Schedul
                                                                            ratio(r.forward_seconds, r.predicted_seconds))
                                                              : ""));
     if (const auto used = utilization(r, peaks)) {
-        facts.add("used",
-                  fmt::format("{} of {} read from memory (MBU), {} of {}FLOP/s (MFU)", ratio(used->mbu, 1.0),
-                              report::bytes_per_second(peaks->bytes_per_s), ratio(used->mfu, 1.0), report::count(peaks->flop_per_s)));
+        facts.add("used", fmt::format("{} of {} read from memory (MBU), {} of the {} roof of {}FLOP/s (MFU)", ratio(used->mbu, 1.0),
+                                      report::bytes_per_second(peaks->bytes_per_s), ratio(used->mfu, 1.0), peaks->arithmetic,
+                                      report::count(peaks->flop_per_s)));
     }
     if (options.target_itl_seconds > 0.0)
         facts.add("target", fmt::format("{} between two tokens", report::duration(options.target_itl_seconds)));

@@ -14,6 +14,7 @@ namespace rafter::planning {
 struct MachinePeaks {
     double bytes_per_s = 0.0;  // reading from where the weights lie
     double flop_per_s = 0.0;   // in the model's number type
+    std::string arithmetic;    // what has that peak: "VNNI int8"
 };
 // Shares of those rates, over the time in the model: bytes of weights and cache read, and useful flops.
 struct Utilization {

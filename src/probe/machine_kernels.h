@@ -25,7 +25,7 @@ struct MachineKernels {
     // Operations a round, a multiplication and an addition being two.
     double float_ops_per_round;
     double byte_ops_per_round;
-    const char* byte_unit = "int8 dot product";  // what multiplies bytes
+    const char* byte_unit;  // what multiplies bytes, as reports name its roof
 };
 
 // Of an available instruction set.

@@ -34,6 +34,6 @@ const MachineKernels kMachineAmx = {.read = read,
                                     .multiply_bytes = multiply_bytes,
                                     .float_ops_per_round = 2.0 * 16 * kAvx512Chains,
                                     .byte_ops_per_round = 2.0 * 16 * 16 * 32 * 4,
-                                    .byte_unit = "int8 tiles, sums of 32"};
+                                    .byte_unit = "AMX int8 (K = 32)"};
 
 }  // namespace rafter::probe

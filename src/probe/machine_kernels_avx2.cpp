@@ -73,6 +73,7 @@ const MachineKernels kMachineAvx2 = {.read = read,
                                      .multiply_floats = multiply_floats,
                                      .multiply_bytes = multiply_bytes,
                                      .float_ops_per_round = 2.0 * 8 * kFloatChains,
-                                     .byte_ops_per_round = 2.0 * 32 * kByteChains};
+                                     .byte_ops_per_round = 2.0 * 32 * kByteChains,
+                                     .byte_unit = "AVX2 int8"};
 
 }  // namespace rafter::probe

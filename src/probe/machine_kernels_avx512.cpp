@@ -67,6 +67,7 @@ const MachineKernels kMachineAvx512 = {.read = read,
                                        .multiply_floats = multiply_floats,
                                        .multiply_bytes = multiply_bytes,
                                        .float_ops_per_round = 2.0 * 16 * kAvx512Chains,
-                                       .byte_ops_per_round = 2.0 * 64 * kAvx512Chains};
+                                       .byte_ops_per_round = 2.0 * 64 * kAvx512Chains,
+                                       .byte_unit = "VNNI int8"};
 
 }  // namespace rafter::probe

@@ -54,6 +54,7 @@ const MachineKernels kMachineScalar = {.read = read,
                                        .multiply_floats = multiply_floats,
                                        .multiply_bytes = multiply_bytes,
                                        .float_ops_per_round = 2.0 * kChains,
-                                       .byte_ops_per_round = 2.0 * kChains};
+                                       .byte_ops_per_round = 2.0 * kChains,
+                                       .byte_unit = "scalar int8"};
 
 }  // namespace rafter::probe

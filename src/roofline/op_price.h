@@ -10,6 +10,8 @@ namespace rafter::roofline {
 
 enum class PriceBound { kMemory, kCompute, kOverhead };
 [[nodiscard]] const char* to_string(PriceBound bound);  // "memory", "compute", "overhead"
+// What an op multiplies in.
+enum class Arithmetic { kFloat, kInt8 };
 
 struct OpPrice {
     double seconds = 0.0;           // predicted
@@ -18,7 +20,8 @@ struct OpPrice {
     double overhead_seconds = 0.0;  // comes on top
     // Of the best that the hardware could do: the larger of bytes over the best bandwidth and flops over the peak.
     double roof_seconds = 0.0;
-    double peak_flop_per_s = 0.0;            // of the arithmetic that it does
+    double peak_flop_per_s = 0.0;  // of the arithmetic that it does
+    Arithmetic arithmetic = Arithmetic::kFloat;
     PriceBound bound = PriceBound::kMemory;  // what takes most of the predicted seconds
     OpCost cost;
 };
@@ -37,6 +40,7 @@ struct StepPrice {
     double bandwidth_bytes_per_s = 0.0;  // at this working set: what to expect
     double roof_bytes_per_s = 0.0;       // and at best
     std::string level;                   // where the working set lies: "L3 cache", "memory"
+    std::string int8_unit;               // what has the int8 peak: "VNNI int8"
     bool complete = true;                // false when the profile had no reading for some op's kernel
 };
 

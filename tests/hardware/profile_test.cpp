@@ -29,7 +29,7 @@ Profile small_profile() {
         {.weights = DType::kQ4_0, .activations = "q8", .n_columns = 4, .from_memory = false, .seconds_per_weight = 4e-12, .spread = 0.1},
         {.weights = DType::kQ4_0, .activations = "q8", .n_columns = 1, .from_memory = false, .seconds_per_weight = 1e-12, .spread = 0.1}};
     p.tiles = {{.weights = DType::kQ4_0, .min_columns = 12}};
-    p.int8_unit = "int8 tiles, sums of 32";
+    p.int8_unit = "AMX int8 (K = 32)";
     p.rows = {{.kind = "add", .seconds_per_row = 1e-8, .seconds_per_element = 1e-10}};
     p.attention = {
         {.kv_type = "f16", .n_queries = 1, .head_dim = 64, .n_positions = 256, .from_memory = false, .seconds = 1e-6, .spread = 0.0}};
@@ -75,6 +75,61 @@ TEST(Profile, MatricesAreLinearInColumnsAndInProportionBeyond) {
     EXPECT_FALSE(matrix_seconds(p, DType::kQ4_0, "q8", 1, true).has_value());
     EXPECT_FALSE(matrix_seconds(p, DType::kQ4_0, "f32", 1, false).has_value());
     EXPECT_FALSE(matrix_seconds(p, DType::kQ4_K, "q8", 1, false).has_value());
+}
+
+// 1 ns a column by vectors; a tile takes 8 ns however full it is, and less in long rows of them.
+Profile tiled_profile(unsigned min_columns) {
+    Profile p = small_profile();
+    p.tiles = {{.weights = DType::kQ4_0, .min_columns = min_columns}};
+    p.matrices.clear();
+    const auto add = [&](unsigned n_columns, double seconds, bool from_memory = false) {
+        p.matrices.push_back({.weights = DType::kQ4_0,
+                              .activations = "q8",
+                              .n_columns = n_columns,
+                              .from_memory = from_memory,
+                              .seconds_per_weight = seconds,
+                              .spread = 0.0});
+    };
+    for (const unsigned n : {1U, 4U}) add(n, n * 1e-9);
+    add(8, min_columns <= 8 ? 7.9e-9 : 8e-9);
+    add(16, min_columns <= 16 ? 8e-9 : 16e-9);
+    add(64, 28e-9);
+    for (const unsigned n : {1U, 4U}) add(n, n * 2e-9, true);
+    add(16, 10e-9, true);
+    return p;
+}
+
+TEST(Profile, ColumnsAreSharedByTilesAndVectorsAsTheKernelsDo) {
+    const auto seconds = [](unsigned min_columns, double n, bool from_memory = false) {
+        return *matrix_seconds(tiled_profile(min_columns), DType::kQ4_0, "q8", n, from_memory);
+    };
+    for (const double n : {8.0, 9.0, 15.0, 16.0}) EXPECT_DOUBLE_EQ(seconds(8, n), 8e-9) << n;
+    EXPECT_DOUBLE_EQ(seconds(8, 7), 7e-9);                 // by vectors, beyond their last reading
+    EXPECT_DOUBLE_EQ(seconds(16, 15), 15e-9);              // the same
+    EXPECT_DOUBLE_EQ(seconds(8, 20), 8e-9 + 4e-9);         // a tile, and vectors
+    EXPECT_NEAR(seconds(8, 24), 8e-9 + 20e-9 / 3, 1e-18);  // two tiles: a third of the way from one to four
+    EXPECT_DOUBLE_EQ(seconds(8, 128), 56e-9);
+    EXPECT_DOUBLE_EQ(seconds(17, 16), 16e-9);             // one tile alone loses
+    EXPECT_DOUBLE_EQ(seconds(17, 17), 28e-9 / 4 + 1e-9);  // and more columns have their tiles
+    EXPECT_DOUBLE_EQ(seconds(8, 16, true), 10e-9);
+    EXPECT_DOUBLE_EQ(seconds(8, 2, true), 4e-9);
+}
+
+TEST(Profile, FloatsAndWeightsWithoutATileReadingAreNotOfTiles) {
+    Profile p = tiled_profile(8);
+    for (MatrixReading& r : p.matrices) r.activations = "f32";
+    EXPECT_DOUBLE_EQ(*matrix_seconds(p, DType::kQ4_0, "f32", 12, false), (7.9e-9 + 8e-9) / 2);
+    p = tiled_profile(8);
+    p.tiles.front().weights = DType::kQ8_0;
+    EXPECT_DOUBLE_EQ(*matrix_seconds(p, DType::kQ4_0, "q8", 12, false), (7.9e-9 + 8e-9) / 2);
+}
+
+TEST(Profile, ARoofIsNamedByTheArithmeticThatTakesMostOfTheTime) {
+    const Profile p = small_profile();
+    EXPECT_EQ(arithmetic_name(p, 1.0, 0.1), "AMX int8 (K = 32)");
+    EXPECT_EQ(arithmetic_name(p, 0.1, 1.0), "float32");
+    EXPECT_EQ(arithmetic_name(p, 1.0, 0.2), "AMX int8 (K = 32) and float32");
+    EXPECT_EQ(arithmetic_name(p, 0.0, 0.0), "float32");
 }
 
 TEST(Profile, AFileGivesBackWhatWasWritten) {

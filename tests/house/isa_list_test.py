@@ -42,6 +42,15 @@ class IsaList(unittest.TestCase):
                     continue
                 self.assertTrue((tree.ROOT / f"{kernel}_{name}.cpp").is_file(), f"{kernel}_{name}.cpp")
 
+    def test_each_choice_of_a_kernel_knows_all(self):
+        n_choices = 0
+        for path in tree.sources(tree.ROOT):
+            cases = re.findall(r"case Isa::k(\w+):", path.read_text()) if path.suffix in (".cpp", ".h") else []
+            counts = {name: cases.count(name) for name in enumerators(self.header)}
+            n_choices += counts["Scalar"]
+            self.assertEqual(len(set(counts.values())), 1, f"{path.relative_to(tree.ROOT)}: cases of a switch by instruction set: {counts}")
+        self.assertGreater(n_choices, 5)
+
     def test_nobody_else_lists_them(self):
         for path in tree.sources(tree.ROOT):
             text = path.read_text()

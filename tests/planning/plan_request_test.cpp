@@ -42,7 +42,7 @@ class PlanRequested : public testing::Test {
     Result<PlanRequest> request(const PlanOptions& options) {
         return make_request(options, {.models_folders = {folder_ / "models"}, .machine_profile = [this]() -> Result<hardware::Profile> {
                                           ++n_measured_;
-                                          return small_profile();
+                                          return profile_;
                                       }});
     }
     std::string refusal(const PlanOptions& options) {
@@ -62,6 +62,7 @@ class PlanRequested : public testing::Test {
     }
 
     fs::path folder_ = fs::path(testing::TempDir()) / fmt::format("rafter-plan-request-{}", getpid());
+    hardware::Profile profile_ = small_profile();
     int n_measured_ = 0;
 };
 
@@ -192,6 +193,45 @@ TEST_F(PlanRequested, StoredModelsGoBeforeLooseNamesOfTheCatalog) {
     options.model = "Llama-3.1-8B";
     options.hardware = "this";
     EXPECT_EQ(request(options)->model->source, (folder_ / "models" / "Llama-3.1-8B.gguf").string());
+}
+
+TEST_F(PlanRequested, ThisMachinesPlanNamesTheRoofThatItDividesBy) {
+    PlanOptions options;
+    options.model = "tiny";
+    options.hardware = "this";
+    profile_.int8_unit = "AMX int8 (K = 32)";
+    for (const auto& [weights, words] : {std::pair{"q8_0", "Matrices under the AMX int8 (K = 32) roof, 400 GFLOP/s"},
+                                         std::pair{"fp32", "Matrices under the float32 roof, 100 GFLOP/s"}}) {
+        options.weights = weights;
+        const auto made = request(options);
+        ASSERT_TRUE(made) << made.error().message;
+        const roofline::Plan plan = roofline::make_plan(made->scenario);
+        EXPECT_NE(plan_text(*made, plan, {}).find(words), std::string::npos) << plan_text(*made, plan, {});
+        EXPECT_NE(plan_html(*made, plan).find(words), std::string::npos);
+        EXPECT_NE(plan_json(*made, plan, {}).find(R"-("int8": "AMX int8 (K = 32)")-"), std::string::npos);
+    }
+}
+
+TEST_F(PlanRequested, AXeonsPlanSaysWhatItsTilesReachAndThatRaftersWereNotMeasured) {
+    PlanOptions options;
+    options.model = "Llama-3.1-8B";
+    options.hardware = "Xeon-8480";
+    const auto text = [&] {
+        const auto made = request(options);
+        EXPECT_TRUE(made) << made.error().message;
+        std::string all = plan_text(*made, roofline::make_plan(made->scenario), {});
+        for (std::size_t at = 0; (at = all.find("\n  ", at)) != std::string::npos;) all.replace(at, 3, " ");
+        return all;
+    };
+    const std::string half = "AMX int8 products with a scale for each 32 weights (K = 32), which Rafter's formats need, reach half of the";
+    const std::string note = half + " int8 peak; Rafter's AMX kernels are not yet measured";
+    EXPECT_NE(text().find("Matrices under the AMX bf16 roof, 115 TFLOP/s"), std::string::npos) << text();
+    EXPECT_NE(text().find(note), std::string::npos) << text();
+    options.weights = "q4_0";
+    options.activations = "int8";
+    EXPECT_NE(text().find("Matrices under the AMX int8 roof, 229 TFLOP/s"), std::string::npos) << text();
+    options.hardware = "H100-SXM";
+    EXPECT_EQ(text().find("Matrices under"), std::string::npos) << text();
 }
 
 TEST_F(PlanRequested, TypesAreNumbersOfBits) {

@@ -131,6 +131,27 @@ TEST_F(VerdictOfAStep, MemoryBindsWhereReadingIsTheRoof) {
     EXPECT_EQ(to_json(verdict())["bound"], "compute");
 }
 
+TEST_F(VerdictOfAStep, NamesTheRoofThatItsShareIsOf) {
+    machine_.int8_unit = "AMX int8 (K = 32)";
+    EXPECT_NE(render(verdict(), {}).find("Reached: 40% of the memory roof."), std::string::npos) << render(verdict(), {});
+    EXPECT_EQ(to_json(verdict())["roof"], "memory");
+    for (OpProfile& op : phase_.ops) op.cost.weight_bytes = 1e3;
+    EXPECT_NE(render(verdict(), {}).find("Reached: 40% of the float32 roof."), std::string::npos) << render(verdict(), {});
+    for (OpProfile& op : phase_.ops) op.arithmetic = roofline::Arithmetic::kInt8;
+    const std::string text = render(verdict(), {});
+    EXPECT_NE(text.find("at the AMX int8 (K = 32) peak.\nReached: 40% of the AMX int8 (K = 32) roof."), std::string::npos) << text;
+    EXPECT_EQ(to_json(verdict())["roof"], "AMX int8 (K = 32)");
+}
+
+TEST_F(VerdictOfAStep, TheTableNamesTheRoofsOfItsShares) {
+    phase_.int8_unit = "VNNI int8";
+    phase_.ops[0].arithmetic = roofline::Arithmetic::kInt8;
+    const std::string text = phase_table(phase_, program_, {});
+    EXPECT_NE(text.find("roofs: memory, VNNI int8 and float32"), std::string::npos) << text;
+    EXPECT_EQ(phase_json(phase_, program_)["ops"][0]["arithmetic"], "int8");
+    EXPECT_EQ(phase_json(phase_, program_)["ops"][2]["arithmetic"], "float32");
+}
+
 TEST_F(VerdictOfAStep, ProposesTheThreeChangesThatHelpMost) {
     const Verdict v = verdict();
     EXPECT_EQ(v.changes.size(), 3U);

@@ -38,7 +38,11 @@ TEST(WorkloadReports, UtilizationIsOfTheTimeInTheModel) {
 TEST(WorkloadReports, JsonHasRatesAndCauses) {
     engine::SchedulerOptions options;
     options.target_itl_seconds = 0.1;
-    const auto json = workload_json(small_report(), options, MachinePeaks{.bytes_per_s = 10e9, .flop_per_s = 2e12});
+    const MachinePeaks peaks{.bytes_per_s = 10e9, .flop_per_s = 2e12, .arithmetic = "AMX int8 (K = 32)"};
+    const auto json = workload_json(small_report(), options, peaks);
+    EXPECT_EQ(json["arithmetic"], "AMX int8 (K = 32)");
+    EXPECT_NE(workload_text(small_report(), options, peaks, {}).find("25% of the AMX int8 (K = 32) roof of 2.00 TFLOP/s (MFU)"),
+              std::string::npos);
     EXPECT_EQ(json["tokens_per_second"], 100.0);
     EXPECT_EQ(json["requests_per_second"], 2.5);
     EXPECT_EQ(json["target_itl_seconds"], 0.1);

@@ -51,17 +51,17 @@ Result<void> check_memory(const MemoryUse& use) {
 
 }  // namespace
 
-CpuModel::CpuModel(ThreadPool& pool, Isa isa)
+CpuModel::CpuModel(ThreadPool& pool, Isa isa, const LinearKernels& linear)
     : pool_(pool),
       isa_(isa),
       rows_(row_kernels(isa)),
-      linear_(linear_kernels(isa)),
+      linear_(linear),
       attention_(attention_kernels(isa)),
       feedback_(feedback_kernels(isa)) {}
 
 Result<std::unique_ptr<DeviceModel>> CpuModel::load(model::Program program, const files::TensorSource& source, const LoadOptions& options,
-                                                    ThreadPool& pool, Isa isa) {
-    std::unique_ptr<CpuModel> loaded(new CpuModel(pool, isa));
+                                                    ThreadPool& pool, Isa isa, const LinearKernels* linear) {
+    std::unique_ptr<CpuModel> loaded(new CpuModel(pool, isa, linear != nullptr ? *linear : linear_kernels(isa)));
     if (auto done = loaded->set_up(std::move(program), source, options); !done) return done.error().within(source.name());
     return std::unique_ptr<DeviceModel>(std::move(loaded));
 }

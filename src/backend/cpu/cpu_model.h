@@ -53,8 +53,10 @@ struct ObservedInputs {
 
 class CpuModel final : public DeviceModel {
   public:
+    // linear: of another kind than the instruction set's own, for tests; outlives the model.
     [[nodiscard]] static Result<std::unique_ptr<DeviceModel>> load(model::Program program, const files::TensorSource& source,
-                                                                   const LoadOptions& options, ThreadPool& pool, Isa isa);
+                                                                   const LoadOptions& options, ThreadPool& pool, Isa isa,
+                                                                   const LinearKernels* linear = nullptr);
 
     [[nodiscard]] StepOutput forward(const Batch& batch) override;
     [[nodiscard]] const model::Program& program() const override { return program_; }
@@ -90,7 +92,7 @@ class CpuModel final : public DeviceModel {
         RowScratch rows;                      // for sampling
     };
 
-    CpuModel(ThreadPool& pool, Isa isa);
+    CpuModel(ThreadPool& pool, Isa isa, const LinearKernels& linear);
     [[nodiscard]] Result<void> set_up(model::Program program, const files::TensorSource& source, const LoadOptions& options);
     void share_weights(const DeviceModel& other);
     void prepare_ops();

@@ -18,10 +18,15 @@ namespace {
 constexpr std::uint32_t kMaxDrafts = 64;        // a sequence and step: more never pay
 constexpr std::uint32_t kMaxDraftOutputs = 64;  // rows with logits, for draft tokens: more of them never pay together
 
+std::uint32_t usual_drafts(const std::optional<hardware::Profile>& machine) {
+    const auto wins = [](const hardware::TileReading& tile) { return tile.min_columns <= hardware::kMaxTileColumns; };
+    return machine && std::ranges::any_of(machine->tiles, wins) ? kDraftsWithTiles : kUsualDrafts;
+}
+
 // Rows with logits a step: one for each sequence, and room for draft tokens.
 std::uint32_t outputs_with_drafts(std::uint32_t n_sequences, const DraftingOptions& drafting) {
     if (!drafting.on()) return n_sequences;
-    return std::max(n_sequences, std::min(kMaxDraftOutputs, n_sequences * (1 + drafting.max_drafts)));
+    return std::max(n_sequences, std::min(kMaxDraftOutputs, n_sequences * (1 + drafting.max_drafts.value_or(kUsualDrafts))));
 }
 
 std::string kv_types_text(const LoadModelOptions& load) {
@@ -89,11 +94,12 @@ Result<void> check_options(const ServeOptions& options) {
         return bad_input("target_itl_seconds: expected 0 or a positive number, found {}", *target);
     }
     const DraftingOptions& drafting = options.drafting;
-    if (drafting.max_drafts == 0 || drafting.max_drafts > kMaxDrafts) {
-        return bad_input("max_drafts: expected 1 to {}, found {}", kMaxDrafts, drafting.max_drafts);
+    const std::uint32_t max_drafts = drafting.max_drafts.value_or(kUsualDrafts);
+    if (max_drafts == 0 || max_drafts > kMaxDrafts) {
+        return bad_input("max_drafts: expected 1 to {}, found {}", kMaxDrafts, max_drafts);
     }
-    if (drafting.fixed_drafts && *drafting.fixed_drafts > drafting.max_drafts) {
-        return bad_input("fixed_drafts: expected at most the {} of max_drafts, found {}", drafting.max_drafts, *drafting.fixed_drafts);
+    if (drafting.fixed_drafts && *drafting.fixed_drafts > max_drafts) {
+        return bad_input("fixed_drafts: expected at most the {} of max_drafts, found {}", max_drafts, *drafting.fixed_drafts);
     }
     if (drafting.drafter == DrafterKind::kDraftModel && drafting.draft_model.empty()) {
         return bad_input("draft_model: expected a smaller model for the drafter \"draft\", found none");
@@ -133,20 +139,22 @@ Result<void> ServedModel::load(ServeOptions options) {
     RAFTER_CHECK(engines_.empty() && !loaded_.device, "a model is loaded once");
     RAFTER_TRY_VOID(check_options(options));
     options_ = std::move(options);
+    RAFTER_TRY_VOID(find_machine());
+    if (!options_.drafting.max_drafts) options_.drafting.max_drafts = usual_drafts(machine_);
     const std::uint32_t n_sequences = options_.load.n_outputs;
     options_.load.n_outputs = outputs_with_drafts(n_sequences, options_.drafting);
     RAFTER_TRY(loaded_, load_model(runtime_, opened_, options_.load));
     warn_of_substitutes();
     loaded_.scheduler.prefix_cache = options_.prefix_cache;
     loaded_.scheduler.n_sequences = n_sequences;
-    RAFTER_TRY_VOID(price());
+    price();
     if (!options_.kv_disk.path.empty() && options_.prefix_cache) RAFTER_TRY_VOID(open_kv_disk());
     if (!options_.drafting.draft_model.empty()) RAFTER_TRY_VOID(load_draft_model());
     use_drafter(options_.drafting.drafter);
     return {};
 }
 
-Result<void> ServedModel::price() {
+Result<void> ServedModel::find_machine() {
     switch (options_.prices) {
         case PriceSource::kNone:
             break;
@@ -160,6 +168,10 @@ Result<void> ServedModel::price() {
             break;
         }
     }
+    return {};
+}
+
+void ServedModel::price() {
     SchedulerOptions& scheduler = loaded_.scheduler;
     const std::optional<double> target = options_.target_itl_seconds;
     if (!machine_) {
@@ -167,12 +179,11 @@ Result<void> ServedModel::price() {
             warn("target_itl_seconds",
                  "there is no machine profile to predict steps from; going on without a target for the time between tokens");
         }
-        return {};
+        return;
     }
     loaded_.device->tune(*machine_);
     scheduler.cost = step_cost(loaded_);
     scheduler.target_itl_seconds = target ? *target : scheduler.cost.usual_itl_seconds(scheduler.context, scheduler.n_sequences);
-    return {};
 }
 
 StepCost ServedModel::step_cost(const LoadedModel& loaded) const {
@@ -272,7 +283,7 @@ void ServedModel::use_drafter(DrafterKind kind) {
         }
         SchedulerOptions scheduler = loaded_.scheduler;
         scheduler.speculation = {.drafter = kind == DrafterKind::kDraftModel ? model_drafter_.get() : drafting.ngram.get(),
-                                 .most_drafts = wanted.max_drafts,
+                                 .most_drafts = wanted.max_drafts.value_or(kUsualDrafts),
                                  .fixed = wanted.fixed_drafts,
                                  .log = wanted.log};
         drafting.engine = std::make_unique<Engine>(*loaded_.device, *opened_.tokenizer, scheduler);

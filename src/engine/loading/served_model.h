@@ -39,12 +39,17 @@ enum class DrafterKind {
 [[nodiscard]] std::optional<tensor::DType> weights_type_from_name(std::string_view name);
 [[nodiscard]] std::vector<std::string_view> weights_type_names();
 
+inline constexpr std::uint32_t kUsualDrafts = 8;
+inline constexpr std::uint32_t kDraftsWithTiles = 32;
+
 // Draft tokens change no token of any answer, only how long the answer takes. Without prices (ServeOptions::prices) the governor drafts
 // nothing, unless fixed_drafts is set.
 struct DraftingOptions {
-    DrafterKind drafter = DrafterKind::kOff;    // of the first engine; ServedModel::use_drafter() changes it
-    std::string draft_model;                    // named as the model is; loaded whenever it is named; empty: none
-    std::uint32_t max_drafts = 8;               // draft tokens a sequence and step; 1 to 64
+    DrafterKind drafter = DrafterKind::kOff;  // of the first engine; ServedModel::use_drafter() changes it
+    std::string draft_model;                  // named as the model is; loaded whenever it is named; empty: none
+    // Draft tokens a sequence and step, 1 to 64. None: kUsualDrafts, or kDraftsWithTiles where the machine's profile says that tiles win:
+    // they multiply up to 16 columns in the time of a few.
+    std::optional<std::uint32_t> max_drafts;
     std::optional<std::uint32_t> fixed_drafts;  // always so many, whether they pay or not
     bool shares_texts = true;                   // the n-gram drafter also looks into ended answers of the same salt
     std::optional<double> forced_acceptance;    // to measure: of a draft model's tokens where the answer is forced
@@ -132,7 +137,8 @@ class ServedModel {
     ServedModel(Runtime& runtime, OpenedModel opened, std::vector<std::filesystem::path> models_folders)
         : runtime_(runtime), models_folders_(std::move(models_folders)), opened_(std::move(opened)) {}
 
-    [[nodiscard]] Result<void> price();
+    [[nodiscard]] Result<void> find_machine();
+    void price();
     [[nodiscard]] StepCost step_cost(const LoadedModel& loaded) const;
     [[nodiscard]] roofline::PriceOptions price_options(const LoadedModel& loaded) const;
     [[nodiscard]] Result<void> open_kv_disk();

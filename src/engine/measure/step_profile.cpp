@@ -29,12 +29,14 @@ void PhaseProfile::add(const roofline::StepPrice& price) {
         op.overhead_seconds += price.ops[i].overhead_seconds;
         op.cost += price.ops[i].cost;
         op.bound = price.ops[i].bound;
+        op.arithmetic = price.ops[i].arithmetic;
         read_bytes += price.ops[i].cost.read_bytes();
     }
     predicted_seconds += price.seconds;
     fixed_seconds += price.fixed_seconds;
     roof_bytes_per_s = price.roof_bytes_per_s;
     level = price.level;
+    int8_unit = price.int8_unit;
     complete = complete && price.complete;
 }
 

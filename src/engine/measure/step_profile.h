@@ -23,6 +23,7 @@ struct OpProfile {
     double overhead_seconds = 0.0;  // of the predicted
     roofline::OpCost cost;
     roofline::PriceBound bound = roofline::PriceBound::kMemory;  // of the last step
+    roofline::Arithmetic arithmetic = roofline::Arithmetic::kFloat;
 };
 struct PhaseProfile {
     std::string phase;  // "prefill", "decode"
@@ -36,6 +37,7 @@ struct PhaseProfile {
     double read_bytes = 0.0;         // weights and KV cache
     double roof_bytes_per_s = 0.0;   // of the last step's working set, at best
     std::string level;               // where that lies
+    std::string int8_unit;           // what has the int8 peak
     bool complete = true;            // every op's kernel had a reading
     std::vector<OpProfile> ops;      // [n_ops]
 

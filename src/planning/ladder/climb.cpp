@@ -106,14 +106,16 @@ Result<void> Climb::probe(const std::vector<tensor::DType>& types) {
         worst_noise_ = machine_.noise;
         ladder_.warnings = {fmt::format("The machine was busy while it was measured: {}.", machine_.doubt)};
     }
-    const auto keep_best = [&](const char* name, double flop_per_s) {
+    const auto keep_best = [&](const std::string& name, double flop_per_s) {
         for (LadderRoof& roof : ladder_.roofs) {
             if (roof.name == name) roof.flop_per_s = std::max(roof.flop_per_s, flop_per_s);
         }
     };
-    if (ladder_.roofs.empty()) ladder_.roofs = {{"int8 arithmetic", 0.0}, {"float32 arithmetic", 0.0}};
-    keep_best("int8 arithmetic", machine_.int8_flop_per_s);
-    keep_best("float32 arithmetic", machine_.float_flop_per_s);
+    const std::string int8 = machine_.int8_unit + " arithmetic";
+    const std::string float32 = fmt::format("{} arithmetic", hardware::kFloatUnit);
+    if (ladder_.roofs.empty()) ladder_.roofs = {{int8, 0.0}, {float32, 0.0}};
+    keep_best(int8, machine_.int8_flop_per_s);
+    keep_best(float32, machine_.float_flop_per_s);
     return {};
 }
 

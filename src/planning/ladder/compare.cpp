@@ -22,8 +22,13 @@ struct Judged {
     std::string words;
 };
 
+// A share of AMX's arithmetic says nothing of one of VNNI's.
+bool have_same_roofs(const Ladder& a, const Ladder& b) {
+    return std::ranges::equal(a.roofs, b.roofs, {}, &LadderRoof::name, &LadderRoof::name);
+}
+
 // noise: of the machine, as the probes of both ladders saw it.
-Judged judge(const LadderRung& now, const LadderRung& then, double machine_noise) {
+Judged judge(const LadderRung& now, const LadderRung& then, double machine_noise, bool same_roofs) {
     constexpr double kOfNote = 0.10;
     constexpr double kOfOneRun = 0.20;  // requests are answered once, so that nothing says how far two runs lie apart
     if (then.check.kind != OutputCheck::Kind::kNone && then.check.passed && !now.skipped && !now.check.passed)
@@ -35,6 +40,8 @@ Judged judge(const LadderRung& now, const LadderRung& then, double machine_noise
     if (now.after.measured_seconds.has_value() != then.after.measured_seconds.has_value())
         return {Verdict::kNotCompared, now.after.measured_seconds ? "predicted then" : "predicted now"};
     if (!has_numbers(now.after) || !has_numbers(then.after)) return {Verdict::kNotCompared, "no numbers"};
+    const bool both_compute = now.after.roof == roofline::PriceBound::kCompute && then.after.roof == roofline::PriceBound::kCompute;
+    if (both_compute && !same_roofs && now.after.level != then.after.level) return {Verdict::kNotCompared, "another roof"};
     const double before = then.after.roof_fraction();
     const double after = now.after.roof_fraction();
     if (!std::isfinite(before) || !std::isfinite(after) || before <= 0.0) return {Verdict::kNotCompared, "no share of a roof"};
@@ -108,10 +115,11 @@ LadderComparison compare_ladders(const Ladder& now, const Ladder& then, const St
         answer.n_not_compared += judged.verdict == Verdict::kNotCompared ? 1 : 0;
         answer.n_compared += judged.verdict != Verdict::kNotCompared && a != nullptr && b != nullptr ? 1 : 0;
     };
+    const bool same_roofs = have_same_roofs(now, then);
     const double noise = std::max(std::isfinite(now.noise) ? now.noise : 0.0, std::isfinite(then.noise) ? then.noise : 0.0);
     for (const LadderRung& rung : now.rungs) {
         const LadderRung* before = then.find(rung.id);
-        add(&rung, before, before == nullptr ? Judged{Verdict::kSame, "only now"} : judge(rung, *before, noise));
+        add(&rung, before, before == nullptr ? Judged{Verdict::kSame, "only now"} : judge(rung, *before, noise, same_roofs));
     }
     for (const LadderRung& rung : then.rungs) {
         if (now.find(rung.id) == nullptr) add(nullptr, &rung, {Verdict::kNotCompared, "only then"});

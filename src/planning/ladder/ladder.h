@@ -93,7 +93,7 @@ struct LadderAim {
 };
 
 struct LadderRoof {
-    std::string name;  // "int8 arithmetic"
+    std::string name;  // "VNNI int8 arithmetic"
     double flop_per_s = 0.0;
     bool operator==(const LadderRoof&) const = default;
 };

@@ -97,7 +97,7 @@ class Outlook {
         point.roof = reading >= computing ? roofline::PriceBound::kMemory : roofline::PriceBound::kCompute;
         point.roof_rate = reading >= computing ? bandwidth : peak;
         point.level = "memory";
-        if (reading < computing && known) point.level = fmt::format("{} arithmetic", hardware::to_string(known->precision));
+        if (reading < computing && known) point.level = hardware::roof_name(s.setup.hardware, known->precision) + " arithmetic";
         return point;
     }
     [[nodiscard]] LadderPoint priced(const Scenario& s, const PricedList& list, const Step& step, double tokens, double n_context) const {

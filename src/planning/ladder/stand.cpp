@@ -34,28 +34,30 @@ LadderPoint priced_point(const backend::Backend& backend, const model::Program& 
         point.flops += op.cost.flops;
         point.bytes += op.cost.read_bytes() + op.cost.kv_written_bytes;
         if (op.peak_flop_per_s <= 0.0) continue;
-        (op.peak_flop_per_s == machine.int8_flop_per_s ? int8_seconds : float_seconds) += op.cost.flops / op.peak_flop_per_s;
+        (op.arithmetic == roofline::Arithmetic::kInt8 ? int8_seconds : float_seconds) += op.cost.flops / op.peak_flop_per_s;
     }
-    set_roof(point, {.bytes_per_s = price.roof_bytes_per_s, .int8_seconds = int8_seconds, .float_seconds = float_seconds});
+    // The report's roofs have both names where it is mixed.
+    const std::string name = hardware::arithmetic_name(machine, int8_seconds, float_seconds);
+    const bool is_mixed = name != machine.int8_unit && name != hardware::kFloatUnit;
+    set_roof(point, {.bytes_per_s = price.roof_bytes_per_s,
+                     .arithmetic_seconds = int8_seconds + float_seconds,
+                     .arithmetic = (is_mixed ? "mixed" : name) + " arithmetic"});
     return point;
 }
 
 // Each byte through the memory, each operation through its arithmetic: the longer of the two is the least that a step can take.
 void set_roof(LadderPoint& point, const RoofSeconds& roofs) {
     const double reading = point.bytes / roofs.bytes_per_s;
-    const double computing = roofs.int8_seconds + roofs.float_seconds;
+    const double computing = roofs.arithmetic_seconds;
     point.roof_seconds = std::max(reading, computing);
     if (reading >= computing) {
         point.roof = roofline::PriceBound::kMemory;
         point.roof_rate = roofs.bytes_per_s;
         return;
     }
-    constexpr double kNearlyAll = 0.9;
     point.roof = roofline::PriceBound::kCompute;
     point.roof_rate = point.flops / computing;
-    point.level = roofs.int8_seconds > kNearlyAll * computing    ? "int8 arithmetic"
-                  : roofs.float_seconds > kNearlyAll * computing ? "float32 arithmetic"
-                                                                 : "mixed arithmetic";
+    point.level = roofs.arithmetic;
 }
 
 void add_step(LadderPoint& point, const LadderPoint& step) {

@@ -24,9 +24,9 @@ struct StandOptions {
 [[nodiscard]] LadderPoint priced_point(const backend::Backend& backend, const model::Program& program, const model::StepShape& step,
                                        const hardware::Profile& machine, const roofline::PriceOptions& options);
 struct RoofSeconds {
-    double bytes_per_s = 0.0;   // where the step's data lies
-    double int8_seconds = 0.0;  // its arithmetic at the peak of each kind
-    double float_seconds = 0.0;
+    double bytes_per_s = 0.0;         // where the step's data lies
+    double arithmetic_seconds = 0.0;  // each operation at the peak of its kind
+    std::string arithmetic;           // "VNNI int8 arithmetic"
 };
 void set_roof(LadderPoint& point, const RoofSeconds& roofs);
 // Steps of another shape that belong to the same point: sums.

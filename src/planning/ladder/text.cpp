@@ -43,12 +43,15 @@ std::vector<std::string> table_row(const Ladder& ladder, const LadderRung& rung)
     const LadderPoint& p = rung.after;
     if (rung.skipped) return {number_of(ladder, rung), one_line(rung.name), "–", "", "", "skipped"};
     constexpr std::size_t kRoof = 24;
+    constexpr std::string_view kArithmetic = " arithmetic";
+    std::string roof = fmt::format("{} {}", share_words(p), roof_name(p, ladder));
+    if (roof.size() > kRoof && roof.ends_with(kArithmetic)) roof.resize(roof.size() - kArithmetic.size());
     return {number_of(ladder, rung),
             one_line(rung.name),
             rate_words(p.tokens_per_s()),
             rate_words(p.predicted_tokens_per_s()),
             fmt::format("{}{}", rung.on_path ? "" : "*", times_words(gain_of(rung))),
-            has_numbers(p) ? cut_to(fmt::format("{} {}", share_words(p), roof_name(p, ladder)), kRoof) : std::string("–")};
+            has_numbers(p) ? cut_to(roof, kRoof) : std::string("–")};
 }
 
 std::string table(const Ladder& ladder, const Style& style, std::size_t columns) {

@@ -26,7 +26,7 @@ namespace rafter::planning {
 [[nodiscard]] std::string rate_words(double tokens_per_s);                // "1,240", "–"
 [[nodiscard]] std::string share_words(const LadderPoint& point);          // "61%", "–"
 [[nodiscard]] std::string error_words(const LadderPoint& point);          // "+4.2%", "–"; of the step's time
-[[nodiscard]] std::string roof_name(const LadderPoint&, const Ladder&);   // "memory", "L3 cache", "int8 arithmetic"
+[[nodiscard]] std::string roof_name(const LadderPoint&, const Ladder&);   // "memory", "L3 cache", "VNNI int8 arithmetic"
 [[nodiscard]] std::string roof_words(const LadderPoint&, const Ladder&);  // "61% of memory's 25.1 GB/s"
 [[nodiscard]] std::string step_words(const LadderPoint&);         // "15.2 ms a step (spread 1.2%), predicted 14.8 ms: 2.6% too little"
 [[nodiscard]] std::string bytes_words(double bytes);              // "538 MB", "–"

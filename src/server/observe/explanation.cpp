@@ -30,6 +30,11 @@ const char* bound_word(const StepSums& sums) {
     return sums.memory_bound >= sums.compute_bound ? "memory" : "compute";
 }
 
+std::string roof_name(const StepSums& sums, const StepPrices* prices) {
+    if (prices == nullptr || sums.roof() <= 0.0 || std::string_view(bound_word(sums)) == "overhead") return "";
+    return sums.memory_bound >= sums.compute_bound ? prices->memory_level() : prices->arithmetic();
+}
+
 std::string rates(const StepSums& sums) {
     const double busy = std::max(1e-9, sums.step + sums.between);
     std::string text = fmt::format("{} tok/s of answers", report::rate(sums.n_chosen / busy));
@@ -55,7 +60,8 @@ std::string headline_of(const Explanation& e, const ExplainInput& input) {
     } else if (*fraction > 1.0) {
         text += fmt::format("{}, faster than the machine profile says is possible: measure again with `rafter probe`", rates(e.sums));
     } else {
-        text += fmt::format("bound by {}, at {} of the roof: {}", bound_words(e.sums), report::percent(*fraction), rates(e.sums));
+        text += fmt::format("bound by {}, at {} of the {}roof: {}", bound_words(e.sums), report::percent(*fraction),
+                            e.roof.empty() ? "" : e.roof + " ", rates(e.sums));
     }
     if (n_queued > 0) text += fmt::format("; {} wait{}", n_queued, n_queued == 1 ? "s" : "");
     text[0] = static_cast<char>(text[0] >= 'a' && text[0] <= 'z' ? text[0] - 'a' + 'A' : text[0]);
@@ -170,6 +176,7 @@ Explanation explain(const ExplainInput& input) {
     e.window_seconds = std::clamp(input.now_seconds - first, kMinWindowSeconds, kMinute);
     e.prefixes = input.prefixes.last_minute(input.now_seconds);
     e.ran = e.sums.n_steps > 0.0;
+    e.roof = roof_name(e.sums, input.watch.prices());
     e.headline = headline_of(e, input);
     e.unknown = unknown_of(e, input);
     if (!e.ran) return e;
@@ -235,6 +242,7 @@ ordered_json to_json(const Explanation& e) {
               {"accepted_drafts", count(s.n_accepted_drafts)}}},
             {"roof",
              {{"bound", std::move(bound)},
+              {"name", e.roof.empty() ? ordered_json() : ordered_json(e.roof)},
               {"fraction", number_or_null(s.roof_fraction())},
               {"mbu", number_or_null(s.mbu())},
               {"mfu", number_or_null(s.mfu())},

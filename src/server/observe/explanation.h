@@ -36,6 +36,7 @@ struct Suggestion {
 
 struct Explanation {
     std::string headline;                 // the answer
+    std::string roof;                     // that bound most steps: "memory", "VNNI int8"; "": overhead did, or nothing is known
     std::vector<std::string> lines;       // facts, the most important first
     std::vector<LostSeconds> losses;      // the largest first; without those below a thousandth of the steps' time
     std::vector<Suggestion> suggestions;  // up to three, the best first

@@ -87,6 +87,7 @@ std::optional<MachineRoofs> machine_roofs(const engine::ServedModel& served, con
                         .n_threads = key.n_threads,
                         .memory_bytes_per_s = prices->memory_bytes_per_s(),
                         .flop_per_s = prices->flop_per_s(),
+                        .arithmetic = prices->arithmetic(),
                         .measured = served.machine()->trusted};
 }
 
@@ -98,6 +99,7 @@ ordered_json roofline_json(const RooflineInput& input) {
                    {"n_threads", input.machine->n_threads},
                    {"memory_bytes_per_s", input.machine->memory_bytes_per_s},
                    {"flop_per_s", input.machine->flop_per_s},
+                   {"arithmetic", input.machine->arithmetic},
                    {"measured", input.machine->measured}};
     }
     ordered_json steps = ordered_json::array();

@@ -1,7 +1,7 @@
 // What GET /roofline answers: the roofs of this machine, the latest steps as points below them, and the rates of the moment. Numbers that
 // need a machine profile are null without one.
 //
-//   {"machine": {"name", "isa", "n_threads", "memory_bytes_per_s", "flop_per_s", "measured"} or null,
+//   {"machine": {"name", "isa", "n_threads", "memory_bytes_per_s", "flop_per_s", "arithmetic", "measured"} or null,
 //    "model": "...",
 //    "now": {"window_seconds", "n_running", "n_queued", "queued_seconds", "decode_tokens_per_s", "prefill_tokens_per_s", "mbu", "mfu",
 //            "roof_fraction", "kv_used_fraction", "prefix_hit_fraction", "drafted_per_s", "accepted_per_s", "predicted_over_measured"},
@@ -29,7 +29,8 @@ struct MachineRoofs {
     unsigned n_threads = 1;
     double memory_bytes_per_s = 0.0;
     double flop_per_s = 0.0;
-    bool measured = true;  // false: the profile was taken while the machine was too busy to be trusted
+    std::string arithmetic;  // what has that peak: "VNNI int8"
+    bool measured = true;    // false: the profile was taken while the machine was too busy to be trusted
 };
 // None without a machine profile.
 [[nodiscard]] std::optional<MachineRoofs> machine_roofs(const engine::ServedModel& served, const StepWatch& watch);

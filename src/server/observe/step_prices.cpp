@@ -81,7 +81,9 @@ StepPrices::StepPrices(const backend::Backend& backend, const model::Program& pr
             const double bytes = op.cost.read_bytes();
             row.flops += op.cost.flops;
             row.read_bytes += bytes;
-            row.peak_seconds += op.peak_flop_per_s > 0.0 ? op.cost.flops / op.peak_flop_per_s : 0.0;
+            const double peak_seconds = op.peak_flop_per_s > 0.0 ? op.cost.flops / op.peak_flop_per_s : 0.0;
+            row.peak_seconds += peak_seconds;
+            if (op.arithmetic == roofline::Arithmetic::kInt8) row.int8_seconds += peak_seconds;
             const bool reading_binds = op.roof_seconds * priced.roof_bytes_per_s <= bytes * (1.0 + 1e-9);
             (reading_binds ? row.memory_bound_bytes : row.compute_bound_seconds) += reading_binds ? bytes : op.roof_seconds;
         }
@@ -101,6 +103,7 @@ StepPrices::StepPrices(const backend::Backend& backend, const model::Program& pr
     add_attention(program, options, one);
     const Row& largest = by_tokens_.back();
     flop_per_s_ = largest.peak_seconds > 0.0 ? largest.flops / largest.peak_seconds : machine.float_flop_per_s;
+    arithmetic_ = hardware::arithmetic_name(machine, largest.int8_seconds, largest.peak_seconds - largest.int8_seconds);
     add_bandwidths(backend, program, machine, options, limits);
 }
 
@@ -167,6 +170,7 @@ StepPrices::Row StepPrices::look_up(const Table& table, double n) {
                    .flops = between(low.flops, high.flops),
                    .read_bytes = between(low.read_bytes, high.read_bytes),
                    .peak_seconds = between(low.peak_seconds, high.peak_seconds),
+                   .int8_seconds = between(low.int8_seconds, high.int8_seconds),
                    .memory_bound_bytes = between(low.memory_bound_bytes, high.memory_bound_bytes),
                    .compute_bound_seconds = between(low.compute_bound_seconds, high.compute_bound_seconds),
                    .overhead_seconds = between(low.overhead_seconds, high.overhead_seconds)};

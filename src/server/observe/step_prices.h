@@ -51,6 +51,7 @@ class StepPrices {
     [[nodiscard]] double memory_bytes_per_s() const { return memory_bytes_per_s_; }
     [[nodiscard]] double flop_per_s() const { return flop_per_s_; }
     [[nodiscard]] const std::string& memory_level() const { return memory_level_; }  // where the weights lie: "memory", "L3 cache"
+    [[nodiscard]] const std::string& arithmetic() const { return arithmetic_; }      // what has that peak: "VNNI int8"
 
   private:
     // Of the ops other than attention in a step of n rows.
@@ -59,6 +60,7 @@ class StepPrices {
         double flops = 0.0;
         double read_bytes = 0.0;
         double peak_seconds = 0.0;
+        double int8_seconds = 0.0;        // of peak_seconds
         double memory_bound_bytes = 0.0;  // of ops that reading binds
         double compute_bound_seconds = 0.0;
         double overhead_seconds = 0.0;
@@ -87,6 +89,7 @@ class StepPrices {
     double memory_bytes_per_s_ = 0.0;
     double flop_per_s_ = 0.0;
     std::string memory_level_;
+    std::string arithmetic_;
 };
 
 }  // namespace rafter::server

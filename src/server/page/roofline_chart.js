@@ -143,7 +143,7 @@ class RooflineChart {
             make("svg:line", { class: "ridge", x1: ridge_x, x2: ridge_x, y1: top, y2: bottom }),
             make("svg:path", { class: "roof", d: `M${left} ${low}L${ridge_x} ${top}H${right}` }),
             name,
-            text(right, top - 8, "roof-name end", si(peak, "FLOP/s")),
+            text(right, top - 8, "roof-name end", [si(peak, "FLOP/s"), this.machine.arithmetic].filter(Boolean).join(" ")),
             ridge_x - left > 96 && text(ridge_x - 8, bottom - 8, "region end", "memory-bound"),
             right - ridge_x > 106 && text(ridge_x + 8, bottom - 8, "region", "compute-bound"),
         ].filter(Boolean);

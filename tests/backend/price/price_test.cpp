@@ -84,6 +84,40 @@ TEST(CpuPrice, MoreColumnsCostInProportionBeyondTheReadings) {
     EXPECT_DOUBLE_EQ(price_step(program, decode_step(8, 1), p, {}).ops[0].compute_seconds, 8 * one);
 }
 
+// A machine with tiles, as `rafter probe` writes its profile: 1 ns of vectors a column, 6 ns a tile of up to 16 from 8 columns on.
+Profile tiled_machine() {
+    Profile p = round_profile(1e-9);
+    p.int8_unit = "AMX int8 (K = 32)";
+    p.int8_flop_per_s = 40e9;
+    p.tiles = {{.weights = DType::kQ8_0, .min_columns = 8}};
+    for (const auto& [n, seconds] : {std::pair{4U, 4e-9}, std::pair{8U, 6e-9}, std::pair{16U, 6e-9}, std::pair{64U, 24e-9}}) {
+        p.matrices.push_back({.weights = DType::kQ8_0,
+                              .activations = "q8",
+                              .n_columns = n,
+                              .from_memory = false,
+                              .seconds_per_weight = seconds,
+                              .spread = 0.0});
+    }
+    return p;
+}
+
+TEST(CpuPrice, TilesArePricedByTheWholeTileAndDividedByTheirOwnRoof) {
+    const Profile p = tiled_machine();
+    const auto program = one_matrix(DType::kQ8_0, model::Encoding::kQ8);
+    const auto compute = [&](double n) { return price_step(program, decode_step(n, 1), p, {}).ops[0].compute_seconds; };
+    EXPECT_DOUBLE_EQ(compute(7), kWeights * 7e-9);
+    EXPECT_DOUBLE_EQ(compute(8), kWeights * 6e-9);
+    EXPECT_DOUBLE_EQ(compute(16), kWeights * 6e-9);
+    EXPECT_DOUBLE_EQ(compute(18), kWeights * (6e-9 + 2e-9));
+    EXPECT_DOUBLE_EQ(compute(32), kWeights * 12e-9);
+    const StepPrice price = price_step(program, decode_step(64, 1), p, {});
+    EXPECT_EQ(price.int8_unit, "AMX int8 (K = 32)");
+    EXPECT_EQ(price.ops[0].arithmetic, roofline::Arithmetic::kInt8);
+    EXPECT_DOUBLE_EQ(price.ops[0].roof_seconds, 64 * 2 * kWeights / 40e9);
+    EXPECT_EQ(price_step(one_matrix(DType::kF16, model::Encoding::kF32), decode_step(1, 1), p, {}).ops[0].arithmetic,
+              roofline::Arithmetic::kFloat);
+}
+
 TEST(CpuPrice, PanelsThatDoNotDivideKeepOneThreadLonger) {
     Profile p = round_profile(1e-9);
     p.key.n_threads = 3;  // 4 panels of 16 rows: two, one and one

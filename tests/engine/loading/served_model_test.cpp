@@ -150,6 +150,22 @@ TEST_F(ServedModelTest, DraftTokensHaveRoomInAStep) {
     EXPECT_EQ(outputs({.max_drafts = 1, .keeps_room = true}), 6U);
 }
 
+TEST_F(ServedModelTest, MoreDraftTokensHaveRoomWhereTheMachinesTilesWin) {
+    const auto most_and_outputs = [this](unsigned min_columns) {
+        ServeOptions options = priced();
+        hardware::Profile machine = *probe::saved_profile(options.profile_store, runtime_.pool(), runtime_.isa());
+        machine.tiles = {{.weights = tensor::DType::kQ8_0, .min_columns = min_columns}};
+        hardware::write_profile(hardware::profile_path(options.profile_store.folder, machine.key), machine).value();
+        options.drafting = {.drafter = DrafterKind::kNgram};
+        const auto model = served(options);
+        machine.tiles.clear();
+        hardware::write_profile(hardware::profile_path(options.profile_store.folder, machine.key), machine).value();
+        return std::pair{model->engine().options().speculation.most_drafts, model->loaded().scheduler.limits.n_outputs};
+    };
+    EXPECT_EQ(most_and_outputs(16), (std::pair{kDraftsWithTiles, 64U}));
+    EXPECT_EQ(most_and_outputs(17), (std::pair{kUsualDrafts, 27U}));
+}
+
 TEST_F(ServedModelTest, TheDraftersLogIsOfItsOwnSteps) {
     ServeOptions options = priced();
     std::size_t n_lines = 0;

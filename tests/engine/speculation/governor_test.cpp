@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "backend/backends.h"
 #include "hardware/catalog.h"
 #include "model/catalog.h"
 #include "roofline/plan.h"
@@ -176,6 +177,55 @@ TEST(Governor, EstimatesAcceptanceByLevelAndStartsNewSequencesFromTheOthers) {
     EXPECT_EQ(governor.acceptance(fresh, 5), untouched);
     for (int i = 0; i < 60; ++i) governor.learn(fresh, 2, 1, 0);
     EXPECT_LT(governor.acceptance(fresh, 2), 0.1);  // its own history is what counts
+}
+
+// A matrix whose reading takes 6 ns a weight. A column takes 1 ns by vectors; a tile of up to 16 takes 3 ns.
+StepCost cost_of_a_matrix(bool has_tiles) {
+    using tensor::DType;
+    model::Program program;
+    program.values = {{.name = "x", .rows = model::RowKind::kTokens, .width = 256, .encoding = model::Encoding::kQ8},
+                      {.name = "y", .rows = model::RowKind::kTokens, .width = 64}};
+    program.weights = {
+        {.tensor = "w", .kind = model::WeightKind::kMatrix, .n_rows = 64, .n_cols = 256, .n_source_rows = 64, .dtype = DType::kQ8_0}};
+    program.ops = {
+        {.kind = model::OpKind::kLinear, .name = "w", .inputs = {0}, .outputs = {1}, .weights = {0}, .options = {}, .parts = {}}};
+    program.logits = 1;
+    program.hidden = 1;
+    hardware::Profile machine;
+    machine.key = {.cpu = "x", .n_threads = 1, .isa = "scalar", .version = "1"};
+    const double bytes_per_s = 34.0 / 32.0 / 6e-9;
+    machine.bandwidth = {
+        {.n_threads = 1, .working_set_bytes = 1e6, .bytes_per_s = bytes_per_s, .best_bytes_per_s = bytes_per_s, .spread = 0.0}};
+    machine.float_flop_per_s = machine.int8_flop_per_s = 1e11;
+    const auto add = [&](unsigned n_columns, double seconds) {
+        machine.matrices.push_back(
+            {.weights = DType::kQ8_0, .activations = "q8", .n_columns = n_columns, .from_memory = false, .seconds_per_weight = seconds});
+    };
+    add(1, 1e-9);
+    add(4, 4e-9);
+    if (has_tiles) {
+        machine.tiles = {{.weights = DType::kQ8_0, .min_columns = 4}};
+        machine.matrices.back().seconds_per_weight = 3e-9;
+        add(16, 3e-9);
+        add(64, 12e-9);
+    }
+    ThreadPool pool({.n_threads = 1, .pin = false});
+    const auto backend = backend::make_backend("cpu", pool, "scalar").value();
+    return {*backend, program, machine, {}, 512, 64};
+}
+
+// Up to the ridge a draft token is free: 6 columns by vectors, 32 by tiles.
+TEST(Governor, DraftsUpToTheTilesRidgeWhereTheMachineHasTiles) {
+    const AcceptanceHistory history = history_of(0.9);
+    const auto n_drafts = [&](bool has_tiles) {
+        Governor governor;
+        const std::vector<GovernorRow> rows{{.history = &history, .offer = {.n_tokens = 48}}};
+        return settled(governor, rows, cost_of_a_matrix(has_tiles), kFree).n_drafts[0];
+    };
+    EXPECT_GE(n_drafts(false), 4U);
+    EXPECT_LE(n_drafts(false), 6U);
+    EXPECT_GE(n_drafts(true), 24U);
+    EXPECT_LE(n_drafts(true), 31U);
 }
 
 TEST(Governor, StopsDraftingWithinAFewStepsWhenDraftsAreWrong) {

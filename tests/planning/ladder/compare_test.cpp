@@ -76,6 +76,26 @@ TEST(LadderComparison, ComparesSharesNotSeconds) {
     EXPECT_EQ(compare_ladders(now, then, {}).n_worse, 0U);
 }
 
+TEST(LadderComparison, ComparesNoSharesOfDifferentArithmetic) {
+    const Ladder then = tests::made_up_ladder();
+    Ladder now = then;
+    now.roofs[0].name = "AMX int8 (K = 32) arithmetic";
+    std::size_t n_compute = 0;
+    for (LadderRung& rung : now.rungs) {
+        if (rung.skipped || rung.after.roof != roofline::PriceBound::kCompute) continue;
+        rung.after.level = now.roofs[0].name;
+        rung.after.roof_seconds /= 6.0;
+        ++n_compute;
+    }
+    ASSERT_GT(n_compute, 0U);
+    const LadderComparison answer = compare_ladders(now, then, {});
+    EXPECT_EQ(answer.n_worse, 0U) << answer.text;
+    EXPECT_GE(answer.n_not_compared, n_compute);
+    EXPECT_TRUE(says(answer.text, "another roof")) << answer.text;
+    now.roofs = then.roofs;  // the same machine, on which the rung's mix of arithmetic changed
+    EXPECT_GT(compare_ladders(now, then, {}).n_worse, 0U);
+}
+
 TEST(LadderComparison, CallsWrongOutputsWorse) {
     const Ladder then = tests::made_up_ladder();
     Ladder now = then;

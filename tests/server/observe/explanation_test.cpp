@@ -125,7 +125,8 @@ TEST_F(ExplanationTest, OneSequenceIsBoundByReadingAndMoreTogetherWouldHelpMost)
     measure();
     decode(2000, 1);
     const Explanation e = explained();
-    EXPECT_NE(e.headline.find("Bound by reading weights and cache, at 74% of the roof"), std::string::npos) << e.headline;  // 1 / 1.35
+    EXPECT_NE(e.headline.find("Bound by reading weights and cache, at 74% of the memory roof"), std::string::npos)
+        << e.headline;  // 1 / 1.35
     double lost = 0.0;
     for (const LostSeconds& loss : losses_of(e.sums)) lost += loss.seconds;
     EXPECT_NEAR(lost, e.sums.step - e.sums.roof() + e.sums.between, 1e-9);

@@ -37,7 +37,7 @@ TEST(RooflineView, HasEveryKeyOfItsContract) {
     const auto json = roofline_json(input);
     EXPECT_EQ(keys_of(json), (std::vector<std::string>{"machine", "model", "now", "steps", "verdict"}));
     EXPECT_EQ(keys_of(json["machine"]),
-              (std::vector<std::string>{"name", "isa", "n_threads", "memory_bytes_per_s", "flop_per_s", "measured"}));
+              (std::vector<std::string>{"name", "isa", "n_threads", "memory_bytes_per_s", "flop_per_s", "arithmetic", "measured"}));
     EXPECT_EQ(keys_of(json["now"]),
               (std::vector<std::string>{"window_seconds", "n_running", "n_queued", "queued_seconds", "decode_tokens_per_s",
                                         "prefill_tokens_per_s", "mbu", "mfu", "roof_fraction", "kv_used_fraction", "prefix_hit_fraction",

@@ -25,6 +25,7 @@ hardware::Profile priced_machine(engine::Runtime& runtime) {
                          {.n_threads = 2, .working_set_bytes = 1e8, .bytes_per_s = 9e9, .best_bytes_per_s = 10e9, .spread = 0.0}};
     profile.float_flop_per_s = 1e11;
     profile.int8_flop_per_s = 4e11;
+    profile.int8_unit = "AMX int8 (K = 32)";
     profile.stream_bytes_per_s = 10e9;
     profile.handover_seconds = 1e-6;
     profile.fork_join_seconds = 1e-5;
@@ -117,6 +118,7 @@ TEST_P(StepPricesTest, AreExactForOneTokenOfOneSequence) {
     EXPECT_GT(prices.memory_bytes_per_s(), 0.0);
     EXPECT_GT(prices.flop_per_s(), 0.0);
     EXPECT_FALSE(prices.memory_level().empty());
+    EXPECT_TRUE(prices.arithmetic().starts_with("AMX int8 (K = 32)")) << prices.arithmetic();  // attention's part is in floats
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, StepPricesTest, testing::ValuesIn(model::tiny_models()), [](const auto& row) {

@@ -32,6 +32,7 @@ DecodeNumbers decoder(Isa isa) {
         case Isa::kAvx2:
             return kDecodeAvx2;
         case Isa::kAvx512:
+        case Isa::kAmx:
             return kDecodeAvx512;
     }
     return kDecodeScalar;

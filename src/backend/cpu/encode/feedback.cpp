@@ -22,6 +22,7 @@ const FeedbackKernels& feedback_kernels(Isa isa) {
         case Isa::kAvx2:
             return kFeedbackAvx2;
         case Isa::kAvx512:
+        case Isa::kAmx:
             return kFeedbackAvx512;
     }
     return kFeedbackScalar;

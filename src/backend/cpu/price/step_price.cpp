@@ -48,6 +48,7 @@ class Pricer {
         roof_ = hardware::best_bandwidth_at(profile_, working_set_bytes_, n_threads_);
         result.bandwidth_bytes_per_s = bandwidth_;
         result.roof_bytes_per_s = roof_;
+        result.int8_unit = profile_.int8_unit;
         result.level = hardware::level_at(profile_, working_set_bytes_);
         for (std::size_t i = 0; i < program_.ops.size(); ++i) {
             price_op(program_.ops[i], result.ops[i]);
@@ -156,6 +157,7 @@ class Pricer {
         price.overhead_seconds += overhead_seconds(op);
         price.seconds += price.overhead_seconds;
         const bool in_bytes = !op.inputs.empty() && value(op.inputs.front()).encoding != model::Encoding::kF32;
+        price.arithmetic = in_bytes ? roofline::Arithmetic::kInt8 : roofline::Arithmetic::kFloat;
         price.peak_flop_per_s = in_bytes ? profile_.int8_flop_per_s : profile_.float_flop_per_s;
         price.roof_seconds = std::max(price.cost.read_bytes() / roof_, price.cost.flops / price.peak_flop_per_s);
         const double most = std::max({price.compute_seconds, price.memory_seconds, price.overhead_seconds});

@@ -263,6 +263,66 @@ class Targets(OnTinyModel):
         for wrong in ("5", "bpw=", "bpw=-1", "bpw=x", "size=0", "size=lots", "tok/s=0", "tok/s=nan", "kl=3"):
             self.refuse("--target: expected bpw=BITS, size=BYTES or tok/s=RATE", wrong, "--text", str(self.text), status=2)
         self.refuse("instead, found neither or both", "bpw=5", "--type", "Q4_0", status=2)
+        # As it was asked for, however far from anything.
+        for asked in ("tok/s=1e300", "size=700", "bpw=1e-300"):
+            self.refuse(f"--target {asked}: expected one that this model can reach", asked, "--hardware", "RTX-4090", "--text", str(self.text))
+
+    def test_the_nearest_target_can_be_reached(self):
+        for asked in ("size=1kB", "bpw=0.5", "tok/s=1e9"):
+            with self.subTest(asked):
+                command = ["quantize", self.source, str(self.out), "--text", str(self.text), "--hardware", "RTX-4090", "--dry-run", "--threads", "1"]
+                nearest = self.rafter(*command, "--target", asked, status=1).stderr.decode().split("nearest is ")[1].split()[0]
+                self.rafter(*command, "--target", nearest)
+
+    def test_what_is_known_before_is_refused_before_anything_is_measured(self):
+        imatrix = write_imatrix(self.folder / "other.imatrix", {"blk.77.attn_v.weight": (np.ones(64), [1])})
+        small = write_imatrix(self.folder / "small.imatrix", {"blk.0.attn_v.weight": (np.ones(32), [1])})
+        there = self.folder / "there.gguf"
+        there.write_text("mine")
+        kinds = (("--target", "bpw=6"), ("--target", "tok/s=10", "--hardware", "RTX-4090"), ("--type", "Q4_0", "--refine"))
+        for kind in kinds:
+            for words, out, arguments in (("there.gguf: expected no such file, found one; --force replaces it", there, ()),
+                                          ("expected an existing folder, found no ", self.folder / "none" / "out.gguf", ()),
+                                          ("other.imatrix: expected importances of this model's tensors", self.out, ("--imatrix", imatrix)),
+                                          ("small.imatrix: importance of blk.0.attn_v.weight: expected", self.out, ("--imatrix", small))):
+                with self.subTest(kind=kind, words=words):
+                    # The one line, without the note that says what is measured on.
+                    self.expect_error(words, "quantize", self.source, str(out), *kind, "--text", str(self.text), *arguments)
+        self.assertEqual(there.read_text(), "mine")
+        self.assertFalse(self.out.exists())
+        # The output's place is not blamed on the importances.
+        message = self.expect_error("expected an existing folder", "quantize", self.source, str(self.folder / "none" / "out.gguf"), "--type", "Q4_0",
+                                    "--imatrix", small)
+        self.assertNotIn("small.imatrix", message)
+
+    def test_no_file_that_is_read_is_written(self):
+        imatrix = self.folder / "own.imatrix"
+        self.rafter("imatrix", self.source, "--text", str(self.text), "--context", "64", "--out", str(imatrix), "--force")
+        link, split = self.folder / "link.txt", self.folder / "part.gguf"
+        link.unlink(missing_ok=True)
+        os.link(self.text, link)
+        self.rafter("quantize", self.source, str(split), "--type", "F16", "--split", "100kB", "--force")
+        parts = sorted(str(path) for path in self.folder.glob("part-*.gguf"))
+        self.assertGreater(len(parts), 2)
+        read = [Path(path) for path in (self.text, link, imatrix, self.source, *parts)]
+        before = [path.read_bytes() for path in read]
+        inputs = ("--text", str(self.text), "--imatrix", str(imatrix))
+        for other in (self.text, link, imatrix):
+            self.expect_error("expected another output than the ", "quantize", self.source, str(other), "--target", "bpw=6", *inputs, "--force", status=2)
+            self.expect_error("expected another output than the ", "quantize", self.source, str(other), "--type", "Q4_0", "--refine", *inputs, "--force",
+                              status=2)
+        self.expect_error("expected another output than the text", "quantize", self.source, str(self.text), "--type", "Q4_0", "--text", str(self.text),
+                          "--force", status=2)
+        for option in ("--html", "--svg"):
+            for other in (self.text, link, imatrix, parts[0], parts[2]):
+                self.expect_error(f"{option}: expected another file than the ", "quantize", parts[1], str(self.out), "--target", "bpw=6", *inputs, option,
+                                  str(other), status=2)
+        self.assertEqual([path.read_bytes() for path in read], before)
+
+    def test_a_text_that_nothing_would_read_is_refused(self):
+        imatrix = write_imatrix(self.folder / "ones.imatrix", {"blk.0.attn_v.weight": (np.ones(64), [1])})
+        self.expect_error("--text: expected --refine or --target beside it", "quantize", self.source, str(self.out), "--type", "Q4_0", "--text",
+                          str(self.text), "--imatrix", imatrix, status=2)
 
     def test_named_matrices_keep_their_type_and_the_target_is_met_by_the_others(self):
         self.reach("bpw=6")
@@ -456,8 +516,14 @@ class Refined(OnTinyModel):
         tensor = tensors_of(self.source)["blk.0.attn_output.weight"]
         data[tensor.data_offset:tensor.data_offset + 4] = np.float32(np.nan).tobytes()
         damaged.write_bytes(data)
-        done = self.rafter("quantize", str(damaged), str(self.out), "--type", "Q4_0", "--refine", "--text", str(self.text), "--quiet", status=1)
-        self.assertRegex(done.stderr.decode(), r"expected finite (inputs|numbers), found")
+        for arguments in (("--type", "Q4_0"), ("--type", "Q4_0", "--refine"), ("--target", "bpw=6")):
+            # Before anything is measured: the inputs that such a weight spoils are those of other matrices.
+            self.expect_error("tensor blk.0.attn_output.weight: element 0: expected finite numbers, found NaN or infinity", "quantize",
+                              str(damaged), str(self.out), *arguments, "--text", str(self.text))
+            self.assertFalse(self.out.exists())
+        message = self.rafter("quantize", str(damaged), str(self.out), "--type", "Q4_0", "--refine", "--allow-nan", "--text", str(self.text),
+                              "--quiet", status=1).stderr.decode()
+        self.assertIn("expected finite inputs", message)
         self.assertFalse(self.out.exists())
 
 

@@ -16,6 +16,7 @@
 #include "apps/model_title.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
+#include "apps/report_files.h"
 #include "apps/session.h"
 #include "base/clock.h"
 #include "base/os_file.h"
@@ -73,8 +74,10 @@ Result<void> check_out(const ImatrixOptions& options, const std::filesystem::pat
     const std::filesystem::path out = options.out;
     std::error_code failed;
     if (std::filesystem::exists(out, failed)) {
-        if (std::filesystem::equivalent(out, model, failed)) {
-            return bad_input("--out {}: expected another file than the model, found the model itself", options.out);
+        std::vector<TakenFile> taken = model_files("the model", model);
+        if (!options.text_file.empty()) taken.push_back({.whose = "the text", .path = options.text_file});
+        if (const TakenFile* const other = find_taken(options.out, taken)) {
+            return bad_input("--out {}: expected another file than {}, found {} itself", options.out, other->whose, other->whose);
         }
         if (!options.force) return bad_input("{}: expected no such file yet, found one: --force replaces it", options.out);
     }

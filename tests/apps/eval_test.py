@@ -90,7 +90,7 @@ class Eval(program.Case):
         self.expect_error("expected at most 512", "eval", self.model, "--text", text, "--context", "513")
         self.expect_error("/dev/full: cannot be written: No space left on device", "eval", self.model, "--text", text, "--context", "32",
                           "--token-logprobs", "/dev/full")
-        self.expect_error("cannot be written", "eval", self.model, "--text", text, "--context", "32", "--token-logprobs",
+        self.expect_error("--token-logprobs: ", "eval", self.model, "--text", text, "--context", "32", "--token-logprobs",
                           str(self.folder / "nowhere" / "out"))
         with open("/dev/full", "wb") as full:
             self.rafter("eval", self.model, "--text", text, "--context", "32", status=1, stdout=full)

@@ -44,6 +44,10 @@ Result<TasksResult> answer_tasks(const EvalOptions& options, const Environment& 
         auto of_task = engine::choice_tokens(*session->opened().tokenizer, task);
         if (!of_task) return of_task.error().within(options.tasks_file);
         for (const auto& choice : of_task->choices) longest = std::max(longest, choice.size());
+        if (const std::uint32_t most = session->opened().config.n_context; longest > most) {
+            return bad_input("{}: line {}: expected at most {} tokens, which the model was trained for, found {}", options.tasks_file,
+                             task.line, report::grouped(most), report::grouped(longest));
+        }
         tokens.push_back(*std::move(of_task));
     }
     const auto n_outputs = std::max(kTogether, eval_outputs(session->opened().config, static_cast<std::uint32_t>(longest)));

@@ -135,7 +135,7 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
                             {"tokens_per_second", rate}};
         if (!evaluation.weights.empty()) result["weights"] = evaluation.weights;
         if (!evaluation.profile.is_null()) result.update(evaluation.profile);
-        RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(result) + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", loss.perplexity(), loss.perplexity_error())));
         fmt::print(stderr, "{}\n",

@@ -118,7 +118,7 @@ Result<int> eval_tasks(const EvalOptions& options, const Environment& environmen
     }
     RAFTER_TRY(const TasksResult result, answer_tasks(options, environment));
     if (options.json) {
-        RAFTER_TRY_VOID(write_stdout(tasks_json(result).dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(tasks_json(result)) + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(tasks_text(result, stdout_style(environment))));
         fmt::print(stderr, "{}\n",

@@ -26,6 +26,7 @@
 #include "engine/loading/loaded_model.h"
 #include "report/progress.h"
 #include "report/units.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 namespace {
@@ -169,7 +170,7 @@ Result<Collection> collect(const ImatrixOptions& options, const Environment& env
     }
     bar.clear();
     RAFTER_TRY(collection.matrix, collector.result());
-    collection.matrix.datasets = {text.name};
+    collection.matrix.datasets = {text::valid_utf8(text.name)};
     if (options.no_head) {
         for (const char* head : {"output.weight", "token_embd.weight"}) collection.matrix.entries.erase(head);
     }

@@ -31,6 +31,7 @@
 #include "report/table.h"
 #include "report/units.h"
 #include "tensor/formats/formats.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 namespace {
@@ -240,7 +241,7 @@ Result<std::optional<CalibrationText>> measure(const QuantizeOptions& options, c
         wanted.importance = &importance;
     }
     if (options.refine) {
-        wanted.refine = {.text = text->name, .n_tokens = 0, .identity = 0};
+        wanted.refine = {.text = text::valid_utf8(text->name), .n_tokens = 0, .identity = 0};
         for (const auto& window : importance_windows(*text, opened)) {
             wanted.refine->n_tokens += window.size();
             wanted.refine->identity = xxh3(std::as_bytes(std::span(window)), wanted.refine->identity);

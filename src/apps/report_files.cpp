@@ -8,6 +8,7 @@
 
 #include "base/os_file.h"
 #include "engine/convert/source_files.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 
@@ -51,7 +52,7 @@ Result<void> write_report_files(const std::vector<Report>& reports) {
     Result<void> all;
     for (const Report& report : reports) {
         if (report.path.empty()) continue;
-        const Result<void> written = write_file(report.path, report.text);
+        const Result<void> written = write_file(report.path, text::valid_utf8(report.text));
         if (all) all = written;
     }
     return all;

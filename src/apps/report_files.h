@@ -25,7 +25,8 @@ struct TakenFile {
 // Fails on a file that could not be written, and on one that is another of the reports or is taken.
 [[nodiscard]] Result<void> check_report_files(const std::vector<ReportFile>& files, std::vector<TakenFile> taken);
 
-// What fails of one keeps no other from being written; the first failure is the answer. Texts without a path are left out.
+// What fails of one keeps no other from being written; the first failure is the answer. Texts without a path are left out;
+// bytes that are not UTF-8, as names of files may have, become U+FFFD.
 struct Report {
     std::string path;
     std::string text;

@@ -94,6 +94,13 @@ MappedFile::~MappedFile() {
     if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
+std::int64_t file_change_ns(const std::filesystem::path& path) {
+    constexpr std::int64_t kNsPerS = 1'000'000'000;
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) != 0) return 0;
+    return std::int64_t{status.st_ctim.tv_sec} * kNsPerS + status.st_ctim.tv_nsec;
+}
+
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
     // A link stays a link: what it points to is replaced. A device must not be replaced by a file of its name.
     std::error_code code;

@@ -1,7 +1,9 @@
 """rafter eval against its own token log-probabilities, its windows against the text's tokens, and its failures."""
 import json
+import os
 import math
 import subprocess
+from pathlib import Path
 
 import program
 
@@ -79,6 +81,16 @@ class Eval(program.Case):
     def test_one_window_is_told_as_one(self):
         done = self.rafter("eval", self.model, "--text", str(self.text), "--context", "32", "--windows", "1")
         self.assertRegex(done.stderr.decode(), r"^15 tokens scored in 1 window of 32, ")
+
+    def test_results_are_utf8_whatever_the_names_of_files(self):
+        named = os.fsencode(self.folder) + b"/t\xff.txt"
+        Path(os.fsdecode(named)).write_bytes(self.text.read_bytes())
+        shown = str(self.folder / "t\ufffd.txt")
+        for against in ((), ("--against", self.model)):
+            self.assertEqual(self.json_of("eval", self.model, "--text", named, "--context", "32", "--windows", "1", *against)["text"], shown)
+        model = os.fsencode(self.folder) + b"/m\xff.gguf"
+        Path(os.fsdecode(model)).write_bytes(Path(self.model).read_bytes())
+        self.assertIn("m\ufffd.gguf", json.dumps(self.json_of("info", model), ensure_ascii=False))
 
     def test_failures(self):
         text = str(self.text)

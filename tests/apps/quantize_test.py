@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -366,6 +367,18 @@ class Targets(OnTinyModel):
         self.expect_error("--html: expected --target", "quantize", self.source, str(self.out), "--type", "Q4_0", "--html", str(page), status=2)
 
 
+    def test_reports_and_metadata_are_utf8_whatever_the_names_of_files(self):
+        named = os.fsencode(self.folder) + b"/t\xff.txt"
+        Path(os.fsdecode(named)).write_bytes(self.text.read_bytes())
+        page, picture, imatrix = (self.folder / name for name in ("utf8.html", "utf8.svg", "utf8.imatrix"))
+        self.rafter("quantize", self.source, str(self.out), "--target", "bpw=6", "--refine", "--text", named, "--html", str(page), "--svg", str(picture))
+        for path in (page, picture):
+            self.assertIn("t\ufffd.txt", path.read_text(encoding="utf-8"))
+        self.assertEqual(field(self.out, "quantize.refine.dataset"), "t\ufffd.txt")
+        self.rafter("imatrix", self.source, "--text", named, "--context", "64", "--out", str(imatrix))
+        self.assertEqual(field(imatrix, "imatrix.datasets"), [str(self.folder / "t\ufffd.txt")])
+
+
 class Speeds(OnTinyModel):
     """Tokens a second, of a device and of this machine, whose profile is measured quickly once."""
     def reach(self, rate, *arguments, status=0):
@@ -537,6 +550,25 @@ class BadInput(QuantizeCase):
         large = write_gguf(self.folder / "large.gguf", [("output.weight", 1e30 * self.matrix)])
         self.out.unlink()
         self.refused("tensor output.weight: element 0: expected a number that Q4_0 can hold, found a larger one", large, "--type", "Q4_0")
+
+    def test_another_source_of_the_same_name_size_and_time_is_begun_anew(self):
+        folders = [self.folder / name for name in ("one", "other")]
+        n_tensors = 40
+        for folder, sign in zip(folders, (1, -1)):
+            folder.mkdir()
+            write_gguf(folder / "same.gguf", [(f"blk.{i}.ffn_up.weight", sign * np.tile(self.matrix, (20, 1))) for i in range(n_tensors)])
+            os.utime(folder / "same.gguf", ns=(10 ** 18, 10 ** 18))
+        expected = self.folder / "fresh.gguf"
+        self.quantize(folders[1] / "same.gguf", "--type", "Q2_K", out=expected)
+        # A run that ends half-way: no file may become as large as the whole.
+        half = expected.stat().st_size // 2
+        run = subprocess.run([program.BINARY, "quantize", str(folders[0] / "same.gguf"), str(self.out), "--type", "Q2_K", "--threads", "1"],
+                             env=self.environment, capture_output=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (half, half)))
+        self.assertNotEqual(run.returncode, 0)
+        self.assertGreater(Path(f"{self.out}.partial-journal").read_bytes().count(b"\nunit "), 1)
+        done = self.quantize(folders[1] / "same.gguf", "--type", "Q2_K")
+        self.assertIn("an unfinished conversion of another source or with other options was there; starting over", done.stderr.decode())
+        self.assertEqual(self.out.read_bytes(), expected.read_bytes())
 
     def test_types_are_listed(self):
         message = self.refused("--type: expected one of F32, F16, BF16, Q4_0", self.source, "--type", "Q9", status=2)

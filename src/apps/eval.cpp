@@ -18,8 +18,8 @@
 #include "apps/report_files.h"
 #include "apps/session.h"
 #include "base/clock.h"
-#include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/measure/divergence.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -168,7 +168,7 @@ Result<engine::TextWindows> eval_windows(const EvalOptions& options, const text:
     if (options.text_file.empty()) {
         return engine::TextWindows::cut(tokenizer, judging_text(), context, eval_text_name(options), options.n_windows);
     }
-    RAFTER_TRY(const std::string text, read_file(options.text_file));
+    RAFTER_TRY(const std::string text, read_whole_text(options.text_file));
     return engine::TextWindows::cut(tokenizer, text, context, options.text_file, options.n_windows);
 }
 

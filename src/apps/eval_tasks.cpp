@@ -6,8 +6,8 @@
 #include "apps/eval.h"
 #include "apps/output.h"
 #include "base/clock.h"
-#include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/measure/choice_tasks.h"
 #include "report/progress.h"
 #include "report/table.h"
@@ -34,7 +34,7 @@ Result<TasksResult> answer_tasks(const EvalOptions& options, const Environment& 
     TasksResult result;
     std::string text(judging_tasks());
     if (options.tasks_file != kBuiltIn) {
-        RAFTER_TRY(text, read_file(options.tasks_file));
+        RAFTER_TRY(text, read_whole_text(options.tasks_file));
     }
     RAFTER_TRY(result.tasks, engine::read_choice_tasks(text, options.tasks_file));
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/importance/collect.h"
 #include "engine/importance/own_text.h"
 #include "engine/loading/loaded_model.h"
@@ -92,7 +93,7 @@ bool adds_bos(const engine::OpenedModel& opened) {
 }
 
 Result<CalibrationText> read_text(const ImatrixOptions& options, const engine::OpenedModel& opened) {
-    RAFTER_TRY(const std::string text, read_file(options.text_file));
+    RAFTER_TRY(const std::string text, read_whole_text(options.text_file));
     CalibrationText calibration{.tokens = opened.tokenizer->encode(text, text::SpecialTokens::kAsText), .name = options.text_file};
     if (adds_bos(opened)) calibration.tokens.insert(calibration.tokens.begin(), *opened.tokenizer->special().bos);
     if (calibration.tokens.size() < options.context()) {

@@ -1,7 +1,7 @@
 """rafter eval against its own token log-probabilities, its windows against the text's tokens, and its failures."""
 import json
-import os
 import math
+import os
 import subprocess
 from pathlib import Path
 
@@ -96,6 +96,12 @@ class Eval(program.Case):
         text = str(self.text)
         self.expect_error("cannot be read", "eval", self.model, "--text", str(self.folder / "nowhere"))
         self.expect_error("cannot be read", "eval", self.model, "--text", str(self.folder))
+        endless = self.folder / "endless.txt"
+        with open(endless, "wb") as file:
+            file.truncate(2 ** 40)  # a hole: it takes no space
+        for arguments in (("eval", self.model, "--text"), ("eval", self.model, "--tasks"), ("imatrix", self.model, "--out", str(self.folder / "none"), "--text"),
+                          ("quantize", self.model, str(self.folder / "none"), "--type", "Q4_0", "--text")):
+            self.expect_error("expected at most 1073741824 bytes of text, found more", *arguments, str(endless))
         short = self.folder / "short.txt"
         short.write_text("too short")
         self.expect_error("expected at least 32 tokens", "eval", self.model, "--text", str(short), "--context", "32")

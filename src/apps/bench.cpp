@@ -452,7 +452,7 @@ Result<int> bench_workload(const BenchOptions& options, const Environment& envir
         if (const std::string_view weights = session.held_weights(); !weights.empty()) json["weights"] = weights;
         json.update(planning::workload_json(report, limits, peaks));
         if (session.kv_disk() != nullptr) json["kv_disk"] = kv_disk_json(*session.kv_disk());
-        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(json, 1) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);
@@ -504,7 +504,7 @@ Result<int> bench(BenchOptions options, const Environment& environment) {
             json["rows"].push_back(row_json(row, plain));
         }
         if (session->kv_disk() != nullptr) json["kv_disk"] = kv_disk_json(*session->kv_disk());
-        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(json, 1) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);

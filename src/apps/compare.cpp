@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 #include "apps/cli.h"
@@ -121,7 +123,13 @@ Result<int> compare(const CompareVerbOptions& options, const Environment& enviro
     }
     RAFTER_TRY_VOID(check_eval_context(options.eval));
     std::vector<TakenFile> taken;
-    for (const std::string& model : options.models) taken.push_back({.whose = "a model", .path = model});
+    std::vector<std::string> models = options.models;
+    if (!options.eval.reference.empty()) models.push_back(options.eval.reference);
+    for (const std::string& model : models) {
+        RAFTER_TRY(const std::filesystem::path path, find_model(environment, model));
+        std::ranges::move(model_files("a model", path), std::back_inserter(taken));
+    }
+    if (!options.eval.text_file.empty()) taken.push_back({.whose = "the text", .path = options.eval.text_file});
     RAFTER_TRY_VOID(check_report_files({{"--html", options.html_file}, {"--json", options.json_file}, {"--svg", options.svg_file}}, taken));
     planning::Comparison comparison{.reference_mode = options.eval.reference_mode,
                                     .text = eval_text_name(options.eval),

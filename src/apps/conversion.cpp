@@ -19,8 +19,8 @@ std::string conversion_summary(const engine::ConversionPlan& plan, const engine:
                                                     : fmt::format("{} and {} more", plan.parts.front().path.filename().string(),
                                                                   report::grouped(plan.parts.size() - 1));
     const std::uint64_t written_bytes = conversion.size_bytes - conversion.reused_bytes;
-    std::string text = fmt::format("{}: {}, {} tensors: {}", file, report::bytes(static_cast<double>(conversion.size_bytes)),
-                                   report::grouped(plan.tensors.size()), types_text(plan.n_of_type));
+    std::string text = fmt::format("{}: {}, {} tensor{}: {}", file, report::bytes(static_cast<double>(conversion.size_bytes)),
+                                   report::grouped(plan.tensors.size()), plan.tensors.size() == 1 ? "" : "s", types_text(plan.n_of_type));
     if (conversion.reused_bytes > 0) {
         text += fmt::format("; {} were written before", report::bytes(static_cast<double>(conversion.reused_bytes)));
     }

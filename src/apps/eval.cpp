@@ -2,7 +2,10 @@
 // scored given all before it in its window. Same windows, BOS and error estimate as llama.cpp's perplexity tool, so numbers compare.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -12,10 +15,11 @@
 #include "apps/options/flags.h"
 #include "apps/output.h"
 #include "apps/profile_report.h"
+#include "apps/report_files.h"
 #include "apps/session.h"
 #include "base/clock.h"
-#include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/measure/divergence.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -62,6 +66,20 @@ Result<void> score_window(Session& session, std::vector<TokenId> window, std::ui
     return logprobs.flush();
 }
 
+// Before a model is loaded: what is written is none of the files that are read.
+Result<void> check_written_files(const EvalOptions& options, const Environment& environment) {
+    if (options.logprobs_file.empty() && options.profile.file.empty()) return {};
+    std::vector<TakenFile> taken;
+    for (const std::string& model : {options.session.model, options.reference}) {
+        if (model.empty()) continue;
+        RAFTER_TRY(const std::filesystem::path path, find_model(environment, model));
+        std::ranges::move(model_files("a model", path), std::back_inserter(taken));
+    }
+    if (!options.text_file.empty()) taken.push_back({.whose = "the text", .path = options.text_file});
+    if (!options.tasks_file.empty()) taken.push_back({.whose = "the tasks", .path = options.tasks_file});
+    return check_report_files({{"--token-logprobs", options.logprobs_file}, {"--profile-file", options.profile.file}}, std::move(taken));
+}
+
 Result<Evaluation> evaluate(const EvalOptions& options, const Environment& environment) {
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
     const std::uint32_t context = *options.session.context;
@@ -96,6 +114,7 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
     if (options.reference.empty() && options.reference_mode != "exact") {
         return Error{"--reference-mode: goes with --against", ErrorKind::kUsage};
     }
+    RAFTER_TRY_VOID(check_written_files(options, environment));
     if (!options.tasks_file.empty()) return eval_tasks(options, environment);
     if (!options.reference.empty()) return eval_against(options, environment);
     RAFTER_TRY(const Evaluation evaluation, evaluate(options, environment));
@@ -116,7 +135,7 @@ Result<int> eval(const EvalOptions& options, const Environment& environment) {
                             {"tokens_per_second", rate}};
         if (!evaluation.weights.empty()) result["weights"] = evaluation.weights;
         if (!evaluation.profile.is_null()) result.update(evaluation.profile);
-        RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(result) + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(fmt::format("perplexity {:.4f} ± {:.4f}\n", loss.perplexity(), loss.perplexity_error())));
         fmt::print(stderr, "{}\n",
@@ -149,7 +168,7 @@ Result<engine::TextWindows> eval_windows(const EvalOptions& options, const text:
     if (options.text_file.empty()) {
         return engine::TextWindows::cut(tokenizer, judging_text(), context, eval_text_name(options), options.n_windows);
     }
-    RAFTER_TRY(const std::string text, read_file(options.text_file));
+    RAFTER_TRY(const std::string text, read_whole_text(options.text_file));
     return engine::TextWindows::cut(tokenizer, text, context, options.text_file, options.n_windows);
 }
 

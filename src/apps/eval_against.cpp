@@ -107,7 +107,7 @@ Result<int> eval_against(const EvalOptions& options, const Environment& environm
     if (!options.profile.format.empty()) return Error{"--profile: cannot be combined with --against", ErrorKind::kUsage};
     RAFTER_TRY(const AgainstResult result, judge(options, environment));
     if (options.json) {
-        RAFTER_TRY_VOID(write_stdout(against_json(options, result).dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(against_json(options, result)) + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(against_text(result, stdout_style(environment))));
         fmt::print(stderr, "{}\n",

@@ -6,8 +6,8 @@
 #include "apps/eval.h"
 #include "apps/output.h"
 #include "base/clock.h"
-#include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/measure/choice_tasks.h"
 #include "report/progress.h"
 #include "report/table.h"
@@ -34,7 +34,7 @@ Result<TasksResult> answer_tasks(const EvalOptions& options, const Environment& 
     TasksResult result;
     std::string text(judging_tasks());
     if (options.tasks_file != kBuiltIn) {
-        RAFTER_TRY(text, read_file(options.tasks_file));
+        RAFTER_TRY(text, read_whole_text(options.tasks_file));
     }
     RAFTER_TRY(result.tasks, engine::read_choice_tasks(text, options.tasks_file));
     RAFTER_TRY(const std::unique_ptr<Session> session, Session::open(environment, options.session));
@@ -44,6 +44,10 @@ Result<TasksResult> answer_tasks(const EvalOptions& options, const Environment& 
         auto of_task = engine::choice_tokens(*session->opened().tokenizer, task);
         if (!of_task) return of_task.error().within(options.tasks_file);
         for (const auto& choice : of_task->choices) longest = std::max(longest, choice.size());
+        if (const std::uint32_t most = session->opened().config.n_context; longest > most) {
+            return bad_input("{}: line {}: expected at most {} tokens, which the model was trained for, found {}", options.tasks_file,
+                             task.line, report::grouped(most), report::grouped(longest));
+        }
         tokens.push_back(*std::move(of_task));
     }
     const auto n_outputs = std::max(kTogether, eval_outputs(session->opened().config, static_cast<std::uint32_t>(longest)));
@@ -114,7 +118,7 @@ Result<int> eval_tasks(const EvalOptions& options, const Environment& environmen
     }
     RAFTER_TRY(const TasksResult result, answer_tasks(options, environment));
     if (options.json) {
-        RAFTER_TRY_VOID(write_stdout(tasks_json(result).dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(tasks_json(result)) + "\n"));
     } else {
         RAFTER_TRY_VOID(write_stdout(tasks_text(result, stdout_style(environment))));
         fmt::print(stderr, "{}\n",

@@ -112,7 +112,7 @@ Result<int> run_grid(const ExplainOptions& options, const Environment& environme
         ordered_json json{{"model", session.opened().config.name}};
         if (const std::string_view weights = session.held_weights(); !weights.empty()) json["weights"] = weights;
         json["grid"] = std::move(rows);
-        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(json, 1) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);
@@ -165,7 +165,7 @@ Result<int> explain(const ExplainOptions& options, const Environment& environmen
         ordered_json json = to_json(verdict);
         if (const std::string_view weights = session->held_weights(); !weights.empty()) json["weights"] = weights;
         if (options.table) json["profile"] = planning::phase_json(e.phase, session->loaded().device->program());
-        RAFTER_TRY_VOID(write_stdout(json.dump(1) + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(json, 1) + "\n"));
         return 0;
     }
     std::string text = render(verdict, style);

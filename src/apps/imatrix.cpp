@@ -16,15 +16,18 @@
 #include "apps/model_title.h"
 #include "apps/options/flags.h"
 #include "apps/output.h"
+#include "apps/report_files.h"
 #include "apps/session.h"
 #include "base/clock.h"
 #include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/importance/collect.h"
 #include "engine/importance/own_text.h"
 #include "engine/loading/loaded_model.h"
 #include "report/progress.h"
 #include "report/units.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 namespace {
@@ -73,8 +76,10 @@ Result<void> check_out(const ImatrixOptions& options, const std::filesystem::pat
     const std::filesystem::path out = options.out;
     std::error_code failed;
     if (std::filesystem::exists(out, failed)) {
-        if (std::filesystem::equivalent(out, model, failed)) {
-            return bad_input("--out {}: expected another file than the model, found the model itself", options.out);
+        std::vector<TakenFile> taken = model_files("the model", model);
+        if (!options.text_file.empty()) taken.push_back({.whose = "the text", .path = options.text_file});
+        if (const TakenFile* const other = find_taken(options.out, taken)) {
+            return bad_input("--out {}: expected another file than {}, found {} itself", options.out, other->whose, other->whose);
         }
         if (!options.force) return bad_input("{}: expected no such file yet, found one: --force replaces it", options.out);
     }
@@ -88,7 +93,7 @@ bool adds_bos(const engine::OpenedModel& opened) {
 }
 
 Result<CalibrationText> read_text(const ImatrixOptions& options, const engine::OpenedModel& opened) {
-    RAFTER_TRY(const std::string text, read_file(options.text_file));
+    RAFTER_TRY(const std::string text, read_whole_text(options.text_file));
     CalibrationText calibration{.tokens = opened.tokenizer->encode(text, text::SpecialTokens::kAsText), .name = options.text_file};
     if (adds_bos(opened)) calibration.tokens.insert(calibration.tokens.begin(), *opened.tokenizer->special().bos);
     if (calibration.tokens.size() < options.context()) {
@@ -166,7 +171,7 @@ Result<Collection> collect(const ImatrixOptions& options, const Environment& env
     }
     bar.clear();
     RAFTER_TRY(collection.matrix, collector.result());
-    collection.matrix.datasets = {text.name};
+    collection.matrix.datasets = {text::valid_utf8(text.name)};
     if (options.no_head) {
         for (const char* head : {"output.weight", "token_embd.weight"}) collection.matrix.entries.erase(head);
     }

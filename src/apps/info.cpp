@@ -263,7 +263,7 @@ Result<int> show(const InfoOptions& options, const Environment& environment) {
     RAFTER_TRY(const auto source, engine::open_source(path));
     RAFTER_TRY(const ModelInfo info, inspect(*source));
     if (options.json) {
-        RAFTER_TRY_VOID(write_stdout(info_json(info, *source, options.tensors).dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(info_json(info, *source, options.tensors)) + "\n"));
         return 0;
     }
     const report::Style style = stdout_style(environment);

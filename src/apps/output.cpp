@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
@@ -11,6 +12,10 @@
 #include "report/table.h"
 
 namespace rafter::apps {
+
+std::string json_text(const nlohmann::ordered_json& json, int indent) {
+    return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 Error stdout_error() {
     const int code = errno;

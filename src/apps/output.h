@@ -1,6 +1,7 @@
 // Standard output, watched: text goes out whole and at once, and what cannot be written is an error.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,9 @@ class AnswerOutput {
     std::optional<report::WordWrap> wrap_;  // at a terminal
     std::string_view line_end_ = "";        // that the text so far lacks
 };
+
+// One JSON document without its line end. Bytes that are not UTF-8, as names of files may have, become U+FFFD.
+[[nodiscard]] std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
 
 // What the last failed write to standard output (stdout or std::cout) was: errno is read.
 [[nodiscard]] Error stdout_error();

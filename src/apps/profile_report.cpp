@@ -60,7 +60,7 @@ Result<void> RunProfile::finish(ordered_json* in_json) {
                 (*in_json)["profile"] = std::move(json);
                 return {};
             }
-            text = json.dump(1) + "\n";
+            text = json_text(json, 1) + "\n";
         } else {
             text = "\n";
             for (const engine::PhaseProfile& phase : phases) text += planning::phase_table(phase, program, style_) + "\n";

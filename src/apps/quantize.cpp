@@ -1,7 +1,9 @@
 // rafter quantize: a model's matrices in fewer bits, with the scales that lose least.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,7 +19,9 @@
 #include "apps/report_files.h"
 #include "base/os_terminal.h"
 #include "base/xxh3.h"
+#include "engine/convert/convert_journal.h"
 #include "engine/convert/convert_units.h"
+#include "engine/convert/finite_weights.h"
 #include "engine/convert/tensor_types.h"
 #include "engine/loading/model_source.h"
 #include "engine/quantize/mixes.h"
@@ -27,6 +31,7 @@
 #include "report/table.h"
 #include "report/units.h"
 #include "tensor/formats/formats.h"
+#include "text/utf8_stream.h"
 
 namespace rafter::apps {
 namespace {
@@ -98,7 +103,9 @@ std::vector<std::string> notes_on(const engine::ConversionPlan& plan, const Quan
         n_quantized_before += tensor.dtype != tensor.source->dtype && is_quantized(tensor.source->dtype) ? 1U : 0U;
     }
     if (n_quantized_before > 0) {
-        notes.push_back(fmt::format("{} tensors of the source are quantised already: what that lost stays lost", n_quantized_before));
+        notes.push_back(fmt::format("{} of the source {} quantised already: what that lost stays lost",
+                                    n_quantized_before == 1 ? "1 tensor" : fmt::format("{} tensors", n_quantized_before),
+                                    n_quantized_before == 1 ? "is" : "are"));
     }
     if (!plan.n_substituted.empty()) {
         notes.push_back(fmt::format("rows that blocks of the wanted type do not divide: {} instead", types_text(plan.n_substituted)));
@@ -234,7 +241,7 @@ Result<std::optional<CalibrationText>> measure(const QuantizeOptions& options, c
         wanted.importance = &importance;
     }
     if (options.refine) {
-        wanted.refine = {.text = text->name, .n_tokens = 0, .identity = 0};
+        wanted.refine = {.text = text::valid_utf8(text->name), .n_tokens = 0, .identity = 0};
         for (const auto& window : importance_windows(*text, opened)) {
             wanted.refine->n_tokens += window.size();
             wanted.refine->identity = xxh3(std::as_bytes(std::span(window)), wanted.refine->identity);
@@ -281,13 +288,51 @@ Result<void> check_usage(const QuantizeOptions& options) {
     }
     if (!options.target.empty()) {
         RAFTER_TRY_VOID(parse_target(options.target));
-        return check_report_files({{"--html", options.html_file}, {"--svg", options.svg_file}},
-                                  {{.whose = "the source", .path = options.source}, {.whose = "the output", .path = options.out}});
+        return {};
+    }
+    if (!options.text_file.empty() && !options.imatrix.empty() && !options.refine) {
+        return wrong("--text: expected --refine or --target beside it, as --imatrix has the importances, found neither");
     }
     if (!options.hardware.empty()) return wrong("--hardware: expected --target beside it, found none");
     if (!options.html_file.empty()) return wrong("--html: expected --target, whose front it shows, found none");
     if (!options.svg_file.empty()) return wrong("--svg: expected --target, whose front it shows, found none");
     return {};
+}
+
+// What the run reads besides the source.
+std::vector<TakenFile> read_files(const QuantizeOptions& options) {
+    std::vector<TakenFile> files;
+    if (!options.text_file.empty()) files.push_back({.whose = "the text", .path = options.text_file});
+    if (!options.imatrix.empty()) files.push_back({.whose = "the importances", .path = options.imatrix});
+    if (!options.hardware.empty()) files.push_back({.whose = "the hardware", .path = options.hardware});
+    return files;
+}
+
+// The conversion as far as it is known before anything is measured: all that can be refused then is. Of a target's types and parts nothing
+// is known, so that any type stands for them.
+Result<void> check_before(const QuantizeOptions& options, const QuantizeSource& source, engine::ConvertOptions wanted) {
+    const bool has_target = !options.target.empty();
+    if (has_target) {
+        wanted.type = tensor::DType::kQ4_0;
+        wanted.split_bytes.reset();
+        wanted.replace = wanted.replace || options.split_bytes.has_value();
+    }
+    RAFTER_TRY(const engine::ConversionPlan plan, engine::plan_conversion(source.tensors(), source.path, options.out, wanted));
+    std::vector<TakenFile> taken = read_files(options);
+    std::vector<TakenFile> written{{.whose = "the output", .path = engine::journal_path(plan.out)}};
+    for (const engine::PlannedPart& part : plan.parts) {
+        for (const std::filesystem::path& path : {part.path, engine::partial_path(part.path)}) {
+            if (const TakenFile* const other = find_taken(path, taken)) {
+                return Error{fmt::format("{}: expected another output than {}, found the same file", path.string(), other->whose),
+                             ErrorKind::kUsage};
+            }
+            written.push_back({.whose = "the output", .path = path});
+        }
+    }
+    std::ranges::move(written, std::back_inserter(taken));
+    std::ranges::move(model_files("the source", source.path), std::back_inserter(taken));
+    RAFTER_TRY_VOID(check_report_files({{"--html", options.html_file}, {"--svg", options.svg_file}}, std::move(taken)));
+    return options.dry_run ? Result<void>() : engine::check_place(plan);
 }
 
 Result<int> quantize(const QuantizeOptions& options, const Environment& environment) {
@@ -298,18 +343,19 @@ Result<int> quantize(const QuantizeOptions& options, const Environment& environm
     if (!options.imatrix.empty()) {
         RAFTER_TRY(importance, files::read_imatrix(options.imatrix));
         wanted.importance = &importance;
+        wanted.importance_name = options.imatrix;
     }
+    RAFTER_TRY_VOID(check_before(options, source, wanted));
     std::optional<CalibrationText> text;
-    if (source.opened && (!options.target.empty() || options.refine || wanted.importance == nullptr)) {
+    if (source.opened) {
+        if (!options.allow_nan) RAFTER_TRY_VOID(engine::check_finite_weights(source.tensors(), source.runtime->pool()));
         RAFTER_TRY(text, measure(options, environment, source, importance, wanted));
         if (!text) {
             if (!options.quiet) print_note(stderr_terminal(environment), "rafter quantize: interrupted: nothing is written");
             return kExitInterrupted;
         }
     }
-    auto planned = engine::plan_conversion(source.tensors(), source.path, options.out, wanted);
-    if (!planned && !options.imatrix.empty()) return planned.error().within(options.imatrix);
-    RAFTER_TRY(const engine::ConversionPlan plan, std::move(planned));
+    RAFTER_TRY(const engine::ConversionPlan plan, engine::plan_conversion(source.tensors(), source.path, options.out, wanted));
     if (!options.quiet) {
         for (const std::string& note : notes_on(plan, options)) print_note(stderr_terminal(environment), "rafter quantize: " + note);
     }

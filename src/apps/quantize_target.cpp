@@ -86,6 +86,26 @@ class WholeCosts {
         }
         return 0.0;
     }
+    // The same, rounded to a target that can be reached and typed.
+    [[nodiscard]] std::string nearest(double least) const {
+        switch (options_.target.kind) {
+            case Target::Kind::kBitsPerWeight: {
+                double thousandths = std::ceil(8000.0 * least / n_weights_);
+                if (thousandths / 1000.0 * n_weights_ / 8.0 < least) thousandths += 1.0;
+                return fmt::format("bpw={:.3f}", thousandths / 1000.0);
+            }
+            case Target::Kind::kBytes:
+                return fmt::format("size={:.0f} ({})", least, report::bytes(least));
+            case Target::Kind::kTokensPerSecond: {
+                const int n_digits = least > 0.1 ? 6 : 1;  // after the point
+                const double parts = std::pow(10.0, n_digits);
+                double rate = std::floor(parts / least) / parts;
+                if (1.0 / rate < least) rate -= 1.0 / parts;
+                return fmt::format("tok/s={:.{}f}", rate, n_digits);
+            }
+        }
+        return {};
+    }
     [[nodiscard]] std::string in_words(double cost) const {
         switch (options_.target.kind) {
             case Target::Kind::kBitsPerWeight:
@@ -181,7 +201,7 @@ Result<Target> parse_target(std::string_view text) {
     if (equals == text.npos) return wrong_target(text);
     const std::string_view name = text.substr(0, equals);
     const std::string_view value = text.substr(equals + 1);
-    Target target;
+    Target target{.words = std::string(text)};
     if (name == "size") {
         const auto bytes = byte_size(value);
         if (!bytes || !(*bytes > 0.0)) return wrong_target(text);
@@ -208,8 +228,8 @@ Result<std::vector<MatrixChoices>> priced_choices(const TargetOptions& options, 
     const WholeCosts costs(options, matrices, prices ? &*prices : nullptr, n_weights_of(*opened.source));
     RAFTER_TRY(const double least, costs.cost(engine::allocate_at(matrices, costs.kind(), 1e300)));
     if (least > costs.allowed()) {
-        return bad_input("--target {}: expected one that this model can reach: the nearest is {}", costs.in_words(costs.allowed()),
-                         costs.in_words(least));
+        return bad_input("--target {}: expected one that this model can reach: the nearest is {}", options.target.words,
+                         costs.nearest(least));
     }
     return matrices;
 }

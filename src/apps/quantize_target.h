@@ -23,6 +23,7 @@ struct Target {
     enum class Kind { kBitsPerWeight, kBytes, kTokensPerSecond };
     Kind kind = Kind::kBytes;
     double value = 0.0;
+    std::string words;  // as it was given
 };
 // "bpw=4.5", "size=700MB", "tok/s=30"
 [[nodiscard]] Result<Target> parse_target(std::string_view text);

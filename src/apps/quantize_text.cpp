@@ -8,8 +8,8 @@
 
 #include "apps/output.h"
 #include "base/clock.h"
-#include "base/os_file.h"
 #include "base/os_terminal.h"
+#include "base/os_text_file.h"
 #include "engine/importance/collect.h"
 #include "engine/importance/own_text.h"
 #include "report/progress.h"
@@ -79,7 +79,7 @@ Result<std::optional<CalibrationText>> calibration_text(const TextRequest& reque
         calibration.name = "text that the model wrote itself";
         calibration.is_own = true;
     } else {
-        RAFTER_TRY(const std::string text, read_file(request.file));
+        RAFTER_TRY(const std::string text, read_whole_text(request.file));
         calibration.tokens = opened.tokenizer->encode(text, text::SpecialTokens::kAsText);
         calibration.name = std::filesystem::path(request.file).filename().string();
         if (calibration.bos) calibration.tokens.insert(calibration.tokens.begin(), *calibration.bos);

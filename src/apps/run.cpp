@@ -156,7 +156,7 @@ Result<int> answer_prompt(const RunOptions& options, const Environment& environm
         if (speculated.n_drafts > 0) result["speculation"] = speculation_json(speculated);
         if (session.kv_disk() != nullptr) result["kv_disk"] = kv_disk_json(*session.kv_disk());
         RAFTER_TRY_VOID(profile.finish(&result));
-        RAFTER_TRY_VOID(write_stdout(result.dump() + "\n"));
+        RAFTER_TRY_VOID(write_stdout(json_text(result) + "\n"));
     } else {
         if (!as_it_comes) RAFTER_TRY_VOID(write_stdout(choices_text(all.answers, show)));
         if (!options.session.quiet) {

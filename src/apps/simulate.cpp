@@ -133,7 +133,7 @@ std::string answer_json(const SimulateOptions& options, const planning::Simulate
                       {"simulated", true},
                       {"notes", devices.notes}};
     json.update(planning::workload_json(report, devices.scheduler, std::nullopt));
-    return json.dump(1) + "\n";
+    return json_text(json, 1) + "\n";
 }
 
 std::string answer_text(const SimulateOptions& options, const planning::SimulatedDevices& devices, const engine::WorkloadReport& report,

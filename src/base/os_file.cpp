@@ -9,7 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <system_error>
+
+#include "base/os_text_file.h"
 
 namespace rafter {
 namespace {
@@ -29,20 +32,24 @@ std::pair<void*, std::size_t> whole_pages(std::span<const std::byte> mapping, st
     return {reinterpret_cast<void*>(first), last > first ? last - first : 0};
 }
 
-}  // namespace
-
-Result<std::string> read_file(const std::filesystem::path& path) {
+Result<std::string> read_at_most(const std::filesystem::path& path, std::size_t max_bytes) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return os_error(path, "cannot be read", errno);
     constexpr std::size_t kPartBytes = std::size_t{1} << 16U;
     struct stat status {};
     const bool has_size = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+    const auto too_long = [&] {
+        ::close(fd);
+        return bad_input("{}: expected at most {} bytes of text, found more: its beginning will do", path.string(), max_bytes);
+    };
+    if (has_size && static_cast<std::size_t>(status.st_size) > max_bytes) return too_long();
     // One byte more than the file has: its end shows without growing.
     std::string text(has_size ? static_cast<std::size_t>(status.st_size) + 1 : kPartBytes, '\0');
     std::size_t n_read = 0;
     ssize_t n = 0;
     while ((n = ::read(fd, text.data() + n_read, text.size() - n_read)) > 0 || (n < 0 && errno == EINTR)) {
         if (n > 0) n_read += static_cast<std::size_t>(n);
+        if (n_read > max_bytes) return too_long();
         if (n_read == text.size()) text.resize(text.size() + std::max(text.size(), kPartBytes));
     }
     const int failed = n < 0 ? errno : 0;
@@ -51,6 +58,12 @@ Result<std::string> read_file(const std::filesystem::path& path) {
     text.resize(n_read);
     return text;
 }
+
+}  // namespace
+
+Result<std::string> read_file(const std::filesystem::path& path) { return read_at_most(path, std::numeric_limits<std::size_t>::max()); }
+
+Result<std::string> read_whole_text(const std::filesystem::path& path) { return read_at_most(path, kMaxTextBytes); }
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     // Non-blocking: opening a pipe that nobody writes to would wait for ever.
@@ -92,6 +105,13 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() {
     if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+std::int64_t file_change_ns(const std::filesystem::path& path) {
+    constexpr std::int64_t kNsPerS = 1'000'000'000;
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) != 0) return 0;
+    return std::int64_t{status.st_ctim.tv_sec} * kNsPerS + status.st_ctim.tv_nsec;
 }
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {

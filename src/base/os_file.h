@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -14,6 +15,10 @@ namespace rafter {
 
 // All of a file's bytes, or what a pipe gives until its end. For small files: a model is mapped.
 [[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path);
+
+// When the file's bytes, name or rights last changed, by the system's clock, which no program can set back as it can the time of
+// modification; nanoseconds. 0: there is none. A file system that has no such time gives that of modification.
+[[nodiscard]] std::int64_t file_change_ns(const std::filesystem::path& path);
 
 // A whole file, mapped read-only: pages are read when first touched and shared with every process that maps the same file. Movable; the
 // bytes stay where they are. Safe to read from several threads. Nothing can be done about a file that somebody truncates while it is

@@ -43,7 +43,11 @@ Result<void> check_numbers(const ImportanceEntry& entry) {
         if (!std::isfinite(sum) || sum < 0.0F) {
             return bad_input("sum of squares {}: expected a finite number, 0 or more, found {}", i, sum);
         }
-        if (sum > 0.0F && entry.counts[i / n_cols] == 0.0F) {
+        const float count = entry.counts[i / n_cols];
+        if (count > 0.0F && !std::isfinite(sum / count)) {
+            return bad_input("sum of squares {}: expected one whose mean over {} rows is a finite number, found {}", i, count, sum);
+        }
+        if (sum > 0.0F && count == 0.0F) {
             return bad_input("sum of squares {}: expected 0, as the count {} says that no row was seen, found {}", i, i / n_cols, sum);
         }
     }

@@ -88,6 +88,17 @@ class Compare(program.Case):
         self.expect_error("the vocabulary differs from that of", "compare", self.model, other)
         self.expect_error("the vocabulary differs from that of", *self.arguments, "--against", other)
         self.expect_error("--html: expected another file than a model", *self.arguments, "--html", self.small, status=2)
+        text = self.folder / "read.txt"
+        text.write_text("read")
+        self.expect_error("--json: expected another file than the text", *self.arguments, "--text", str(text), "--json", str(text), status=2)
+        reference = program.make_tiny_model(self.folder / "reference.gguf")
+        self.expect_error("--json: expected another file than a model", *self.arguments, "--against", reference, "--json", reference, status=2)
+        # A model may be named: by its name in the folder of models too.
+        models = self.folder / "named"
+        models.mkdir(exist_ok=True)
+        named = program.make_tiny_model(models / "tiny-named.gguf")
+        self.expect_error("--html: expected another file than a model", "compare", "tiny-named", self.small, "--html", named, status=2,
+                          env={**self.environment, "RAFTER_MODELS_DIR": str(models)})
         self.expect_error("--svg: expected another file than --html", *self.arguments, "--html", str(self.out / "x"), "--svg",
                           str(self.out / "x"), status=2)
         self.expect_error("--json: expected a file, found the folder", *self.arguments, "--json", str(self.out))

@@ -1,6 +1,7 @@
 """rafter eval --against: held against logits that the slow float64 model computes, against itself, and its failures."""
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 
@@ -137,6 +138,21 @@ class EvalAgainst(program.Case):
         self.expect_error("/dev/full: cannot be written", *self.arguments(self.small, self.model, "--token-logprobs", "/dev/full"))
         with open("/dev/full", "wb") as full:
             self.rafter(*self.arguments(self.small, self.model), status=1, stdout=full)
+
+    def test_no_file_that_is_read_is_written(self):
+        model, reference, text, link = (self.folder / name for name in ("judged.gguf", "judge.gguf", "read.txt", "link.gguf"))
+        for path, source in ((model, self.small), (reference, self.model), (text, self.text)):
+            path.write_bytes(Path(source).read_bytes())
+        link.unlink(missing_ok=True)
+        os.link(model, link)
+        before = [path.read_bytes() for path in (model, reference, text)]
+        for other in (model, link, reference, text):
+            self.expect_error("--token-logprobs: expected another file than ", "eval", str(model), "--against", str(reference), "--text", str(text),
+                              "--token-logprobs", str(other), status=2)
+        for other in (model, link, text):
+            self.expect_error("--profile-file: expected another file than ", "eval", str(model), "--text", str(text), "--profile", "--profile-file",
+                              str(other), status=2)
+        self.assertEqual([path.read_bytes() for path in (model, reference, text)], before)
 
     def test_one_token_that_differs_is_named(self):
         changed = self.folder / "changed.gguf"

@@ -137,7 +137,9 @@ class EvalTasks(program.Case):
             ({"context": "x", "choices": ["a", "b"]}, "tasks.jsonl:3: answer: expected"),
             ({"context": "x", "choices": ["a", "b"], "answer": 2}, "tasks.jsonl:3: answer: expected"),
             ({"context": "x", "choices": ["a", "b"], "answer": "a"}, "tasks.jsonl:3: answer: expected"),
-            ({"context": "x", "choices": ["a " * 700, "b"], "answer": 0}, "expected at most 512"),
+            ({"context": "x", "choices": ["a " * 700, "b"], "answer": 0}, "tasks.jsonl: line 3: expected at most 512 tokens"),
+            ({"context": "x", "choices": ["a", "b", "a"], "answer": 0}, 'tasks.jsonl:3: choices: expected different texts, found "a" twice'),
+            ({"context": "x", "choices": ["a", " a"], "answer": 0}, 'choices: expected different texts, found " a" twice'),
         ]:
             with self.subTest(words=words):
                 self.expect_error(words, "eval", self.model, "--tasks", self.file_of([good, "", bad]))

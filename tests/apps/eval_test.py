@@ -1,7 +1,9 @@
 """rafter eval against its own token log-probabilities, its windows against the text's tokens, and its failures."""
 import json
 import math
+import os
 import subprocess
+from pathlib import Path
 
 import program
 
@@ -80,17 +82,33 @@ class Eval(program.Case):
         done = self.rafter("eval", self.model, "--text", str(self.text), "--context", "32", "--windows", "1")
         self.assertRegex(done.stderr.decode(), r"^15 tokens scored in 1 window of 32, ")
 
+    def test_results_are_utf8_whatever_the_names_of_files(self):
+        named = os.fsencode(self.folder) + b"/t\xff.txt"
+        Path(os.fsdecode(named)).write_bytes(self.text.read_bytes())
+        shown = str(self.folder / "t\ufffd.txt")
+        for against in ((), ("--against", self.model)):
+            self.assertEqual(self.json_of("eval", self.model, "--text", named, "--context", "32", "--windows", "1", *against)["text"], shown)
+        model = os.fsencode(self.folder) + b"/m\xff.gguf"
+        Path(os.fsdecode(model)).write_bytes(Path(self.model).read_bytes())
+        self.assertIn("m\ufffd.gguf", json.dumps(self.json_of("info", model), ensure_ascii=False))
+
     def test_failures(self):
         text = str(self.text)
         self.expect_error("cannot be read", "eval", self.model, "--text", str(self.folder / "nowhere"))
         self.expect_error("cannot be read", "eval", self.model, "--text", str(self.folder))
+        endless = self.folder / "endless.txt"
+        with open(endless, "wb") as file:
+            file.truncate(2 ** 40)  # a hole: it takes no space
+        for arguments in (("eval", self.model, "--text"), ("eval", self.model, "--tasks"), ("imatrix", self.model, "--out", str(self.folder / "none"), "--text"),
+                          ("quantize", self.model, str(self.folder / "none"), "--type", "Q4_0", "--text")):
+            self.expect_error("expected at most 1073741824 bytes of text, found more", *arguments, str(endless))
         short = self.folder / "short.txt"
         short.write_text("too short")
         self.expect_error("expected at least 32 tokens", "eval", self.model, "--text", str(short), "--context", "32")
         self.expect_error("expected at most 512", "eval", self.model, "--text", text, "--context", "513")
         self.expect_error("/dev/full: cannot be written: No space left on device", "eval", self.model, "--text", text, "--context", "32",
                           "--token-logprobs", "/dev/full")
-        self.expect_error("cannot be written", "eval", self.model, "--text", text, "--context", "32", "--token-logprobs",
+        self.expect_error("--token-logprobs: ", "eval", self.model, "--text", text, "--context", "32", "--token-logprobs",
                           str(self.folder / "nowhere" / "out"))
         with open("/dev/full", "wb") as full:
             self.rafter("eval", self.model, "--text", text, "--context", "32", status=1, stdout=full)

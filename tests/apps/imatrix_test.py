@@ -135,6 +135,10 @@ class Imatrix(program.Case):
         self.expect_error("nowhere.txt", "imatrix", self.model, "--text", "nowhere.txt", "--out", str(self.out))
         self.expect_error("nowhere.gguf", "imatrix", str(self.folder / "nowhere.gguf"), *arguments)
         self.expect_error("nowhere", "imatrix", self.model, "--text", str(self.text), "--out", str(self.folder / "nowhere" / "a.gguf"))
+        before = self.text.read_bytes()
+        self.expect_error("--out " + str(self.text) + ": expected another file than the text", "imatrix", self.model, "--text", str(self.text),
+                          "--out", str(self.text), "--force")
+        self.assertEqual(self.text.read_bytes(), before)
         self.expect_error("found the model itself", "imatrix", self.model, "--text", str(self.text), "--out", self.model, "--force")
         self.expect_error("expected --text FILE, or --self", "imatrix", self.model, status=2)
         self.expect_error("--self", "imatrix", self.model, "--self", *arguments, status=2)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -263,6 +264,66 @@ class Targets(OnTinyModel):
         for wrong in ("5", "bpw=", "bpw=-1", "bpw=x", "size=0", "size=lots", "tok/s=0", "tok/s=nan", "kl=3"):
             self.refuse("--target: expected bpw=BITS, size=BYTES or tok/s=RATE", wrong, "--text", str(self.text), status=2)
         self.refuse("instead, found neither or both", "bpw=5", "--type", "Q4_0", status=2)
+        # As it was asked for, however far from anything.
+        for asked in ("tok/s=1e300", "size=700", "bpw=1e-300"):
+            self.refuse(f"--target {asked}: expected one that this model can reach", asked, "--hardware", "RTX-4090", "--text", str(self.text))
+
+    def test_the_nearest_target_can_be_reached(self):
+        for asked in ("size=1kB", "bpw=0.5", "tok/s=1e9"):
+            with self.subTest(asked):
+                command = ["quantize", self.source, str(self.out), "--text", str(self.text), "--hardware", "RTX-4090", "--dry-run", "--threads", "1"]
+                nearest = self.rafter(*command, "--target", asked, status=1).stderr.decode().split("nearest is ")[1].split()[0]
+                self.rafter(*command, "--target", nearest)
+
+    def test_what_is_known_before_is_refused_before_anything_is_measured(self):
+        imatrix = write_imatrix(self.folder / "other.imatrix", {"blk.77.attn_v.weight": (np.ones(64), [1])})
+        small = write_imatrix(self.folder / "small.imatrix", {"blk.0.attn_v.weight": (np.ones(32), [1])})
+        there = self.folder / "there.gguf"
+        there.write_text("mine")
+        kinds = (("--target", "bpw=6"), ("--target", "tok/s=10", "--hardware", "RTX-4090"), ("--type", "Q4_0", "--refine"))
+        for kind in kinds:
+            for words, out, arguments in (("there.gguf: expected no such file, found one; --force replaces it", there, ()),
+                                          ("expected an existing folder, found no ", self.folder / "none" / "out.gguf", ()),
+                                          ("other.imatrix: expected importances of this model's tensors", self.out, ("--imatrix", imatrix)),
+                                          ("small.imatrix: importance of blk.0.attn_v.weight: expected", self.out, ("--imatrix", small))):
+                with self.subTest(kind=kind, words=words):
+                    # The one line, without the note that says what is measured on.
+                    self.expect_error(words, "quantize", self.source, str(out), *kind, "--text", str(self.text), *arguments)
+        self.assertEqual(there.read_text(), "mine")
+        self.assertFalse(self.out.exists())
+        # The output's place is not blamed on the importances.
+        message = self.expect_error("expected an existing folder", "quantize", self.source, str(self.folder / "none" / "out.gguf"), "--type", "Q4_0",
+                                    "--imatrix", small)
+        self.assertNotIn("small.imatrix", message)
+
+    def test_no_file_that_is_read_is_written(self):
+        imatrix = self.folder / "own.imatrix"
+        self.rafter("imatrix", self.source, "--text", str(self.text), "--context", "64", "--out", str(imatrix), "--force")
+        link, split = self.folder / "link.txt", self.folder / "part.gguf"
+        link.unlink(missing_ok=True)
+        os.link(self.text, link)
+        self.rafter("quantize", self.source, str(split), "--type", "F16", "--split", "100kB", "--force")
+        parts = sorted(str(path) for path in self.folder.glob("part-*.gguf"))
+        self.assertGreater(len(parts), 2)
+        read = [Path(path) for path in (self.text, link, imatrix, self.source, *parts)]
+        before = [path.read_bytes() for path in read]
+        inputs = ("--text", str(self.text), "--imatrix", str(imatrix))
+        for other in (self.text, link, imatrix):
+            self.expect_error("expected another output than the ", "quantize", self.source, str(other), "--target", "bpw=6", *inputs, "--force", status=2)
+            self.expect_error("expected another output than the ", "quantize", self.source, str(other), "--type", "Q4_0", "--refine", *inputs, "--force",
+                              status=2)
+        self.expect_error("expected another output than the text", "quantize", self.source, str(self.text), "--type", "Q4_0", "--text", str(self.text),
+                          "--force", status=2)
+        for option in ("--html", "--svg"):
+            for other in (self.text, link, imatrix, parts[0], parts[2]):
+                self.expect_error(f"{option}: expected another file than the ", "quantize", parts[1], str(self.out), "--target", "bpw=6", *inputs, option,
+                                  str(other), status=2)
+        self.assertEqual([path.read_bytes() for path in read], before)
+
+    def test_a_text_that_nothing_would_read_is_refused(self):
+        imatrix = write_imatrix(self.folder / "ones.imatrix", {"blk.0.attn_v.weight": (np.ones(64), [1])})
+        self.expect_error("--text: expected --refine or --target beside it", "quantize", self.source, str(self.out), "--type", "Q4_0", "--text",
+                          str(self.text), "--imatrix", imatrix, status=2)
 
     def test_named_matrices_keep_their_type_and_the_target_is_met_by_the_others(self):
         self.reach("bpw=6")
@@ -304,6 +365,18 @@ class Targets(OnTinyModel):
         self.assertNotIn(str(self.folder), html)
         self.refuse("--svg: expected another file than --html", "bpw=6", "--html", str(page), "--svg", str(page), status=2)
         self.expect_error("--html: expected --target", "quantize", self.source, str(self.out), "--type", "Q4_0", "--html", str(page), status=2)
+
+
+    def test_reports_and_metadata_are_utf8_whatever_the_names_of_files(self):
+        named = os.fsencode(self.folder) + b"/t\xff.txt"
+        Path(os.fsdecode(named)).write_bytes(self.text.read_bytes())
+        page, picture, imatrix = (self.folder / name for name in ("utf8.html", "utf8.svg", "utf8.imatrix"))
+        self.rafter("quantize", self.source, str(self.out), "--target", "bpw=6", "--refine", "--text", named, "--html", str(page), "--svg", str(picture))
+        for path in (page, picture):
+            self.assertIn("t\ufffd.txt", path.read_text(encoding="utf-8"))
+        self.assertEqual(field(self.out, "quantize.refine.dataset"), "t\ufffd.txt")
+        self.rafter("imatrix", self.source, "--text", named, "--context", "64", "--out", str(imatrix))
+        self.assertEqual(field(imatrix, "imatrix.datasets"), [str(self.folder / "t\ufffd.txt")])
 
 
 class Speeds(OnTinyModel):
@@ -456,8 +529,14 @@ class Refined(OnTinyModel):
         tensor = tensors_of(self.source)["blk.0.attn_output.weight"]
         data[tensor.data_offset:tensor.data_offset + 4] = np.float32(np.nan).tobytes()
         damaged.write_bytes(data)
-        done = self.rafter("quantize", str(damaged), str(self.out), "--type", "Q4_0", "--refine", "--text", str(self.text), "--quiet", status=1)
-        self.assertRegex(done.stderr.decode(), r"expected finite (inputs|numbers), found")
+        for arguments in (("--type", "Q4_0"), ("--type", "Q4_0", "--refine"), ("--target", "bpw=6")):
+            # Before anything is measured: the inputs that such a weight spoils are those of other matrices.
+            self.expect_error("tensor blk.0.attn_output.weight: element 0: expected finite numbers, found NaN or infinity", "quantize",
+                              str(damaged), str(self.out), *arguments, "--text", str(self.text))
+            self.assertFalse(self.out.exists())
+        message = self.rafter("quantize", str(damaged), str(self.out), "--type", "Q4_0", "--refine", "--allow-nan", "--text", str(self.text),
+                              "--quiet", status=1).stderr.decode()
+        self.assertIn("expected finite inputs", message)
         self.assertFalse(self.out.exists())
 
 
@@ -471,6 +550,25 @@ class BadInput(QuantizeCase):
         large = write_gguf(self.folder / "large.gguf", [("output.weight", 1e30 * self.matrix)])
         self.out.unlink()
         self.refused("tensor output.weight: element 0: expected a number that Q4_0 can hold, found a larger one", large, "--type", "Q4_0")
+
+    def test_another_source_of_the_same_name_size_and_time_is_begun_anew(self):
+        folders = [self.folder / name for name in ("one", "other")]
+        n_tensors = 40
+        for folder, sign in zip(folders, (1, -1)):
+            folder.mkdir()
+            write_gguf(folder / "same.gguf", [(f"blk.{i}.ffn_up.weight", sign * np.tile(self.matrix, (20, 1))) for i in range(n_tensors)])
+            os.utime(folder / "same.gguf", ns=(10 ** 18, 10 ** 18))
+        expected = self.folder / "fresh.gguf"
+        self.quantize(folders[1] / "same.gguf", "--type", "Q2_K", out=expected)
+        # A run that ends half-way: no file may become as large as the whole.
+        half = expected.stat().st_size // 2
+        run = subprocess.run([program.BINARY, "quantize", str(folders[0] / "same.gguf"), str(self.out), "--type", "Q2_K", "--threads", "1"],
+                             env=self.environment, capture_output=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (half, half)))
+        self.assertNotEqual(run.returncode, 0)
+        self.assertGreater(Path(f"{self.out}.partial-journal").read_bytes().count(b"\nunit "), 1)
+        done = self.quantize(folders[1] / "same.gguf", "--type", "Q2_K")
+        self.assertIn("an unfinished conversion of another source or with other options was there; starting over", done.stderr.decode())
+        self.assertEqual(self.out.read_bytes(), expected.read_bytes())
 
     def test_types_are_listed(self):
         message = self.refused("--type: expected one of F32, F16, BF16, Q4_0", self.source, "--type", "Q9", status=2)

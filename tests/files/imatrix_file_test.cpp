@@ -177,6 +177,10 @@ TEST(ImatrixFile, ThatLiesIsRefused) {
     expect_in("count 1: expected a number of rows", with([](GoodFile& f) { f.counts[1] = kNan; }));
     expect_in("count 1: expected a number of rows", with([](GoodFile& f) { f.counts[1] = -1; }));
     expect_in("count 1: expected a number of rows", with([](GoodFile& f) { f.counts[1] = 1e30F; }));
+    expect_in("whose mean over 1e-10 rows is a finite number, found 1e+38", with([](GoodFile& f) {
+                  f.counts[0] = 1e-10F;
+                  f.sums[0] = 1e38F;
+              }));
     expect_in("no row was seen", with([](GoodFile& f) { f.counts[1] = 0; }));
     expect_in("expected a tensor of counts", with([](GoodFile& f) { f.counts_name = "blk.0.a.weight.count"; }));
     expect_in("expected a tensor of sums", with([](GoodFile& f) { f.sums_name = "blk.0.a.weight.sums"; }));

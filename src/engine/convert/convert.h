@@ -39,6 +39,7 @@ struct ConvertOptions {
     std::optional<std::uint32_t> file_type;                   // general.file_type; none: as `type` has it
     Encoding encoding = Encoding::kRounded;
     const files::ImportanceMatrix* importance = nullptr;  // of the source's model, for kSearched; null: all columns count the same
+    std::string importance_name;                          // its file, for messages; may be empty
     std::optional<std::uint64_t> split_bytes;             // of a part at most, as far as one tensor is not larger; none: one file
     std::optional<RefineMark> refine;                     // with kSearched: the run will have an InputFeedback (ConvertHooks)
     bool allow_nan = false;                               // weights that are no finite numbers: else an error
@@ -80,6 +81,10 @@ struct ConversionPlan {
 // of the source or no place for a file, and on what a GGUF file cannot say.
 [[nodiscard]] Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const std::filesystem::path& source_path,
                                                      const std::filesystem::path& out, const ConvertOptions& options);
+
+// Before hours of measuring for the plan: whether run_conversion() may write its files. Fails where one of them exists that it would not
+// replace, and on a folder that cannot be written. An earlier run that was interrupted may have named some of its files already.
+[[nodiscard]] Result<void> check_place(const ConversionPlan& plan);
 
 struct ConvertHooks {
     std::function<void(double fraction)> progress;          // on the calling thread

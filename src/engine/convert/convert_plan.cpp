@@ -153,7 +153,10 @@ Result<ConversionPlan> plan_conversion(const files::TensorSource& source, const 
         if (wanted && dtype != *wanted && is_converted_matrix(tensor)) ++plan.n_substituted[dtype];
         if (dtype != tensor.dtype && tensor::format_of(dtype).block_elements > 1) ++plan.n_encoded;
     }
-    if (options.importance != nullptr) RAFTER_TRY_VOID(add_importance(plan, *options.importance));
+    if (options.importance != nullptr) {
+        const auto added = add_importance(plan, *options.importance);
+        if (!added) return options.importance_name.empty() ? added.error() : added.error().within(options.importance_name);
+    }
     std::optional<std::uint32_t> file_type = options.file_type;
     if (!file_type && options.type) file_type = file_type_of(*options.type);
     if (!file_type && kind == SourceKind::kCheckpoint) file_type = file_type_of(main_type(plan.tensors));

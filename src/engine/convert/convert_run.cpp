@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/os_file.h"
 #include "base/os_memory.h"
 #include "base/os_partial_file.h"
 #include "base/xxh3.h"
@@ -22,6 +23,7 @@
 #include "engine/convert/convert_journal.h"
 #include "engine/convert/convert_rows.h"
 #include "engine/convert/convert_units.h"
+#include "engine/convert/finite_weights.h"
 #include "files/gguf_format.h"
 #include "tensor/formats/formats.h"
 
@@ -230,8 +232,7 @@ Result<void> Writing::check_finite(const ConvertUnit& unit, std::span<const std:
     const files::NamedTensor& tensor = *plan_.tensors[unit.tensor].source;
     const auto found = first_non_finite(tensor.dtype, rows);
     if (!found) return {};
-    return bad_input("{}: tensor {}: element {}: expected finite numbers, found NaN or infinity; --allow-nan converts it all the same",
-                     source_.name(), tensor.name, unit.first_row * tensor.shape.back() + *found);
+    return not_finite(source_, tensor, unit.first_row * tensor.shape.back() + *found);
 }
 
 // A finite number can be too large for float16, as which most formats have their scales.
@@ -392,6 +393,13 @@ Result<Written> write_files(const ConversionPlan& plan, const files::TensorSourc
 }
 
 }  // namespace
+
+Result<void> check_place(const ConversionPlan& plan) {
+    std::error_code failed;
+    if (!fs::exists(journal_path(plan.out), failed)) RAFTER_TRY_VOID(check_replaces_nothing(plan));
+    RAFTER_TRY(const AtomicFile probe, AtomicFile::create(plan.out));  // removed again: nothing is committed
+    return {};
+}
 
 Result<Conversion> run_conversion(const ConversionPlan& plan, const files::TensorSource& source, ThreadPool& pool,
                                   const ConvertHooks& hooks) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/os_file.h"
 #include "base/xxh3.h"
 #include "files/split_name.h"
 
@@ -42,6 +43,8 @@ std::uint64_t files_identity(const std::vector<fs::path>& files) {
         identity = xxh3(file.filename().string(), identity);
         identity = xxh3(std::uint64_t{fs::file_size(file, failed)}, identity);
         identity = xxh3(static_cast<std::uint64_t>(fs::last_write_time(file, failed).time_since_epoch().count()), identity);
+        // Copies and unpacked archives have the time of modification of their origin.
+        identity = xxh3(static_cast<std::uint64_t>(file_change_ns(file)), identity);
     }
     return identity;
 }

@@ -10,7 +10,7 @@ namespace rafter::engine {
 // Of a GGUF file: it and its siblings, where it is a part. Of a folder: what a checkpoint is read from.
 [[nodiscard]] std::vector<std::filesystem::path> source_files(const std::filesystem::path& source);
 
-// Changes when a file gets another name, size or time of change.
+// Changes when a file gets another name, size or time of modification, or was touched at all since.
 [[nodiscard]] std::uint64_t files_identity(const std::vector<std::filesystem::path>& files);
 
 // Whether a path leads to one of the files, by whatever links.

